@@ -1,0 +1,50 @@
+# Every target works in a fresh clone: it makes the virtual environment it needs. Python 3.11 or later.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test lint format schemas test-lowest ci clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/demo ## Move an alias on an embedded Milvus Lite: plan, apply, again, drift corrected
+	@PATH="$(abspath $(BIN)):$$PATH" demo/run
+
+test: $(VENV)/dev ## Run the tests; those that need a real Milvus want MILVUS_URI
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev ## Style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: $(VENV)/dev ## Write schemas/ and crds/ from the code
+	$(BIN)/python -m reconciler.publish
+
+test-lowest: ## Run the tests on the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest
+
+ci: ## Everything that the project promises, on real servers
+	.ci/run
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(VENV)-* .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+$(VENV)/demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[lite]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
