@@ -1,0 +1,16 @@
+"""Milvus collection aliases as desired state: load what is wanted, plan what would change, apply it.
+
+    from reconciler import apply_plan, load, make_plan
+
+    plan = make_plan(load("aliases/"))
+    report = apply_plan(plan)
+    raise SystemExit(report.exit_code)
+
+Nothing here imports the command line; pymilvus is imported when the first connection is opened.
+"""
+
+from reconciler.manifest import load
+from reconciler.reconcile import Options, apply_plan, ensure_fresh, make_plan
+from reconciler.version import __version__
+
+__all__ = ["Options", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]

@@ -1,0 +1,243 @@
+"""Carrying out one database's plan: waves, a re-read before each call, the call, a read-back after each wave.
+
+Milvus has no compare-and-swap for aliases. So each step reads its alias immediately before the call, and refuses when
+it is not where the plan found it; after a call that ended badly it reads before it says what happened, and never calls
+again. What remains is the window between that read and the call, a round trip wide; `docs/semantics.md` says so.
+
+Sets do not wait for each other. Within a set: a wave's creates and alters, then its drops, then the read-back, then the
+next wave. A failed step stops what has not started in its set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from threading import Event
+
+import stamina
+
+from reconciler.catalog.port import Catalog
+from reconciler.catalog.read import locate
+from reconciler.errors import AliasAlreadyExists, CatalogError, RateLimited
+from reconciler.gates import gated
+from reconciler.plan import Action, SetPlan, Step, TargetPlan, block_later_waves, waves
+from reconciler.report import ACHIEVED, Outcome, StepResult
+
+RATE_LIMIT_ATTEMPTS = 5
+RATE_LIMIT_SECONDS = 30.0
+
+
+def execute(plan: TargetPlan, catalog: Catalog, stop: Event) -> Iterator[StepResult]:
+    """Carry out a plan; yield each step's result as it happens.
+
+    A step can be reported twice: `done`, and then `failed` or `unknown` when the read-back of its wave contradicts or
+    cannot confirm it. The last word counts.
+
+    Args:
+        plan: what to do; its blocked steps are reported, not done.
+        catalog: the database, open.
+        stop: when set, calls in flight are finished, and nothing further is started.
+    """
+    results: SimpleQueue[StepResult | None] = SimpleQueue()
+    width = max(1, min(len(plan.sets), catalog.concurrency))
+    with (
+        ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
+        ThreadPoolExecutor(width, thread_name_prefix="set") as sets,
+    ):
+        runs = [sets.submit(_SetRun(set_plan, catalog, steps, stop, results).run) for set_plan in plan.sets]
+        for _ in runs:
+            while (result := results.get()) is not None:
+                yield result
+        for run in runs:
+            run.result()  # a bug in our own code must not pass for a quiet end
+
+
+class _SetRun:
+    """One set on its way through its waves."""
+
+    def __init__(
+        self,
+        plan: SetPlan,
+        catalog: Catalog,
+        pool: ThreadPoolExecutor,
+        stop: Event,
+        results: SimpleQueue[StepResult | None],
+    ) -> None:
+        self._plan = plan
+        self._catalog = catalog
+        self._pool = pool
+        self._stop = stop
+        self._results = results
+        self._failed = Event()
+
+    def run(self) -> None:
+        """All waves; the end is announced with None whatever happens."""
+        try:
+            remaining = tuple(sorted(self._plan.steps, key=lambda step: step.order))
+            while remaining:
+                wave = next(waves(remaining))
+                later = remaining[len(wave) :]
+                wave = self._judge(wave)
+                self._run_wave(wave)
+                remaining = block_later_waves((*wave, *later))[len(wave) :]
+        finally:
+            self._results.put(None)
+
+    def _judge(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Ask the gates again right before the wave; without an answer nothing in it is touched."""
+        if self._halted:
+            return wave
+        try:
+            return gated(wave, self._catalog)
+        except CatalogError as error:
+            self._failed.set()
+            for step in wave:
+                self._say(step, Outcome.FAILED, error.code, f"its gates could not be read: {error}")
+            return ()
+
+    def _run_wave(self, wave: tuple[Step, ...]) -> None:
+        done: list[Step] = []
+        for drops in (False, True):
+            phase = [step for step in wave if (step.action is Action.DROP) is drops]
+            attempts: list[tuple[Step, Future[bool]]] = []
+            for step in phase:
+                if step.blocked:
+                    self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+                else:
+                    attempts.append((step, self._pool.submit(self._attempt, step)))
+            done += [step for step, attempt in attempts if attempt.result()]
+        if done:
+            self._verify(done)
+
+    @property
+    def _halted(self) -> bool:
+        return self._stop.is_set() or self._failed.is_set()
+
+    def _attempt(self, step: Step) -> bool:
+        """Make one step's change unless the run was halted; True if it was made."""
+        if self._halted:
+            self._say(step, Outcome.NOT_ATTEMPTED)
+            return False
+        started = _now()
+        outcome, code, message = attempt(step, self._catalog)
+        if outcome not in ACHIEVED:
+            self._failed.set()
+        self._results.put(StepResult(step, outcome, code, message, started, _now()))
+        return outcome is Outcome.DONE
+
+    def _verify(self, steps: Sequence[Step]) -> None:
+        """Read a wave's aliases back, once, in few calls."""
+        moves = {step.alias: step.wanted for step in steps if step.wanted}
+        try:
+            live = locate(self._catalog, moves)
+            remaining = self._catalog.alias_names() if len(moves) < len(steps) else frozenset()
+        except CatalogError as error:
+            self._failed.set()
+            for step in steps:
+                message = f"the server accepted the call, but it could not be read back: {error}"
+                self._say(step, Outcome.UNKNOWN, error.code, message)
+            return
+        for step in steps:
+            if step.wanted and live[step.alias] != step.wanted:
+                self._contradict(step, f"is {_place(live[step.alias])} now")
+            elif step.wanted is None and step.alias in remaining:
+                self._contradict(step, "is still there")
+
+    def _contradict(self, step: Step, finding: str) -> None:
+        self._failed.set()
+        self._say(step, Outcome.FAILED, "VerifyMismatch", f"the server accepted the call, yet the alias {finding}")
+
+    def _say(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
+        now = _now()
+        self._results.put(StepResult(step, outcome, code, message, now, now))
+
+
+Attempt = tuple[Outcome, str | None, str | None]
+
+
+def attempt(step: Step, catalog: Catalog) -> Attempt:
+    """Re-read, call, and after trouble read again. When the server says "not now", all of it is tried again."""
+    try:
+        for try_again in stamina.retry_context(
+            on=RateLimited, attempts=RATE_LIMIT_ATTEMPTS, timeout=RATE_LIMIT_SECONDS
+        ):
+            with try_again:
+                return _attempt_once(step, catalog)
+    except CatalogError as error:
+        return Outcome.FAILED, error.code, f"{error}; the alias was left as it was"
+    raise AssertionError("retry_context ends with a return or an error")
+
+
+def _attempt_once(step: Step, catalog: Catalog) -> Attempt:
+    """One re-read and one call.
+
+    Raises:
+        CatalogError: before the call, or `RateLimited`, with which the server says that it did not act.
+    """
+    current = _where(step.alias, catalog)
+    if current == step.wanted:
+        return Outcome.NOOP, None, None
+    if current != step.current:
+        moved = f"the alias is {_place(current)} now, not {_place(step.current)} as planned; it was left alone"
+        return Outcome.FAILED, "AliasMoved", moved
+    try:
+        return _call(step, catalog)
+    except RateLimited:
+        raise
+    except CatalogError as error:
+        return _after_trouble(step, catalog, error)
+
+
+def _call(step: Step, catalog: Catalog) -> Attempt:
+    if step.wanted is None:
+        catalog.drop_alias(step.alias)
+    elif step.current is None:
+        return _create(step, step.wanted, catalog)
+    else:
+        catalog.alter_alias(step.alias, step.wanted)
+    return Outcome.DONE, None, None
+
+
+def _create(step: Step, collection: str, catalog: Catalog) -> Attempt:
+    """Create; an alias that no read can see and that exists all the same is dangling: alter brings it back.
+
+    Measured on Milvus 2.3.5: an alias whose collection was dropped is hidden from every list and from describe, create
+    answers 1602, alter works.
+    """
+    try:
+        catalog.create_alias(step.alias, collection)
+    except AliasAlreadyExists:
+        if _where(step.alias, catalog) is not None:
+            raise
+        catalog.alter_alias(step.alias, collection)
+        return Outcome.DONE, None, "the alias was dangling: its collection is gone; it was altered, not created"
+    return Outcome.DONE, None, None
+
+
+def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> Attempt:
+    """A call failed or was never answered: only the catalog knows whether it took effect."""
+    try:
+        now = _where(step.alias, catalog)
+    except CatalogError as unreadable:
+        return Outcome.UNKNOWN, error.code, f"{error}; and the alias could not be read back: {unreadable}"
+    if now == step.wanted:
+        return Outcome.DONE, None, f"the call ended with an error ({error}), but the alias is where it should be"
+    if now != step.current:
+        return Outcome.FAILED, error.code, f"{error}; the alias is {_place(now)} now, moved by someone else"
+    late = "; a call that was sent may still take effect" if error.transient else ""
+    return Outcome.FAILED, error.code, f"{error}; the alias is still {_place(now)}{late}"
+
+
+def _where(alias: str, catalog: Catalog) -> str | None:
+    collection = catalog.resolve(alias)
+    return collection.name if collection else None
+
+
+def _place(collection: str | None) -> str:
+    return f'at "{collection}"' if collection else "absent"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,225 @@
+"""What the user wants and what the server has, as frozen records.
+
+Nothing here does I/O, reads a clock or knows a file format. `manifest` and, later, the operator build the *wanted*
+side (`AliasSet`); `catalog` builds the *live* side (`LiveCatalog`); `diff` compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.patterns import matches
+
+DEFAULT_DATABASE = "default"
+NAME_PATTERN = "[A-Za-z_][A-Za-z0-9_]{0,254}"
+"""What Milvus accepts as the whole name of an alias or a collection; anything else is code 1100 (measured on 2.3.5)."""
+DEFAULT_TIMEOUT_SECONDS = 10.0
+DEFAULT_CONCURRENCY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the user's input something was written; lines and columns count from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class Origin(StrEnum):
+    """Who named the address of a connection; shown in the plan's header."""
+
+    MANIFEST = "manifest"
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    PLAN_FILE = "plan file"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeyRef:
+    """One key of a Kubernetes Secret in the object's own namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A place a token or a PEM file can be read from, never its content: safe to print and to store.
+
+    Exactly one is set: `env`, an environment variable's name; `file`, an absolute path; `secret`, which only the
+    operator can read.
+    """
+
+    env: str | None = None
+    file: str | None = None
+    secret: SecretKeyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where the PEM data are, and the name to expect in the server's certificate."""
+
+    ca: Credential | None = None
+    cert: Credential | None = None
+    key: Credential | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach a Milvus server.
+
+    `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two
+    connections with one address are the same server, whatever they are called. `timeout` is in seconds, for one call.
+    """
+
+    name: str
+    uri: str
+    address: str
+    origin: Origin = Origin.MANIFEST
+    token: Credential | None = None
+    tls: Tls | None = None
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    concurrency: int = DEFAULT_CONCURRENCY
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One database on one server: the place where an alias name is unique."""
+
+    address: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"{self.address} / {self.database}"
+
+
+class OnUnknown(StrEnum):
+    """Whether a gate passes that the server cannot answer."""
+
+    FAIL = "Fail"
+    PASS = "Pass"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGate:
+    """The target must be loaded; with `replicas`, by at least so many replicas."""
+
+    enabled: bool = True
+    replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What must be true of a collection before an alias points at it.
+
+    `loaded=None` is the default guard: an alias is not moved from a loaded collection to one that is not.
+    """
+
+    loaded: LoadedGate | None = None
+    on_unknown: OnUnknown = OnUnknown.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """One wanted alias; `collection=None` says that it must not exist (`state: Absent`)."""
+
+    name: str
+    collection: str | None
+    wave: int = 0
+    protect: bool = False
+    gates: Gates = Gates()
+    source: Source | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names over which a set has authority: included, and not excluded. Protected names are never dropped."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+
+    def covers(self, name: str) -> bool:
+        return any(matches(glob, name) for glob in self.include) and not any(
+            matches(glob, name) for glob in self.exclude
+        )
+
+    def protects(self, name: str) -> bool:
+        return any(matches(glob, name) for glob in self.protect)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one run may change of one set."""
+
+    max_drops: int = 10
+    max_change_percent: float | None = None
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AliasSet:
+    """The wanted aliases of one database, as one manifest document says it.
+
+    `connection=None` means that the manifest names a connection which this run was not given.
+    """
+
+    name: str
+    namespace: str
+    connection_name: str
+    connection: Connection | None
+    database: str = DEFAULT_DATABASE
+    aliases: tuple[Alias, ...] = ()
+    scope: Scope = Scope()
+    limits: Limits = Limits()
+    suspend: bool = False
+    source: Source | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> str:
+        """The set's name in plans and reports: `namespace/name`, or `name` where no namespace is given."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A live collection. `id` is None where the server has none to give (Milvus Lite)."""
+
+    name: str
+    id: int | None = None
+
+
+class LoadState(StrEnum):
+    """Whether searches on a collection can be answered."""
+
+    LOADED = "Loaded"
+    LOADING = "Loading"
+    NOT_LOADED = "NotLoad"
+    MISSING = "NotExist"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCatalog:
+    """One database as it was read, in the detail that a diff of certain sets needs.
+
+    `aliases` are all alias names of the database. `pointing` gives the collection of each alias that was looked up:
+    all that the sets list, and all that a scope could drop; None for one that was gone by then. `collections` are the
+    names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it
+    may exist all the same). `described` has each collection that a change would involve, None where it does not exist.
+    `calls` is the number of calls to the server that it took.
+    """
+
+    target: Target
+    server_version: str
+    aliases: frozenset[str]
+    pointing: Mapping[str, str | None]
+    collections: frozenset[str]
+    described: Mapping[str, Collection | None]
+    calls: int = 0

@@ -1,0 +1,126 @@
+"""Alias name patterns: `*` for any run of characters, `?` for one; case-sensitive, matching the whole name.
+
+`matches` tests one name. `common_name` decides whether two groups of patterns can ever match the same name: it runs all
+of them at once as automata, a character at a time, until a name is in both groups or no new state is left to reach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from string import ascii_letters, digits
+
+MAX_NAME_LENGTH = 255
+_FIRST_CHARACTERS = ascii_letters + "_"
+_CHARACTERS = _FIRST_CHARACTERS + digits
+
+
+@lru_cache(maxsize=4096)
+def _compiled(glob: str) -> re.Pattern[str]:
+    runs = [re.escape(run).replace(r"\?", ".") for run in glob.split("*")]
+    if len(runs) == 1:
+        return re.compile(runs[0], re.DOTALL)
+    # A run between two stars matches at its first place and never again: no pattern takes exponential time.
+    middle = "".join(f"(?>.*?{run})" for run in runs[1:-1])
+    return re.compile(f"{runs[0]}{middle}.*{runs[-1]}", re.DOTALL)
+
+
+def matches(glob: str, name: str) -> bool:
+    """Whether the whole of `name` matches `glob`."""
+    return _compiled(glob).fullmatch(name) is not None
+
+
+class Undecided(Exception):
+    """The patterns are too tangled for an answer in reasonable time."""
+
+
+def common_name(
+    included: Sequence[str], also_included: Sequence[str], excluded: Sequence[str], *, max_steps: int = 50_000
+) -> str | None:
+    """A shortest valid alias name that both groups of patterns match and no excluded pattern does.
+
+    Args:
+        included, also_included: the two groups; a group matches what any of its patterns matches.
+        excluded: patterns whose names do not count.
+        max_steps: how many characters to try before giving up; the default is well under a second.
+
+    Returns:
+        The name, or None when there is none; both are exact.
+
+    Raises:
+        Undecided: after `max_steps`.
+    """
+    one, other, without = _Automaton.of(included), _Automaton.of(also_included), _Automaton.of(excluded)
+    alphabet = _alphabet([*included, *also_included, *excluded])
+    level = {(one.start, other.start, without.start): ""}
+    seen = set(level)
+    steps = 0
+    for length in range(MAX_NAME_LENGTH):
+        longer: dict[tuple[int, int, int], str] = {}
+        for (one_state, other_state, without_state), name in level.items():
+            for character in alphabet:
+                if not length and character in digits:
+                    continue
+                steps += 1
+                if steps > max_steps:
+                    raise Undecided
+                a, b = one.step(one_state, character), other.step(other_state, character)
+                x = without.step(without_state, character)
+                if not a or not b or without.accepts_everything_after(x) or (a, b, x) in seen:
+                    continue
+                if one.accepts(a) and other.accepts(b) and not without.accepts(x):
+                    return name + character
+                seen.add((a, b, x))
+                longer[a, b, x] = name + character
+        level = longer
+    return None
+
+
+def _alphabet(globs: Iterable[str]) -> str:
+    """The characters worth trying: those the patterns name, and one letter and one digit that stand for all others."""
+    named = set("".join(globs)).intersection(_CHARACTERS)
+    others = [next((c for c in group if c not in named), "") for group in (_FIRST_CHARACTERS, digits)]
+    return "".join(sorted(named)) + "".join(others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Automaton:
+    """Patterns side by side as one nondeterministic automaton, its set of active positions the bits of an integer.
+
+    A position stands before a token of a pattern (`*`, `?` or a character), or at the pattern's end:
+
+        s e a r c h _ * .        bit set at `*`: stays on any character, and is at the end as well
+    """
+
+    start: int
+    ends: int
+    stars: int
+    singles: int
+    literals: Mapping[str, int]
+
+    @classmethod
+    def of(cls, globs: Sequence[str]) -> _Automaton:
+        start = ends = position = 0
+        tokens: dict[str, int] = {"*": 0, "?": 0}
+        for glob in globs:
+            start |= 1 << position
+            for token in re.sub(r"\*+", "*", glob):
+                tokens[token] = tokens.get(token, 0) | 1 << position
+                position += 1
+            ends |= 1 << position
+            position += 1
+        stars = tokens.pop("*")
+        return cls(start | (start & stars) << 1, ends, stars, tokens.pop("?"), tokens)
+
+    def step(self, state: int, character: str) -> int:
+        stays = state & self.stars
+        moved = (state & (self.singles | self.literals.get(character, 0))) << 1
+        return (stays | moved) | ((stays | moved) & self.stars) << 1
+
+    def accepts(self, state: int) -> bool:
+        return bool(state & self.ends)
+
+    def accepts_everything_after(self, state: int) -> bool:
+        return bool(state & self.stars & self.ends >> 1)

@@ -1,0 +1,257 @@
+"""The story on one page: the functions that every front door calls.
+
+    sets   = load("aliases/")     what is wanted            manifest
+    plan   = make_plan(sets)      what would change         catalog.read, diff, guards, gates
+    report = apply_plan(plan)     what became of it         execute
+
+`make_plan` only reads. `apply_plan` writes nothing at all if any guard refused, and otherwise works on one database
+after the other. Where a plan was saved, `ensure_fresh` (to apply it as it is) or `ensure_reviewed` (to apply a new one
+only if it is the same) stands before `apply_plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from threading import Event
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.catalog.read import read_live
+from reconciler.diff import diff
+from reconciler.errors import CatalogError, InvalidInput, Problem, StalePlan
+from reconciler.execute import execute
+from reconciler.gates import gated
+from reconciler.guards import guarded
+from reconciler.model import Alias, AliasSet, Connection, LiveCatalog, Target
+from reconciler.plan import Plan, SetPlan, TargetPlan, block_later_waves, staleness
+from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
+from reconciler.version import __version__
+
+LiveCatalogs = Mapping[Target, LiveCatalog]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one run may do beyond the manifests.
+
+    Args:
+        only: plan these aliases and no others; empty for all.
+        allow_protected: protected aliases that may be altered.
+        max_drops: in place of every set's `limits.maxDrops`.
+        include_suspended: work on suspended sets too.
+    """
+
+    only: Collection[str] = ()
+    allow_protected: Collection[str] = ()
+    max_drops: int | None = None
+    include_suspended: bool = False
+
+
+def make_plan(
+    sets: Sequence[AliasSet],
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    catalogs: Catalogs | None = None,
+    against: LiveCatalogs | None = None,
+) -> Plan:
+    """Read the live catalogs and say what would change. Changes nothing.
+
+    Args:
+        sets: what is wanted; each with its connection, and checked against each other (`load` does both).
+        options: see `Options`.
+        catalogs: open connections to use and to leave open; by default they are opened, and closed at the end.
+        against: live catalogs known beforehand, such as from an export; then no server is asked.
+
+    Raises:
+        InvalidInput: `options.only` names an alias that no set lists or covers.
+        CatalogError: a catalog cannot be read.
+    """
+    _insist_on_known(options.only, sets)
+    by_target = groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of)
+    with _opened(catalogs) as opened:
+        return Plan(
+            tuple(_plan_target(target, list(members), options, opened, against) for target, members in by_target),
+            created=_now(),
+            tool_version=__version__,
+        )
+
+
+def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> None:
+    """Refuse a plan whose aliases have moved on since it was made.
+
+    Raises:
+        StalePlan: with every reason.
+        InvalidInput: the plan was made against an export, and has never seen the server.
+        CatalogError: a catalog cannot be read.
+    """
+    reasons = []
+    for target in plan.targets:
+        if target.offline:
+            raise InvalidInput(
+                Problem("the plan was made against an export and cannot be applied by itself; use apply -f … --plan")
+            )
+        catalog = catalogs.open(target.connection, target.target.database)
+        live = read_live(catalog, target.target, [_as_set(set_plan, target) for set_plan in target.sets])
+        reasons += staleness(target, live)
+    if reasons:
+        raise StalePlan("the plan is stale: " + "; ".join(reasons))
+
+
+def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
+    """Refuse a fresh plan that is not the one that was reviewed: other work, or the same names on other collections.
+
+    Raises:
+        StalePlan: with both digests, or the collections that were replaced.
+    """
+    if plan.digest != reviewed.digest:
+        raise StalePlan(
+            f"the reviewed plan is stale: its digest is {reviewed.digest}, planning now gives {plan.digest}; the "
+            "manifests, the options or the live aliases changed since; plan and review again"
+        )
+    seen = {step.wanted: step.wanted_id for step in reviewed.steps if step.wanted_id}
+    replaced = sorted({step.wanted for step in plan.steps if step.wanted and seen.get(step.wanted, step.wanted_id) != step.wanted_id})
+    if replaced:
+        raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
+
+
+def apply_plan(
+    plan: Plan,
+    *,
+    catalogs: Catalogs | None = None,
+    keep_going: bool = False,
+    stop: Event | None = None,
+    on_result: Callable[[StepResult], None] = lambda result: None,
+) -> Report:
+    """Carry out a plan and say what became of every step. Repeating it is safe: what is done is not done again.
+
+    Args:
+        plan: from `make_plan`; one that was saved goes through `ensure_fresh` first.
+        catalogs: as for `make_plan`.
+        keep_going: work on the later databases even if one failed.
+        stop: set it to end after the calls in flight.
+        on_result: told of each step's result as it happens.
+    """
+    started, stop = _now(), stop or Event()
+    reports: list[TargetReport] = []
+    with _opened(catalogs) as opened:
+        # Every database is opened before the first write: a wrong token for the last one must not cost the first.
+        runnable = [] if plan.refusals else [target for target in plan.targets if _runnable(target)]
+        for target in runnable:
+            opened.open(target.connection, target.target.database)
+        for target in plan.targets:
+            if target in runnable and not stop.is_set():
+                report = _apply_target(target, opened, stop, on_result)
+            else:
+                report = TargetReport(target, _untouched(target, refused=bool(plan.refusals)))
+            reports.append(report)
+            if not keep_going and any(result.outcome not in SETTLED for result in report.results):
+                runnable = []
+    return Report(plan, tuple(reports), started, _now(), interrupted=stop.is_set())
+
+
+SETTLED = ACHIEVED | {Outcome.BLOCKED}
+
+
+def target_of(wanted: AliasSet) -> Target:
+    """The database that a set is about."""
+    return Target(_connection(wanted).address, wanted.database)
+
+
+def _plan_target(
+    target: Target, sets: list[AliasSet], options: Options, catalogs: Catalogs, against: LiveCatalogs | None
+) -> TargetPlan:
+    """One database: read, compare, guard, ask the gates."""
+    connection = _connection(sets[0])
+    active = [_limited(one, options) for one in sets if options.include_suspended or not one.suspend]
+    catalog = catalogs.open(connection, target.database) if active and against is None else None
+    if catalog:
+        live = read_live(catalog, target, active)
+    else:
+        live = (against or {}).get(target) or LiveCatalog(target, "", frozenset(), {}, frozenset(), {})
+
+    plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
+    for one in active:
+        changes = diff(one, live, only=options.only, allow_protected=options.allow_protected)
+        steps = gated(changes.steps, catalog) if catalog else changes.steps
+        plans[one.key] = guarded(replace(changes, steps=block_later_waves(steps)), one)
+    return TargetPlan(
+        target=target,
+        connection=connection,
+        sets=tuple(plans.values()),
+        server_version=live.server_version,
+        alias_count=len(live.aliases),
+        calls=catalog.calls if catalog else 0,
+        offline=against is not None,
+    )
+
+
+def _apply_target(
+    plan: TargetPlan, catalogs: Catalogs, stop: Event, on_result: Callable[[StepResult], None]
+) -> TargetReport:
+    """One database: the last result of each step counts."""
+    catalog = catalogs.open(plan.connection, plan.target.database)
+    last: dict[tuple[str, str], StepResult] = {}
+    for result in execute(plan, catalog, stop):
+        on_result(result)
+        last[result.step.set, result.step.alias] = result
+    return TargetReport(plan, tuple(last[step.set, step.alias] for step in plan.steps))
+
+
+def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
+    """The results of a database that was not worked on."""
+    return tuple(
+        StepResult(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+        if step.blocked and not refused
+        else StepResult(step, Outcome.NOT_ATTEMPTED)
+        for step in plan.steps
+    )
+
+
+def _runnable(plan: TargetPlan) -> bool:
+    return any(step.blocked is None for step in plan.steps)
+
+
+def _limited(wanted: AliasSet, options: Options) -> AliasSet:
+    if options.max_drops is None:
+        return wanted
+    return replace(wanted, limits=replace(wanted.limits, max_drops=options.max_drops))
+
+
+def _as_set(plan: SetPlan, target: TargetPlan) -> AliasSet:
+    """A plan's steps as the wish they came from, so that the same reading serves both."""
+    aliases = tuple(Alias(step.alias, step.wanted) for step in plan.steps)
+    return AliasSet(plan.set, "", "", target.connection, target.target.database, aliases)
+
+
+def _connection(wanted: AliasSet) -> Connection:
+    if wanted.connection is None:
+        raise InvalidInput(Problem(f'set "{wanted.key}" has no connection "{wanted.connection_name}"', wanted.source))
+    return wanted.connection
+
+
+def _insist_on_known(only: Collection[str], sets: Sequence[AliasSet]) -> None:
+    listed = {alias.name for one in sets for alias in one.aliases}
+    unknown = [
+        Problem(f"--only {name}: no set lists or covers an alias of that name")
+        for name in only
+        if name not in listed and not any(one.scope.covers(name) for one in sets)
+    ]
+    if unknown:
+        raise InvalidInput(*unknown)
+
+
+@contextmanager
+def _opened(catalogs: Catalogs | None) -> Iterator[Catalogs]:
+    """The caller's catalogs, left open; or new ones, closed at the end."""
+    if catalogs:
+        yield catalogs
+        return
+    with Catalogs(connect) as own:
+        yield own
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

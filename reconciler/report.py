@@ -1,0 +1,97 @@
+"""The report: what became of each step of a plan, and the exit code that says it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from reconciler.plan import Plan, Step, TargetPlan
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller; the contract's table."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    REFUSED = 3
+    STALE = 4
+    INCOMPLETE = 5
+
+
+class Outcome(StrEnum):
+    """The end of one step.
+
+    `noop`: the alias was already where it should be. `blocked`: the plan or a gate forbade it. `failed`: it was not
+    done, and the alias is known not to be at its target. `unknown`: it may or may not have been done, and could not
+    be read back. `notAttempted`: something before it ended the run.
+    """
+
+    DONE = "done"
+    NOOP = "noop"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ATTEMPTED = "notAttempted"
+
+
+ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
+WRITTEN = frozenset({Outcome.DONE, Outcome.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC."""
+
+    step: Step
+    outcome: Outcome
+    code: str | None = None
+    message: str | None = None
+    started: str | None = None
+    ended: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """What became of one database's steps."""
+
+    plan: TargetPlan
+    results: tuple[StepResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a plan. With a refusal in the plan nothing was written. Times are RFC 3339, UTC."""
+
+    plan: Plan
+    targets: tuple[TargetReport, ...]
+    started: str
+    ended: str
+    interrupted: bool = False
+
+    @property
+    def results(self) -> tuple[StepResult, ...]:
+        return tuple(result for target in self.targets for result in target.results)
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        return Counter(result.outcome for result in self.results)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        outcomes = set(self.counts)
+        if not self.plan.refusals and outcomes <= ACHIEVED:
+            return ExitCode.DONE
+        if outcomes & WRITTEN:
+            return ExitCode.INCOMPLETE
+        if Outcome.FAILED in outcomes or self.interrupted:
+            return ExitCode.ERROR
+        return ExitCode.REFUSED
+
+
+def plan_exit_code(plan: Plan, *, detailed: bool = False) -> ExitCode:
+    """What `plan` ends with: 3 if a guard refuses or every change is blocked, 2 (if asked for) if there are changes."""
+    if plan.refusals or (plan.steps and not plan.runnable):
+        return ExitCode.REFUSED
+    return ExitCode.CHANGES if detailed and plan.steps else ExitCode.DONE

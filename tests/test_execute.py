@@ -1,0 +1,280 @@
+"""Carrying out a plan: order, waves, re-reads, honest outcomes, and what trouble of every kind is reported as."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+
+from reconciler.catalog.memory import Flavour
+from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, RateLimited
+from reconciler.model import Alias, AliasSet, Connection, Gates, LoadedGate
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ExitCode, Outcome, Report
+from tests.builders import LOCAL, alias_set, live, server
+from tests.faults import Recorder
+
+
+def run(recorder: Recorder, *sets: AliasSet, stop: Event | None = None, keep_going: bool = False) -> Report:
+    with recorder.catalogs() as catalogs:
+        plan = make_plan(sets, catalogs=catalogs)
+        recorder.journal.clear()
+        return apply_plan(plan, catalogs=catalogs, stop=stop, keep_going=keep_going)
+
+
+def outcomes(report: Report) -> dict[str, Outcome]:
+    return {result.step.alias: result.outcome for result in report.results}
+
+
+def message(report: Report, alias: str) -> str:
+    return next(result.message or "" for result in report.results if result.step.alias == alias)
+
+
+class Trouble:
+    """A hook that raises an error at the first call of one method on one alias, or at every one."""
+
+    def __init__(self, method: str, alias: str, error: CatalogError, *, times: int = 1) -> None:
+        self.method, self.alias, self.error, self.times = method, alias, error, times
+
+    def __call__(self, method: str, alias: str) -> None:
+        if (method, alias) == (self.method, self.alias) and self.times:
+            self.times -= 1
+            raise self.error
+
+
+def test_create_alter_and_drop_reach_the_wanted_state_with_one_write_each() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"moved": "c1", "gone": "c1", "s_x": "c1", "other": "c1"}))
+    wanted = alias_set({"new": "c2", "moved": "c2", "gone": None}, include=("s_*",))
+    report = run(recorder, wanted)
+    assert report.exit_code is ExitCode.DONE
+    assert live(recorder.server) == {"moved": "c2", "new": "c2", "other": "c1"}
+    assert sorted(recorder.writes) == [("alter", "moved"), ("create", "new"), ("drop", "gone"), ("drop", "s_x")]
+    again = run(recorder, wanted)
+    assert (again.exit_code, recorder.writes) == (ExitCode.DONE, [])
+
+
+def test_each_write_comes_right_after_a_read_of_its_alias() -> None:
+    slow = Connection(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1", "b": "c1"}))
+    run(recorder, alias_set({"a": "c2", "b": "c2"}, connection=slow))
+    assert recorder.journal[:4] == [("resolve", "a"), ("alter", "a"), ("resolve", "b"), ("alter", "b")]
+
+
+def test_a_wave_starts_when_the_earlier_one_is_done_and_drops_follow_moves() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1", "b": "c1", "gone": "c1", "s_x": "c1"}))
+    wanted = alias_set(
+        {}, Alias("a", "c2", wave=2), Alias("b", "c2", wave=1), Alias("gone", None, wave=1), include=("s_*",)
+    )
+    run(recorder, wanted)
+    assert recorder.writes == [("alter", "b"), ("drop", "gone"), ("alter", "a"), ("drop", "s_x")]
+
+
+def test_an_alias_that_moved_since_the_plan_is_left_alone() -> None:
+    recorder = Recorder(server("c1", "c2", "c3", aliases={"a": "c1", "b": "c1"}))
+    with recorder.catalogs() as catalogs:
+        plan = make_plan([alias_set({"a": "c2"}, name="one"), alias_set({"b": "c2"}, name="two")], catalogs=catalogs)
+        recorder.server.connect(LOCAL, "default").alter_alias("a", "c3")
+        report = apply_plan(plan, catalogs=catalogs)
+    assert outcomes(report) == {"a": Outcome.FAILED, "b": Outcome.DONE}
+    assert message(report, "a") == 'the alias is at "c3" now, not at "c1" as planned; it was left alone'
+    assert live(recorder.server) == {"a": "c3", "b": "c2"}
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("taken_by", ["c1", "c3"])
+def test_a_create_that_somebody_else_made_first(taken_by: str) -> None:
+    recorder = Recorder(server("c1", "c3"))
+
+    def race(method: str, alias: str) -> None:
+        if method == "create":
+            recorder.before = lambda method, alias: None
+            recorder.server.connect(LOCAL, "default").create_alias("a", taken_by)
+
+    recorder.before = race
+    report = run(recorder, alias_set({"a": "c1"}))
+    assert live(recorder.server) == {"a": taken_by}
+    assert outcomes(report) == {"a": Outcome.DONE if taken_by == "c1" else Outcome.FAILED}
+
+
+def test_a_step_already_at_its_target_is_a_noop_without_a_write() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1", "gone": "c1"}))
+    with recorder.catalogs() as catalogs:
+        plan = make_plan([alias_set({"a": "c2", "gone": None})], catalogs=catalogs)
+        apply_plan(plan, catalogs=catalogs)
+        recorder.journal.clear()
+        report = apply_plan(plan, catalogs=catalogs)
+    assert outcomes(report) == {"a": Outcome.NOOP, "gone": Outcome.NOOP}
+    assert (report.exit_code, recorder.writes) == (ExitCode.DONE, [])
+
+
+def test_a_dangling_alias_is_altered_and_said() -> None:
+    made = server("c1", "c2", aliases={"a": "c2"}, flavour=Flavour.MILVUS_2_3)
+    made.drop_collection("c2")
+    recorder = Recorder(made)
+    report = run(recorder, alias_set({"a": "c1"}))
+    assert recorder.writes == [("create", "a"), ("alter", "a")]
+    assert live(made) == {"a": "c1"}
+    assert "was dangling" in message(report, "a")
+
+
+@pytest.mark.parametrize("error", [ConnectionFailed("cut"), CallTimedOut("late")])
+def test_a_call_that_acted_and_then_failed_is_read_back_and_not_repeated(error: CatalogError) -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
+    recorder.after = Trouble("alter", "a", error)
+    report = run(recorder, alias_set({"a": "c2"}))
+    assert outcomes(report) == {"a": Outcome.DONE}
+    assert recorder.writes == [("alter", "a")]
+    assert "the alias is where it should be" in message(report, "a")
+
+
+def test_a_call_that_failed_before_it_acted_is_failed_and_not_repeated() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
+    recorder.before = Trouble("alter", "a", ConnectionFailed("cut"))
+    report = run(recorder, alias_set({"a": "c2"}))
+    assert outcomes(report) == {"a": Outcome.FAILED}
+    assert recorder.writes == [("alter", "a")]
+    assert 'still at "c1"; a call that was sent may still take effect' in message(report, "a")
+    assert report.exit_code is ExitCode.ERROR, "nothing was written"
+
+
+def test_an_unreadable_fate_is_unknown_and_counts_as_a_write() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
+
+    def cut_for_good(method: str, alias: str) -> None:
+        recorder.before = Trouble("resolve", "a", ConnectionFailed("gone"), times=9)
+        raise ConnectionFailed("cut")
+
+    recorder.after = cut_for_good
+    report = run(recorder, alias_set({"a": "c2"}))
+    assert outcomes(report) == {"a": Outcome.UNKNOWN}
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def test_somebody_elses_move_during_a_failed_call_is_told_apart() -> None:
+    recorder = Recorder(server("c1", "c2", "c3", aliases={"a": "c1"}))
+
+    def other_hand(method: str, alias: str) -> None:
+        if method == "alter":
+            recorder.before = lambda method, alias: None
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "c3")
+            raise CallTimedOut("late")
+
+    recorder.before = other_hand
+    report = run(recorder, alias_set({"a": "c2"}))
+    assert message(report, "a") == 'late; the alias is at "c3" now, moved by someone else'
+    assert live(recorder.server) == {"a": "c3"}
+
+
+def test_not_now_is_tried_again_after_another_read() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
+    recorder.before = Trouble("alter", "a", RateLimited("busy"), times=2)
+    report = run(recorder, alias_set({"a": "c2"}))
+    assert outcomes(report) == {"a": Outcome.DONE}
+    assert recorder.journal[:6] == [("resolve", "a"), ("alter", "a")] * 3
+
+
+def test_a_failed_step_stops_what_has_not_started_in_its_set_and_no_other_set() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={name: "c1" for name in "abxyz"}))
+    recorder.before = Trouble("alter", "a", ConnectionFailed("cut"))
+    report = run(
+        recorder,
+        alias_set({"a": "c2", "x": None}, Alias("b", "c2", wave=1), name="one"),
+        alias_set({"y": "c2"}, Alias("z", "c2", wave=1), name="two"),
+    )
+    assert outcomes(report) == {
+        "a": Outcome.FAILED,
+        "x": Outcome.NOT_ATTEMPTED,
+        "b": Outcome.NOT_ATTEMPTED,
+        "y": Outcome.DONE,
+        "z": Outcome.DONE,
+    }
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def test_a_blocked_alias_blocks_itself_and_later_waves_only() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"ok": "c1", "later": "c1", "s_x": "c1"}))
+    wanted = alias_set({"bad": "nope", "ok": "c2"}, Alias("later", "c2", wave=1), include=("s_*",))
+    report = run(recorder, wanted)
+    assert outcomes(report) == {
+        "bad": Outcome.BLOCKED,
+        "ok": Outcome.DONE,
+        "later": Outcome.BLOCKED,
+        "s_x": Outcome.BLOCKED,
+    }
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def test_all_blocked_is_a_refusal_without_a_write() -> None:
+    recorder = Recorder(server("c1", aliases={"a": "c1"}))
+    report = run(recorder, alias_set({"a": "nope", "b": "nope"}))
+    assert (report.exit_code, recorder.writes) == (ExitCode.REFUSED, [])
+
+
+def test_a_guards_refusal_of_one_set_keeps_every_set_from_writing() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1", "s_x": "c1"}))
+    report = run(recorder, alias_set({"a": "c2"}, name="good"), alias_set({}, name="vanished", include=("s_*",)))
+    assert (report.exit_code, recorder.writes) == (ExitCode.REFUSED, [])
+    assert set(outcomes(report).values()) == {Outcome.NOT_ATTEMPTED}
+
+
+def test_a_gate_is_asked_again_right_before_its_wave() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1", "b": "c1", "c": "c1"}))
+
+    def release_after_first_wave(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "a"):
+            recorder.server.release("c2")
+
+    recorder.after = release_after_first_wave
+    gates = Gates(LoadedGate())
+    wanted = alias_set(
+        {}, Alias("a", "c2"), Alias("b", "c2", wave=1, gates=gates), Alias("c", "c1", wave=2), name="one"
+    )
+    report = run(recorder, wanted)
+    assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.BLOCKED}
+    assert message(report, "b") == "loaded: c2 is not loaded; load it first"
+    assert live(recorder.server) == {"a": "c2", "b": "c1", "c": "c1"}
+
+
+def test_a_change_between_call_and_read_back_is_found() -> None:
+    recorder = Recorder(server("c1", "c2", "c3", aliases={"a": "c1", "gone": "c1"}))
+
+    def other_hand(method: str, alias: str) -> None:
+        catalog = recorder.server.connect(LOCAL, "default")
+        if method == "drop":
+            catalog.create_alias("gone", "c3")
+            catalog.alter_alias("a", "c3")
+
+    recorder.after = other_hand
+    report = run(recorder, alias_set({"a": "c2", "gone": None}))
+    assert outcomes(report) == {"a": Outcome.FAILED, "gone": Outcome.FAILED}
+    assert message(report, "a") == 'the server accepted the call, yet the alias is at "c3" now'
+    assert report.results[0].code == "VerifyMismatch"
+
+
+def test_a_stop_finishes_the_call_in_flight_and_starts_no_other() -> None:
+    slow = Connection(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
+    recorder = Recorder(server("c1", "c2", aliases={name: "c1" for name in "abc"}))
+    stop = Event()
+    recorder.before = lambda method, alias: stop.set() if (method, alias) == ("alter", "a") else None
+    report = run(recorder, alias_set({name: "c2" for name in "abc"}, connection=slow), stop=stop)
+    assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.NOT_ATTEMPTED, "c": Outcome.NOT_ATTEMPTED}
+    assert report.interrupted
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_a_failed_database_stops_the_later_ones_unless_told_otherwise(keep_going: bool) -> None:
+    made = server("c1", "c2", aliases={"a": "c1"})
+    made.create_database("zoo")
+    for name in ("c1", "c2"):
+        made.create_collection(name, "zoo")
+    recorder = Recorder(made)
+    recorder.before = Trouble("alter", "a", ConnectionFailed("cut"))
+    report = run(
+        recorder,
+        alias_set({"a": "c2"}, name="first"),
+        alias_set({"b": "c1"}, name="second", database="zoo"),
+        keep_going=keep_going,
+    )
+    assert outcomes(report) == {"a": Outcome.FAILED, "b": Outcome.DONE if keep_going else Outcome.NOT_ATTEMPTED}
+    assert report.exit_code is (ExitCode.INCOMPLETE if keep_going else ExitCode.ERROR)

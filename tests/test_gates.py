@@ -1,0 +1,131 @@
+"""The gate `loaded`: by default, as asked for, and where the server cannot tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.errors import CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.model import Alias, Gates, LoadedGate, LoadState, OnUnknown
+from reconciler.plan import BlockReason, Step, Verdict
+from reconciler.reconcile import make_plan
+from tests.builders import LOCAL, alias_set, catalogs, server
+from tests.faults import Recorder
+
+
+def planned(
+    made: MemoryServer, gates: Gates = Gates(), *, current: str | None = "c1"  # noqa: B008 - frozen
+) -> Step:
+    """The step that moves (or creates) `a` to c2."""
+    if current:
+        made.connect(LOCAL, "default").create_alias("a", current)
+    return make_plan([alias_set({}, Alias("a", "c2", gates=gates))], catalogs=catalogs(made)).steps[0]
+
+
+def verdicts(step: Step) -> list[Verdict]:
+    return [result.verdict for result in step.gate_results]
+
+
+@pytest.mark.parametrize(
+    ("current_loaded", "wanted_loaded", "verdict", "blocked"),
+    [
+        (True, True, Verdict.PASS, False),
+        (False, True, Verdict.PASS, False),
+        (True, False, Verdict.FAIL, True),
+        (False, False, Verdict.NOT_APPLICABLE, False),
+    ],
+)
+def test_by_default_an_alias_does_not_go_from_a_loaded_collection_to_one_that_is_not(
+    current_loaded: bool, wanted_loaded: bool, verdict: Verdict, blocked: bool
+) -> None:
+    made = server("c1", "c2")
+    for name, loaded in (("c1", current_loaded), ("c2", wanted_loaded)):
+        if not loaded:
+            made.release(name)
+    step = planned(made)
+    assert verdicts(step) == [verdict]
+    assert (step.blocked is not None) is blocked
+    if step.blocked:
+        assert step.blocked.reason is BlockReason.GATE_FAILED
+        assert step.blocked.message == (
+            "loaded: c2 is not loaded while c1 is; load it first, or set gates: {loaded: {enabled: false}}"
+        )
+
+
+def test_by_default_a_create_is_not_gated() -> None:
+    made = server("c1", "c2")
+    made.release("c2")
+    step = planned(made, current=None)
+    assert (verdicts(step), step.blocked) == ([], None)
+
+
+def test_asked_for_it_holds_for_creates_and_whatever_the_current_side_is() -> None:
+    for current in (None, "c1"):
+        made = server("c1", "c2")
+        made.release("c1")
+        made.release("c2")
+        step = planned(made, Gates(LoadedGate()), current=current)
+        assert verdicts(step) == [Verdict.FAIL]
+        assert step.blocked
+        assert step.blocked.message == "loaded: c2 is not loaded; load it first"
+
+
+def test_turned_off_it_says_nothing() -> None:
+    made = server("c1", "c2")
+    made.release("c2")
+    step = planned(made, Gates(LoadedGate(enabled=False)))
+    assert (verdicts(step), step.blocked) == ([], None)
+
+
+@pytest.mark.parametrize(("loaded", "verdict"), [(1, Verdict.FAIL), (2, Verdict.PASS), (3, Verdict.PASS)])
+def test_replicas_are_counted(loaded: int, verdict: Verdict) -> None:
+    made = server("c1", "c2")
+    made.load("c2", replicas=loaded)
+    step = planned(made, Gates(LoadedGate(replicas=2)))
+    assert verdicts(step) == [verdict]
+    assert step.gate_results[0].figures == {"state": LoadState.LOADED, "replicas": loaded, "wantedReplicas": 2}
+
+
+@pytest.mark.parametrize(("on_unknown", "blocked"), [(OnUnknown.FAIL, True), (OnUnknown.PASS, False)])
+def test_what_the_server_cannot_tell_is_unknown_and_the_manifest_decides(on_unknown: OnUnknown, blocked: bool) -> None:
+    made = server("c1", "c2", flavour=Flavour.LITE)
+    step = planned(made, Gates(LoadedGate(replicas=2), on_unknown))
+    assert verdicts(step) == [Verdict.UNKNOWN]
+    assert (step.blocked is not None) is blocked
+
+
+def failing(collection: str, error: CatalogError, made: MemoryServer) -> Recorder:
+    """A server on which the load state of one collection cannot be read."""
+    recorder = Recorder(made)
+
+    def refuse(method: str, name: str) -> None:
+        if (method, name) == ("load_state", collection):
+            raise error
+
+    recorder.before = refuse
+    return recorder
+
+
+@pytest.mark.parametrize(
+    ("hidden", "wanted_loaded", "verdict"),
+    [
+        ("c2", True, Verdict.UNKNOWN),
+        ("c1", True, Verdict.PASS),
+        ("c1", False, Verdict.NOT_APPLICABLE),
+    ],
+)
+def test_the_target_side_unread_is_unknown_the_current_side_unread_is_not_applicable(
+    hidden: str, wanted_loaded: bool, verdict: Verdict
+) -> None:
+    made = server("c1", "c2", aliases={"a": "c1"})
+    if not wanted_loaded:
+        made.release("c2")
+    with failing(hidden, PermissionDenied("the privilege Load is missing"), made).catalogs() as opened:
+        step = make_plan([alias_set({"a": "c2"})], catalogs=opened).steps[0]
+    assert verdicts(step) == [verdict]
+
+
+def test_a_lost_connection_is_an_error_and_not_a_verdict() -> None:
+    made = server("c1", "c2", aliases={"a": "c1"})
+    with failing("c2", ConnectionFailed("cut"), made).catalogs() as opened, pytest.raises(ConnectionFailed):
+        make_plan([alias_set({"a": "c2"})], catalogs=opened)

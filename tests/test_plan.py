@@ -1,0 +1,205 @@
+"""Saved plans: what is written down, what is refused on the way back, and when a plan is stale."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.errors import InvalidInput, StalePlan
+from reconciler.formats import PLAN, REPORT
+from reconciler.model import Alias, Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Tls
+from reconciler.plan import Plan
+from reconciler.planfile import load_plan
+from reconciler.reconcile import apply_plan, ensure_fresh, ensure_reviewed, make_plan
+from reconciler.render.documents import plan_document, report_document
+from tests.builders import LOCAL, alias_set, catalogs, live, server
+
+EVERYTHING = Connection(
+    name="prod",
+    uri="https://milvus.example.com:19530",
+    address="milvus.example.com:19530",
+    token=Credential(env="MILVUS_TOKEN"),
+    tls=Tls(ca=Credential(file="/etc/ca.pem"), server_name="milvus"),
+    timeout=2.5,
+    concurrency=3,
+)
+
+
+def rich_plan() -> Plan:
+    """A plan with one of everything that a plan file can hold."""
+    made = server("c1", "c2", aliases={"a": "c1", "gone": "c1", "s_x": "c1", "p": "c1"})
+    made.release("c1")
+    wanted = alias_set(
+        {"new": "c2", "gone": None, "missing": "nope", "p": "c2"},
+        Alias("a", "c2", wave=3, gates=Gates(LoadedGate(replicas=1), OnUnknown.PASS)),
+        connection=EVERYTHING,
+        include=("s_*",),
+        protect=("p",),
+    )
+    asleep = alias_set({"z": "c1"}, name="asleep", connection=EVERYTHING, suspend=True)
+    placed = replace(wanted, source=Source("shop.yaml", 4, 1))
+    return make_plan([placed, asleep], catalogs=catalogs(made))
+
+
+def saved(plan: Plan, folder: Path) -> Path:
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan_document(plan)))
+    return path
+
+
+def edited(plan: Plan, folder: Path, edit: Callable[[Any], object]) -> Path:
+    document = plan_document(plan)
+    edit(document)
+    path = folder / "plan.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+    plan = rich_plan()
+    document = plan_document(plan)
+    Draft202012Validator(PLAN, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
+    loaded = load_plan(saved(plan, tmp_path))
+    targets = tuple(replace(target, connection=replace(target.connection, origin=Origin.MANIFEST)) for target in loaded.targets)
+    assert replace(loaded, targets=targets) == plan
+
+
+def test_a_report_is_valid_and_tells_of_each_step() -> None:
+    made = server("c1", "c2", aliases={"a": "c1"})
+    with catalogs(made) as opened:
+        report = apply_plan(make_plan([alias_set({"a": "c2", "b": "nope"})], catalogs=opened), catalogs=opened)
+    document = report_document(report)
+    Draft202012Validator(REPORT, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
+    assert [(step["alias"], step["outcome"]) for step in document["targets"][0]["steps"]] == [
+        ("a", "done"),
+        ("b", "blocked"),
+    ]
+    assert document["exitCode"] == 5
+
+
+def first_step(document: Any) -> Any:
+    return document["targets"][0]["steps"][0]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda document: first_step(document).update(to="c9"),
+        lambda document: first_step(document).update(alias="other"),
+        lambda document: first_step(document).update(wave=9),
+        lambda document: document["targets"][0]["steps"].pop(),
+        lambda document: document["targets"][0]["steps"].append(dict(first_step(document), set="unheard-of")),
+        lambda document: document["targets"][0].update(address="elsewhere:19530"),
+        lambda document: document["targets"][0].update(database="other"),
+        lambda document: document.update(digest="sha256:" + "0" * 64),
+    ],
+)
+def test_an_edited_plan_file_is_refused(edit: Callable[[Any], object], tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="the plan file was edited"):
+        load_plan(edited(rich_plan(), tmp_path, edit))
+
+
+def test_an_action_that_its_step_does_not_have_is_refused(tmp_path: Path) -> None:
+    """A step's words decide what is called; a file that shows another action would deceive its reader."""
+    made = server("c1", aliases={"a": "c1"})
+    plan = make_plan([alias_set({"a": None})], catalogs=catalogs(made))
+    with pytest.raises(InvalidInput, match="the plan file was edited"):
+        load_plan(edited(plan, tmp_path, lambda document: first_step(document).update(action="alter")))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda document: document.update(kind="Report"), 'not a plan file: kind is "Report"'),
+        (lambda document: document.update(formatVersion=2), "plan format 2 is not the one this aliasctl reads"),
+        (lambda document: document.pop("targets"), "not a valid plan file: .*targets"),
+        (lambda document: first_step(document).update(wave="x"), "not a valid plan file: .*wave"),
+        (lambda document: first_step(document).update(gateSpecification={"loaded": 5}), "not a valid plan file"),
+        (lambda document: first_step(document).update(surprise=1), "not a valid plan file: .*surprise"),
+    ],
+)
+def test_what_is_no_plan_is_refused(edit: Callable[[Any], object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        load_plan(edited(rich_plan(), tmp_path, edit))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b"{", b"[" * 100_000, b"kind: Plan"])
+def test_what_is_no_json_object_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match="not a plan file"):
+        load_plan(path)
+
+
+def test_a_missing_or_huge_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        load_plan(tmp_path / "missing.json")
+    huge = tmp_path / "huge.json"
+    with huge.open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    with pytest.raises(InvalidInput, match="too large"):
+        load_plan(huge)
+
+
+def fresh(plan: Plan, made: MemoryServer) -> None:
+    with catalogs(made) as opened:
+        ensure_fresh(plan, catalogs=opened)
+
+
+def move_and_create() -> tuple[MemoryServer, Plan]:
+    made = server("c1", "c2", "c3", aliases={"a": "c1", "gone": "c1"}, flavour=Flavour.MILVUS_2_3)
+    return made, make_plan([alias_set({"a": "c2", "new": "c2", "gone": None})], catalogs=catalogs(made))
+
+
+def test_other_changes_and_a_half_applied_plan_are_not_stale() -> None:
+    made, plan = move_and_create()
+    catalog = made.connect(LOCAL, "default")
+    catalog.create_alias("unrelated", "c1")
+    catalog.alter_alias("a", "c2")
+    catalog.drop_alias("gone")
+    fresh(plan, made)
+    with catalogs(made) as opened:
+        assert apply_plan(plan, catalogs=opened).exit_code == 0
+    assert live(made) == {"a": "c2", "new": "c2", "unrelated": "c1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c.alter_alias("a", "c3"), 'alias "a" is at "c3" now; the plan saw it at "c1"'),
+        (lambda c: c.drop_alias("a"), 'alias "a" is absent now; the plan saw it at "c1"'),
+        (lambda c: c.create_alias("new", "c3"), 'alias "new" is at "c3" now; the plan saw it absent'),
+        (lambda c: c.alter_alias("gone", "c3"), 'alias "gone" is at "c3" now; the plan saw it at "c1"'),
+    ],
+)
+def test_an_alias_that_is_neither_here_nor_there_is_stale(change: Callable[[Any], object], reason: str) -> None:
+    made, plan = move_and_create()
+    change(made.connect(LOCAL, "default"))
+    with pytest.raises(StalePlan, match=reason):
+        fresh(plan, made)
+
+
+def test_another_collection_behind_the_same_name_is_stale() -> None:
+    made, plan = move_and_create()
+    made.drop_collection("c2")
+    made.create_collection("c2")
+    with pytest.raises(StalePlan, match='collection "c2" is another one now'):
+        fresh(plan, made)
+    again = make_plan([alias_set({"a": "c2", "new": "c2", "gone": None})], catalogs=catalogs(made))
+    assert again.digest == plan.digest, "ids are not in the digest"
+    with pytest.raises(StalePlan, match="another collection has the name now: c2"):
+        ensure_reviewed(again, plan)
+
+
+def test_a_reviewed_plan_must_be_the_same_work() -> None:
+    made, plan = move_and_create()
+    ensure_reviewed(make_plan([alias_set({"a": "c2", "new": "c2", "gone": None})], catalogs=catalogs(made)), plan)
+    with pytest.raises(StalePlan, match="planning now gives sha256:"):
+        ensure_reviewed(make_plan([alias_set({"a": "c3", "new": "c2", "gone": None})], catalogs=catalogs(made)), plan)
