@@ -1,0 +1,47 @@
+"""Milvus, as far as aliases need it: a port, pymilvus behind it, and a fake in memory.
+
+Importing this package does not import pymilvus (0.6 s); the first `connect` does.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from reconciler.catalog.port import Catalog, Connect
+from reconciler.catalog.sessions import Catalogs
+from reconciler.errors import ConnectionFailed, InvalidInput, Problem
+from reconciler.model import Connection
+
+__all__ = ["Catalog", "Catalogs", "Connect", "connect", "lite_file"]
+
+
+def lite_file(connection: Connection) -> Path | None:
+    """The Milvus Lite file that a connection names; None if it names a server."""
+    is_file = connection.uri.endswith(".db") and "://" not in connection.uri
+    return Path(connection.uri) if is_file else None
+
+
+def connect(connection: Connection, database: str, *, create: bool = False) -> Catalog:
+    """Open a database, with at most `connection.timeout` seconds for it.
+
+    Args:
+        create: whether a Milvus Lite file that does not exist may be made. Milvus Lite makes one (a folder, in fact)
+            as soon as it is opened.
+
+    Raises:
+        InvalidInput: token or TLS settings that cannot be used; milvus-lite is not installed.
+        CatalogError: the server cannot be talked to. A missing database shows at the first call only.
+    """
+    if path := lite_file(connection):
+        if find_spec("milvus_lite") is None:
+            way_out = "pip install 'milvus-alias-reconciler[lite]'"
+            raise InvalidInput(Problem(f"{connection.uri} is a Milvus Lite file, which needs milvus-lite: {way_out}"))
+        if not create and not path.exists():
+            raise ConnectionFailed(f"no Milvus Lite file at {path}; only apply creates one")
+        if not path.parent.is_dir():
+            raise ConnectionFailed(f"no folder {path.parent} to put a Milvus Lite file in")
+
+    from reconciler.catalog.milvus import MilvusCatalog
+
+    return MilvusCatalog(connection, database)

@@ -1,0 +1,187 @@
+"""The port over pymilvus: one `MilvusClient` a database."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import stamina
+
+from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt, open_client
+from reconciler.catalog.milvus_errors import our_errors
+from reconciler.catalog.port import check_alias_name
+from reconciler.errors import (
+    AliasNotFound,
+    CatalogError,
+    CollectionNotFound,
+    InvalidName,
+    NotSupported,
+    PermissionDenied,
+    UnexpectedAnswer,
+)
+from reconciler.model import Collection, Connection, LoadState, Target
+
+T = TypeVar("T")
+
+READ_ATTEMPTS = 4
+LONGEST_WAIT = 0.5
+"""Seconds between two attempts of a read."""
+
+REPLICA_NOT_FOUND = 400
+UNKNOWN_VERSION = "unknown"
+
+# Milvus Lite loses aliases under concurrent calls, whichever database or client they come through.
+_LITE_SLOT = threading.BoundedSemaphore(1)
+
+
+class MilvusCatalog:
+    """See `Catalog`. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 with pymilvus 3.0.2."""
+
+    def __init__(self, connection: Connection, database: str) -> None:
+        self.database = database
+        self._target = Target(connection.address, database)
+        self._timeout = connection.timeout
+        self._limit = connection.concurrency
+        self._slots = threading.BoundedSemaphore(connection.concurrency)
+        self._version: str | None = None
+        self._version_lock = threading.Lock()
+        self._calls = 0
+        self._calls_lock = threading.Lock()
+        self._client = self._until_deadline(lambda timeout: open_client(connection, database, timeout))
+
+    @property
+    def concurrency(self) -> int:
+        return 1 if self._is_lite() else self._limit
+
+    @property
+    def calls(self) -> int:
+        return self._calls
+
+    def server_version(self) -> str:
+        with self._version_lock:
+            if self._version is None:
+                try:
+                    self._version = str(self._until_deadline(lambda timeout: self._send("get_server_version", timeout)))
+                except (NotSupported, PermissionDenied):
+                    self._version = UNKNOWN_VERSION
+            return self._version
+
+    def alias_names(self) -> frozenset[str]:
+        # Without `db_name` Milvus 2.3.x answers for the database "default" (milvus-io/milvus#30368).
+        return frozenset(self._read("list_aliases", "", db_name=self.database)["aliases"])
+
+    def aliases_of(self, collection: str) -> frozenset[str] | None:
+        try:
+            answer = self._read("list_aliases", collection, db_name=self.database)
+        except (CollectionNotFound, InvalidName):
+            return None
+        # Milvus Lite accepts an alias here, and answers for its collection.
+        is_alias = answer.get("collection_name", collection) != collection
+        return None if is_alias else frozenset(answer["aliases"])
+
+    def resolve(self, alias: str) -> Collection | None:
+        """See `Catalog`. The call depends on the version.
+
+        Milvus 2.3.x asks the wrong database in `describe_alias` (milvus-io/milvus#30368), and Milvus Lite says there
+        nothing that `describe_collection` does not say. From 2.4 on `describe_alias` is answered by the coordinator,
+        while `describe_collection` may come out of a stale proxy cache (milvus-io/milvus#51253; read, not measured).
+        """
+        try:
+            if self._describes_aliases_in_database():
+                name = self._read("describe_alias", alias).get("collection_name")
+                return Collection(name) if name else None
+            found = self._describe(alias)
+        except (AliasNotFound, CollectionNotFound, InvalidName):
+            return None
+        return None if found.name == alias else found
+
+    def collection_names(self) -> frozenset[str]:
+        return frozenset(self._read("list_collections"))
+
+    def describe(self, collection: str) -> Collection | None:
+        try:
+            found = self._describe(collection)
+        except (CollectionNotFound, InvalidName):
+            return None
+        return found if found.name == collection else None
+
+    def load_state(self, collection: str) -> LoadState:
+        try:
+            return LoadState(self._read("get_load_state", collection)["state"].name)
+        except (CollectionNotFound, InvalidName):
+            return LoadState.MISSING
+
+    def replicas(self, collection: str) -> int:
+        try:
+            return len(self._read("describe_replica", collection, sends=2))
+        except UnexpectedAnswer as error:
+            if error.server_code == REPLICA_NOT_FOUND:  # the collection is not loaded
+                return 0
+            raise
+
+    def create_alias(self, alias: str, collection: str) -> None:
+        check_alias_name(alias)
+        self._write("create_alias", collection, alias)
+
+    def alter_alias(self, alias: str, collection: str) -> None:
+        check_alias_name(alias)
+        self._write("alter_alias", collection, alias)
+
+    def drop_alias(self, alias: str) -> None:
+        self._write("drop_alias", alias)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _describe(self, name: str) -> Collection:
+        answer = self._read("describe_collection", name)
+        return Collection(answer["collection_name"], answer["collection_id"] or None)  # Milvus Lite: 0
+
+    def _is_lite(self) -> bool:
+        """By product name: `v2.3.5-lite` is the embedded build of the real server, `milvus_lite-3.2.2` is not."""
+        return "milvus_lite" in self.server_version()
+
+    def _describes_aliases_in_database(self) -> bool:
+        """A version without a number, such as a cloud's, is taken for a new one."""
+        number = re.match(r"v?(\d+)\.(\d+)", self.server_version())
+        return not self._is_lite() and (number is None or (int(number[1]), int(number[2])) >= (2, 4))
+
+    def _read(self, method: str, *args: str, sends: int = 1, **options: str) -> Any:
+        with self._slot():
+            return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
+
+    def _write(self, method: str, *args: str) -> None:
+        with self._slot(), our_errors(self._target, self._timeout):
+            self._send(method, SingleAttempt(self._timeout), *args)
+
+    def _slot(self) -> threading.BoundedSemaphore:
+        return _LITE_SLOT if self._is_lite() else self._slots
+
+    def _send(self, method: str, timeout: SingleAttempt, *args: str, sends: int = 1, **options: str) -> Any:
+        """One attempt; `sends` is how many calls to the server pymilvus makes of it."""
+        with self._calls_lock:
+            self._calls += sends
+        return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
+
+    def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T]) -> T:
+        """Try again on transient errors, a few times, as long as the connection's timeout is not used up."""
+        deadline = time.monotonic() + self._timeout
+
+        def worth_another(error: Exception) -> bool:
+            return isinstance(error, CatalogError) and error.transient and time.monotonic() + LONGEST_WAIT < deadline
+
+        retries = stamina.retry_context(
+            on=worth_another,
+            attempts=READ_ATTEMPTS,
+            timeout=self._timeout,
+            wait_initial=0.05,
+            wait_max=LONGEST_WAIT,
+            wait_jitter=0.1,
+        )
+        for attempt in retries:
+            with attempt, our_errors(self._target, self._timeout):
+                return attempt_once(SingleAttempt(deadline - time.monotonic()))
+        raise AssertionError("stamina ends with a result or an error")

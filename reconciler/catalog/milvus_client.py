@@ -1,0 +1,82 @@
+"""pymilvus, tamed: imported without its side effects, and made to do a call once.
+
+All of it was measured with pymilvus 3.0.2; `tests/catalog/test_trouble.py` keeps watch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from reconciler.catalog.milvus_options import client_options
+from reconciler.model import Connection
+
+
+@contextmanager
+def _environment_untouched() -> Iterator[None]:
+    """`pymilvus.settings` calls `load_dotenv()`: a `.env` file lying about must not become our environment."""
+    before = set(os.environ)
+    os.environ.setdefault("PYTHON_DOTENV_DISABLED", "1")  # honoured by newer python-dotenv; older ones load, we undo
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - before:
+            del os.environ[name]
+
+
+# gRPC's C core writes TLS failures straight to stderr; we report them ourselves. Read when grpc is first imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+with _environment_untouched():
+    from grpc import RpcError, StatusCode  # type: ignore[import-untyped]
+    from pymilvus import MilvusClient, MilvusException  # type: ignore[import-untyped]
+
+# Importing pymilvus gives these loggers a stderr handler; each expected failure would print a traceback there.
+for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer", "milvus_lite"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+__all__ = ["ONE_TRY", "MilvusException", "RpcError", "SingleAttempt", "StatusCode", "open_client"]
+
+
+class SingleAttempt(float):
+    """A timeout in seconds after which, and before which, pymilvus does not try again.
+
+    pymilvus repeats every failed call, writes too, until `time.time() - start >= timeout` (`pymilvus/decorators.py`,
+    `retry_on_rpc_failure`), and a repeated write could undo what somebody else wrote meanwhile. Python asks the
+    subclass on the right first (`timeout.__le__(elapsed)`), so here time is always up after the first attempt, while
+    gRPC sees an ordinary number.
+    """
+
+    def __le__(self, _other: object) -> bool:
+        return True
+
+
+# For the calls inside a call that lose the timeout on the way (`describe_replica` → `describe_collection`).
+ONE_TRY: dict[str, Any] = {"retry_times": 0, "retry_on_rate_limit": False}
+
+_CHANNEL = {
+    "grpc.enable_retries": 0,  # nor may gRPC repeat a call
+    "grpc.service_config_disable_resolution": 1,  # nor be told to by a DNS record
+    "grpc.initial_reconnect_backoff_ms": 100,  # so that a read tried again soon finds a server that is back
+    "grpc.max_reconnect_backoff_ms": 1000,
+}
+
+
+def open_client(connection: Connection, database: str, timeout: SingleAttempt) -> Any:
+    """A `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
+
+    On UNAVAILABLE pymilvus would open a new channel before it reports, with all threads queueing for it, each for
+    the whole timeout. gRPC reconnects by itself, so that hook is taken off.
+    """
+    client = MilvusClient(
+        uri=connection.uri,
+        db_name=database,
+        timeout=timeout,
+        dedicated=True,
+        grpc_options=_CHANNEL,
+        **client_options(connection),
+    )
+    vars(client._handler).pop("_on_rpc_error", None)
+    return client

@@ -1,0 +1,155 @@
+"""The one place where the errors of pymilvus and gRPC become ours.
+
+Codes are Milvus's (`pkg/util/merr/errors.go`); Milvus Lite gives several meanings to codes 1, 6 and 100 and tells them
+apart by message only. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a line says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from reconciler import errors
+from reconciler.catalog.milvus_client import MilvusException, RpcError, StatusCode
+from reconciler.errors import CatalogError
+from reconciler.model import Target
+
+MAX_WORDS = 300
+"""Characters of a server's own words that are passed on."""
+
+# The first line whose code is equal and whose pattern is found in the message decides.
+_BY_CODE: tuple[tuple[int, str, type[CatalogError]], ...] = (
+    (1, r"^Open local milvus failed", errors.ConnectionFailed),  # pymilvus itself
+    (1, r"^database .* does not exist", errors.DatabaseNotFound),  # Lite, list_collections
+    (1, r"^alias .* already exists", errors.AliasAlreadyExists),  # Lite
+    (1, r"^alias .* conflicts with an existing collection", errors.NameTakenByCollection),  # Lite
+    (1, r"not ready", errors.ConnectionFailed),  # merr, read: a server that is starting
+    (2, r"", errors.ConnectionFailed),  # merr, read: service unavailable
+    (4, r"", errors.RateLimited),  # merr, read: request limit exceeded
+    (6, r"^database .* does not exist", errors.DatabaseNotFound),  # Lite
+    (8, r"", errors.RateLimited),  # merr, read
+    (10, r"", errors.NotSupported),  # merr, read: service unimplemented
+    (100, r"^alias .* does not exist", errors.AliasNotFound),  # Lite
+    (100, r"", errors.CollectionNotFound),
+    (800, r"", errors.DatabaseNotFound),
+    (1100, r"", errors.InvalidName),
+    (1400, r"", errors.AuthenticationFailed),  # merr, read
+    (1401, r"", errors.PermissionDenied),  # merr, read
+    (1600, r"", errors.AliasNotFound),
+    (1601, r"", errors.NameTakenByCollection),
+    (1602, r"", errors.AliasAlreadyExists),
+    (1603, r"", errors.AliasNotFound),  # merr, read: the alias dangles
+    (10000, r"", errors.CallTimedOut),  # merr, read: the deadline ran out inside the server
+    (10001, r"", errors.CallTimedOut),  # merr, read
+    (65535, r"context (Done|deadline exceeded|canceled)", errors.CallTimedOut),  # 2.3.5, for the two above
+    (65535, r"^database:.* not found", errors.DatabaseNotFound),  # 2.3.5, drop_alias
+)
+
+_BY_STATUS: dict[StatusCode, type[CatalogError]] = {
+    StatusCode.UNAVAILABLE: errors.ConnectionFailed,
+    StatusCode.DEADLINE_EXCEEDED: errors.CallTimedOut,
+    StatusCode.RESOURCE_EXHAUSTED: errors.RateLimited,
+    StatusCode.UNAUTHENTICATED: errors.AuthenticationFailed,
+    StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    StatusCode.UNIMPLEMENTED: errors.NotSupported,
+}
+
+_MESSAGES: dict[type[CatalogError], str] = {
+    errors.ConnectionFailed: "cannot reach {address}: {reason}",
+    errors.CallTimedOut: "no answer from {address} within {timeout:g} s",
+    errors.RateLimited: "{address} takes no more calls for now: {words}",
+    errors.AuthenticationFailed: "{address} refuses the token, or wants one: {words}",
+    errors.PermissionDenied: "{address} refuses the call, {privilege}: {words}",
+    errors.DatabaseNotFound: 'there is no database "{database}" on {address}',
+    errors.CollectionNotFound: "no such collection in {target}: {words}",
+    errors.AliasNotFound: "no such alias in {target}: {words}",
+    errors.AliasAlreadyExists: "the alias exists already in {target}: {words}",
+    errors.NameTakenByCollection: "a collection has this name in {target}: {words}",
+    errors.InvalidName: "{address} refuses a name: {words}",
+    errors.NotSupported: "{address} does not know the call: {words}",
+    errors.UnexpectedAnswer: "unexpected answer {code} from {address}: {words}",
+}
+
+# gRPC's long-winded details, shortened. The first one found decides.
+_REASONS: tuple[tuple[str, str], ...] = (
+    (r"Connection refused", "connection refused"),
+    (r"WRONG_VERSION_NUMBER", "TLS handshake failed: the server does not speak TLS"),
+    (r"CERTIFICATE_VERIFY_FAILED:? ?([^:(]*)", r"TLS handshake failed: the server's certificate is not trusted \1"),
+    (r"Hostname Verification Check failed", "TLS handshake failed: the server's certificate is for another name"),
+    (r"[Hh]andshake failed.*?:([A-Z_]{6,})", r"TLS handshake failed: \1"),
+    (r"[Hh]andshake failed", "TLS handshake failed"),
+    (r"lookup|resolv|DNS", "host name not found"),
+    (r"HTTP/2|SETTINGS frame", "it answers, but not as a Milvus (gRPC) port"),
+    (r"Open local milvus failed", "the Milvus Lite file cannot be opened; is another process using it?"),
+    (r"No route to host|unreachable", "no route to host"),
+    (r"[Ss]ocket closed|[Cc]onnection reset|recvmsg|GOAWAY|Broken pipe|EOF", "the connection was closed"),
+)
+
+
+@contextmanager
+def our_errors(target: Target, timeout: float) -> Iterator[None]:
+    """Let no error of pymilvus or gRPC out of the block; `timeout` (seconds) is for the message."""
+    try:
+        yield
+    except (MilvusException, RpcError) as error:
+        raise translate(error, target, timeout) from error
+
+
+def translate(error: Exception, target: Target, timeout: float) -> CatalogError:
+    """Our error for one of pymilvus or gRPC: one printable line that starts in our words."""
+    origin = _origin(error)
+    if isinstance(origin, RpcError):
+        status = origin.code()
+        code, kind, words = status.name, _BY_STATUS.get(status, errors.UnexpectedAnswer), _one_line(origin.details())
+    else:
+        words = _one_line(origin.message)
+        code, kind = str(origin.code), _kind(origin.code, words)
+    message = _MESSAGES[kind].format(
+        address=target.address,
+        database=target.database,
+        target=target,
+        timeout=timeout,
+        code=code,
+        words=words[:MAX_WORDS] or "no reason given",
+        reason=_reason(words),
+        privilege=_privilege(words),
+    )
+    return kind(message.strip(), server_code=int(code) if code.isdigit() else None)
+
+
+def _origin(error: BaseException) -> MilvusException | RpcError:
+    """The error that the server or gRPC gave, under the wrappings of pymilvus.
+
+    pymilvus ends each of them with `raise e from e`, so a cause may be the error itself; `__context__` is then what it
+    was wrapped around. What is not of pymilvus or gRPC is an older story, in whose handling this call was made.
+    """
+    for inner in (error.__cause__, error.__context__):
+        if inner is not error and isinstance(inner, MilvusException | RpcError):
+            return _origin(inner)
+    return error
+
+
+def _kind(code: int, words: str) -> type[CatalogError]:
+    for known, pattern, kind in _BY_CODE:
+        if code == known and re.search(pattern, words):
+            return kind
+    return errors.UnexpectedAnswer
+
+
+def _reason(words: str) -> str:
+    for pattern, reason in _REASONS:
+        if found := re.search(pattern, words):
+            return found.expand(reason).strip()
+    return words[:MAX_WORDS] or "no reason given"
+
+
+def _privilege(words: str) -> str:
+    """Milvus says `PrivilegeCreateAlias: permission deny to bob`; the privilege to grant is `CreateAlias`."""
+    found = re.search(r"Privilege([A-Z]\w*)", words)
+    return f"the privilege {found[1]} is missing" if found else "a privilege is missing"
+
+
+def _one_line(text: str | None) -> str:
+    """Without what a terminal would obey: line breaks, escape sequences, text direction."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())

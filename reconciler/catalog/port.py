@@ -1,0 +1,100 @@
+"""What the core needs of a Milvus database, and nothing more.
+
+Two things implement it: `milvus.MilvusCatalog` over pymilvus and `memory.MemoryCatalog` in memory. The contract
+suite (`tests/catalog/test_contract.py`) runs on both, and defines what this protocol means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from reconciler.errors import InvalidName
+from reconciler.model import NAME_PATTERN, Collection, Connection, LoadState
+
+
+class Catalog(Protocol):
+    """One database of one Milvus server.
+
+    Every method is one call to the server (`replicas` is two; the first of all asks for the version besides), bounded
+    by the connection's timeout. Reads are retried a few times within it on transient failures; writes never are,
+    because a repeated write could undo somebody else's. All raise `CatalogError`; a write that ends in
+    `ConnectionFailed`, `CallTimedOut` or `UnexpectedAnswer` may have been done. Implementations may be called from
+    several threads, and keep to `concurrency` calls in flight.
+
+    In a database that does not exist, writes and lists raise `DatabaseNotFound`. Reads of one name need not: Milvus
+    2.3.5 answers there that the collection does not exist.
+    """
+
+    database: str
+
+    @property
+    def concurrency(self) -> int:
+        """Calls that may be in flight at once: 1 on Milvus Lite, which corrupts its catalog under concurrent writes."""
+
+    @property
+    def calls(self) -> int:
+        """Calls made to the server so far, each attempt counted; connecting is not."""
+
+    def server_version(self) -> str:
+        """The server's version as it says it (`v2.3.5`, `milvus_lite-3.2.2`), "unknown" if it may not be asked."""
+
+    def alias_names(self) -> frozenset[str]:
+        """All aliases of the database. Dangling ones are hidden by the server."""
+
+    def aliases_of(self, collection: str) -> frozenset[str] | None:
+        """The aliases that point at a collection; None if there is no such collection.
+
+        Milvus Lite answers an empty set for a collection that does not exist.
+        """
+
+    def resolve(self, alias: str) -> Collection | None:
+        """Where an alias points now, never from a cache; None if there is no such alias, or it dangles.
+
+        `id` is given where the same call tells it. The name of a collection is not an alias: None.
+        """
+
+    def collection_names(self) -> frozenset[str]:
+        """The collections that the caller may see."""
+
+    def describe(self, collection: str) -> Collection | None:
+        """A collection by its own name; None if it does not exist, or the name is an alias."""
+
+    def load_state(self, collection: str) -> LoadState:
+        """Whether a collection is loaded; `MISSING` if there is none."""
+
+    def replicas(self, collection: str) -> int:
+        """How many replicas of a collection are loaded. Raises `NotSupported` on Milvus Lite, `CollectionNotFound`."""
+
+    def create_alias(self, alias: str, collection: str) -> None:
+        """Create an alias. Raises `AliasAlreadyExists` also when it dangles, which no read can show.
+
+        One that points there already is no error, except on Milvus Lite.
+        """
+
+    def alter_alias(self, alias: str, collection: str) -> None:
+        """Point an existing alias, a dangling one too, at another collection, atomically on the server."""
+
+    def drop_alias(self, alias: str) -> None:
+        """Drop an alias; dropping one that does not exist is no error."""
+
+    def close(self) -> None:
+        """Release the connection. Further calls are errors."""
+
+
+class Connect(Protocol):
+    """Opens a database. `create` lets it make a Milvus Lite file that does not exist."""
+
+    def __call__(self, connection: Connection, database: str, *, create: bool = False) -> Catalog: ...
+
+
+_ALIAS_NAME = re.compile(NAME_PATTERN, re.ASCII)
+
+
+def check_alias_name(name: str) -> None:
+    """Raise `InvalidName` for a name that Milvus would refuse with code 1100 (measured on 2.3.5).
+
+    For implementations to call before they create or alter: Milvus Lite would accept nearly anything.
+    """
+    if not _ALIAS_NAME.fullmatch(name):
+        raise InvalidName(f"{name!a:.300} is no alias name: a letter or _, then up to 254 letters, digits or _")

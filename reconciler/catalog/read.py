@@ -1,0 +1,134 @@
+"""Reads of one database what a diff of certain sets needs, in as few calls as can be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from reconciler.catalog.port import Catalog
+from reconciler.errors import PermissionDenied
+from reconciler.model import AliasSet, Collection, LiveCatalog, Target
+
+T = TypeVar("T")
+
+
+def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
+    """Read the live side for `sets`, all of them on `target` and none suspended.
+
+    It takes 3 + T + A + D calls: version, alias names and collection names; T collections that two or more of the
+    live aliases are wanted on, each asked for its aliases; A aliases that those did not place, each resolved; D
+    collections that a change would involve and whose id is not known yet, each described. So many aliases on few
+    collections cost about T, one alias a collection costs A, and what stays as it is needs no D.
+
+    Raises:
+        CatalogError: a call failed. Only the list of collections may be forbidden; it then counts as empty.
+    """
+    calls = catalog.calls
+    version = catalog.server_version()  # before the others: it decides how many may be in flight
+    with _pool(catalog) as pool:
+        names, collections = pool.submit(catalog.alias_names), pool.submit(_collection_names, catalog)
+        alias_names, collection_names = names.result(), collections.result()
+
+        wanted = {alias.name: alias.collection for each in sets for alias in each.aliases}
+        droppable = {name for each in sets for name in alias_names - wanted.keys() if _may_drop(each, name)}
+        of_interest = alias_names & (wanted.keys() | droppable)
+        known = _look_up(pool, catalog, {alias: wanted.get(alias) for alias in of_interest})
+        pointing = _names(known)
+
+        ids = {found.name: found for found in known.values() if found and found.id is not None}
+        involved = _involved(wanted, pointing, droppable) - alias_names
+        described = ids | _each(pool, catalog.describe, involved - ids.keys())
+    return LiveCatalog(
+        target=target,
+        server_version=version,
+        aliases=alias_names,
+        pointing=pointing,
+        collections=collection_names,
+        described={name: described[name] for name in sorted(involved)},
+        calls=catalog.calls - calls,
+    )
+
+
+def locate(catalog: Catalog, wanted: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The collection that each alias points at now, None for one that is gone, sorted by alias.
+
+    It takes T + A calls: T collections that two or more of the aliases are wanted on, A aliases those did not place.
+
+    Args:
+        wanted: the aliases, each with the collection where it is most likely, None where nothing is known.
+
+    Raises:
+        CatalogError: a call failed.
+    """
+    with _pool(catalog) as pool:
+        return _names(_look_up(pool, catalog, wanted))
+
+
+def read_all(catalog: Catalog) -> dict[str, str]:
+    """Every alias of the database and its collection, sorted by alias.
+
+    It takes 3 + C calls for C visible collections, and one for each alias that none of them owns up to; where there
+    are fewer aliases than collections, 3 + A for A aliases.
+
+    Raises:
+        CatalogError: a call failed.
+    """
+    catalog.server_version()
+    aliases, collections = catalog.alias_names(), _collection_names(catalog)
+    with _pool(catalog) as pool:
+        listed = _each(pool, catalog.aliases_of, collections) if len(collections) < len(aliases) else {}
+        found = {alias: Collection(name) for name, owned in listed.items() for alias in (owned or ()) if alias in aliases}
+        pointing = _names(found | _each(pool, catalog.resolve, aliases - found.keys()))
+    return {alias: name for alias, name in sorted(pointing.items()) if name}
+
+
+def _look_up(
+    pool: ThreadPoolExecutor, catalog: Catalog, wanted: Mapping[str, str | None]
+) -> dict[str, Collection | None]:
+    """Where each alias points; first the collections are asked that should have several of them."""
+    shared = [name for name, aliases in Counter(wanted.values()).items() if name is not None and aliases > 1]
+    placed = {
+        alias: Collection(name)
+        for name, aliases in _each(pool, catalog.aliases_of, shared).items()
+        for alias in (aliases or frozenset()) & wanted.keys()
+    }
+    found = placed | _each(pool, catalog.resolve, wanted.keys() - placed.keys())
+    return dict(sorted(found.items()))
+
+
+def _may_drop(each: AliasSet, name: str) -> bool:
+    return each.scope.covers(name) and not each.scope.protects(name)
+
+
+def _involved(
+    wanted: Mapping[str, str | None], pointing: Mapping[str, str | None], droppable: Iterable[str]
+) -> set[str]:
+    """The collections that aliases would come to or go from."""
+    involved = {pointing[alias] for alias in droppable}
+    for alias, collection in wanted.items():
+        current = pointing.get(alias)
+        if current != collection:
+            involved |= {collection, current}
+    return {name for name in involved if name is not None}
+
+
+def _names(known: Mapping[str, Collection | None]) -> dict[str, str | None]:
+    return {alias: found.name if found else None for alias, found in known.items()}
+
+
+def _collection_names(catalog: Catalog) -> frozenset[str]:
+    try:
+        return catalog.collection_names()
+    except PermissionDenied:
+        return frozenset()
+
+
+def _pool(catalog: Catalog) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read")
+
+
+def _each(pool: ThreadPoolExecutor, ask: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
+    ordered = sorted(names)
+    return dict(zip(ordered, pool.map(ask, ordered), strict=True))

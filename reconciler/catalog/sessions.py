@@ -1,0 +1,39 @@
+"""Open catalogs, one for each database, kept for as long as a run needs them."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from reconciler.catalog.port import Catalog, Connect
+from reconciler.model import Connection, Target
+
+
+class Catalogs:
+    """Opens each database once and closes them all at the end; a context manager.
+
+    Args:
+        connect: how to open one.
+        create: whether a Milvus Lite file may be created; only a front door that is about to write says so.
+    """
+
+    def __init__(self, connect: Connect, *, create: bool = False) -> None:
+        self._connect = connect
+        self._create = create
+        self._open: dict[Target, Catalog] = {}
+
+    def open(self, connection: Connection, database: str) -> Catalog:
+        """The catalog of a database, opened at the first call. Raises `CatalogError` or `InvalidInput`."""
+        target = Target(connection.address, database)
+        if target not in self._open:
+            self._open[target] = self._connect(connection, database, create=self._create)
+        return self._open[target]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._open:
+            self._open.popitem()[1].close()

@@ -1,0 +1,59 @@
+"""The servers that the catalog's tests run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.catalog.memory import Flavour
+from reconciler.model import DEFAULT_DATABASE
+from tests.servers import (
+    Backend,
+    Room,
+    ToyMilvus,
+    lite_backend,
+    memory_backend,
+    milvus_backend,
+    opened_room,
+    toy_milvus,
+)
+
+
+@pytest.fixture(scope="session")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with lite_backend(tmp_path_factory.mktemp("lite")) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[Backend]:
+    with milvus_backend() as backend:
+        yield backend
+
+
+@pytest.fixture(params=["memory-2.3", "memory-2.6", "memory-lite", "lite", "milvus"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    match request.param:
+        case "memory-2.3":
+            return memory_backend(Flavour.MILVUS_2_3)
+        case "memory-2.6":
+            return memory_backend(Flavour.MILVUS_2_6)
+        case "memory-lite":
+            return memory_backend(Flavour.LITE)
+        case name:
+            found: Backend = request.getfixturevalue(name)
+            return found
+
+
+@pytest.fixture(params=["default", "other"])
+def room(backend: Backend, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """A corner of each backend's default and second database."""
+    with opened_room(backend, DEFAULT_DATABASE if request.param == "default" else backend.other_database) as found:
+        yield found
+
+
+@pytest.fixture
+def toy() -> Iterator[ToyMilvus]:
+    with toy_milvus() as server:
+        yield server

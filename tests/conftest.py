@@ -1,0 +1,34 @@
+"""What every test may ask for: a Milvus Lite, and the real Milvus at MILVUS_URI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.servers import Backend, lite_backend, milvus_backend
+
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with lite_backend(tmp_path_factory.mktemp("lite")) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[Backend]:
+    with milvus_backend() as backend:
+        yield backend
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real server, whether it asks for the fixture or is parametrised with its name."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            if "milvus" in item.fixturenames or "milvus" in parameters:
+                item.add_marker("milvus")

@@ -1,0 +1,260 @@
+"""Milvus servers to test against: memory, Milvus Lite, a real one, and one that answers as it is told.
+
+A `Backend` is a server as the contract suite sees it. Its `flavour` says which answers are expected of it, so that the
+fakes are held to exactly what the servers they stand for were seen to do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+
+from reconciler.catalog import Catalog, Connect, connect
+from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.catalog.milvus_client import SingleAttempt as _quiet  # noqa: F401 - before gRPC and pymilvus
+from reconciler.model import DEFAULT_DATABASE, Connection
+
+import grpc  # isort: skip
+from pymilvus import DataType, MilvusClient  # isort: skip
+from pymilvus.grpc_gen import common_pb2, milvus_pb2  # isort: skip
+
+HOW_TO_GET_MILVUS = (
+    "MILVUS_URI names no real Milvus server; start one with: python tests/milvus_server.py /tmp/milvus-data 19530"
+)
+ADMIN_TIMEOUT = 30.0
+
+
+class Admin(Protocol):
+    """What the tests do to a server behind the catalog's back."""
+
+    def create_database(self, name: str) -> None: ...
+    def create_collection(self, name: str, database: str = ...) -> object: ...
+    def drop_collection(self, name: str, database: str = ...) -> None: ...
+    def rename_collection(self, name: str, new_name: str, database: str = ...) -> None: ...
+    def load(self, collection: str, database: str = ...) -> None: ...
+    def release(self, collection: str, database: str = ...) -> None: ...
+
+
+class MilvusAdmin:
+    """`Admin` over pymilvus, with a client of its own a database. Its errors are pymilvus's."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._clients: dict[str, Any] = {}
+
+    def create_database(self, name: str) -> None:
+        self.client().create_database(name, timeout=ADMIN_TIMEOUT)
+
+    def create_collection(self, name: str, database: str = DEFAULT_DATABASE) -> None:
+        schema = MilvusClient.create_schema()
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=4)
+        self.client(database).create_collection(name, schema=schema, timeout=ADMIN_TIMEOUT)
+
+    def drop_collection(self, name: str, database: str = DEFAULT_DATABASE) -> None:
+        self.client(database).drop_collection(name, timeout=ADMIN_TIMEOUT)
+
+    def rename_collection(self, name: str, new_name: str, database: str = DEFAULT_DATABASE) -> None:
+        self.client(database).rename_collection(name, new_name, timeout=ADMIN_TIMEOUT)
+
+    def load(self, collection: str, database: str = DEFAULT_DATABASE) -> None:
+        client = self.client(database)
+        if not client.list_indexes(collection, timeout=ADMIN_TIMEOUT):  # Milvus Lite refuses a second one
+            index = MilvusClient.prepare_index_params("vector", index_type="FLAT", metric_type="L2")
+            client.create_index(collection, index, timeout=ADMIN_TIMEOUT)
+        client.load_collection(collection, timeout=ADMIN_TIMEOUT)
+
+    def release(self, collection: str, database: str = DEFAULT_DATABASE) -> None:
+        self.client(database).release_collection(collection, timeout=ADMIN_TIMEOUT)
+
+    def client(self, database: str = DEFAULT_DATABASE) -> Any:
+        if database not in self._clients:
+            self._clients[database] = MilvusClient(self._uri, db_name=database, timeout=ADMIN_TIMEOUT, dedicated=True)
+        return self._clients[database]
+
+    def forget(self, database: str) -> None:
+        self._clients.pop(database).close()
+        self.client().drop_database(database, timeout=ADMIN_TIMEOUT)
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+
+@dataclass
+class Backend:
+    """A server under test. `other_database` is a second database besides `default`."""
+
+    flavour: Flavour
+    connection: Connection
+    admin: Admin
+    connect: Connect
+    other_database: str
+
+
+@dataclass
+class Room:
+    """A test's own corner of one database: names nobody else uses, and all of it gone at the end."""
+
+    backend: Backend
+    database: str
+    catalog: Catalog
+    prefix: str = field(default_factory=lambda: f"t{uuid4().hex[:10]}_")
+
+    @property
+    def flavour(self) -> Flavour:
+        return self.backend.flavour
+
+    def name(self, short: str) -> str:
+        return self.prefix + short
+
+    def collections(self, *shorts: str) -> tuple[str, ...]:
+        """Create collections; their full names."""
+        for short in shorts:
+            self.backend.admin.create_collection(self.name(short), self.database)
+        return tuple(map(self.name, shorts))
+
+    def alias_names(self) -> set[str]:
+        return {name.removeprefix(self.prefix) for name in self.catalog.alias_names() if name.startswith(self.prefix)}
+
+    def tidy(self) -> None:
+        for alias in self.catalog.alias_names():
+            if alias.startswith(self.prefix):
+                self.catalog.drop_alias(alias)
+        for collection in self.catalog.collection_names():
+            if collection.startswith(self.prefix):
+                self.backend.admin.drop_collection(collection, self.database)
+
+
+@contextmanager
+def opened_room(backend: Backend, database: str) -> Iterator[Room]:
+    catalog = backend.connect(backend.connection, database)
+    room = Room(backend, database, catalog)
+    try:
+        yield room
+    finally:
+        room.tidy()
+        catalog.close()
+
+
+def memory_backend(flavour: Flavour) -> Backend:
+    server = MemoryServer(flavour)
+    server.create_database("other")
+    return Backend(flavour, connection_to("memory"), server, server.connect, "other")
+
+
+@contextmanager
+def lite_backend(folder: Path) -> Iterator[Backend]:
+    """Milvus Lite, embedded, in a file of its own."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    uri = str(folder / "test.db")
+    connection = connection_to(uri)
+    connect(connection, DEFAULT_DATABASE, create=True).close()
+    admin = MilvusAdmin(uri)
+    admin.create_database("other")
+    try:
+        yield Backend(Flavour.LITE, connection, admin, connect, "other")
+    finally:
+        admin.close()
+        server_manager_instance.release_server(uri)
+
+
+@contextmanager
+def milvus_backend() -> Iterator[Backend]:
+    """The real server at MILVUS_URI, or the test is skipped; with REQUIRE_MILVUS=1 it fails."""
+    uri = os.environ.get("MILVUS_URI")
+    if not uri:
+        give_up = pytest.fail if os.environ.get("REQUIRE_MILVUS") == "1" else pytest.skip
+        give_up(HOW_TO_GET_MILVUS)
+    admin = MilvusAdmin(uri)
+    other = f"t{uuid4().hex[:10]}"
+    admin.create_database(other)
+    try:
+        yield Backend(Flavour.MILVUS_2_3, connection_to(uri), admin, connect, other)
+    finally:
+        admin.client(other)
+        admin.forget(other)
+        admin.close()
+
+
+def connection_to(uri: str, **options: Any) -> Connection:
+    return Connection("test", uri, uri.rpartition("://")[2], **options)
+
+
+Answer = Callable[[bytes, grpc.ServicerContext], Any]
+
+
+class ToyMilvus(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """A gRPC server with Milvus's method names that answers as it is told and notes every call.
+
+    `answers` maps a method (`AlterAlias`) to what it does; any other method is UNIMPLEMENTED.
+    """
+
+    def __init__(self, version: str = "v2.6.4", credentials: grpc.ServerCredentials | None = None) -> None:
+        self.seen: list[str] = []
+        self.answers: dict[str, Answer] = {
+            "Connect": lambda *_: milvus_pb2.ConnectResponse(status=status(), identifier=1),
+            "GetVersion": lambda *_: milvus_pb2.GetVersionResponse(status=status(), version=version),
+        }
+        self._server = grpc.server(ThreadPoolExecutor(32), handlers=(self,))
+        if credentials:
+            self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def count(self, method: str) -> int:
+        return self.seen.count(method)
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        method = details.method.rpartition("/")[2]
+        self.seen.append(method)
+        answer = self.answers.get(method)
+        if answer is None:
+            return None
+        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=lambda reply: reply.SerializeToString())
+
+    def stop(self) -> None:
+        self._server.stop(grace=None).wait()
+
+
+@contextmanager
+def toy_milvus(version: str = "v2.6.4", credentials: grpc.ServerCredentials | None = None) -> Iterator[ToyMilvus]:
+    toy = ToyMilvus(version, credentials)
+    try:
+        yield toy
+    finally:
+        toy.stop()
+
+
+def status(code: int = 0, reason: str = "") -> Any:
+    return common_pb2.Status(code=code, error_code=min(code, 1), reason=reason)
+
+
+def aborting(code: grpc.StatusCode, details: str) -> Answer:
+    """An answer with a gRPC status instead of one of Milvus's."""
+    return lambda _, context: context.abort(code, details)
+
+
+def slow(seconds: float, reply: Any) -> Answer:
+    def answer(_request: bytes, _context: grpc.ServicerContext) -> Any:
+        time.sleep(seconds)
+        return reply
+
+    return answer
+
+
