@@ -1,0 +1,165 @@
+"""`aliasctl apply`: plan, ask, apply, verify."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Any
+
+import click
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.cli import inputs, options, output
+from reconciler.cli.plan import plan_result
+from reconciler.errors import AliasctlError
+from reconciler.manifest.targets import reconnected
+from reconciler.plan import Plan
+from reconciler.planfile import load_plan
+from reconciler.reconcile import Options, apply_plan, ensure_fresh, ensure_reviewed, make_plan
+from reconciler.render.documents import report_document
+from reconciler.render.text import plan_lines, report_lines
+from reconciler.report import StepResult
+
+LONG_WORK_STEPS = 20
+
+log = structlog.get_logger()
+
+
+@click.command()
+@click.argument("planfile", type=click.Path(path_type=Path), required=False)
+@options.manifest_option(required=False)
+@click.option("--plan", "reviewed", type=click.Path(path_type=Path), metavar="PLANFILE", help="Apply only what this reviewed plan says.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-going", is_flag=True, help="Work on the later databases even if one failed.")
+@options.plan_options
+@options.target_options
+@options.format_option
+@options.output_option
+@options.color_option
+@options.log_options
+def apply(
+    planfile: Path | None,
+    paths: tuple[str, ...],
+    reviewed: Path | None,
+    yes: bool,
+    keep_going: bool,
+    output_format: str,
+    outputs: tuple[tuple[str, Path], ...],
+    color: bool,
+    **values: Any,
+) -> int:
+    """Make the live aliases what the manifests say.
+
+    Plans, shows the plan, asks, applies, and reads back. Safe to repeat. With --plan it plans anew and refuses if that
+    is not the plan that was reviewed. With a PLANFILE alone it applies that file, if nothing it touches has moved.
+
+    \b
+      aliasctl apply -f aliases/
+      aliasctl apply -f aliases/ --plan plan.json --yes
+      aliasctl apply plan.json
+    """
+    if bool(planfile) is bool(paths) or (planfile and reviewed):
+        raise click.UsageError("apply takes either -f PATH (with or without --plan PLANFILE) or one PLANFILE")
+    with Catalogs(connect, create=True) as catalogs:
+        if planfile:
+            plan = _saved_plan(planfile, values, catalogs)
+        else:
+            plan = _fresh_plan(paths, reviewed, values, catalogs)
+        if output_format == output.TEXT:
+            output.emit(plan_result(plan), output.TEXT, color=color)
+        asked = plan.runnable and not plan.refusals
+        if asked and not yes:
+            _ask(plan, output_format)
+        with _stopping_on_signals() as stop, _progress(plan) as on_result:
+            report = apply_plan(plan, catalogs=catalogs, keep_going=keep_going, stop=stop, on_result=on_result)
+    result = output.Result(lambda: report_lines(report), lambda: report_document(report))
+    output.emit_files(result, outputs)
+    if output_format == output.JSON or asked:
+        output.emit(result, output_format, color=color)
+    return report.exit_code
+
+
+def _fresh_plan(paths: tuple[str, ...], reviewed: Path | None, values: dict[str, Any], catalogs: Catalogs) -> Plan:
+    """Plan now; with a reviewed plan, insist that it is the same."""
+    expected = load_plan(reviewed) if reviewed else None
+    sets = inputs.wanted_sets(inputs.read_manifests(paths), options.overrides(values))
+    inputs.announce_new_files([one.connection for one in sets if one.connection])
+    plan = make_plan(sets, options.run_options(values), catalogs=catalogs)
+    if expected:
+        ensure_reviewed(plan, expected)
+    return plan
+
+
+def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs) -> Plan:
+    """The plan of a file, with this call's credentials if it names any; nothing else about it can be changed."""
+    flags = options.overrides(values)
+    plan = reconnected(load_plan(planfile), flags, Path.cwd())
+    if options.run_options(values) != Options():
+        raise click.UsageError("--only, --allow-protected, --max-drops and --include-suspended are for planning")
+    ensure_fresh(plan, catalogs=catalogs)
+    return plan
+
+
+def _ask(plan: Plan, output_format: str) -> None:
+    """Ask at the terminal, where the plan must be seen even if the result goes elsewhere."""
+    inputs.insist_on_terminal()
+    if output_format == output.JSON:
+        for line in plan_lines(plan):
+            output.say(line.plain)
+    count = len(plan.runnable)
+    places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in plan.targets if target.steps)
+    if not click.confirm(f"Apply {count} change{'s' * (count != 1)} to {places}?", err=True):
+        raise AliasctlError("not applied")
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[Event]:
+    """The first SIGINT or SIGTERM lets the calls in flight finish and starts no further one; a second one kills."""
+    stop = Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, previous[number])
+        output.say("Stopping: finishing the calls in flight; once more to quit at once")
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[Callable[[StepResult], None]]:
+    """Logs each result; for long work at a terminal also moves a bar."""
+    columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    long_work = len(plan.runnable) >= LONG_WORK_STEPS and sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not long_work) as bar:
+        task = bar.add_task("", total=len(plan.steps))
+        seen: set[tuple[str, str]] = set()
+
+        def on_result(result: StepResult) -> None:
+            step = result.step
+            seen.add((step.set, step.alias))
+            bar.update(task, completed=len(seen))
+            log.info(
+                "step",
+                set=step.set,
+                alias=step.alias,
+                action=str(step.action),
+                current=step.current,
+                wanted=step.wanted,
+                outcome=str(result.outcome),
+                message=result.message,
+            )
+
+        yield on_result

@@ -1,0 +1,65 @@
+"""From a command's options to what the core works on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.catalog import lite_file
+from reconciler.cli import output
+from reconciler.errors import InvalidInput, Problem
+from reconciler.export import live_from_export
+from reconciler.manifest import Manifests, Overrides, read, settle
+from reconciler.manifest.targets import single_connection
+from reconciler.model import DEFAULT_DATABASE, AliasSet, Connection
+from reconciler.reconcile import LiveCatalogs, target_of
+
+
+def read_manifests(paths: Sequence[str]) -> Manifests:
+    """The documents at the paths of `-f`, with their warnings told."""
+    manifests = read(paths, stdin=sys.stdin.buffer)
+    for warning in manifests.warnings:
+        output.warn(warning)
+    return manifests
+
+
+def wanted_sets(manifests: Manifests, flags: Overrides) -> tuple[AliasSet, ...]:
+    """The sets with the connections and databases of this call, checked against each other."""
+    return settle(manifests, flags, environment())
+
+
+def environment() -> Overrides:
+    """What the `ALIASCTL_…` variables say."""
+    return Overrides.from_environment(os.environ)
+
+
+def one_connection(paths: Sequence[str], flags: Overrides) -> tuple[Connection, str]:
+    """The server and database that a command without AliasSets is about."""
+    manifests = read_manifests(paths) if paths else None
+    connection = single_connection(manifests, flags, environment(), Path.cwd())
+    return connection, flags.database or environment().database or DEFAULT_DATABASE
+
+
+def live_side(export: str | None, sets: Sequence[AliasSet], manifests: Manifests, flags: Overrides) -> LiveCatalogs | None:
+    """The live side of `plan --against`, None where the server is to be asked."""
+    if export is None:
+        return None
+    exported = read([export])
+    # The manifests say where a connection of this name is; the export may be older.
+    known = Manifests({**exported.connections, **manifests.connections}, exported.sets)
+    return live_from_export(settle(known, flags, environment()), sorted({target_of(one) for one in sets}))
+
+
+def announce_new_files(connections: Sequence[Connection]) -> None:
+    """Say which Milvus Lite files this call will create."""
+    for path in sorted({path for connection in connections if (path := lite_file(connection))}):
+        if not path.exists():
+            output.say(f"Creating Milvus Lite file {path}")
+
+
+def insist_on_terminal() -> None:
+    """Raise `InvalidInput` where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidInput(Problem("there are changes to apply and no terminal to ask at; run with --yes to apply them"))

@@ -1,0 +1,64 @@
+"""The `aliasctl` command and its exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from reconciler.cli import apply, export, output, plan, schema, status, validate, version
+from reconciler.errors import AliasctlError
+from reconciler.report import ExitCode
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version.__version__, "--version", prog_name="aliasctl")
+def aliasctl() -> None:
+    """GitOps for Milvus collection aliases.
+
+    Write the wanted alias → collection mapping in YAML; see what would change; apply it, safely and repeatably.
+
+    \b
+    Exit codes:
+      0  done, or nothing to do
+      1  error before any write; usage errors too
+      2  plan --detailed-exitcode: there are changes
+      3  nothing written: a guard refused, or every change is blocked
+      4  nothing written: the saved plan is stale
+      5  at least one write, and something wanted is not done
+
+    Environment: ALIASCTL_URI, ALIASCTL_TOKEN_ENV and so on stand in for the target options where neither a flag nor a
+    manifest says anything. NO_COLOR turns colours off.
+    """
+
+
+for command in (
+    validate.validate,
+    plan.plan,
+    apply.apply,
+    plan.show,
+    status.status,
+    export.export,
+    schema.schema,
+    version.version,
+):
+    aliasctl.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with the contract's codes. Click would end usage errors with 2, which is taken."""
+    output.make_streams_safe()
+    try:
+        sys.exit(aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False))
+    except click.UsageError as error:
+        output.usage_error(error)
+    except click.ClickException as error:
+        output.failure(AliasctlError(error.format_message()))
+    except (click.Abort, KeyboardInterrupt):
+        output.failure(AliasctlError("interrupted before any write"))
+    except AliasctlError as error:
+        output.failure(error)
+        sys.exit(error.exit_code)
+    sys.exit(ExitCode.ERROR)

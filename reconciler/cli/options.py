@@ -1,0 +1,157 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.cli import output
+from reconciler.manifest.durations import parse_duration
+from reconciler.manifest import Overrides
+from reconciler.reconcile import Options
+from reconciler.telemetry import LEVELS, configure_logging
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType):
+    """A duration such as 10s, 1m30s or 500ms; seconds as a float."""
+
+    name = "duration"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        try:
+            return value if isinstance(value, float) else parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+
+
+class FormatFile(click.ParamType):
+    """FORMAT=FILE, such as json=plan.json."""
+
+    name = "format=file"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[str, Path]:
+        output_format, equals, path = str(value).partition("=")
+        if not equals or not path or output_format not in output.FORMATS:
+            self.fail(f"{value!r} is not FORMAT=FILE with FORMAT one of {', '.join(output.FORMATS)}", parameter, context)
+        return output_format, Path(path)
+
+
+def _chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def manifest_option(*, required: bool = True) -> Callable[[Command], Command]:
+    return click.option(
+        "-f",
+        "--filename",
+        "paths",
+        multiple=True,
+        required=required,
+        metavar="PATH",
+        help="A manifest, a folder of manifests (recursive), or - for standard input; repeats.",
+    )
+
+
+target_options = _chain(
+    click.option("--uri", help="Server address or Milvus Lite file; drops the manifest's token and TLS."),
+    click.option("--token-env", metavar="NAME", help="Environment variable that holds the token."),
+    click.option("--token-file", metavar="FILE", help="File that holds the token."),
+    click.option("--tls-ca", metavar="FILE", help="PEM file of the certificate authority."),
+    click.option("--tls-cert", metavar="FILE", help="PEM file of the client certificate."),
+    click.option("--tls-key", metavar="FILE", help="PEM file of the client key."),
+    click.option("--tls-server-name", metavar="NAME", help="Name to expect in the server's certificate."),
+    click.option("--database", metavar="NAME", help="Use this database for every set."),
+    click.option("--connection", metavar="NAME", help="Use this MilvusConnection for every set."),
+    click.option("--timeout", type=Duration(), help="Time for one call, such as 10s.", metavar="DURATION"),
+    click.option("--concurrency", type=click.IntRange(1, 64), help="Calls in flight at once; Milvus Lite: always 1."),
+)
+"""Where to find the server, over what the manifests say."""
+
+plan_options = _chain(
+    click.option("--only", multiple=True, metavar="ALIAS", help="Look at this alias and no other; repeats."),
+    click.option("--allow-protected", multiple=True, metavar="NAME", help="Let this protected alias be altered; repeats."),
+    click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="Instead of every set's limits.maxDrops."),
+    click.option("--include-suspended", is_flag=True, help="Work on suspended sets too."),
+)
+"""What the run may do beyond the manifests."""
+
+format_option = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(output.FORMATS),
+    default=output.TEXT,
+    show_default=True,
+    is_eager=True,
+    callback=output.remember_format,
+    help="Form of the result on standard output.",
+)
+output_option = click.option(
+    "--output", "outputs", type=FormatFile(), multiple=True, metavar="FORMAT=FILE", help="Write the result there too; repeats."
+)
+color_option = click.option("--no-color", "color", flag_value=False, default=True, help="No colours.")
+
+
+def _configure_logging(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    configure_logging(context.params.get("log_format", "console"), value)
+    return value
+
+
+log_options = _chain(
+    click.option(
+        "--log-format",
+        type=click.Choice(["console", "json"]),
+        default="console",
+        show_default=True,
+        is_eager=True,
+        help="Form of the log on standard error.",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(LEVELS),
+        default="warning",
+        show_default=True,
+        callback=_configure_logging,
+        help="Least severe log entry to show.",
+    ),
+)
+
+TARGET_NAMES = (
+    "uri",
+    "token_env",
+    "token_file",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_server_name",
+    "database",
+    "connection",
+    "timeout",
+    "concurrency",
+)
+
+
+def overrides(values: dict[str, Any]) -> Overrides:
+    """The target options of a call; takes them out of `values`."""
+    return Overrides(**{name: values.pop(name) for name in TARGET_NAMES})
+
+
+def run_options(values: dict[str, Any]) -> Options:
+    """The plan options of a call; takes them out of `values`."""
+    return Options(
+        only=values.pop("only"),
+        allow_protected=values.pop("allow_protected"),
+        max_drops=values.pop("max_drops"),
+        include_suspended=values.pop("include_suspended"),
+    )

@@ -1,0 +1,79 @@
+"""`aliasctl plan` and `aliasctl show`: what would change, now or when a plan was saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.cli import inputs, options, output
+from reconciler.plan import Plan
+from reconciler.planfile import load_plan
+from reconciler.reconcile import make_plan
+from reconciler.render.documents import plan_document
+from reconciler.render.text import plan_lines
+from reconciler.report import plan_exit_code
+
+
+@click.command()
+@options.manifest_option()
+@options.plan_options
+@options.target_options
+@click.option("--against", metavar="EXPORT", help="Compare with an exported file instead of the server; no network.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="PLANFILE", help="Save the plan, to apply it later.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@options.format_option
+@options.output_option
+@options.color_option
+@options.log_options
+def plan(
+    paths: tuple[str, ...],
+    against: str | None,
+    out: Path | None,
+    detailed_exitcode: bool,
+    output_format: str,
+    outputs: tuple[tuple[str, Path], ...],
+    color: bool,
+    **values: Any,
+) -> int:
+    """Show what would change, and change nothing.
+
+    \b
+      aliasctl plan -f aliases/
+      aliasctl plan -f aliases/ --out plan.json --detailed-exitcode
+      aliasctl plan -f aliases/ --against export.yaml
+    """
+    flags = options.overrides(values)
+    manifests = inputs.read_manifests(paths)
+    sets = inputs.wanted_sets(manifests, flags)
+    live = inputs.live_side(against, sets, manifests, flags)
+    with Catalogs(connect) as catalogs:
+        made = make_plan(sets, options.run_options(values), catalogs=catalogs, against=live)
+    result = plan_result(made)
+    output.emit_files(result, outputs)
+    if out:
+        output.write_file(out, json.dumps(plan_document(made), indent=2) + "\n")
+    output.emit(result, output_format, color=color)
+    return plan_exit_code(made, detailed=detailed_exitcode)
+
+
+@click.command()
+@click.argument("planfile", type=click.Path(path_type=Path))
+@options.format_option
+@options.color_option
+@options.log_options
+def show(planfile: Path, output_format: str, color: bool, **_: object) -> None:
+    """Print a saved plan, a stale one too.
+
+    \b
+      aliasctl show plan.json
+    """
+    output.emit(plan_result(load_plan(planfile)), output_format, color=color)
+
+
+def plan_result(made: Plan) -> output.Result:
+    """A plan in every format."""
+    return output.Result(lambda: plan_lines(made), lambda: plan_document(made))

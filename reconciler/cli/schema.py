@@ -1,0 +1,21 @@
+"""`aliasctl schema`: the JSON Schema of every file format."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from reconciler.formats import SCHEMAS
+from reconciler.manifest.schema import KINDS
+
+
+@click.command()
+@click.argument("kind", type=click.Choice([*KINDS, *SCHEMAS], case_sensitive=False))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a kind: of manifests, or of what this tool prints.
+
+    \b
+      aliasctl schema AliasSet
+    """
+    click.echo(json.dumps({**KINDS, **SCHEMAS}[kind], indent=2))

@@ -1,0 +1,239 @@
+"""The JSON that programs read: schemas of plan, report, error, validation and status documents, and who made them.
+
+`schemas/` publishes these; the loader of plan files checks against them. `formatVersion` rises when a reader of the old
+form would misunderstand the new one; new optional fields do not raise it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.model import OnUnknown
+from reconciler.plan import Action, BlockReason, Verdict
+from reconciler.report import Outcome
+from reconciler.status import State
+
+FORMAT_VERSION = 1
+
+Document = dict[str, Any]
+
+
+def _object(
+    required: Mapping[str, object], optional: Mapping[str, object] | None = None, *, about: str = ""
+) -> Document:
+    schema: Document = {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+    return {"description": about, **schema} if about else schema
+
+
+def _text(about: str) -> Document:
+    return {"type": "string", "description": about}
+
+
+def _count(about: str) -> Document:
+    return {"type": "integer", "minimum": 0, "description": about}
+
+
+def _name(about: str) -> Document:
+    return {"type": ["string", "null"], "description": about}
+
+
+def _one_of(values: Sequence[str], about: str) -> Document:
+    return {"type": "string", "enum": list(values), "description": about}
+
+
+def _list(items: Document) -> Document:
+    return {"type": "array", "items": items}
+
+
+TIME = {"type": "string", "format": "date-time"}
+DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "SHA-256 of what is to be done."}
+TOOL = _object({"name": {"const": "aliasctl"}, "version": {"type": "string"}})
+SOURCE = _object(
+    {"file": {"type": "string"}},
+    {"line": _count("From 1."), "column": _count("From 1.")},
+    about="Where in the manifests this was written.",
+)
+CREDENTIAL = _object(
+    {},
+    {"env": _text("An environment variable's name."), "file": _text("A file's path.")},
+    about="Where a credential is read from, never the credential.",
+)
+CONNECTION = _object(
+    {
+        "name": {"type": "string"},
+        "uri": {"type": "string"},
+        "origin": _text("Who named the address: manifest, flag or environment."),
+        "timeoutSeconds": {"type": "number", "exclusiveMinimum": 0},
+        "concurrency": {"type": "integer", "minimum": 1},
+    },
+    {
+        "token": CREDENTIAL,
+        "tls": _object({}, {"ca": CREDENTIAL, "cert": CREDENTIAL, "key": CREDENTIAL, "serverName": {"type": "string"}}),
+    },
+)
+GATE_RESULT = _object(
+    {
+        "gate": {"type": "string"},
+        "result": _one_of(list(Verdict), "What the gate found."),
+        "detail": {"type": "string"},
+        "figures": {"type": "object", "additionalProperties": {"type": ["string", "number"]}},
+    }
+)
+STEP_FIELDS: dict[str, object] = {
+    "set": _text("The AliasSet: name, or namespace/name."),
+    "alias": {"type": "string"},
+    "action": _one_of(list(Action), "The one call that makes the change."),
+    "from": _name("The collection the alias points at; null for no alias."),
+    "to": _name("The collection it should point at; null for no alias."),
+    "wave": _count("Waves are done in ascending order."),
+    "gates": _list(GATE_RESULT),
+}
+STEP_OPTIONS: dict[str, object] = {
+    "fromId": {"type": "integer", "description": "Collection id, where the server has one."},
+    "toId": {"type": "integer", "description": "Collection id, where the server has one."},
+    "prune": {"type": "boolean", "description": "Dropped because the scope covers it and the set does not list it."},
+    "gateSpecification": _object(
+        {},
+        {
+            "loaded": _object({}, {"enabled": {"type": "boolean"}, "replicas": {"type": "integer", "minimum": 1}}),
+            "onUnknown": _one_of(list(OnUnknown), "Whether a gate passes that the server cannot answer."),
+        },
+        about="The gates as the manifest has them; absent for the default.",
+    ),
+    "blocked": _object({"reason": _one_of(list(BlockReason), "Why."), "message": {"type": "string"}}),
+}
+STEP = _object(STEP_FIELDS, STEP_OPTIONS)
+RESULT = _object(
+    {**STEP_FIELDS, "outcome": _one_of(list(Outcome), "What became of the step.")},
+    {**STEP_OPTIONS, "code": {"type": "string"}, "message": {"type": "string"}, "started": TIME, "ended": TIME},
+)
+SET = _object(
+    {
+        "name": {"type": "string"},
+        "suspended": {"type": "boolean"},
+        "unchanged": _count("Listed aliases that are as wanted."),
+        "covered": _count("Live aliases in the set's scope."),
+        "governed": _count("Live aliases that the set lists or covers."),
+        "refusals": _list(_text("A guard's sentence: nothing is written while there is one.")),
+    },
+    {"source": SOURCE},
+)
+
+
+def _target(steps: Document) -> Document:
+    return _object(
+        {
+            "address": _text("The server's identity: host:port, or the path of a Milvus Lite file."),
+            "database": {"type": "string"},
+            "connection": CONNECTION,
+            "serverVersion": {"type": "string"},
+            "offline": {"type": "boolean", "description": "The live side came from an export."},
+            "aliases": _count("Aliases in the database."),
+            "calls": _count("Calls to the server that planning took."),
+            "sets": _list(SET),
+            "steps": _list(steps),
+        }
+    )
+
+
+def _document(
+    kind: str, title: str, required: Mapping[str, object], optional: Mapping[str, object] | None = None
+) -> Document:
+    head = {"kind": {"const": kind}, "formatVersion": {"const": FORMAT_VERSION}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://aliasctl.dev/schemas/{kind.lower()}.schema.json",
+        "title": title,
+        **_object({**head, **required}, optional),
+    }
+
+
+PLAN = _document(
+    "Plan",
+    "What one run would do.",
+    {
+        "digest": DIGEST,
+        "created": TIME,
+        "tool": TOOL,
+        "summary": _object({key: _count("") for key in (*Action, "blocked", "unchanged")}),
+        "targets": _list(_target(STEP)),
+    },
+)
+REPORT = _document(
+    "Report",
+    "What became of each step of a plan.",
+    {
+        "planDigest": DIGEST,
+        "tool": TOOL,
+        "started": TIME,
+        "ended": TIME,
+        "interrupted": {"type": "boolean"},
+        "exitCode": {"type": "integer", "minimum": 0, "maximum": 5},
+        "summary": _object({key: _count("") for key in Outcome}),
+        "targets": _list(_target(RESULT)),
+    },
+)
+ERROR = _document(
+    "Error",
+    "Why a command ended without a result. Nothing was written.",
+    {
+        "exitCode": {"type": "integer", "minimum": 1, "maximum": 5},
+        "errors": _list(_object({"code": {"type": "string"}, "message": {"type": "string"}}, {"source": SOURCE})),
+    },
+)
+VALIDATION = _document(
+    "Validation",
+    "What `validate` found good.",
+    {
+        "sets": _count("AliasSets read."),
+        "connections": _count("MilvusConnections read."),
+        "aliases": _count("Aliases listed."),
+        "skipped": _count("Documents of other API groups."),
+        "warnings": _list(_object({"message": {"type": "string"}}, {"source": SOURCE})),
+    },
+)
+STATUS = _document(
+    "Status",
+    "Desired against live, one row an alias.",
+    {
+        "aliases": _list(
+            _object(
+                {
+                    "address": {"type": "string"},
+                    "database": {"type": "string"},
+                    "set": {"type": "string"},
+                    "alias": {"type": "string"},
+                    "wanted": _name("null: the alias should not exist."),
+                    "live": _name("null: the alias does not exist."),
+                    "state": _one_of(list(State), "How live compares with wanted."),
+                },
+                {"note": _text("What keeps the alias from changing.")},
+            )
+        )
+    },
+)
+VERSION = _document(
+    "Version",
+    "Versions of tool, client and server.",
+    {
+        "aliasctl": {"type": "string"},
+        "python": {"type": "string"},
+        "clients": {"type": "object", "additionalProperties": {"type": "string"}, "description": "By distribution."},
+    },
+    {"server": _object({"address": {"type": "string"}, "version": {"type": "string"}})},
+)
+
+SCHEMAS = {
+    "Plan": PLAN,
+    "Report": REPORT,
+    "Error": ERROR,
+    "Validation": VALIDATION,
+    "Status": STATUS,
+    "Version": VERSION,
+}

@@ -1,0 +1,68 @@
+"""Manifests: text → AliasSets with their connections, or every mistake in them with its line and column.
+
+    files ─▶ yaml_marks ─▶ validation (schema, rules) ─▶ documents ─▶ Manifests ─▶ targets ─▶ rules ─▶ AliasSets
+
+Nothing here calls a server, and nothing here imports a Milvus client.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.manifest.overrides import Overrides
+from reconciler.manifest.reading import read
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
+from reconciler.manifest.rules import conflicts, in_order
+from reconciler.manifest.targets import absent_connections, as_written, retarget
+from reconciler.model import AliasSet
+
+__all__ = ["AliasSetManifest", "ConnectionManifest", "Manifests", "Overrides", "check", "load", "read", "settle"]
+
+
+def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
+    """Hold the documents against each other, by themselves: without flags, environment or server.
+
+    Args:
+        manifests: what `read` gave.
+        strict: whether a connection that no document describes is an error.
+
+    Returns:
+        Warnings: the connections that no document describes.
+
+    Raises:
+        InvalidInput: with every conflict.
+    """
+    problems, absent = conflicts(as_written(manifests)), absent_connections(manifests)
+    if problems or (strict and absent):
+        raise InvalidInput(*in_order([*problems, *(absent if strict else ())]))
+    return tuple(in_order(absent))
+
+
+def load(
+    *paths: str | os.PathLike[str], flags: Overrides | None = None, environment: Overrides | None = None
+) -> tuple[AliasSet, ...]:
+    """What the manifests want, with servers and databases settled, and free of conflicts.
+
+    Args:
+        paths: files, folders, `-` for standard input.
+        flags: settings that go over the manifests.
+        environment: settings that fill what is still open; by default none, whatever the process's environment has.
+
+    Raises:
+        InvalidInput: with every problem.
+    """
+    return settle(read(paths), flags or Overrides(), environment or Overrides())
+
+
+def settle(manifests: Manifests, flags: Overrides, environment: Overrides) -> tuple[AliasSet, ...]:
+    """The sets with their servers and databases, checked against each other; relative paths start where we are.
+
+    Raises:
+        InvalidInput: with every problem.
+    """
+    sets = retarget(manifests, flags, environment, Path.cwd())
+    if problems := conflicts(sets):
+        raise InvalidInput(*problems)
+    return sets

@@ -1,0 +1,129 @@
+"""The paths of `-f` → the texts behind them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from reconciler.errors import Problem
+from reconciler.model import Source
+
+MAX_BYTES = 16 * 1024 * 1024
+STDIN = "<stdin>"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to read: `name` is how the user knows it, `path` is None for standard input.
+
+    `named` says that the user named this very file; `folders` are the named folders it is in.
+    """
+
+    name: str
+    path: Path | None
+    named: bool
+    folders: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        """Where relative paths in this file start."""
+        return self.path.absolute().parent if self.path else Path.cwd()
+
+
+def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> tuple[list[File], list[str]]:
+    """The files behind the paths, each once, in the order of the paths and sorted inside a folder; and the folders.
+
+    Args:
+        paths: files, folders, and `-` for standard input.
+        problems: gets a line for each path that leads nowhere.
+    """
+    files: dict[str, File] = {}
+    folders: dict[str, None] = {}
+    for path in (os.fspath(path) for path in paths):
+        if path == "-":
+            files[STDIN] = File(STDIN, None, named=True)
+            continue
+        try:
+            is_folder = stat.S_ISDIR(Path(path).stat().st_mode)
+        except (OSError, ValueError) as error:
+            problems.append(Problem(_reason(error), Source(path)))
+            continue
+        if is_folder:
+            folders[path] = None
+        for place in _inside(Path(path), problems) if is_folder else [Path(path)]:
+            real = os.path.realpath(place)
+            known = files.get(real) or File(str(place) if is_folder else path, place, named=False)
+            within = (*known.folders, path) if is_folder else known.folders
+            files[real] = replace(known, named=known.named or not is_folder, folders=within)
+    return list(files.values()), list(folders)
+
+
+def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    """The manifests in a folder and below, like `**/*.yaml`: nothing hidden, and no symbolic link in circles."""
+
+    def refused(error: OSError) -> None:
+        problems.append(Problem(_reason(error), Source(str(error.filename))))
+
+    seen = set()
+    for parent, folders, names in os.walk(folder, onerror=refused, followlinks=True):
+        real = os.path.realpath(parent)
+        known = real in seen
+        seen.add(real)
+        folders[:] = [] if known else sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(parent) / name for name in ([] if known else sorted(names))):
+            if path.suffix not in _SUFFIXES or path.name.startswith("."):
+                continue
+            try:
+                if stat.S_ISREG(path.stat().st_mode):
+                    yield path
+            except OSError as error:
+                refused(error)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError | ValueError):
+        return "no such file or folder"
+    return f"cannot be read: {error.strerror}"
+
+
+def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
+    """The text of a file.
+
+    Args:
+        file: what to read.
+        stdin: what to read for `-`; None is the process's standard input.
+
+    Raises:
+        ValueError: with a message for the user, where it cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        data = _read(file.path) if file.path else _read_stdin(stdin or sys.stdin.buffer)
+    except OSError as error:
+        raise ValueError(_reason(error)) from error
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES // 1024**2} MiB")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text (byte {error.start + 1})") from error
+    # JSON may be indented with tabs, YAML may not; inside JSON's strings a raw tab is illegal anyway.
+    return text.replace("\t", " ") if file.name.endswith(".json") else text
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES // 1024**2} MiB")
+        return stream.read(MAX_BYTES + 1)
+
+
+def _read_stdin(stream: TextIO | BinaryIO) -> bytes:
+    data = stream.read(MAX_BYTES + 1)
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data

@@ -1,0 +1,166 @@
+"""Findings of the JSON Schema validator → one line each, at the right place, in a manifest author's words.
+
+Nothing under `token`, `tls` or `uri` is ever repeated in a message: a literal credential may have been written there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from jsonschema.exceptions import ValidationError
+
+from reconciler.errors import Problem
+from reconciler.manifest.shape import Schema
+from reconciler.manifest.wording import closest, did_you_mean, one_of, quoted
+from reconciler.manifest.yaml_marks import Node, described
+from reconciler.version import __version__
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_SECRETIVE: tuple[Path, ...] = (("spec", "token"), ("spec", "tls"), ("spec", "uri"))
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+_EMPTY = {"object": "{}", "array": "[]"}
+_UNKNOWN = "additionalProperties"
+# Of several words that one value breaks, the first is told: the others would say the same again.
+_VALUE_WORDS = ("type", "enum", "format", "pattern", "maxLength", "minimum", "maximum", "maxItems")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One thing the validator found: the keyword `word` of `schema` asks for `wanted`, and the node is otherwise.
+
+    `rule` is the message of the condition across fields that it belongs to, if it does.
+    """
+
+    path: Path
+    node: Node
+    word: str
+    wanted: object
+    schema: Schema
+    rule: str | None
+    cause: BaseException | None
+
+    @classmethod
+    def of(cls, error: ValidationError, schema: Schema, root: Node) -> _Finding:
+        path = tuple(error.absolute_path)
+        rule = _rule(list(error.absolute_schema_path), schema)
+        broken = cast("Schema", error.schema)
+        return cls(path, root.at(path), str(error.validator), error.validator_value, broken, rule, error.cause)
+
+    @property
+    def rank(self) -> int:
+        return _VALUE_WORDS.index(self.word)
+
+    @property
+    def words(self) -> list[str]:
+        """What is wanted, where that is a list of words."""
+        return cast("list[str]", self.wanted)
+
+    @property
+    def known(self) -> list[str]:
+        return sorted(cast("dict[str, Schema]", self.schema["properties"]))
+
+    @property
+    def unknown(self) -> list[str]:
+        """The fields that nothing here is called, where that is what was found."""
+        return [name for name in self.node.fields if name not in self.known] if self.word == _UNKNOWN else []
+
+    @property
+    def secretive(self) -> bool:
+        return self.path[:2] in _SECRETIVE
+
+    @property
+    def found(self) -> str:
+        return "" if self.secretive else f", found {described(self.node)}"
+
+
+def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> list[Problem]:
+    """What the validator found, for people.
+
+    Args:
+        errors: from a validator of `schema`.
+        schema: one of our published schemas.
+        root: the document they are about.
+    """
+    findings = [_Finding.of(error, schema, root) for error in errors]
+    misspelt = {(one.path, closest(name, one.known)) for one in findings for name in one.unknown}
+    values: dict[Path, _Finding] = {}
+    problems: list[Problem] = []
+    for one in findings:
+        if one.word == _UNKNOWN:
+            problems += [Problem(_unknown_field(one, name), one.node.keys[name]) for name in one.unknown]
+        elif one.word == "required":
+            absent = [name for name in one.words if name not in one.node.fields and (one.path, name) not in misspelt]
+            problems += [Problem(one.rule or f'"{name}" is missing', one.node.source) for name in absent]
+        elif one.rule:
+            problems.append(Problem(one.rule, one.node.source))
+        elif one.path not in values or one.rank < values[one.path].rank:
+            values[one.path] = one
+    wrong = [Problem(_wrong_value(one), one.node.source) for one in values.values()]
+    told = {problem.source for problem in wrong}
+    return wrong + list(dict.fromkeys(problem for problem in problems if problem.source not in told))
+
+
+def _rule(steps: list[str | int], schema: Schema) -> str | None:
+    """The message of the condition across fields on the way to a place in the schema."""
+    if "allOf" not in steps:
+        return None
+    place: object = schema
+    for step in steps[: steps.index("allOf") + 2]:
+        place = cast("dict[str | int, object]", place)[step]
+    return str(cast("Schema", place)["errorMessage"])
+
+
+def _unknown_field(finding: _Finding, name: str) -> str:
+    if finding.path[-1:] == ("gates",):
+        if name == "onUnknown":
+            return '"onUnknown" is for all gates of a set: give it in spec.gates'
+        gates = ", ".join(gate for gate in finding.known if gate != "onUnknown")
+        return f'gate "{name}" cannot be evaluated by aliasctl {__version__} (it knows: {gates})'
+    if hint := did_you_mean(name, finding.known):
+        return f"unknown field {quoted(name)}{hint}"
+    shown = "" if finding.secretive else f" {quoted(name)}"
+    return f"unknown field{shown}; known here: {', '.join(finding.known)}"
+
+
+def _wrong_value(finding: _Finding) -> str:
+    """What is wrong with one value by itself."""
+    match finding.word:
+        case "type":
+            return _wrong_type(finding)
+        case "enum":
+            hint = did_you_mean(finding.node.text, finding.words)
+            return f"expected {one_of(finding.words)}{finding.found}{hint}"
+        case "format":
+            return f"{finding.cause}{finding.found}"
+        case "minimum" | "maximum":
+            low, high = finding.schema["minimum"], finding.schema.get("maximum")
+            wanted = f"at least {low}" if high is None else f"{low} to {high}"
+            return f"expected {wanted}{finding.found}"
+        case "maxItems":
+            return f"expected at most {finding.wanted} items, found {len(finding.node.items)}"
+        case _:
+            return f"{finding.schema['errorMessage']}{finding.found}"
+
+
+def _wrong_type(finding: _Finding) -> str:
+    node, wanted = finding.node, str(finding.wanted)
+    pattern = str(finding.schema.get("pattern", ".*"))
+    if wanted == "string" and node.text and re.fullmatch(pattern, node.text):
+        return f"expected a string{finding.found}; quote it"
+    message = f"{finding.schema.get('errorMessage', f'expected {_TYPES[wanted]}')}{finding.found}"
+    if node.value is None and wanted in _EMPTY:
+        return f"{message}; write {_EMPTY[wanted]} or remove the field"
+    if isinstance(node.value, str) and wanted in ("integer", "number") and re.fullmatch("-?[0-9.]+", node.text):
+        return f"{message}; remove the quotes"
+    return message

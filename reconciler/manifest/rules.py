@@ -1,0 +1,157 @@
+"""Rules across entries, sets and files. Every problem names both places, and stands at the later one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, takewhile
+from typing import TypeAlias
+
+from reconciler.errors import Problem
+from reconciler.manifest.shape import SELF_ALIAS
+from reconciler.model import Alias, AliasSet, Source
+from reconciler.patterns import Undecided, common_name
+
+TargetKey: TypeAlias = tuple[str, ...]
+
+
+def target_key(wanted: AliasSet) -> TargetKey:
+    """What must be equal for two sets to share a target: address and database; unknown addresses go by their names."""
+    if wanted.connection:
+        return (wanted.connection.address, wanted.database)
+    return (wanted.namespace, wanted.connection_name, wanted.database)
+
+
+def conflicts(sets: Iterable[AliasSet]) -> list[Problem]:
+    """Everything that contradicts itself in the sets of one run; sorted.
+
+    Args:
+        sets: with the connections and databases they will be applied to; a set without a connection is compared with
+            the sets that name the same one.
+    """
+    sets = list(sets)
+    problems = _duplicate_sets(sets)
+    by_target: dict[TargetKey, list[AliasSet]] = defaultdict(list)
+    for wanted in sets:
+        by_target[target_key(wanted)].append(wanted)
+        problems += wrong_among_aliases(wanted.aliases)
+    for neighbours in by_target.values():
+        target = _Target(neighbours)
+        problems += target.listed_twice()
+        problems += target.listed_and_covered()
+        problems += target.overlapping_scopes()
+        problems += target.aliases_that_are_collections()
+    return in_order(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By file, line and column; each once."""
+
+    def place(problem: Problem) -> tuple[str, int, int, str]:
+        source = problem.source or Source("")
+        return source.file, source.line, source.column, problem.message
+
+    return sorted(dict.fromkeys(problems), key=place)
+
+
+def wrong_among_aliases(aliases: Sequence[Alias]) -> list[Problem]:
+    """What contradicts itself among the aliases of one set."""
+    problems = []
+    first: dict[str, Alias] = {}
+    for alias in aliases:
+        if alias.collection == alias.name:
+            problems.append(Problem(SELF_ALIAS, alias.source))
+        if alias.protect and alias.collection is None:
+            problems.append(Problem(f'alias "{alias.name}" is protected and to be absent', alias.source))
+        if first.setdefault(alias.name, alias) is not alias:
+            where = _at(first[alias.name].source)
+            problems.append(Problem(f'alias "{alias.name}" is listed twice in this set; first{where}', alias.source))
+    return problems
+
+
+def _duplicate_sets(sets: Iterable[AliasSet]) -> list[Problem]:
+    first: dict[str, AliasSet] = {}
+    return [
+        Problem(f'AliasSet "{one.key}" is given twice; first{_at(first[one.key].source)}', one.source)
+        for one in sets
+        if first.setdefault(one.key, one) is not one
+    ]
+
+
+def _at(source: Source | None) -> str:
+    return f" at {source}" if source else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    alias: Alias
+    owner: AliasSet
+
+
+class _Target:
+    """The sets of one target, and what they list there, by alias name in the order given."""
+
+    def __init__(self, sets: Sequence[AliasSet]) -> None:
+        self._sets = sets
+        self._listed: dict[str, list[_Entry]] = defaultdict(list)
+        for wanted in sets:
+            for alias in wanted.aliases:
+                self._listed[alias.name].append(_Entry(alias, wanted))
+        self._names = sorted(self._listed)
+
+    def listed_twice(self) -> Iterator[Problem]:
+        for name, (first, *others) in self._listed.items():
+            for other in others:
+                if other.owner is not first.owner:
+                    place = f'AliasSet "{first.owner.key}"{_at(first.alias.source)}'
+                    yield Problem(
+                        f'alias "{name}" is also listed by {place}, for the same database', other.alias.source
+                    )
+
+    def listed_and_covered(self) -> Iterator[Problem]:
+        for wanted in self._sets:
+            for name in self._covered_by(wanted):
+                for entry in self._listed[name]:
+                    if entry.owner is not wanted:
+                        place = f'the scope of AliasSet "{wanted.key}"{_at(wanted.source)}'
+                        yield Problem(f'alias "{name}" is also covered by {place}', entry.alias.source)
+
+    def _covered_by(self, wanted: AliasSet) -> set[str]:
+        """The listed names that a set's scope covers; looks only at names that begin like one of its patterns."""
+        covered = set()
+        for glob in wanted.scope.include:
+            start = "".join(takewhile(lambda character: character not in "*?", glob))
+            position = bisect_left(self._names, start)
+            while position < len(self._names) and self._names[position].startswith(start):
+                if wanted.scope.covers(self._names[position]):
+                    covered.add(self._names[position])
+                position += 1
+        return covered
+
+    def overlapping_scopes(self) -> Iterator[Problem]:
+        scoped = [wanted for wanted in self._sets if wanted.scope.include]
+        for first, other in combinations(scoped, 2):
+            a, b = first.scope, other.scope
+            place = f'the scope of AliasSet "{first.key}"{_at(first.source)}'
+            try:
+                name = common_name(a.include, b.include, (*a.exclude, *b.exclude))
+            except Undecided:
+                message = f"this scope and {place} are too tangled to tell apart; use fewer and simpler patterns"
+                yield Problem(message, other.source)
+            else:
+                if name is not None:
+                    yield Problem(f'this scope and {place} both cover "{name}", for example', other.source)
+
+    def aliases_that_are_collections(self) -> Iterator[Problem]:
+        wanted_by: dict[str, Alias] = {}
+        for entries in self._listed.values():
+            for entry in entries:
+                wanted_by.setdefault(entry.alias.collection or "", entry.alias)
+        for name, entries in self._listed.items():
+            user = wanted_by.get(name)
+            for alias in (entry.alias for entry in entries if entry.alias.collection is not None):
+                if user and user.name != name:
+                    reason = f'is also the collection of alias "{user.name}"{_at(user.source)}'
+                    yield Problem(f'alias "{name}" {reason}; a name is one or the other', alias.source)

@@ -1,0 +1,246 @@
+"""Which server and database each set is for: flag over manifest over environment.
+
+The environment only fills what the manifests leave open, so it never points one at another server. `--uri` is another
+server: the manifest's token and TLS settings, and the environment's, are not for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.manifest.address import normalise
+from reconciler.manifest.overrides import Overrides
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
+from reconciler.manifest.rules import TargetKey, in_order, target_key
+from reconciler.model import (
+    DEFAULT_DATABASE,
+    AliasSet,
+    Connection,
+    Credential,
+    Origin,
+    Source,
+    Tls,
+)
+from reconciler.plan import Plan
+
+__all__ = ["Overrides", "absent_connections", "as_written", "reconnected", "retarget", "single_connection"]
+
+
+def as_written(manifests: Manifests) -> tuple[AliasSet, ...]:
+    """The sets by the manifests alone; without a connection where the manifests have none of that name."""
+    aim = _Aim(manifests, Overrides(), Overrides(), Path())
+    return tuple(
+        _bound(one, aim.connection(one.namespace, one.connection_name), one.database) for one in manifests.sets
+    )
+
+
+def absent_connections(manifests: Manifests) -> list[Problem]:
+    """A problem for each set whose connection the manifests do not have."""
+    return [
+        _absent(one, manifests)
+        for one in manifests.sets
+        if (one.namespace, one.connection_name) not in manifests.connections
+    ]
+
+
+def retarget(
+    manifests: Manifests, flags: Overrides, environment: Overrides, working_directory: Path
+) -> tuple[AliasSet, ...]:
+    """The sets with the connection and database that this run uses.
+
+    Args:
+        manifests: what was read.
+        flags: of the command line.
+        environment: fills what flags and manifests leave open.
+        working_directory: where relative paths on flags and in the environment start.
+
+    Raises:
+        InvalidInput: a setting is wrong by itself, a connection is found nowhere, or two targets would become one.
+    """
+    aim = _Aim(manifests, flags, environment, working_directory)
+    problems, sets = [], []
+    for one in manifests.sets:
+        connection = aim.connection(one.namespace, one.connection_name)
+        if connection is None:
+            problems.append(_absent(one, manifests))
+        sets.append(_bound(one, connection, flags.database or one.database or environment.database))
+    problems += _merged(as_written(manifests), sets, _choosing(flags) + _choosing(environment))
+    if problems:
+        raise InvalidInput(*in_order(problems))
+    return tuple(sets)
+
+
+def single_connection(
+    manifests: Manifests | None, flags: Overrides, environment: Overrides, working_directory: Path
+) -> Connection:
+    """The one server that a command without AliasSets is about.
+
+    It is that of `--uri`, of `--connection`, of the only MilvusConnection given, or of the environment.
+
+    Raises:
+        InvalidInput: a setting is wrong by itself, or it is not clear which server is meant.
+    """
+    manifests = manifests or Manifests()
+    aim = _Aim(manifests, flags, environment, working_directory)
+    known = manifests.connections
+    namespace, name = next(iter(known)) if len(known) == 1 else ("", flags.connection or "milvus")
+    if len(known) > 1 and not flags.uri and not flags.connection:
+        raise InvalidInput(Problem(f"several servers are given; choose one with --connection: {_names(manifests)}"))
+    connection = aim.connection(namespace, name)
+    if connection is None:
+        raise InvalidInput(Problem("no server is named; give --uri, or -f with a MilvusConnection"))
+    return connection
+
+
+def reconnected(plan: Plan, flags: Overrides, working_directory: Path) -> Plan:
+    """A saved plan with this run's token, TLS settings, timeout and concurrency, where flags give them.
+
+    Raises:
+        InvalidInput: a flag is wrong by itself, or would send the plan somewhere else.
+    """
+    problems = list(flags.problems(working_directory))
+    problems += [
+        Problem("a saved plan says by itself where it applies", Source(setting)) for setting in _choosing(flags)
+    ]
+    if problems:
+        raise InvalidInput(*in_order(problems))
+    return replace(
+        plan,
+        targets=tuple(
+            replace(target, connection=_with_settings(target.connection, flags, working_directory))
+            for target in plan.targets
+        ),
+    )
+
+
+class _Aim:
+    """Finds connections; refuses settings that are wrong by themselves."""
+
+    def __init__(self, manifests: Manifests, flags: Overrides, environment: Overrides, working_directory: Path) -> None:
+        self._manifests = manifests
+        self._flags = flags
+        self._environment = environment
+        self._directory = working_directory
+        problems = [*flags.problems(working_directory), *environment.problems(working_directory)]
+        if flags.connection and not any(name == flags.connection for _, name in manifests.connections):
+            known = f"known are {_names(manifests)}" if manifests.connections else "the manifests have none"
+            message = f'no MilvusConnection is called "{flags.connection}"; {known}'
+            problems.append(Problem(message, Source("--connection")))
+        if problems:
+            raise InvalidInput(*problems)
+
+    def connection(self, namespace: str, name: str) -> Connection | None:
+        """The connection that stands for the one of this name; None where nobody says which server it is."""
+        flags, environment, directory = self._flags, self._environment, self._directory
+        name = flags.connection or name
+        manifest = self._manifest(namespace, name)
+        if flags.uri:
+            connection = Connection(name, *normalise(flags.uri, directory), Origin.FLAG)
+        elif manifest:
+            connection = Connection(name, manifest.uri, manifest.address, Origin.MANIFEST)
+        elif environment.uri:
+            connection = Connection(name, *normalise(environment.uri, directory), Origin.ENVIRONMENT)
+        else:
+            return None
+        connection = _filled(connection, environment, directory)
+        if manifest:
+            secrets = (None, None) if flags.uri else (manifest.token, manifest.tls)
+            connection = _over(connection, *secrets, manifest.timeout, manifest.concurrency)
+        return _with_settings(connection, flags, directory)
+
+    def _manifest(self, namespace: str, name: str) -> ConnectionManifest | None:
+        """The manifest of this name in this namespace; one that `--connection` names may be in another."""
+        known = self._manifests.connections
+        if (namespace, name) in known or not self._flags.connection:
+            return known.get((namespace, name))
+        of_that_name = [one for one in known.values() if one.name == name]
+        if len(of_that_name) > 1:
+            places = " and ".join(str(one.source) for one in of_that_name)
+            raise InvalidInput(
+                Problem(f'"{name}" is the name of several connections, at {places}', Source("--connection"))
+            )
+        return of_that_name[0]
+
+
+def _filled(connection: Connection, environment: Overrides, directory: Path) -> Connection:
+    """With the environment's settings, as far as they are meant for this server."""
+    token, tls = environment.token(directory), environment.tls(directory)
+    if connection.origin is Origin.FLAG:
+        token, tls = None, Tls()
+    elif not connection.uri.startswith("https://"):
+        tls = Tls()
+    return _over(connection, token, tls, environment.timeout, environment.concurrency)
+
+
+def _with_settings(connection: Connection, flags: Overrides, directory: Path) -> Connection:
+    return _over(connection, flags.token(directory), flags.tls(directory), flags.timeout, flags.concurrency)
+
+
+def _over(
+    connection: Connection, token: Credential | None, tls: Tls | None, timeout: float | None, concurrency: int | None
+) -> Connection:
+    """The connection with those of the settings that are given."""
+    if tls and tls != Tls():
+        under = connection.tls or Tls()
+        # Certificate and key are always given together, so this never pairs one's certificate with another's key.
+        tls = Tls(
+            tls.ca or under.ca, tls.cert or under.cert, tls.key or under.key, tls.server_name or under.server_name
+        )
+    else:
+        tls = connection.tls
+    return replace(
+        connection,
+        token=token or connection.token,
+        tls=tls,
+        timeout=timeout or connection.timeout,
+        concurrency=concurrency or connection.concurrency,
+    )
+
+
+def _bound(manifest: AliasSetManifest, connection: Connection | None, database: str | None) -> AliasSet:
+    return AliasSet(
+        name=manifest.name,
+        namespace=manifest.namespace,
+        connection_name=connection.name if connection else manifest.connection_name,
+        connection=connection,
+        database=database or DEFAULT_DATABASE,
+        aliases=manifest.aliases,
+        scope=manifest.scope,
+        limits=manifest.limits,
+        suspend=manifest.suspend,
+        source=manifest.source,
+    )
+
+
+def _absent(wanted: AliasSetManifest, manifests: Manifests) -> Problem:
+    elsewhere = sorted(
+        namespace or "none" for namespace, name in manifests.connections if name == wanted.connection_name
+    )
+    hint = f" in namespace {wanted.namespace or 'none'} (there is one in {', '.join(elsewhere)})" if elsewhere else ""
+    message = (
+        f'MilvusConnection "{wanted.connection_name}" is not among the manifests{hint}; give its file with -f, or --uri'
+    )
+    return Problem(message, wanted.connection_source)
+
+
+def _merged(before: Iterable[AliasSet], after: Iterable[AliasSet], settings: list[str]) -> Iterator[Problem]:
+    """Sets that had different targets and now share one: what was meant for one server would reach another."""
+    first: dict[TargetKey, tuple[TargetKey, AliasSet]] = {}
+    for old, new in zip(before, after, strict=True):
+        old_key, other = first.setdefault(target_key(new), (target_key(old), new))
+        if old_key != target_key(old):
+            place = f'AliasSet "{other.key}" at {other.source}'
+            reason = f"give this set and {place} one target, where they name two; run them one by one"
+            yield Problem(f"{' and '.join(settings)} would {reason}", new.source)
+
+
+def _choosing(overrides: Overrides) -> list[str]:
+    """The settings that choose a target, as the user writes them."""
+    return [overrides.named(one) for one in ("uri", "connection", "database") if getattr(overrides, one)]
+
+
+def _names(manifests: Manifests) -> str:
+    return ", ".join(sorted({name for _, name in manifests.connections}))

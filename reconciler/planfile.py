@@ -1,0 +1,150 @@
+"""Reading a plan file back.
+
+What is loaded is checked against the schema and against its own digest, and becomes nothing but records: there is
+nothing in it that could be executed. Whoever can write the file can choose its steps, as with any script.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.formats import FORMAT_VERSION, PLAN, Document
+from reconciler.model import Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Target, Tls
+from reconciler.plan import Block, BlockReason, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        InvalidInput: not readable, not a plan, of a newer format, or edited since it was written.
+    """
+    document = _read(path)
+    if document.get("kind") != "Plan":
+        raise _invalid(path, f"not a plan file: kind is {json.dumps(document.get('kind'))}")
+    if document.get("formatVersion") != FORMAT_VERSION:
+        version = json.dumps(document.get("formatVersion"))
+        raise _invalid(path, f"plan format {version} is not the one this aliasctl reads ({FORMAT_VERSION}); plan again")
+    _check(path, document)
+    plan = Plan(
+        tuple(_target(target) for target in document["targets"]), document["created"], document["tool"]["version"]
+    )
+    actions = [step["action"] for target in document["targets"] for step in target["steps"]]
+    if plan.digest != document["digest"] or [step.action for step in plan.steps] != actions:
+        raise _invalid(path, "the plan file was edited: its steps do not have the digest it carries; plan again")
+    return plan
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _invalid(path, f"too large for a plan file (over {MAX_BYTES // 1024 // 1024} MiB)")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _invalid(path, f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _invalid(path, "not a plan file: not valid JSON") from error
+    if not isinstance(document, dict):
+        raise _invalid(path, "not a plan file: not a JSON object")
+    return document
+
+
+def _check(path: Path, document: dict[str, Any]) -> None:
+    """Against the schema; jsonschema is imported here because no other command needs it for plans."""
+    from jsonschema import Draft202012Validator
+
+    problems = [
+        Problem(f"not a valid plan file: {error.json_path}: {error.message[:200]}", Source(str(path)))
+        for error in Draft202012Validator(PLAN).iter_errors(document)
+    ]
+    if problems:
+        raise InvalidInput(*problems[:10])
+
+
+def _invalid(path: Path, message: str) -> InvalidInput:
+    return InvalidInput(Problem(message, Source(str(path))))
+
+
+def _target(document: Document) -> TargetPlan:
+    steps = [_step(step) for step in document["steps"]]
+    return TargetPlan(
+        target=Target(document["address"], document["database"]),
+        connection=_connection(document["connection"], document["address"]),
+        sets=tuple(_set(one, steps) for one in document["sets"]),
+        server_version=document["serverVersion"],
+        alias_count=document["aliases"],
+        calls=document["calls"],
+        offline=document["offline"],
+    )
+
+
+def _connection(document: Document, address: str) -> Connection:
+    tls = document.get("tls")
+    return Connection(
+        name=document["name"],
+        uri=document["uri"],
+        address=address,
+        origin=Origin.PLAN_FILE,
+        token=_credential(document.get("token")),
+        tls=Tls(
+            ca=_credential(tls.get("ca")),
+            cert=_credential(tls.get("cert")),
+            key=_credential(tls.get("key")),
+            server_name=tls.get("serverName"),
+        )
+        if tls is not None
+        else None,
+        timeout=document["timeoutSeconds"],
+        concurrency=document["concurrency"],
+    )
+
+
+def _credential(document: Document | None) -> Credential | None:
+    return Credential(env=document.get("env"), file=document.get("file")) if document else None
+
+
+def _set(document: Document, steps: list[Step]) -> SetPlan:
+    source = document.get("source")
+    return SetPlan(
+        set=document["name"],
+        steps=tuple(step for step in steps if step.set == document["name"]),
+        unchanged=document["unchanged"],
+        covered=document["covered"],
+        governed=document["governed"],
+        suspended=document["suspended"],
+        refusals=tuple(document["refusals"]),
+        source=Source(source["file"], source.get("line", 0), source.get("column", 0)) if source else None,
+    )
+
+
+def _step(document: Document) -> Step:
+    blocked = document.get("blocked")
+    return Step(
+        set=document["set"],
+        alias=document["alias"],
+        current=document["from"],
+        wanted=document["to"],
+        wave=document["wave"],
+        prune=document.get("prune", False),
+        current_id=document.get("fromId"),
+        wanted_id=document.get("toId"),
+        gates=_gates(document.get("gateSpecification", {})),
+        gate_results=tuple(
+            GateResult(result["gate"], Verdict(result["result"]), result["detail"], result["figures"])
+            for result in document["gates"]
+        ),
+        blocked=Block(BlockReason(blocked["reason"]), blocked["message"]) if blocked else None,
+    )
+
+
+def _gates(specification: Document) -> Gates:
+    loaded = specification.get("loaded")
+    return Gates(
+        loaded=LoadedGate(loaded.get("enabled", True), loaded.get("replicas")) if loaded is not None else None,
+        on_unknown=OnUnknown(specification.get("onUnknown", OnUnknown.FAIL)),
+    )

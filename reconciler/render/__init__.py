@@ -1,0 +1,1 @@
+"""Plans and reports for readers: text for people, JSON documents for programs. Nothing here decides anything."""

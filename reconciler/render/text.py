@@ -1,0 +1,190 @@
+"""Plans, reports and status as text for a terminal.
+
+    prod / default   Milvus 2.6.4 at https://milvus.example.com:19530 (manifest)   42 aliases, 8 calls
+      + search_products   → products_v7
+      ~ search_reviews    reviews_v1 → reviews_v2   loaded ✓
+      - search_legacy     legacy_v1
+      ! search_ads        ads_v3 does not exist in database "default"
+    Plan: 1 to create, 1 to alter, 1 to drop, 1 blocked, 38 unchanged.
+
+Lines are never cut or wrapped, so that they can be searched. Whatever came from outside is made printable first:
+Milvus Lite accepts any alias name, terminal escape codes included.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.text import Text
+
+from reconciler.plan import Action, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.report import Outcome, Report, StepResult
+from reconciler.status import State, StatusRow
+
+SIGNS = {Action.CREATE: ("+", "green"), Action.ALTER: ("~", "yellow"), Action.DROP: ("-", "red")}
+BLOCKED = ("!", "bold magenta")
+VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "not applicable"}
+OUTCOMES = {
+    Outcome.DONE: "green",
+    Outcome.NOOP: "dim",
+    Outcome.BLOCKED: "bold magenta",
+    Outcome.FAILED: "bold red",
+    Outcome.UNKNOWN: "bold red",
+    Outcome.NOT_ATTEMPTED: "yellow",
+}
+OUTCOME_WORDS = {Outcome.NOOP: "already there", Outcome.NOT_ATTEMPTED: "not attempted"}
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows and does not obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def plan_lines(plan: Plan) -> Iterator[Text]:
+    """A plan, line by line."""
+    for target in plan.targets:
+        yield _header(target)
+        yield from _sets(target, (_step_line(step, width, target) for step, width in _aligned(target.steps)))
+    for refusal in plan.refusals:
+        yield Text.assemble(("Refused: ", "bold red"), printable(refusal))
+    yield _plan_summary(plan)
+
+
+def report_lines(report: Report) -> Iterator[Text]:
+    """What became of each step, line by line."""
+    for target in report.targets:
+        yield _title(target.plan)
+        results = {(result.step.set, result.step.alias): result for result in target.results}
+        steps = [result.step for result in target.results]
+        yield from _sets(
+            target.plan, (_result_line(results[step.set, step.alias], width) for step, width in _aligned(steps))
+        )
+    for refusal in report.plan.refusals:
+        yield Text.assemble(("Refused: ", "bold red"), printable(refusal))
+    yield _report_summary(report)
+
+
+def status_lines(rows: Sequence[StatusRow]) -> Iterator[Text]:
+    """One row an alias, in columns."""
+    heads = ("TARGET", "SET", "ALIAS", "WANTED", "LIVE", "STATE", "NOTE")
+    cells = [
+        tuple(printable(cell or "-") for cell in (f"{row.target}", row.set, row.alias, row.wanted, row.live, row.state))
+        + (printable(row.note or ""),)
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    yield Text("   ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), "bold")
+    for row, line in zip(rows, cells, strict=True):
+        style = "green" if row.state is State.IN_SYNC else "yellow"
+        text = Text()
+        for number, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            text.append(cell.ljust(width + 3), style if number == 5 else "")
+        text.rstrip()
+        yield text
+
+
+def _title(target: TargetPlan) -> Text:
+    return Text(printable(f"{target.connection.name} / {target.target.database}"), "bold")
+
+
+def _header(target: TargetPlan) -> Text:
+    place = f"at {printable(target.connection.uri)} ({target.connection.origin})"
+    if target.offline:
+        facts = f"{place}   {_count(target.alias_count, 'alias')}, from an export: targets and gates not checked"
+    elif target.server_version:
+        version = product(printable(target.server_version))
+        facts = f"{version} {place}   {_count(target.alias_count, 'alias')}, {_count(target.calls, 'call')}"
+    else:
+        facts = place
+    return Text.assemble(_title(target), ("   " + facts, "dim"))
+
+
+def product(version: str) -> str:
+    """A server's version string as a person says it: `v2.3.5` is Milvus 2.3.5, `milvus_lite-3.2.2` Milvus Lite 3.2.2."""
+    if version.startswith("milvus_lite"):
+        return "Milvus Lite " + version.removeprefix("milvus_lite").lstrip("-")
+    return "Milvus " + version.removeprefix("v")
+
+
+def _sets(target: TargetPlan, lines: Iterable[Text]) -> Iterator[Text]:
+    """The lines of a target's steps under their sets' names, which are left out where there is only one plain set."""
+    remaining = iter(lines)
+    for plan in target.sets:
+        if len(target.sets) > 1 or plan.suspended:
+            yield _set_title(plan)
+        for _ in plan.steps:
+            yield next(remaining)
+
+
+def _set_title(plan: SetPlan) -> Text:
+    note = "   suspended: skipped" if plan.suspended else "" if plan.steps else "   no changes"
+    return Text.assemble("  ", (printable(plan.set), "cyan"), (note, "dim"))
+
+
+def _aligned(steps: Sequence[Step]) -> Iterator[tuple[Step, int]]:
+    width = max((len(printable(step.alias)) for step in steps), default=0)
+    return ((step, width) for step in steps)
+
+
+def _step_line(step: Step, width: int, target: TargetPlan) -> Text:
+    line = _change(step, width)
+    if step.blocked:
+        line.append(printable(step.blocked.message))
+        return line
+    line.append(_route(step))
+    for result in step.gate_results:
+        line.append(
+            f"   {result.gate} {VERDICTS[result.verdict]}", "green" if result.verdict is Verdict.PASS else "yellow"
+        )
+        if result.detail:
+            line.append(f" ({printable(result.detail)})", "dim")
+    return line
+
+
+def _result_line(result: StepResult, width: int) -> Text:
+    line = _change(result.step, width)
+    line.append(_route(result.step))
+    line.append(f"   {OUTCOME_WORDS.get(result.outcome, result.outcome)}", OUTCOMES[result.outcome])
+    if result.message:
+        line.append(f": {printable(result.message)}")
+    return line
+
+
+def _change(step: Step, width: int) -> Text:
+    sign, style = BLOCKED if step.blocked else SIGNS[step.action]
+    return Text.assemble("  ", (sign, style), f" {printable(step.alias).ljust(width)}   ")
+
+
+def _route(step: Step) -> str:
+    if step.wanted is None:
+        return printable(step.current or "") + ("   (in scope, not listed)" if step.prune else "")
+    return printable(f"{step.current} → {step.wanted}" if step.current else f"→ {step.wanted}")
+
+
+def _plan_summary(plan: Plan) -> Text:
+    if not plan.steps:
+        unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
+        return Text(f"No changes. {_count(unchanged, 'alias')} as wanted.", "bold")
+    actions = Counter(step.action for step in plan.runnable)
+    parts = [f"{actions[action]} to {action}" for action in Action]
+    parts.append(f"{len(plan.steps) - len(plan.runnable)} blocked")
+    parts.append(f"{sum(set_plan.unchanged for set_plan in plan.set_plans)} unchanged")
+    return Text("Plan: " + ", ".join(parts) + ".", "bold")
+
+
+def _report_summary(report: Report) -> Text:
+    counts = report.counts
+    parts = [f"{counts[Outcome.DONE]} done"]
+    parts += [
+        f"{counts[outcome]} {OUTCOME_WORDS.get(outcome, outcome)}"
+        for outcome in Outcome
+        if outcome is not Outcome.DONE and counts[outcome]
+    ]
+    head = "Interrupted: " if report.interrupted else "Apply: "
+    return Text(head + ", ".join(parts) + ".", "bold")
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number} {noun if number == 1 else plural}"

@@ -1,0 +1,37 @@
+"""Logs: structlog to standard error, for people or as JSON. Standard output belongs to results."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+LogFormat = Literal["console", "json"]
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure_logging(log_format: LogFormat, level: str) -> None:
+    """Set structlog up for this process.
+
+    Args:
+        log_format: `console` for people, `json` for one JSON object a line.
+        level: the least severe level to show; one of `LEVELS`.
+    """
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
