@@ -1,8 +1,8 @@
 """What happens around an alias in real life, on a Milvus Lite file: a re-index, a search, a hand on the catalog.
 
-    python demo/milvus.py FILE reindex COLLECTION     make and fill a collection
-    python demo/milvus.py FILE search ALIAS           search through an alias
-    python demo/milvus.py FILE move ALIAS COLLECTION  move an alias behind everyone's back
+python demo/milvus.py FILE reindex COLLECTION     make and fill a collection
+python demo/milvus.py FILE search ALIAS           search through an alias
+python demo/milvus.py FILE move ALIAS COLLECTION  move an alias behind everyone's back
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ DIMENSION = 4
 def reindex(client: MilvusClient, collection: str) -> None:
     client.create_collection(collection, dimension=DIMENSION)
     rows = [
-        {"id": number, "vector": [number, 1.0, 0.0, 0.0], "origin": f"{collection}, row {number}"} for number in range(3)
+        {"id": number, "vector": [number, 1.0, 0.0, 0.0], "origin": f"{collection}, row {number}"}
+        for number in range(3)
     ]
     client.insert(collection, rows)
     print(f"{collection}: {len(rows)} rows, loaded")
@@ -30,7 +31,7 @@ def reindex(client: MilvusClient, collection: str) -> None:
 def search(client: MilvusClient, alias: str) -> None:
     client.load_collection(alias)  # Milvus Lite forgets what was loaded when its process ends
     hits = client.search(alias, data=[[1.0, 1.0, 0.0, 0.0]], limit=1, output_fields=["origin"])
-    print(f'a search through {alias} is answered by: {hits[0][0]["entity"]["origin"]}')
+    print(f"a search through {alias} is answered by: {hits[0][0]['entity']['origin']}")
 
 
 def move(client: MilvusClient, alias: str, collection: str) -> None:

@@ -9,8 +9,8 @@
 Nothing here imports the command line; pymilvus is imported when the first connection is opened.
 """
 
-from reconciler.manifest import load
+from reconciler.manifest import Overrides, load
 from reconciler.reconcile import Options, apply_plan, ensure_fresh, make_plan
 from reconciler.version import __version__
 
-__all__ = ["Options", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]
+__all__ = ["Options", "Overrides", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]

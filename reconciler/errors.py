@@ -16,8 +16,9 @@
     │   ├── InvalidName
     │   ├── NotSupported              this server has no such call
     │   └── UnexpectedAnswer          any other code
-    ├── GuardRefused                  exit code 3: a limit or an empty set
-    └── StalePlan                     exit code 4: the world is no longer what the plan saw
+    ├── StalePlan                     exit code 4: the world is no longer what the plan saw
+    ├── UsageError                    a command line that makes no sense
+    └── Interrupted                   the user ended it, or did not agree
 
 `transient` says whether the same call can succeed later without anyone changing anything.
 """
@@ -128,9 +129,13 @@ class UnexpectedAnswer(CatalogError):
     pass
 
 
-class GuardRefused(AliasctlError):
-    exit_code = 3
-
-
 class StalePlan(AliasctlError):
     exit_code = 4
+
+
+class UsageError(AliasctlError):
+    pass
+
+
+class Interrupted(AliasctlError):
+    pass

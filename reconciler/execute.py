@@ -10,7 +10,7 @@ next wave. A failed step stops what has not started in its set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -22,6 +22,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
 from reconciler.errors import AliasAlreadyExists, CatalogError, RateLimited
 from reconciler.gates import gated
+from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.plan import Action, SetPlan, Step, TargetPlan, block_later_waves, waves
 from reconciler.report import ACHIEVED, Outcome, StepResult
 
@@ -29,7 +30,7 @@ RATE_LIMIT_ATTEMPTS = 5
 RATE_LIMIT_SECONDS = 30.0
 
 
-def execute(plan: TargetPlan, catalog: Catalog, stop: Event) -> Iterator[StepResult]:
+def execute(plan: TargetPlan, catalog: Catalog, stop: Event) -> Generator[StepResult]:
     """Carry out a plan; yield each step's result as it happens.
 
     A step can be reported twice: `done`, and then `failed` or `unknown` when the read-back of its wave contradicts or
@@ -41,17 +42,25 @@ def execute(plan: TargetPlan, catalog: Catalog, stop: Event) -> Iterator[StepRes
         stop: when set, calls in flight are finished, and nothing further is started.
     """
     results: SimpleQueue[StepResult | None] = SimpleQueue()
+    abandoned = Event()
     width = max(1, min(len(plan.sets), catalog.concurrency))
     with (
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
         ThreadPoolExecutor(width, thread_name_prefix="set") as sets,
     ):
-        runs = [sets.submit(_SetRun(set_plan, catalog, steps, stop, results).run) for set_plan in plan.sets]
-        for _ in runs:
-            while (result := results.get()) is not None:
-                yield result
-        for run in runs:
-            run.result()  # a bug in our own code must not pass for a quiet end
+        doomed = frozenset(step.alias for step in plan.steps if step.action is Action.DROP and not step.blocked)
+        runs = [
+            sets.submit(_SetRun(set_plan, catalog, doomed, steps, (stop, abandoned), results).run)
+            for set_plan in plan.sets
+        ]
+        try:
+            for _ in runs:
+                while (result := results.get()) is not None:
+                    yield result
+            for run in runs:
+                run.result()  # a bug in our own code must not pass for a quiet end
+        finally:
+            abandoned.set()  # whoever asked for results went away: start nothing further
 
 
 class _SetRun:
@@ -61,16 +70,18 @@ class _SetRun:
         self,
         plan: SetPlan,
         catalog: Catalog,
+        doomed: frozenset[str],
         pool: ThreadPoolExecutor,
-        stop: Event,
+        stops: tuple[Event, ...],
         results: SimpleQueue[StepResult | None],
     ) -> None:
         self._plan = plan
         self._catalog = catalog
+        self._doomed = doomed  # what the run drops in any set
         self._pool = pool
-        self._stop = stop
         self._results = results
         self._failed = Event()
+        self._stops = (*stops, self._failed)
 
     def run(self) -> None:
         """All waves; the end is announced with None whatever happens."""
@@ -92,28 +103,40 @@ class _SetRun:
         try:
             return gated(wave, self._catalog)
         except CatalogError as error:
-            self._failed.set()
-            for step in wave:
-                self._say(step, Outcome.FAILED, error.code, f"its gates could not be read: {error}")
+            self._give_up(wave, error, "its gates could not be read")
             return ()
 
     def _run_wave(self, wave: tuple[Step, ...]) -> None:
-        done: list[Step] = []
-        for drops in (False, True):
-            phase = [step for step in wave if (step.action is Action.DROP) is drops]
-            attempts: list[tuple[Step, Future[bool]]] = []
-            for step in phase:
-                if step.blocked:
-                    self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
-                else:
-                    attempts.append((step, self._pool.submit(self._attempt, step)))
-            done += [step for step, attempt in attempts if attempt.result()]
+        moves = [step for step in wave if step.action is not Action.DROP]
+        done = self._attempt_all(moves)
+        done += self._attempt_all(self._judge_drops(wave[len(moves) :]))
         if done:
             self._verify(done)
 
+    def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
+        """Make the changes of one phase, as many at a time as may be; the steps that were made."""
+        attempts: list[tuple[Step, Future[bool]]] = []
+        for step in steps:
+            if step.blocked:
+                self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+            else:
+                attempts.append((step, self._pool.submit(self._attempt, step)))
+        return [step for step, attempt in attempts if attempt.result()]
+
+    def _judge_drops(self, drops: Sequence[Step]) -> Sequence[Step]:
+        """Where a drop takes longer names along, look once more which there are."""
+        if self._halted or not drops or not self._catalog.drops_by_prefix:
+            return drops
+        try:
+            staying = self._catalog.alias_names() - self._doomed
+        except CatalogError as error:
+            self._give_up(drops, error, "the aliases that it could take along could not be read")
+            return ()
+        return [blocked_if_lossy(drop, staying) for drop in drops]
+
     @property
     def _halted(self) -> bool:
-        return self._stop.is_set() or self._failed.is_set()
+        return any(stop.is_set() for stop in self._stops)
 
     def _attempt(self, step: Step) -> bool:
         """Make one step's change unless the run was halted; True if it was made."""
@@ -148,6 +171,11 @@ class _SetRun:
     def _contradict(self, step: Step, finding: str) -> None:
         self._failed.set()
         self._say(step, Outcome.FAILED, "VerifyMismatch", f"the server accepted the call, yet the alias {finding}")
+
+    def _give_up(self, steps: Sequence[Step], error: CatalogError, why: str) -> None:
+        self._failed.set()
+        for step in steps:
+            self._say(step, Outcome.FAILED, error.code, f"{why}: {error}")
 
     def _say(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
         now = _now()

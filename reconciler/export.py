@@ -25,8 +25,8 @@ class _Flow(dict[str, object]):
 class _Dumper(yaml.SafeDumper):
     """Block style, keys in the order given, lists indented; `_Flow` on one line however long it is."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's name
+        super().increase_indent(flow, indentless=False)
 
 
 _Dumper.add_representer(

@@ -104,7 +104,7 @@ class OnUnknown(StrEnum):
     """Whether a gate passes that the server cannot answer."""
 
     FAIL = "Fail"
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 - not a password
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,8 @@ class LiveCatalog:
     all that the sets list, and all that a scope could drop; None for one that was gone by then. `collections` are the
     names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it
     may exist all the same). `described` has each collection that a change would involve, None where it does not exist.
-    `calls` is the number of calls to the server that it took.
+    `drops_by_prefix` says that this server loses more than the alias it is told to drop (see `lossy_drops`). `calls` is
+    the number of calls to the server that it took.
     """
 
     target: Target
@@ -222,4 +223,5 @@ class LiveCatalog:
     pointing: Mapping[str, str | None]
     collections: frozenset[str]
     described: Mapping[str, Collection | None]
+    drops_by_prefix: bool = False
     calls: int = 0

@@ -55,7 +55,7 @@ def common_name(
     one, other, without = _Automaton.of(included), _Automaton.of(also_included), _Automaton.of(excluded)
     alphabet = _alphabet([*included, *also_included, *excluded])
     level = {(one.start, other.start, without.start): ""}
-    seen = set(level)
+    seen: set[tuple[int, int, int]] = set()  # without the start: the empty name is none, so it does not count as tried
     steps = 0
     for length in range(MAX_NAME_LENGTH):
         longer: dict[tuple[int, int, int], str] = {}

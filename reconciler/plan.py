@@ -31,6 +31,7 @@ class BlockReason(StrEnum):
     TARGET_IS_ALIAS = "targetIsAlias"
     NAME_TAKEN = "nameTakenByCollection"
     PROTECTED = "protected"
+    LOSES_OTHERS = "dropLosesOthers"
     GATE_FAILED = "gateFailed"
     EARLIER_WAVE = "earlierWave"
 

@@ -12,7 +12,7 @@ only if it is the same) stands before `apply_plan`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -21,10 +21,11 @@ from threading import Event
 from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.diff import diff
-from reconciler.errors import CatalogError, InvalidInput, Problem, StalePlan
+from reconciler.errors import InvalidInput, Problem, StalePlan
 from reconciler.execute import execute
 from reconciler.gates import gated
 from reconciler.guards import guarded
+from reconciler.lossy_drops import block_lossy_drops
 from reconciler.model import Alias, AliasSet, Connection, LiveCatalog, Target
 from reconciler.plan import Plan, SetPlan, TargetPlan, block_later_waves, staleness
 from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
@@ -52,7 +53,7 @@ class Options:
 
 def make_plan(
     sets: Sequence[AliasSet],
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     *,
     catalogs: Catalogs | None = None,
     against: LiveCatalogs | None = None,
@@ -112,7 +113,8 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
             "manifests, the options or the live aliases changed since; plan and review again"
         )
     seen = {step.wanted: step.wanted_id for step in reviewed.steps if step.wanted_id}
-    replaced = sorted({step.wanted for step in plan.steps if step.wanted and seen.get(step.wanted, step.wanted_id) != step.wanted_id})
+    now = {step.wanted: step.wanted_id for step in plan.steps if step.wanted_id}
+    replaced = sorted(name for name in seen.keys() & now.keys() if name and seen[name] != now[name])
     if replaced:
         raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
 
@@ -123,7 +125,7 @@ def apply_plan(
     catalogs: Catalogs | None = None,
     keep_going: bool = False,
     stop: Event | None = None,
-    on_result: Callable[[StepResult], None] = lambda result: None,
+    on_result: Callable[[StepResult], None] = lambda _: None,
 ) -> Report:
     """Carry out a plan and say what became of every step. Repeating it is safe: what is done is not done again.
 
@@ -173,10 +175,10 @@ def _plan_target(
         live = (against or {}).get(target) or LiveCatalog(target, "", frozenset(), {}, frozenset(), {})
 
     plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
-    for one in active:
-        changes = diff(one, live, only=options.only, allow_protected=options.allow_protected)
-        steps = gated(changes.steps, catalog) if catalog else changes.steps
-        plans[one.key] = guarded(replace(changes, steps=block_later_waves(steps)), one)
+    changes = [diff(one, live, only=options.only, allow_protected=options.allow_protected) for one in active]
+    for one, change in zip(active, block_lossy_drops(changes, live), strict=True):
+        steps = gated(change.steps, catalog) if catalog else change.steps
+        plans[one.key] = guarded(replace(change, steps=block_later_waves(steps)), one)
     return TargetPlan(
         target=target,
         connection=connection,
@@ -194,9 +196,10 @@ def _apply_target(
     """One database: the last result of each step counts."""
     catalog = catalogs.open(plan.connection, plan.target.database)
     last: dict[tuple[str, str], StepResult] = {}
-    for result in execute(plan, catalog, stop):
-        on_result(result)
-        last[result.step.set, result.step.alias] = result
+    with closing(execute(plan, catalog, stop)) as results:
+        for result in results:
+            on_result(result)
+            last[result.step.set, result.step.alias] = result
     return TargetReport(plan, tuple(last[step.set, step.alias] for step in plan.steps))
 
 

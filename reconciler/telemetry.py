@@ -6,23 +6,23 @@ import logging
 import sys
 from typing import Literal
 
+import stamina
 import structlog
 
 LogFormat = Literal["console", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def configure_logging(log_format: LogFormat, level: str) -> None:
+def configure_logging(log_format: LogFormat, level: str, *, color: bool) -> None:
     """Set structlog up for this process.
 
     Args:
         log_format: `console` for people, `json` for one JSON object a line.
         level: the least severe level to show; one of `LEVELS`.
+        color: whether to colour the log for people.
     """
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=color)
     )
     structlog.configure(
         processors=[
@@ -35,3 +35,8 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    stamina.instrumentation.set_on_retry_hooks([_on_retry])
+
+
+def _on_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    structlog.get_logger().info("trying again", attempt=details.retry_num + 1, reason=str(details.caused_by))

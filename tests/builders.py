@@ -20,7 +20,7 @@ def alias_set(
     include: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     protect: tuple[str, ...] = (),
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),
     suspend: bool = False,
 ) -> AliasSet:
     """A set of alias → collection (None: Absent), and of further entries with settings of their own."""

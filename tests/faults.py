@@ -14,7 +14,7 @@ Hook = Callable[[str, str], None]
 
 
 class Recorder:
-    """Wraps a server's catalogs: records every call that names an alias, and runs hooks before reads and around writes."""
+    """Wraps a server's catalogs: records each call that names an alias; runs hooks before reads and around writes."""
 
     def __init__(self, server: MemoryServer) -> None:
         self.server = server

@@ -6,7 +6,11 @@ fakes are held to exactly what the servers they stand for were seen to do.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +23,8 @@ from uuid import uuid4
 import pytest
 
 from reconciler.catalog import Catalog, Connect, connect
+from reconciler.catalog import milvus_client as _quiet  # noqa: F401 - before gRPC and pymilvus, which it silences
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.catalog.milvus_client import SingleAttempt as _quiet  # noqa: F401 - before gRPC and pymilvus
 from reconciler.model import DEFAULT_DATABASE, Connection
 
 import grpc  # isort: skip
@@ -170,6 +174,34 @@ def lite_backend(folder: Path) -> Iterator[Backend]:
 
 
 @contextmanager
+def lite_server(folder: Path) -> Iterator[str]:
+    """Milvus Lite as a server on loopback, which several processes can use; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "milvus-lite"), "server", "--data-dir", str(folder)]
+    with (folder.parent / "milvus-lite.log").open("w") as log:
+        process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(port)
+        yield uri
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(port: int, seconds: float = 60) -> None:
+    """Until something listens on a port of this machine."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"nothing listens on port {port} after {seconds:g} s")
+
+
+@contextmanager
 def milvus_backend() -> Iterator[Backend]:
     """The real server at MILVUS_URI, or the test is skipped; with REQUIRE_MILVUS=1 it fails."""
     uri = os.environ.get("MILVUS_URI")
@@ -256,5 +288,3 @@ def slow(seconds: float, reply: Any) -> Answer:
         return reply
 
     return answer
-
-

@@ -12,7 +12,9 @@ from reconciler.plan import Action, BlockReason, SetPlan
 from tests.builders import LOCAL, alias_set, server
 
 
-def compare(wanted: AliasSet, made: MemoryServer, *, only: tuple[str, ...] = (), allow: tuple[str, ...] = ()) -> SetPlan:
+def compare(
+    wanted: AliasSet, made: MemoryServer, *, only: tuple[str, ...] = (), allow: tuple[str, ...] = ()
+) -> SetPlan:
     live = read_live(made.connect(LOCAL, wanted.database), Target(LOCAL.address, wanted.database), [wanted])
     return diff(wanted, live, only=only, allow_protected=allow)
 
@@ -25,9 +27,7 @@ def test_every_case_of_the_table() -> None:
     made = server(
         "c1", "c2", aliases={"same": "c1", "moved": "c1", "unwanted": "c1", "in_scope": "c1", "elsewhere": "c1"}
     )
-    wanted = alias_set(
-        {"new": "c1", "same": "c1", "moved": "c2", "unwanted": None, "absent": None}, include=("in_*",)
-    )
+    wanted = alias_set({"new": "c1", "same": "c1", "moved": "c2", "unwanted": None, "absent": None}, include=("in_*",))
     plan = compare(wanted, made)
     assert changes(plan) == [
         (Action.ALTER, "moved", "c1", "c2"),
@@ -59,7 +59,7 @@ def test_without_a_scope_nothing_unlisted_is_dropped() -> None:
 def test_scope_drops_what_it_includes_and_neither_excludes_nor_protects(
     include: tuple[str, ...], exclude: tuple[str, ...], protect: tuple[str, ...], dropped: list[str]
 ) -> None:
-    made = server("c1", aliases={name: "c1" for name in ("s_a", "s_b", "s_main", "other", "kept")})
+    made = server("c1", aliases=dict.fromkeys(("s_a", "s_b", "s_main", "other", "kept"), "c1"))
     wanted = alias_set({"kept": "c1"}, include=include, exclude=exclude, protect=protect)
     assert [step.alias for step in compare(wanted, made).steps] == dropped
 
@@ -108,7 +108,7 @@ def test_protected_aliases_are_created_and_left_but_not_altered_or_dropped() -> 
         protect=("by_scope", "unlisted", "absent"),
     )
     plan = compare(wanted, made)
-    assert blocked(plan) == {name: BlockReason.PROTECTED for name in ("absent", "by_entry", "by_scope")}
+    assert blocked(plan) == dict.fromkeys(("absent", "by_entry", "by_scope"), BlockReason.PROTECTED)
     assert "new" in [step.alias for step in plan.steps]
     assert "unlisted" not in [step.alias for step in plan.steps]
 

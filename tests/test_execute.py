@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event
 
 import pytest
@@ -10,7 +11,7 @@ from reconciler.catalog.memory import Flavour
 from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, RateLimited
 from reconciler.model import Alias, AliasSet, Connection, Gates, LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
+from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults import Recorder
 
@@ -174,7 +175,7 @@ def test_not_now_is_tried_again_after_another_read() -> None:
 
 
 def test_a_failed_step_stops_what_has_not_started_in_its_set_and_no_other_set() -> None:
-    recorder = Recorder(server("c1", "c2", aliases={name: "c1" for name in "abxyz"}))
+    recorder = Recorder(server("c1", "c2", aliases=dict.fromkeys("abxyz", "c1")))
     recorder.before = Trouble("alter", "a", ConnectionFailed("cut"))
     report = run(
         recorder,
@@ -253,10 +254,10 @@ def test_a_change_between_call_and_read_back_is_found() -> None:
 
 def test_a_stop_finishes_the_call_in_flight_and_starts_no_other() -> None:
     slow = Connection(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
-    recorder = Recorder(server("c1", "c2", aliases={name: "c1" for name in "abc"}))
+    recorder = Recorder(server("c1", "c2", aliases=dict.fromkeys("abc", "c1")))
     stop = Event()
     recorder.before = lambda method, alias: stop.set() if (method, alias) == ("alter", "a") else None
-    report = run(recorder, alias_set({name: "c2" for name in "abc"}, connection=slow), stop=stop)
+    report = run(recorder, alias_set(dict.fromkeys("abc", "c2"), connection=slow), stop=stop)
     assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.NOT_ATTEMPTED, "c": Outcome.NOT_ATTEMPTED}
     assert report.interrupted
     assert report.exit_code is ExitCode.INCOMPLETE
@@ -278,3 +279,19 @@ def test_a_failed_database_stops_the_later_ones_unless_told_otherwise(keep_going
     )
     assert outcomes(report) == {"a": Outcome.FAILED, "b": Outcome.DONE if keep_going else Outcome.NOT_ATTEMPTED}
     assert report.exit_code is (ExitCode.INCOMPLETE if keep_going else ExitCode.ERROR)
+
+
+def test_a_caller_that_goes_away_leaves_nothing_running_on() -> None:
+    slow = Connection(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
+    recorder = Recorder(server("c1", "c2", aliases=dict.fromkeys("abcdef", "c1")))
+
+    recorder.before = lambda method, alias: time.sleep(0.3) if (method, alias) == ("alter", "b") else None
+
+    def go_away(result: StepResult) -> None:
+        raise KeyboardInterrupt
+
+    with recorder.catalogs() as catalogs:
+        plan = make_plan([alias_set(dict.fromkeys("abcdef", "c2"), connection=slow)], catalogs=catalogs)
+        with pytest.raises(KeyboardInterrupt):
+            apply_plan(plan, catalogs=catalogs, on_result=go_away)
+    assert len(recorder.writes) <= 2, "a is done, b may be in flight"

@@ -14,7 +14,10 @@ from tests.faults import Recorder
 
 
 def planned(
-    made: MemoryServer, gates: Gates = Gates(), *, current: str | None = "c1"  # noqa: B008 - frozen
+    made: MemoryServer,
+    gates: Gates = Gates(),
+    *,
+    current: str | None = "c1",
 ) -> Step:
     """The step that moves (or creates) `a` to c2."""
     if current:

@@ -11,7 +11,7 @@ from reconciler.reconcile import Options, make_plan
 from tests.builders import alias_set, catalogs, server
 
 
-def refusals(wanted: AliasSet, existing: dict[str, str], options: Options = Options()) -> tuple[str, ...]:  # noqa: B008
+def refusals(wanted: AliasSet, existing: dict[str, str], options: Options = Options()) -> tuple[str, ...]:
     made = server("c1", "c2", aliases=existing)
     return make_plan([wanted], options, catalogs=catalogs(made)).refusals
 

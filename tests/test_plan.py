@@ -67,8 +67,11 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     document = plan_document(plan)
     Draft202012Validator(PLAN, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
     loaded = load_plan(saved(plan, tmp_path))
-    targets = tuple(replace(target, connection=replace(target.connection, origin=Origin.MANIFEST)) for target in loaded.targets)
-    assert replace(loaded, targets=targets) == plan
+    assert {target.connection.origin for target in loaded.targets} == {Origin.PLAN_FILE}
+    as_planned = [
+        replace(target, connection=replace(target.connection, origin=Origin.MANIFEST)) for target in loaded.targets
+    ]
+    assert replace(loaded, targets=tuple(as_planned)) == plan
 
 
 def test_a_report_is_valid_and_tells_of_each_step() -> None:

@@ -16,7 +16,7 @@ from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults import Recorder
 
 COLLECTIONS = ("c1", "c2", "c3")
-NAMES = ("a", "b", "s_a", "s_b", "s_c", "t_a")
+NAMES = ("a", "b", "s_a", "s_b", "s_c", "t_a", "s_ab", "s_")
 UNLIMITED = Limits(max_drops=100, allow_empty=True)
 
 existing = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(COLLECTIONS))
@@ -39,7 +39,7 @@ def sets(scope: Scope, aliases: list[Alias]) -> AliasSet:
 
 
 wishes = st.builds(sets, scopes, st.lists(entries, unique_by=lambda alias: alias.name))
-flavours = st.sampled_from(Flavour)
+exact = st.sampled_from([Flavour.MILVUS_2_6, Flavour.LITE])
 
 
 def reached(wanted: AliasSet, before: dict[str, str]) -> dict[str, str]:
@@ -68,7 +68,7 @@ def unprotected(wanted: AliasSet) -> AliasSet:
     return replace(wanted, scope=replace(wanted.scope, protect=protect))
 
 
-@given(wishes.map(unprotected), existing, flavours)
+@given(wishes.map(unprotected), existing, exact)
 def test_applying_a_plan_reaches_the_wish_and_planning_again_is_empty(
     wanted: AliasSet, before: dict[str, str], flavour: Flavour
 ) -> None:
@@ -150,3 +150,15 @@ def test_a_run_that_dies_anywhere_is_made_good_by_the_next(
         apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened)
     assert live(recorder.server) == reached(wanted, before)
     assert recorder.server.connect(LOCAL, "default").alias_names() == frozenset(reached(wanted, before))
+
+
+@given(wishes, existing)
+def test_on_a_server_that_drops_by_prefix_nothing_is_lost_at_its_next_restart(
+    wanted: AliasSet, before: dict[str, str]
+) -> None:
+    made = server(*COLLECTIONS, aliases=before, flavour=Flavour.MILVUS_2_3)
+    with catalogs(made) as opened:
+        apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened)
+    after = live(made)
+    made.restart()
+    assert live(made) == after

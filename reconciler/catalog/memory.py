@@ -46,10 +46,14 @@ class _Collection:
 
 @dataclass(slots=True)
 class _Database:
-    """Aliases keep the collection's id: they follow a rename, and dangle when the collection is gone."""
+    """Aliases keep the collection's id: they follow a rename, and dangle when the collection is gone.
+
+    `unstored` aliases are in the server's memory only.
+    """
 
     collections: dict[str, _Collection] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
+    unstored: set[str] = field(default_factory=set)
 
     def name_of(self, collection_id: int) -> str | None:
         return next((name for name, found in self.collections.items() if found.id == collection_id), None)
@@ -72,8 +76,14 @@ class MemoryServer:
         self._ids = count(1)
         self._lock = threading.RLock()
 
-    def connect(self, connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
-        """Open a database; as with the real ones, a missing one shows at the first call. `create` means nothing."""
+    def connect(
+        self,
+        connection: Connection,
+        database: str,
+        *,
+        create: bool = False,  # noqa: ARG002 - there is no file to create, but `Connect` has it
+    ) -> MemoryCatalog:
+        """Open a database; as with the real ones, a missing one shows at the first call."""
         return MemoryCatalog(self, database, connection.concurrency)
 
     def create_database(self, name: str) -> None:
@@ -114,6 +124,14 @@ class MemoryServer:
                 raise UnexpectedAnswer(f"cannot rename {name} to {new_name}: the name is taken")
             db.collections[new_name] = db.collections.pop(name)
 
+    def restart(self) -> None:
+        """Stop and start. Milvus 2.3 then forgets what drops by prefix took along (see `Catalog.drops_by_prefix`)."""
+        with self._lock:
+            for db in self._databases.values():
+                for alias in db.unstored:
+                    db.aliases.pop(alias, None)
+                db.unstored.clear()
+
     def load(self, collection: str, database: str = DEFAULT_DATABASE, *, replicas: int = 1) -> None:
         with self.opened(database) as db:
             self._existing(db, collection).replicas = replicas
@@ -153,6 +171,10 @@ class MemoryCatalog:
     @property
     def concurrency(self) -> int:
         return self._concurrency
+
+    @property
+    def drops_by_prefix(self) -> bool:
+        return self._server.flavour is Flavour.MILVUS_2_3
 
     @property
     def calls(self) -> int:
@@ -216,6 +238,7 @@ class MemoryCatalog:
             if alias in db.aliases and (self._is_lite or db.aliases[alias] != wanted):
                 raise AliasAlreadyExists(f"there is an alias {alias}")
             db.aliases[alias] = wanted
+            db.unstored.discard(alias)
 
     def alter_alias(self, alias: str, collection: str) -> None:
         check_alias_name(alias)
@@ -225,10 +248,13 @@ class MemoryCatalog:
             if alias not in db.aliases:
                 raise AliasNotFound(f"there is no alias {alias}")
             db.aliases[alias] = self._target(db, collection)
+            db.unstored.discard(alias)
 
     def drop_alias(self, alias: str) -> None:
         with self._call() as db:
             db.aliases.pop(alias, None)
+            if self.drops_by_prefix:
+                db.unstored |= {name for name in db.aliases if name.startswith(alias)}
 
     def close(self) -> None:
         """Nothing to release."""

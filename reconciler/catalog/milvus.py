@@ -57,6 +57,11 @@ class MilvusCatalog:
         return 1 if self._is_lite() else self._limit
 
     @property
+    def drops_by_prefix(self) -> bool:
+        number = self._number()
+        return number is not None and number < (2, 5)
+
+    @property
     def calls(self) -> int:
         return self._calls
 
@@ -146,8 +151,13 @@ class MilvusCatalog:
 
     def _describes_aliases_in_database(self) -> bool:
         """A version without a number, such as a cloud's, is taken for a new one."""
+        number = self._number()
+        return not self._is_lite() and (number is None or number >= (2, 4))
+
+    def _number(self) -> tuple[int, int] | None:
+        """A Milvus server's major and minor version; None for Milvus Lite, and where the version has no number."""
         number = re.match(r"v?(\d+)\.(\d+)", self.server_version())
-        return not self._is_lite() and (number is None or (int(number[1]), int(number[2])) >= (2, 4))
+        return (int(number[1]), int(number[2])) if number else None
 
     def _read(self, method: str, *args: str, sends: int = 1, **options: str) -> Any:
         with self._slot():

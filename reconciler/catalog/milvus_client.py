@@ -30,8 +30,8 @@ def _environment_untouched() -> Iterator[None]:
 # gRPC's C core writes TLS failures straight to stderr; we report them ourselves. Read when grpc is first imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 with _environment_untouched():
-    from grpc import RpcError, StatusCode  # type: ignore[import-untyped]
-    from pymilvus import MilvusClient, MilvusException  # type: ignore[import-untyped]
+    from grpc import RpcError, StatusCode
+    from pymilvus import MilvusClient, MilvusException
 
 # Importing pymilvus gives these loggers a stderr handler; each expected failure would print a traceback there.
 for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer", "milvus_lite"):

@@ -75,7 +75,7 @@ _MESSAGES: dict[type[CatalogError], str] = {
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"Connection refused", "connection refused"),
     (r"WRONG_VERSION_NUMBER", "TLS handshake failed: the server does not speak TLS"),
-    (r"CERTIFICATE_VERIFY_FAILED:? ?([^:(]*)", r"TLS handshake failed: the server's certificate is not trusted \1"),
+    (r"CERTIFICATE_VERIFY_FAILED:? ?([^:(]*)", r"TLS handshake failed: the server's certificate is not trusted: \1"),
     (r"Hostname Verification Check failed", "TLS handshake failed: the server's certificate is for another name"),
     (r"[Hh]andshake failed.*?:([A-Z_]{6,})", r"TLS handshake failed: \1"),
     (r"[Hh]andshake failed", "TLS handshake failed"),
@@ -140,7 +140,7 @@ def _kind(code: int, words: str) -> type[CatalogError]:
 def _reason(words: str) -> str:
     for pattern, reason in _REASONS:
         if found := re.search(pattern, words):
-            return found.expand(reason).strip()
+            return found.expand(reason).strip(" :")
     return words[:MAX_WORDS] or "no reason given"
 
 

@@ -33,6 +33,14 @@ class Catalog(Protocol):
         """Calls that may be in flight at once: 1 on Milvus Lite, which corrupts its catalog under concurrent writes."""
 
     @property
+    def drops_by_prefix(self) -> bool:
+        """Whether `drop_alias` also deletes the stored records of all aliases whose names begin with the dropped name.
+
+        They go on working until the server restarts, and are gone then. Measured on Milvus 2.3.5; its catalog removes
+        by key prefix (milvus-io/milvus#33288). Taken to hold for every version before 2.5 (read, not measured).
+        """
+
+    @property
     def calls(self) -> int:
         """Calls made to the server so far, each attempt counted; connecting is not."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from reconciler.catalog.port import Catalog
@@ -47,6 +48,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         pointing=pointing,
         collections=collection_names,
         described={name: described[name] for name in sorted(involved)},
+        drops_by_prefix=catalog.drops_by_prefix,
         calls=catalog.calls - calls,
     )
 
@@ -79,7 +81,9 @@ def read_all(catalog: Catalog) -> dict[str, str]:
     aliases, collections = catalog.alias_names(), _collection_names(catalog)
     with _pool(catalog) as pool:
         listed = _each(pool, catalog.aliases_of, collections) if len(collections) < len(aliases) else {}
-        found = {alias: Collection(name) for name, owned in listed.items() for alias in (owned or ()) if alias in aliases}
+        found = {
+            alias: Collection(name) for name, owned in listed.items() for alias in (owned or ()) if alias in aliases
+        }
         pointing = _names(found | _each(pool, catalog.resolve, aliases - found.keys()))
     return {alias: name for alias, name in sorted(pointing.items()) if name}
 
@@ -125,8 +129,14 @@ def _collection_names(catalog: Catalog) -> frozenset[str]:
         return frozenset()
 
 
-def _pool(catalog: Catalog) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read")
+@contextmanager
+def _pool(catalog: Catalog) -> Iterator[ThreadPoolExecutor]:
+    """Threads for as many calls as may be in flight; after an error or Ctrl-C the calls not yet sent are not sent."""
+    pool = ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _each(pool: ThreadPoolExecutor, ask: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:

@@ -13,20 +13,19 @@ from typing import Any
 
 import click
 import structlog
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
 from reconciler.cli.plan import plan_result
-from reconciler.errors import AliasctlError
+from reconciler.errors import Interrupted, InvalidInput
 from reconciler.manifest.targets import reconnected
 from reconciler.plan import Plan
 from reconciler.planfile import load_plan
 from reconciler.reconcile import Options, apply_plan, ensure_fresh, ensure_reviewed, make_plan
 from reconciler.render.documents import report_document
-from reconciler.render.text import plan_lines, report_lines
-from reconciler.report import StepResult
+from reconciler.render.text import counted, plan_lines, report_lines
+from reconciler.report import WRITTEN, ExitCode, Report, StepResult
 
 LONG_WORK_STEPS = 20
 
@@ -35,8 +34,14 @@ log = structlog.get_logger()
 
 @click.command()
 @click.argument("planfile", type=click.Path(path_type=Path), required=False)
-@options.manifest_option(required=False)
-@click.option("--plan", "reviewed", type=click.Path(path_type=Path), metavar="PLANFILE", help="Apply only what this reviewed plan says.")
+@options.optional_manifest_option
+@click.option(
+    "--plan",
+    "reviewed",
+    type=click.Path(path_type=Path),
+    metavar="PLANFILE",
+    help="Apply only what this reviewed plan says.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--keep-going", is_flag=True, help="Work on the later databases even if one failed.")
 @options.plan_options
@@ -53,7 +58,6 @@ def apply(
     keep_going: bool,
     output_format: str,
     outputs: tuple[tuple[str, Path], ...],
-    color: bool,
     **values: Any,
 ) -> int:
     """Make the live aliases what the manifests say.
@@ -68,31 +72,29 @@ def apply(
     """
     if bool(planfile) is bool(paths) or (planfile and reviewed):
         raise click.UsageError("apply takes either -f PATH (with or without --plan PLANFILE) or one PLANFILE")
+    output.ensure_writable(path for _, path in outputs)
     with Catalogs(connect, create=True) as catalogs:
-        if planfile:
-            plan = _saved_plan(planfile, values, catalogs)
-        else:
-            plan = _fresh_plan(paths, reviewed, values, catalogs)
+        plan = _saved_plan(planfile, values, catalogs) if planfile else _fresh_plan(paths, reviewed, values, catalogs)
         if output_format == output.TEXT:
-            output.emit(plan_result(plan), output.TEXT, color=color)
+            output.emit(plan_result(plan), output.TEXT)
         asked = plan.runnable and not plan.refusals
         if asked and not yes:
             _ask(plan, output_format)
-        with _stopping_on_signals() as stop, _progress(plan) as on_result:
-            report = apply_plan(plan, catalogs=catalogs, keep_going=keep_going, stop=stop, on_result=on_result)
-    result = output.Result(lambda: report_lines(report), lambda: report_document(report))
-    output.emit_files(result, outputs)
-    if output_format == output.JSON or asked:
-        output.emit(result, output_format, color=color)
-    return report.exit_code
+        with _stopping_on_signals() as stop:
+            with _progress(plan) as on_result:
+                report = apply_plan(plan, catalogs=catalogs, keep_going=keep_going, stop=stop, on_result=on_result)
+            return _tell(report, outputs, output_format if asked or output_format == output.JSON else None)
 
 
 def _fresh_plan(paths: tuple[str, ...], reviewed: Path | None, values: dict[str, Any], catalogs: Catalogs) -> Plan:
     """Plan now; with a reviewed plan, insist that it is the same."""
     expected = load_plan(reviewed) if reviewed else None
     sets = inputs.wanted_sets(inputs.read_manifests(paths), options.overrides(values))
-    inputs.announce_new_files([one.connection for one in sets if one.connection])
-    plan = make_plan(sets, options.run_options(values), catalogs=catalogs)
+    run = options.run_options(values)
+    inputs.announce_new_files(
+        [one.connection for one in sets if one.connection and (run.include_suspended or not one.suspend)]
+    )
+    plan = make_plan(sets, run, catalogs=catalogs)
     if expected:
         ensure_reviewed(plan, expected)
     return plan
@@ -104,8 +106,23 @@ def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs) -> P
     plan = reconnected(load_plan(planfile), flags, Path.cwd())
     if options.run_options(values) != Options():
         raise click.UsageError("--only, --allow-protected, --max-drops and --include-suspended are for planning")
+    inputs.announce_new_files([target.connection for target in plan.targets])
     ensure_fresh(plan, catalogs=catalogs)
     return plan
+
+
+def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: str | None) -> int:
+    """Give the report to whoever wants it. After a write, a report file that cannot be written is not an error of 1."""
+    result = output.Result(lambda: report_lines(report), lambda: report_document(report))
+    exit_code = report.exit_code
+    try:
+        output.emit_files(result, outputs)
+    except InvalidInput as error:
+        output.complain(error)
+        exit_code = ExitCode.INCOMPLETE if WRITTEN & set(report.counts) else ExitCode.ERROR
+    if output_format:
+        output.emit(result, output_format)
+    return exit_code
 
 
 def _ask(plan: Plan, output_format: str) -> None:
@@ -114,10 +131,10 @@ def _ask(plan: Plan, output_format: str) -> None:
     if output_format == output.JSON:
         for line in plan_lines(plan):
             output.say(line.plain)
-    count = len(plan.runnable)
-    places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in plan.targets if target.steps)
-    if not click.confirm(f"Apply {count} change{'s' * (count != 1)} to {places}?", err=True):
-        raise AliasctlError("not applied")
+    targets = [target for target in plan.targets if any(step.blocked is None for step in target.steps)]
+    places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
+    if not click.confirm(f"Apply {counted(len(plan.runnable), 'change')} to {places}?", err=True):
+        raise Interrupted("not applied")
 
 
 @contextmanager
@@ -125,9 +142,10 @@ def _stopping_on_signals() -> Iterator[Event]:
     """The first SIGINT or SIGTERM lets the calls in flight finish and starts no further one; a second one kills."""
     stop = Event()
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
-        signal.signal(number, previous[number])
+        for each in previous:
+            signal.signal(each, signal.SIG_DFL)
         output.say("Stopping: finishing the calls in flight; once more to quit at once")
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -143,7 +161,7 @@ def _progress(plan: Plan) -> Iterator[Callable[[StepResult], None]]:
     """Logs each result; for long work at a terminal also moves a bar."""
     columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     long_work = len(plan.runnable) >= LONG_WORK_STEPS and sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not long_work) as bar:
+    with Progress(*columns, console=output.console(stderr=True), transient=True, disable=not long_work) as bar:
         task = bar.add_task("", total=len(plan.steps))
         seen: set[tuple[str, str]] = set()
 

@@ -14,8 +14,8 @@ from reconciler.export import exportable, exported
 from reconciler.model import Origin
 
 
-@click.command()
-@options.manifest_option(required=False)
+@click.command(short_help="Print a database's live aliases as manifests.")
+@options.optional_manifest_option
 @options.target_options
 @options.log_options
 def export(paths: tuple[str, ...], **values: Any) -> None:

@@ -19,7 +19,7 @@ from reconciler.reconcile import LiveCatalogs, target_of
 
 def read_manifests(paths: Sequence[str]) -> Manifests:
     """The documents at the paths of `-f`, with their warnings told."""
-    manifests = read(paths, stdin=sys.stdin.buffer)
+    manifests = read(paths)
     for warning in manifests.warnings:
         output.warn(warning)
     return manifests
@@ -42,7 +42,9 @@ def one_connection(paths: Sequence[str], flags: Overrides) -> tuple[Connection, 
     return connection, flags.database or environment().database or DEFAULT_DATABASE
 
 
-def live_side(export: str | None, sets: Sequence[AliasSet], manifests: Manifests, flags: Overrides) -> LiveCatalogs | None:
+def live_side(
+    export: str | None, sets: Sequence[AliasSet], manifests: Manifests, flags: Overrides
+) -> LiveCatalogs | None:
     """The live side of `plan --against`, None where the server is to be asked."""
     if export is None:
         return None
@@ -62,4 +64,5 @@ def announce_new_files(connections: Sequence[Connection]) -> None:
 def insist_on_terminal() -> None:
     """Raise `InvalidInput` where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidInput(Problem("there are changes to apply and no terminal to ask at; run with --yes to apply them"))
+        message = "there are changes to apply and no terminal to ask at; run with --yes to apply them"
+        raise InvalidInput(Problem(message))

@@ -9,12 +9,13 @@ from typing import NoReturn
 import click
 
 from reconciler.cli import apply, export, output, plan, schema, status, validate, version
-from reconciler.errors import AliasctlError
+from reconciler.errors import AliasctlError, Interrupted, UsageError
 from reconciler.report import ExitCode
+from reconciler.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version.__version__, "--version", prog_name="aliasctl")
+@click.version_option(__version__, "--version", prog_name="aliasctl")
 def aliasctl() -> None:
     """GitOps for Milvus collection aliases.
 
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.UsageError as error:
         output.usage_error(error)
     except click.ClickException as error:
-        output.failure(AliasctlError(error.format_message()))
+        output.failure(UsageError(error.format_message()))
     except (click.Abort, KeyboardInterrupt):
-        output.failure(AliasctlError("interrupted before any write"))
+        output.failure(Interrupted("interrupted before any write"))
     except AliasctlError as error:
         output.failure(error)
         sys.exit(error.exit_code)

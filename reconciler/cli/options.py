@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from reconciler.cli import output
-from reconciler.manifest.durations import parse_duration
 from reconciler.manifest import Overrides
+from reconciler.manifest.durations import parse_duration
 from reconciler.reconcile import Options
 from reconciler.telemetry import LEVELS, configure_logging
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Duration(click.ParamType):
-    """A duration such as 10s, 1m30s or 500ms; seconds as a float."""
-
-    name = "duration"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        try:
-            return value if isinstance(value, float) else parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), parameter, context)
+def duration(text: str) -> float:
+    """A duration such as 10s, 1m30s or 500ms, in seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
-class FormatFile(click.ParamType):
+def format_file(text: str) -> tuple[str, Path]:
     """FORMAT=FILE, such as json=plan.json."""
-
-    name = "format=file"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[str, Path]:
-        output_format, equals, path = str(value).partition("=")
-        if not equals or not path or output_format not in output.FORMATS:
-            self.fail(f"{value!r} is not FORMAT=FILE with FORMAT one of {', '.join(output.FORMATS)}", parameter, context)
-        return output_format, Path(path)
+    output_format, _, path = text.partition("=")
+    if not path or output_format not in output.FORMATS:
+        raise click.BadParameter(f"{text!r} is not FORMAT=FILE with FORMAT one of {', '.join(output.FORMATS)}")
+    return output_format, Path(path)
 
 
 def _chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -52,17 +43,17 @@ def _chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-def manifest_option(*, required: bool = True) -> Callable[[Command], Command]:
-    return click.option(
-        "-f",
-        "--filename",
-        "paths",
-        multiple=True,
-        required=required,
-        metavar="PATH",
-        help="A manifest, a folder of manifests (recursive), or - for standard input; repeats.",
-    )
-
+_manifest_option = partial(
+    click.option,
+    "-f",
+    "--filename",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help="A manifest, a folder of manifests (recursive), or - for standard input; repeats.",
+)
+manifest_option = _chain(_manifest_option(required=True))
+optional_manifest_option = _chain(_manifest_option())
 
 target_options = _chain(
     click.option("--uri", help="Server address or Milvus Lite file; drops the manifest's token and TLS."),
@@ -74,15 +65,15 @@ target_options = _chain(
     click.option("--tls-server-name", metavar="NAME", help="Name to expect in the server's certificate."),
     click.option("--database", metavar="NAME", help="Use this database for every set."),
     click.option("--connection", metavar="NAME", help="Use this MilvusConnection for every set."),
-    click.option("--timeout", type=Duration(), help="Time for one call, such as 10s.", metavar="DURATION"),
+    click.option("--timeout", type=duration, help="Time for one call, such as 10s.", metavar="DURATION"),
     click.option("--concurrency", type=click.IntRange(1, 64), help="Calls in flight at once; Milvus Lite: always 1."),
 )
 """Where to find the server, over what the manifests say."""
 
 plan_options = _chain(
     click.option("--only", multiple=True, metavar="ALIAS", help="Look at this alias and no other; repeats."),
-    click.option("--allow-protected", multiple=True, metavar="NAME", help="Let this protected alias be altered; repeats."),
-    click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="Instead of every set's limits.maxDrops."),
+    click.option("--allow-protected", multiple=True, metavar="NAME", help="Let this protected alias move; repeats."),
+    click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="In place of every limits.maxDrops."),
     click.option("--include-suspended", is_flag=True, help="Work on suspended sets too."),
 )
 """What the run may do beyond the manifests."""
@@ -98,13 +89,26 @@ format_option = click.option(
     help="Form of the result on standard output.",
 )
 output_option = click.option(
-    "--output", "outputs", type=FormatFile(), multiple=True, metavar="FORMAT=FILE", help="Write the result there too; repeats."
+    "--output",
+    "outputs",
+    type=format_file,
+    multiple=True,
+    metavar="FORMAT=FILE",
+    help="Write the result there too; repeats.",
 )
-color_option = click.option("--no-color", "color", flag_value=False, default=True, help="No colours.")
+color_option = click.option(
+    "--no-color",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=output.remember_no_color,
+    help="No colours.",
+)
 
 
-def _configure_logging(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    configure_logging(context.params.get("log_format", "console"), value)
+def _configure_logging(context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    color = output.console(stderr=True).color_system is not None
+    configure_logging(context.params.get("log_format", "console"), value, color=color)
     return value
 
 

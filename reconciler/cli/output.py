@@ -6,14 +6,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import click
+from click.exceptions import NoArgsIsHelpError
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.errors import AliasctlError, InvalidInput, Problem
+from reconciler.errors import AliasctlError, InvalidInput, Problem, UsageError
 from reconciler.formats import Document
 from reconciler.render.documents import error_document
 from reconciler.render.text import printable
@@ -31,18 +33,27 @@ class Result:
 
 
 def make_streams_safe() -> None:
-    """A character that the terminal's encoding lacks is escaped, never a crash."""
+    """A closed stream is an empty one, and a character that the terminal's encoding lacks is escaped: never a crash."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - for good
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def emit(result: Result, output_format: str, *, color: bool = True) -> None:
+def console(*, stderr: bool = False) -> Console:
+    """A terminal or file to print to; without any styles if the user wants no colours."""
+    plain = _no_color or bool(os.environ.get("NO_COLOR"))
+    return Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, soft_wrap=True)
+
+
+def emit(result: Result, output_format: str) -> None:
     """Print a result to standard output."""
     if output_format == JSON:
         click.echo(_json(result.document()))
     else:
-        _print(result.text(), Console(no_color=not color or None, highlight=False, soft_wrap=True))
+        _print(result.text(), console())
 
 
 def emit_files(result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
@@ -56,14 +67,37 @@ def emit_files(result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
 
 
 def write_file(path: Path, content: str) -> None:
-    """Replace a file in one step, so that nobody reads half of it."""
+    """Replace a file in one step, so that nobody reads half of it; a device or pipe is written to as it is."""
     try:
-        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
+        if path.exists() and not path.is_file():
+            path.write_text(content, encoding="utf-8")
+            return
+        real = path.resolve()
+        with NamedTemporaryFile("w", dir=real.parent, prefix=f".{real.name}.", delete=False, encoding="utf-8") as file:
             file.write(content)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        written = Path(file.name)
+        written.chmod(0o644)
+        written.replace(real)
     except OSError as error:
         raise InvalidInput(Problem(f"cannot write {path}: {error.strerror}")) from error
+
+
+def ensure_writable(paths: Iterable[Path]) -> None:
+    """Raise `InvalidInput` for files that cannot be written, while it still costs nothing."""
+    problems = [Problem(f"cannot write {path}: {obstacle}") for path in paths if (obstacle := _obstacle(path))]
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _obstacle(path: Path) -> str | None:
+    folder = path.resolve().parent
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists() and not path.is_file():
+        return None if os.access(path, os.W_OK) else "permission denied"
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"permission denied in {folder}"
 
 
 def say(message: str) -> None:
@@ -78,46 +112,57 @@ def warn(problem: Problem) -> None:
 
 def failure(error: AliasctlError) -> None:
     """An error: to standard error for people, and as a document to standard output when JSON was asked for."""
-    if _wants_json():
+    if _output_format == JSON:
         click.echo(_json(error_document(error)))
+    complain(error)
+
+
+def complain(error: AliasctlError) -> None:
+    """An error, to standard error only."""
     for problem in error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),):
         _complain("error", "red", problem)
 
 
 def usage_error(error: click.UsageError) -> None:
     """Click's own words on a wrong call, with its hint."""
-    if _wants_json(error.ctx):
-        click.echo(_json(error_document(AliasctlError(error.format_message()))))
+    if _output_format == JSON:
+        click.echo(_json(error_document(UsageError(error.format_message()))))
+    if isinstance(error, NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
     if error.ctx:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
     _complain("error", "red", Problem(error.format_message()))
 
 
-def remember_format(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def remember_format(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Note the wanted format as soon as the flag is read, so that errors after it can keep to it."""
     global _output_format
     _output_format = value
     return value
 
 
+def remember_no_color(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Note that no colours are wanted, for results, messages and the log alike."""
+    global _no_color
+    _no_color = value
+
+
 _output_format = TEXT
-
-
-def _wants_json(context: click.Context | None = None) -> bool:
-    return _output_format == JSON
+_no_color = False
 
 
 def _complain(kind: str, style: str, problem: Problem) -> None:
     line = Text(f"{printable(str(problem.source))}: " if problem.source else "")
     line.append(f"{kind}: ", f"bold {style}")
     line.append(printable(problem.message))
-    _print([line], Console(stderr=True, highlight=False, soft_wrap=True))
+    _print([line], console(stderr=True))
 
 
-def _print(lines: Iterable[Text], console: Console) -> None:
+def _print(lines: Iterable[Text], to: Console) -> None:
     for line in lines:
-        console.print(line, soft_wrap=True)
+        to.print(line, soft_wrap=True)
 
 
 def _json(document: Document) -> str:

@@ -19,7 +19,7 @@ from reconciler.report import plan_exit_code
 
 
 @click.command()
-@options.manifest_option()
+@options.manifest_option
 @options.plan_options
 @options.target_options
 @click.option("--against", metavar="EXPORT", help="Compare with an exported file instead of the server; no network.")
@@ -36,7 +36,6 @@ def plan(
     detailed_exitcode: bool,
     output_format: str,
     outputs: tuple[tuple[str, Path], ...],
-    color: bool,
     **values: Any,
 ) -> int:
     """Show what would change, and change nothing.
@@ -46,6 +45,7 @@ def plan(
       aliasctl plan -f aliases/ --out plan.json --detailed-exitcode
       aliasctl plan -f aliases/ --against export.yaml
     """
+    output.ensure_writable([path for _, path in outputs] + ([out] if out else []))
     flags = options.overrides(values)
     manifests = inputs.read_manifests(paths)
     sets = inputs.wanted_sets(manifests, flags)
@@ -56,7 +56,7 @@ def plan(
     output.emit_files(result, outputs)
     if out:
         output.write_file(out, json.dumps(plan_document(made), indent=2) + "\n")
-    output.emit(result, output_format, color=color)
+    output.emit(result, output_format)
     return plan_exit_code(made, detailed=detailed_exitcode)
 
 
@@ -65,13 +65,13 @@ def plan(
 @options.format_option
 @options.color_option
 @options.log_options
-def show(planfile: Path, output_format: str, color: bool, **_: object) -> None:
+def show(planfile: Path, output_format: str, **_: Any) -> None:
     """Print a saved plan, a stale one too.
 
     \b
       aliasctl show plan.json
     """
-    output.emit(plan_result(load_plan(planfile)), output_format, color=color)
+    output.emit(plan_result(load_plan(planfile)), output_format)
 
 
 def plan_result(made: Plan) -> output.Result:

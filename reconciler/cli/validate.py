@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.text import Text
 
 from reconciler.cli import options, output
-from reconciler.errors import InvalidInput
-from reconciler.formats import Document
 from reconciler.manifest import Manifests, check, read
 from reconciler.render.documents import validation_document
+from reconciler.render.text import counted
 
 
 @click.command()
-@options.manifest_option()
+@options.manifest_option
 @click.option("--strict", is_flag=True, help="A connection that no manifest has is an error, not a warning.")
 @options.format_option
 @options.color_option
 @options.log_options
-def validate(paths: tuple[str, ...], strict: bool, output_format: str, color: bool, **_: object) -> None:
+def validate(paths: tuple[str, ...], strict: bool, output_format: str, **_: Any) -> None:
     """Check manifests offline.
 
     \b
       aliasctl validate -f aliases/
       aliasctl validate --strict -f aliases/ -f connections.yaml
     """
-    manifests = read(paths, stdin=click.get_binary_stream("stdin"))
+    manifests = read(paths)
     warnings = (*manifests.warnings, *check(manifests, strict=strict))
     for warning in warnings:
         output.warn(warning)
     output.emit(
         output.Result(lambda: [_summary(manifests)], lambda: validation_document(manifests, warnings)),
         output_format,
-        color=color,
     )
 
 
 def _summary(manifests: Manifests) -> Text:
     aliases = sum(len(one.aliases) for one in manifests.sets)
-    counts = f"{len(manifests.sets)} sets, {aliases} aliases, {len(manifests.connections)} connections"
-    skipped = f"; {manifests.skipped} documents of other API groups skipped" if manifests.skipped else ""
-    return Text.assemble(("Valid: ", "bold green"), counts, skipped, ".")
+    counts = (counted(len(manifests.sets), "set"), counted(aliases, "alias"))
+    connections = counted(len(manifests.connections), "connection")
+    skipped = f"; {counted(manifests.skipped, 'document')} of other API groups skipped" if manifests.skipped else ""
+    return Text.assemble(("Valid: ", "bold green"), ", ".join((*counts, connections)), skipped, ".")

@@ -18,8 +18,8 @@ from reconciler.render.text import printable, product
 from reconciler.version import __version__
 
 
-@click.command()
-@options.manifest_option(required=False)
+@click.command(short_help="Print the versions of tool, client and server.")
+@options.optional_manifest_option
 @options.target_options
 @options.format_option
 @options.log_options

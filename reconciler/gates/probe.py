@@ -20,10 +20,10 @@ class Probe:
         self._lock = Lock()
 
     def load_state(self, collection: str) -> LoadState:
-        return cast(LoadState, self._once("load_state", collection, self._catalog.load_state))
+        return cast("LoadState", self._once("load_state", collection, self._catalog.load_state))
 
     def replicas(self, collection: str) -> int:
-        return cast(int, self._once("replicas", collection, self._catalog.replicas))
+        return cast("int", self._once("replicas", collection, self._catalog.replicas))
 
     def _once(self, question: str, collection: str, ask: Callable[[str], object]) -> object:
         """The first thread to ask makes the call; the others wait for its answer, or its error."""
@@ -35,6 +35,6 @@ class Probe:
         if first:
             try:
                 answer.set_result(ask(collection))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
                 answer.set_exception(error)
         return answer.result()

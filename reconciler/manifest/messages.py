@@ -30,6 +30,7 @@ _TYPES = {
     "boolean": "true or false",
 }
 _EMPTY = {"object": "{}", "array": "[]"}
+_WITHOUT_QUOTES = {"integer": "-?[0-9]+", "number": "-?[0-9]+(.[0-9]+)?", "boolean": "true|false"}
 _UNKNOWN = "additionalProperties"
 # Of several words that one value breaks, the first is told: the others would say the same again.
 _VALUE_WORDS = ("type", "enum", "format", "pattern", "maxLength", "minimum", "maximum", "maxItems")
@@ -93,7 +94,9 @@ def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> 
         root: the document they are about.
     """
     findings = [_Finding.of(error, schema, root) for error in errors]
-    misspelt = {(one.path, closest(name, one.known)) for one in findings for name in one.unknown}
+    # A misspelt field explains why another is missing, and why a condition does not hold.
+    misspelt = {(one.path, meant) for one in findings for name in one.unknown if (meant := closest(name, one.known))}
+    unclear = {path for path, _ in misspelt}
     values: dict[Path, _Finding] = {}
     problems: list[Problem] = []
     for one in findings:
@@ -102,6 +105,8 @@ def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> 
         elif one.word == "required":
             absent = [name for name in one.words if name not in one.node.fields and (one.path, name) not in misspelt]
             problems += [Problem(one.rule or f'"{name}" is missing', one.node.source) for name in absent]
+        elif one.rule and one.path in unclear:
+            continue
         elif one.rule:
             problems.append(Problem(one.rule, one.node.source))
         elif one.path not in values or one.rank < values[one.path].rank:
@@ -156,11 +161,11 @@ def _wrong_value(finding: _Finding) -> str:
 def _wrong_type(finding: _Finding) -> str:
     node, wanted = finding.node, str(finding.wanted)
     pattern = str(finding.schema.get("pattern", ".*"))
-    if wanted == "string" and node.text and re.fullmatch(pattern, node.text):
+    if wanted == "string" and node.value is not None and node.text and re.fullmatch(pattern, node.text):
         return f"expected a string{finding.found}; quote it"
     message = f"{finding.schema.get('errorMessage', f'expected {_TYPES[wanted]}')}{finding.found}"
     if node.value is None and wanted in _EMPTY:
         return f"{message}; write {_EMPTY[wanted]} or remove the field"
-    if isinstance(node.value, str) and wanted in ("integer", "number") and re.fullmatch("-?[0-9.]+", node.text):
+    if isinstance(node.value, str) and re.fullmatch(_WITHOUT_QUOTES.get(wanted, ""), node.value):
         return f"{message}; remove the quotes"
     return message

@@ -15,7 +15,7 @@ from reconciler.manifest.rules import in_order
 from reconciler.manifest.shape import API_VERSION, GROUP, KINDS, VERSION
 from reconciler.manifest.validation import problems_of
 from reconciler.manifest.wording import did_you_mean, one_of, quoted
-from reconciler.manifest.yaml_marks import Document, Node
+from reconciler.manifest.yaml_marks import Document, Node, described
 from reconciler.model import Source
 from reconciler.version import __version__
 
@@ -123,10 +123,8 @@ def _wrong_identity(root: Node) -> Iterator[Problem]:
     if "kind" not in root.fields:
         yield Problem(f'"kind" is missing; it is {one_of(KINDS)}', root.source)
     elif kind not in KINDS:
-        place = root.fields["kind"].source
-        yield Problem(
-            f"kind {quoted(kind)} is not one of {GROUP}; expected {one_of(KINDS)}{did_you_mean(kind, KINDS)}", place
-        )
+        node = root.fields["kind"]
+        yield Problem(f"expected {one_of(KINDS)}, found {described(node)}{did_you_mean(kind, KINDS)}", node.source)
 
 
 def _suspicious(root: Node) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
-"""The shapes of `shape` in the two languages that others read: JSON Schema, and CustomResourceDefinition.
+"""What `shape` says, in the two languages that others read: JSON Schema, and CustomResourceDefinition.
 
-`publish` writes both into the repository.
+`reconciler.publish` writes both into the repository.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def problems_of(kind: str, document: Document) -> list[Problem]:
     """
     root = document.root
     told = {problem.source for problem in document.problems}
-    found = explained(_validator(kind).iter_errors(root.value), KINDS[kind], root)
+    found = explained(validator(kind).iter_errors(root.value), KINDS[kind], root)
     if kind == "AliasSet":
         found += wrong_among_aliases(list(_legible_aliases(root)))
     # Where the reader complained, the value is only a guess, and any other complaint about it an echo.
@@ -53,7 +53,7 @@ def _legible_aliases(root: Node) -> Iterator[Alias]:
 
 
 @cache
-def _validator(kind: str) -> Validator:
+def validator(kind: str) -> Validator:
     strict = cast("type[Validator]", extend(Draft202012Validator, {"pattern": _whole_pattern}))  # type: ignore[no-untyped-call]
     return strict(KINDS[kind], format_checker=_FORMATS)
 

@@ -84,9 +84,12 @@ def parse(text: str, file: str) -> tuple[list[Document], Problem | None]:
     Returns:
         The documents that are complete, and why reading ended before the end, if it did.
     """
+    if found := _NOT_TEXT.search(text):
+        line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
+        message = f"the character U+{ord(found[0]):04X} is not text; is this a binary file?"
+        return [], Problem(message, Source(file, line, column))
     reader = _Reader(text, file)
     try:
-        _refuse_binary(text, file)
         reader.read()
     except _Unreadable as stop:
         return reader.documents, stop.problem
@@ -99,13 +102,6 @@ class _Unreadable(Exception):
     def __init__(self, message: str, source: Source) -> None:
         self.problem = Problem(message, source)
         super().__init__(message)
-
-
-def _refuse_binary(text: str, file: str) -> None:
-    if found := _NOT_TEXT.search(text):
-        before = text[: found.start()]
-        source = Source(file, before.count("\n") + 1, found.start() - before.rfind("\n"))
-        raise _Unreadable(f"the character U+{ord(found[0]):04X} is not text; is this a binary file?", source)
 
 
 class _Reader:
@@ -163,7 +159,10 @@ class _Reader:
         place = self._place(event)
         target = self._anchors.get(event.anchor or "")
         if target is None:
-            self._problem(f'"*{event.anchor}" stands for nothing that ends before it', place)
+            # Its name is not told: a password may well begin with a star.
+            self._problem(
+                "no anchor of this name ends before here; quote it, if it is a text that begins with *", place
+            )
             return Node(None, place)
         self._expanded += target.size
         if self._expanded > MAX_EXPANDED_VALUES:
@@ -218,10 +217,10 @@ class _Reader:
     def _scalar(self, event: ScalarEvent) -> Node:
         place, text = self._place(event), event.value
         kind = "str"
-        if event.implicit[0]:
-            kind = "float" if _NUMBER.fullmatch(text) else self._plain_kind(text)
-        elif event.tag and event.tag != "!":
+        if event.tag is not None:
             kind = event.tag.removeprefix(_TAG)
+        elif event.implicit[0]:
+            kind = "float" if _NUMBER.fullmatch(text) else self._plain_kind(text)
         # A scalar that is refused goes on as a string: one problem a place is enough.
         value: Value = text
         if kind == "null":
@@ -250,7 +249,7 @@ class _Reader:
 
     def _check_tag(self, event: Event, kind: str) -> None:
         tag = getattr(event, "tag", None)
-        if tag not in (None, "!", _TAG + kind):
+        if tag not in (None, _TAG + kind):
             self._problem("tags are not supported; write a plain list or mapping", self._place(event))
 
 

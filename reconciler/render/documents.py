@@ -203,9 +203,7 @@ def status_document(rows: Sequence[StatusRow]) -> Document:
     }
 
 
-def version_document(
-    tool: str, python: str, clients: Mapping[str, str], server: tuple[str, str] | None
-) -> Document:
+def version_document(tool: str, python: str, clients: Mapping[str, str], server: tuple[str, str] | None) -> Document:
     """Versions; `clients` by distribution, `server` as address and version."""
     return {
         "kind": "Version",

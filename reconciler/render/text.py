@@ -18,13 +18,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from reconciler.plan import Action, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.plan import Action, BlockReason, Plan, SetPlan, Step, TargetPlan, Verdict
 from reconciler.report import Outcome, Report, StepResult
 from reconciler.status import State, StatusRow
 
 SIGNS = {Action.CREATE: ("+", "green"), Action.ALTER: ("~", "yellow"), Action.DROP: ("-", "red")}
 BLOCKED = ("!", "bold magenta")
-VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "not applicable"}
+VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "n/a"}
 OUTCOMES = {
     Outcome.DONE: "green",
     Outcome.NOOP: "dim",
@@ -33,6 +33,8 @@ OUTCOMES = {
     Outcome.UNKNOWN: "bold red",
     Outcome.NOT_ATTEMPTED: "yellow",
 }
+ON_THE_WAY = {BlockReason.PROTECTED, BlockReason.GATE_FAILED, BlockReason.EARLIER_WAVE}
+"""Reasons that are not about the two ends of a change, so that these are worth showing."""
 OUTCOME_WORDS = {Outcome.NOOP: "already there", Outcome.NOT_ATTEMPTED: "not attempted"}
 
 
@@ -45,7 +47,7 @@ def plan_lines(plan: Plan) -> Iterator[Text]:
     """A plan, line by line."""
     for target in plan.targets:
         yield _header(target)
-        yield from _sets(target, (_step_line(step, width, target) for step, width in _aligned(target.steps)))
+        yield from _sets(target, (_step_line(step, width) for step, width in _aligned(target.steps)))
     for refusal in plan.refusals:
         yield Text.assemble(("Refused: ", "bold red"), printable(refusal))
     yield _plan_summary(plan)
@@ -68,11 +70,7 @@ def report_lines(report: Report) -> Iterator[Text]:
 def status_lines(rows: Sequence[StatusRow]) -> Iterator[Text]:
     """One row an alias, in columns."""
     heads = ("TARGET", "SET", "ALIAS", "WANTED", "LIVE", "STATE", "NOTE")
-    cells = [
-        tuple(printable(cell or "-") for cell in (f"{row.target}", row.set, row.alias, row.wanted, row.live, row.state))
-        + (printable(row.note or ""),)
-        for row in rows
-    ]
+    cells = [tuple(map(printable, _cells(row))) for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     yield Text("   ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), "bold")
     for row, line in zip(rows, cells, strict=True):
@@ -84,6 +82,10 @@ def status_lines(rows: Sequence[StatusRow]) -> Iterator[Text]:
         yield text
 
 
+def _cells(row: StatusRow) -> tuple[str, ...]:
+    return (str(row.target), row.set, row.alias, row.wanted or "-", row.live or "-", row.state, row.note or "")
+
+
 def _title(target: TargetPlan) -> Text:
     return Text(printable(f"{target.connection.name} / {target.target.database}"), "bold")
 
@@ -91,17 +93,17 @@ def _title(target: TargetPlan) -> Text:
 def _header(target: TargetPlan) -> Text:
     place = f"at {printable(target.connection.uri)} ({target.connection.origin})"
     if target.offline:
-        facts = f"{place}   {_count(target.alias_count, 'alias')}, from an export: targets and gates not checked"
+        facts = f"{place}   {counted(target.alias_count, 'alias')}, from an export: targets and gates not checked"
     elif target.server_version:
         version = product(printable(target.server_version))
-        facts = f"{version} {place}   {_count(target.alias_count, 'alias')}, {_count(target.calls, 'call')}"
+        facts = f"{version} {place}   {counted(target.alias_count, 'alias')}, {counted(target.calls, 'call')}"
     else:
         facts = place
     return Text.assemble(_title(target), ("   " + facts, "dim"))
 
 
 def product(version: str) -> str:
-    """A server's version string as a person says it: `v2.3.5` is Milvus 2.3.5, `milvus_lite-3.2.2` Milvus Lite 3.2.2."""
+    """A server's version as a person says it: `v2.3.5` is Milvus 2.3.5, `milvus_lite-3.2.2` Milvus Lite 3.2.2."""
     if version.startswith("milvus_lite"):
         return "Milvus Lite " + version.removeprefix("milvus_lite").lstrip("-")
     return "Milvus " + version.removeprefix("v")
@@ -127,9 +129,11 @@ def _aligned(steps: Sequence[Step]) -> Iterator[tuple[Step, int]]:
     return ((step, width) for step in steps)
 
 
-def _step_line(step: Step, width: int, target: TargetPlan) -> Text:
+def _step_line(step: Step, width: int) -> Text:
     line = _change(step, width)
     if step.blocked:
+        if step.blocked.reason in ON_THE_WAY:
+            line.append(_route(step) + "   ")
         line.append(printable(step.blocked.message))
         return line
     line.append(_route(step))
@@ -165,7 +169,7 @@ def _route(step: Step) -> str:
 def _plan_summary(plan: Plan) -> Text:
     if not plan.steps:
         unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
-        return Text(f"No changes. {_count(unchanged, 'alias')} as wanted.", "bold")
+        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.", "bold")
     actions = Counter(step.action for step in plan.runnable)
     parts = [f"{actions[action]} to {action}" for action in Action]
     parts.append(f"{len(plan.steps) - len(plan.runnable)} blocked")
@@ -185,6 +189,7 @@ def _report_summary(report: Report) -> Text:
     return Text(head + ", ".join(parts) + ".", "bold")
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 alias, 2 aliases."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number} {noun if number == 1 else plural}"

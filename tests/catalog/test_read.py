@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import cast
 
 import pytest
 
-from reconciler.catalog import Catalog
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.catalog.read import locate, read_live
 from reconciler.errors import CallTimedOut, PermissionDenied
@@ -19,7 +17,7 @@ from tests.servers import connection_to
 TARGET = Target("memory", "default")
 
 
-def a_set(*aliases: Alias, scope: Scope = Scope()) -> AliasSet:  # noqa: B008 - frozen
+def a_set(*aliases: Alias, scope: Scope = Scope()) -> AliasSet:
     return AliasSet("s", "", "c", connection_to("memory"), aliases=aliases, scope=scope)
 
 
@@ -173,7 +171,7 @@ def test_parallel_reading_gives_the_same(flavour: Flavour, most: int) -> None:
     server = a_server(pointing, flavour=flavour)
     wanted = [a_set(*(Alias(alias, pointing[alias]) for alias in reversed(pointing)))]
     catalog = Slow(server, "default", 4)
-    live = read_live(cast(Catalog, catalog), TARGET, wanted)
+    live = read_live(catalog, TARGET, wanted)
     assert catalog.most == most
     assert live == read(server, wanted)
     assert list(live.pointing) == sorted(pointing)

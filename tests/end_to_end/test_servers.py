@@ -40,20 +40,20 @@ class Deck:
         """A set with the room's names, written short; patterns too."""
         made = alias_set(connection=self.room.backend.connection, database=self.room.database, **settings)
         entries = (*(Alias(name, collection) for name, collection in aliases.items()), *more)
+        long, scope = self.room.name, made.scope
         return replace(
             made,
             aliases=tuple(
-                replace(one, name=self.room.name(one.name), collection=one.collection and self.room.name(one.collection))
-                for one in entries
+                replace(one, name=long(one.name), collection=one.collection and long(one.collection)) for one in entries
             ),
-            scope=Scope(*(tuple(map(self.room.name, globs)) for globs in (made.scope.include, made.scope.exclude, made.scope.protect))),
+            scope=Scope(*(tuple(map(long, globs)) for globs in (scope.include, scope.exclude, scope.protect))),
         )
 
     def connect(self, connection: Connection, database: str, *, create: bool = False) -> Catalog:
         catalog = self.room.backend.connect(connection, database, create=create)
-        return cast(Catalog, Logged(catalog, self.writes))
+        return cast("Catalog", Logged(catalog, self.writes))
 
-    def apply(self, *sets: AliasSet, options: Options = Options()) -> Report:  # noqa: B008 - frozen
+    def apply(self, *sets: AliasSet, options: Options = Options()) -> Report:
         self.writes.clear()
         with Catalogs(self.connect) as catalogs:
             return apply_plan(make_plan(sets, options, catalogs=catalogs), catalogs=catalogs)

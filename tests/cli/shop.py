@@ -1,0 +1,149 @@
+"""A database and a folder of manifests about it; and a relay that slows a server down or makes it fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+
+from tests.cli.command import TOKEN, Completed, run, run_at_terminal
+from tests.servers import Admin
+
+API_VERSION = "aliasctl.dev/v1alpha1"
+Spec = Mapping[str, Any]
+
+
+def connection(uri: str, name: str = "main", **spec: Any) -> Spec:
+    """A MilvusConnection."""
+    return _document("MilvusConnection", name, {"uri": uri, **spec})
+
+
+def alias_set(aliases: Mapping[str, str | Spec | None], name: str = "shop", **spec: Any) -> Spec:
+    """An AliasSet of alias → collection; None for Absent, a mapping for an entry with more to it."""
+    entries = [{"name": alias, **_entry(wanted)} for alias, wanted in aliases.items()]
+    return _document("AliasSet", name, {"connectionRef": {"name": "main"}, **spec, "aliases": entries})
+
+
+def manifest(*documents: Spec) -> str:
+    return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def _entry(wanted: str | Spec | None) -> Spec:
+    if isinstance(wanted, Mapping):
+        return wanted
+    return {"collection": wanted} if wanted else {"state": "Absent"}
+
+
+def _document(kind: str, name: str, spec: Spec) -> Spec:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+@dataclass
+class Shop:
+    """A database of its own on a server with the collections v1, v2 and v3, and a folder to run the command in."""
+
+    uri: str
+    database: str
+    admin: Any
+    folder: Path
+
+    def want(self, aliases: Mapping[str, str | Spec | None], *more: Spec, **spec: Any) -> None:
+        """Write aliases.yaml: the connection, a set, and further documents."""
+        wanted = alias_set(aliases, database=self.database, **spec)
+        self.write("aliases.yaml", connection(self.uri, token={"env": "TOKEN"}), wanted, *more)
+
+    def write(self, name: str, *documents: Spec) -> None:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(manifest(*documents))
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, text: str | None = None) -> Completed:
+        completed = run(*arguments, cwd=self.folder, env=env, text=text)
+        for path in self.folder.rglob("*"):
+            assert path.is_dir() or TOKEN not in path.read_text(), path
+        return completed
+
+    def at_terminal(self, *arguments: str, **options: Any) -> Completed:
+        return run_at_terminal(*arguments, cwd=self.folder, **options)
+
+    def plan(self, *arguments: str) -> Completed:
+        return self.run("plan", "-f", "aliases.yaml", *arguments)
+
+    def apply(self, *arguments: str) -> Completed:
+        return self.run("apply", "-f", "aliases.yaml", "--yes", *arguments)
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text())
+
+    @property
+    def live(self) -> dict[str, str]:
+        """Every alias of the database and its collection, as another client sees them."""
+        client = self.admin.client(self.database)
+        listed = {
+            name: client.list_aliases(name, db_name=self.database)["aliases"] for name in client.list_collections()
+        }
+        return dict(sorted((alias, name) for name, aliases in listed.items() for alias in aliases))
+
+    def point(self, **aliases: str) -> None:
+        """Point new aliases at collections, by another client."""
+        for alias, collection in aliases.items():
+            self.admin.client(self.database).create_alias(collection, alias)
+
+    def move(self, **aliases: str) -> None:
+        for alias, collection in aliases.items():
+            self.admin.client(self.database).alter_alias(collection, alias)
+
+
+def open_shop(uri: str, database: str, admin: Admin, folder: Path) -> Shop:
+    for name in ("v1", "v2", "v3"):
+        admin.create_collection(name, database)
+    return Shop(uri, database, admin, folder)
+
+
+Hook = Callable[[grpc.ServicerContext], None]
+
+
+class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Passes every call on to a server; `before[method]` may wait or abort first."""
+
+    def __init__(self, uri: str) -> None:
+        self.before: dict[str, Hook] = {}
+        self._channel = grpc.insecure_channel(uri.removeprefix("http://"))
+        self._server = grpc.server(ThreadPoolExecutor(16), handlers=(self,))
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self.uri = f"http://127.0.0.1:{port}"
+        self._server.start()
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        forward = self._channel.unary_unary(details.method)
+
+        def answer(request: bytes, context: grpc.ServicerContext) -> Any:
+            if hook := self.before.get(details.method.rpartition("/")[2]):
+                hook(context)
+            return forward(request, metadata=_meant_for_the_server(context.invocation_metadata()))
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def stop(self) -> None:
+        self._server.stop(grace=None).wait()
+        self._channel.close()
+
+
+def _meant_for_the_server(metadata: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in metadata if not key.startswith(("user-agent", "grpc-", ":"))]
+
+
+@contextmanager
+def relay_to(uri: str) -> Iterator[Relay]:
+    relay = Relay(uri)
+    try:
+        yield relay
+    finally:
+        relay.stop()

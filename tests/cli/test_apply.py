@@ -1,0 +1,198 @@
+"""`apply`: its three forms, asking, stopping, and several databases."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from threading import Event
+
+import grpc
+import pytest
+
+from tests.cli.command import finish, start
+from tests.cli.shop import Relay, Shop, alias_set, connection, open_shop
+from tests.servers import MilvusAdmin
+
+NO_TERMINAL = "error: there are changes to apply and no terminal to ask at; run with --yes to apply them\n"
+
+
+def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
+    """It needs no manifest. A step that somebody did meanwhile is not done again."""
+    shop.point(a="v1", b="v1")
+    shop.want({"a": "v2", "b": "v2"})
+    assert shop.plan("--out", "plan.json", "--format", "json").document == shop.read("plan.json")
+    (shop.folder / "aliases.yaml").unlink()
+    shop.move(a="v2")
+    applied = shop.run("apply", "plan.json", "--yes", "--output", "json=report.json")
+    assert (applied.code, shop.live) == (0, {"a": "v2", "b": "v2"})
+    assert "a   v1 → v2   already there" in applied.stdout
+    assert "Apply: 1 done, 1 already there." in applied.stdout
+    report = shop.read("report.json")
+    assert (report["kind"], report["summary"]["done"], report["summary"]["noop"]) == ("Report", 1, 1)
+
+    elsewhere = shop.run("apply", "plan.json", "--yes", "--uri", "http://127.0.0.1:1")
+    assert elsewhere.code == 1
+    assert "--uri: error: a saved plan says by itself where it applies" in elsewhere.stderr
+
+
+def test_a_reviewed_plan_is_insisted_on(shop: Shop) -> None:
+    shop.point(a="v1")
+    shop.want({"a": "v2"})
+    digest = shop.plan("--out", "plan.json", "--format", "json").document["digest"]
+    shop.want({"a": "v2", "b": "v1"})
+    refused = shop.apply("--plan", "plan.json")
+    assert (refused.code, shop.live) == (4, {"a": "v1"})
+    assert digest in refused.stderr
+
+    shop.want({"a": "v2"})
+    accepted = shop.apply("--plan", "plan.json", "--format", "json")
+    assert (accepted.code, accepted.document["planDigest"], shop.live) == (0, digest, {"a": "v2"})
+
+
+def test_an_edited_plan_file_is_refused(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    shop.plan("--out", "plan.json")
+    path = shop.folder / "plan.json"
+    path.write_text(path.read_text().replace('"to": "v1"', '"to": "v2"'))
+    edited = shop.run("apply", "plan.json", "--yes")
+    assert (edited.code, edited.stdout, shop.live) == (1, "", {})
+    assert edited.stderr.startswith("plan.json: error: the plan file was edited")
+
+
+def test_where_nobody_can_be_asked_the_plan_is_shown_and_nothing_done(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    unasked = shop.run("apply", "-f", "aliases.yaml")
+    assert (unasked.code, unasked.stderr, shop.live) == (1, NO_TERMINAL, {})
+    assert "+ a   → v1" in unasked.stdout
+
+
+@pytest.mark.parametrize(("answer", "code", "live"), [("y", 0, {"a": "v1", "b": "v1"}), ("n", 1, {})])
+def test_at_a_terminal_the_plan_is_shown_and_asked_about(
+    answer: str, code: int, live: dict[str, str], shop: Shop
+) -> None:
+    question = f"Apply 2 changes to main / {shop.database}? [y/N]: "
+    shop.want({"a": "v1", "b": "v1"})
+    shown = shop.at_terminal("apply", "-f", "aliases.yaml", prompt=question, answer=answer + "\n")
+    assert (shown.code, shop.live) == (code, live)
+    plan, _, after = shown.stdout.partition(question)
+    assert "  \x1b[32m+\x1b[0m a   → v1\n" in plan
+    assert "Plan: 2 to create" in plan
+    assert {"y": "Apply: 2 done.", "n": "not applied"}[answer] in after
+
+
+def test_an_interrupt_while_applying_finishes_the_call_in_flight_and_reports(shop: Shop, relay: Relay) -> None:
+    in_flight = Event()
+
+    def slow(_: grpc.ServicerContext) -> None:
+        in_flight.set()
+        time.sleep(1)
+
+    relay.before["CreateAlias"] = slow
+    shop.uri = relay.uri
+    shop.want({f"a{number}": "v1" for number in range(5)})
+    process = start(["apply", "-f", "aliases.yaml", "--yes", "--format", "json"], shop.folder)
+    assert in_flight.wait(30)
+    process.send_signal(signal.SIGINT)
+    stopped = finish(process)
+    report = stopped.document
+    assert (stopped.code, report["exitCode"], report["interrupted"]) == (5, 5, True)
+    assert (report["summary"]["done"], report["summary"]["notAttempted"]) == (1, 4)
+    assert shop.live == {"a0": "v1"}
+    assert stopped.stderr == "Stopping: finishing the calls in flight; once more to quit at once\n"
+
+
+def test_a_second_interrupt_quits_at_once_and_claims_nothing(shop: Shop, relay: Relay) -> None:
+    in_flight, late = Event(), Event()
+
+    def stuck(_: grpc.ServicerContext) -> None:
+        in_flight.set()
+        late.wait(20)
+
+    relay.before["CreateAlias"] = stuck
+    shop.uri = relay.uri
+    shop.want({"a": "v1", "b": "v1"})
+    process = start(["apply", "-f", "aliases.yaml", "--yes"], shop.folder)
+    try:
+        assert in_flight.wait(30)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        assert process.stderr.readline().startswith("Stopping")
+        process.send_signal(signal.SIGINT)
+        killed = finish(process)
+    finally:
+        late.set()
+    assert killed.code == -signal.SIGINT
+    assert killed.seconds < 5
+    assert "before any write" not in killed.stderr
+
+
+def test_an_interrupt_while_planning_is_before_any_write(shop: Shop, relay: Relay) -> None:
+    in_flight = Event()
+
+    def slow(_: grpc.ServicerContext) -> None:
+        in_flight.set()
+        time.sleep(1)
+
+    relay.before["ListAliases"] = slow
+    shop.uri = relay.uri
+    shop.want({"a": "v1"})
+    process = start(["apply", "-f", "aliases.yaml", "--yes", "--format", "json"], shop.folder)
+    assert in_flight.wait(30)
+    process.send_signal(signal.SIGINT)
+    stopped = finish(process)
+    assert (stopped.code, stopped.document["errors"][0]["code"], shop.live) == (1, "Interrupted", {})
+
+
+def test_a_failed_database_stops_the_later_ones_unless_kept_going(
+    shop: Shop, relay: Relay, admin: MilvusAdmin, tmp_path: Path
+) -> None:
+    later = shop.database + "_later"
+    admin.create_database(later)
+    second = open_shop(shop.uri, later, admin, tmp_path)
+
+    def failing(context: grpc.ServicerContext) -> None:
+        if dict(context.invocation_metadata()).get("dbname") == shop.database:
+            context.abort(grpc.StatusCode.INTERNAL, "disk on fire")
+
+    relay.before["CreateAlias"] = failing
+    shop.uri = relay.uri
+    shop.want({"a": "v1"}, alias_set({"a": "v1"}, "later", database=later))
+    stopped = shop.apply("--format", "json")
+    assert (stopped.code, shop.live, second.live) == (1, {}, {})
+    first_target, second_target = stopped.document["targets"]
+    assert [step["outcome"] for step in (*first_target["steps"], *second_target["steps"])] == ["failed", "notAttempted"]
+    assert "disk on fire" in first_target["steps"][0]["message"]
+
+    kept_going = shop.apply("--keep-going")
+    assert (kept_going.code, shop.live, second.live) == (5, {}, {"a": "v1"})
+    assert "Apply: 1 done, 1 failed." in kept_going.stdout
+
+
+def test_a_report_file_that_cannot_be_written_is_said_before_anything_is(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    refused = shop.apply("--output", "json=nowhere/report.json")
+    assert (refused.code, refused.stdout, shop.live) == (1, "", {})
+    assert refused.stderr.startswith(
+        f"error: cannot write nowhere/report.json: there is no folder {shop.folder}/nowhere\n"
+    )
+
+
+def test_only_apply_creates_a_lite_file_and_says_so(tmp_path: Path) -> None:
+    folder = Shop("./new.db", "default", None, tmp_path)
+    folder.want({"a": "v1"})
+    folder.write("paused.yaml", connection("./other.db", "other"))
+    planned = folder.plan()
+    path = tmp_path / "new.db"
+    assert (planned.code, planned.stderr, path.exists()) == (
+        1,
+        f"error: no Milvus Lite file at {path}; only apply creates one\n",
+        False,
+    )
+
+    paused = alias_set({"a": "v1"}, "paused", connectionRef={"name": "other"}, suspend=True)
+    folder.want({"a": "v1"}, connection("./other.db", "other"), paused)
+    applied = folder.run("apply", "-f", "aliases.yaml", "--yes")
+    assert applied.stderr == f"Creating Milvus Lite file {path}\n"
+    assert (applied.code, path.exists(), (tmp_path / "other.db").exists()) == (3, True, False)
+    assert 'v1 does not exist in database "default"' in applied.stdout

@@ -1,0 +1,136 @@
+"""What can be done without a server: bad input, `validate`, `schema`, `version`, where manifests come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.cli.command import run, run_python
+from tests.cli.shop import alias_set, connection, manifest
+
+GOOD = (connection("http://127.0.0.1:1"), alias_set({"a": "v1"}))
+HEAVY = {"pymilvus", "grpc", "pandas", "kopf", "milvus_lite"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "aliases.yaml").write_text(manifest(*GOOD))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["apply", "--help"], ["validate", "-f", "aliases.yaml"], ["schema", "AliasSet"], ["version"]],
+)
+def test_what_needs_no_server_imports_no_client(arguments: list[str], folder: Path) -> None:
+    report = f"print('imported', sorted({HEAVY} & set(sys.modules)), file=sys.stderr)"
+    at_exit = f"import atexit, sys; atexit.register(lambda: {report}); "
+    done = run_python(f"{at_exit}from reconciler.cli.main import main; main({arguments})", cwd=folder)
+    assert (done.code, done.stderr) == (0, "imported []\n")
+    assert done.stdout
+
+
+def test_everything_wrong_is_told_at_once_with_its_place_and_the_way_out(folder: Path) -> None:
+    (folder / "bad.yaml").write_text(
+        "apiVersion: aliasctl.dev/v1alpha1\n"
+        "kind: AliasSet\n"
+        "metadata: {name: bad}\n"
+        "spec:\n"
+        "  connectionRef: {name: main}\n"
+        "  databse: default\n"
+        "  aliases:\n"
+        "  - {name: a, collection: v1}\n"
+        "  - {name: a, collection: v2}\n"
+        "  - {name: b, collection: 7}\n"
+    )
+    failed = run("validate", "-f", ".", "--format", "json", cwd=folder)
+    places = [line.partition(": error: ")[0] for line in failed.stderr.splitlines()]
+    assert (failed.code, places) == (1, ["bad.yaml:6:3", "bad.yaml:9:12", "bad.yaml:10:27"])
+    assert 'did you mean "database"' in failed.stderr
+    assert [error["source"]["line"] for error in failed.document["errors"]] == [6, 9, 10]
+    planned = run("plan", "-f", ".", cwd=folder)
+    assert (planned.code, planned.stdout, planned.stderr) == (1, "", failed.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "-f", "nowhere.yaml"], "nowhere.yaml: error: no such file or folder\n"),
+        (["validate", "-f", "broken.yaml"], "broken.yaml:2:1: error: this is not YAML: "),
+        (["validate", "-f", "binary.yaml"], "binary.yaml: error: not UTF-8 text"),
+        (
+            ["validate", "-f", "foreign.yaml"],
+            "foreign.yaml: error: no document of aliasctl.dev/v1alpha1 in this file\n",
+        ),
+        (
+            ["validate", "-f", "report.json"],
+            "report.json: error: this is a Report that aliasctl wrote, not a manifest\n",
+        ),
+        (
+            ["plan", "-f", "aliases.yaml", "--only", "zz"],
+            "error: --only zz: no set lists or covers an alias of that name\n",
+        ),
+        (["plan", "-f", "aliases.yaml", "--connection", "zz"], "--connection: error: no MilvusConnection is called"),
+        (["export"], "error: "),
+        (["show", "nowhere.json"], "nowhere.json: error: cannot be read: No such file or directory\n"),
+        (["show", "aliases.yaml"], "aliases.yaml: error: not a plan file: not valid JSON\n"),
+        (["show", "report.json"], 'report.json: error: not a plan file: kind is "Report"\n'),
+        (
+            ["show", "newer.json"],
+            "newer.json: error: plan format 99 is not the one this aliasctl reads (1); plan again\n",
+        ),
+        (["show", "."], ".: error: cannot be read: Is a directory\n"),
+    ],
+)
+def test_input_that_cannot_be_used(arguments: list[str], message: str, folder: Path) -> None:
+    (folder / "broken.yaml").write_text("a: [\n")
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (folder / "foreign.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n")
+    (folder / "report.json").write_text('{"kind": "Report", "formatVersion": 1}')
+    (folder / "newer.json").write_text('{"kind": "Plan", "formatVersion": 99}')
+    failed = run(*arguments, cwd=folder)
+    assert (failed.code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1), failed.stderr
+    assert failed.stderr.startswith(message)
+
+
+def test_validate_counts_and_takes_an_absent_connection_for_a_warning_unless_strict(folder: Path) -> None:
+    (folder / "foreign.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n")
+    good = run("validate", "-f", ".", cwd=folder)
+    assert (good.code, good.stderr) == (0, "")
+    assert good.stdout == "Valid: 1 set, 1 alias, 1 connection; 1 document of other API groups skipped.\n"
+
+    (folder / "lonely.yaml").write_text(manifest(alias_set({"a": "v1"}, connectionRef={"name": "absent"})))
+    warned = run("validate", "-f", "lonely.yaml", "--format", "json", cwd=folder)
+    assert (warned.code, len(warned.document["warnings"])) == (0, 1)
+    assert warned.stderr.startswith('lonely.yaml:7:11: warning: MilvusConnection "absent" is not among the manifests')
+    strict = run("validate", "--strict", "-f", "lonely.yaml", "--format", "json", cwd=folder)
+    assert (strict.code, strict.document["kind"]) == (1, "Error")
+    assert strict.stderr == warned.stderr.replace("warning", "error")
+
+
+def test_manifests_come_from_folders_and_standard_input(folder: Path) -> None:
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "deep" / "er" / "more.yml").write_text(manifest(alias_set({"b": "v1"}, "more")))
+    (folder / "deep" / "notes.txt").write_text("not: ours")
+    text = manifest(alias_set({"c": "v1"}, "piped"))
+    both = run("validate", "-f", ".", "-f", "-", cwd=folder, text=text)
+    assert (both.code, both.stdout) == (0, "Valid: 3 sets, 3 aliases, 1 connection.\n")
+    failed = run("plan", "-f", "-", cwd=folder, text=text)
+    assert failed.stderr.startswith('<stdin>:7:11: error: MilvusConnection "main" is not among the manifests')
+
+
+@pytest.mark.parametrize("kind", ["AliasSet", "milvusconnection", "Plan"])
+def test_schema_prints_a_valid_json_schema(kind: str, tmp_path: Path) -> None:
+    printed = run("schema", kind, cwd=tmp_path)
+    schema = json.loads(printed.stdout)
+    Draft202012Validator.check_schema(schema)
+    assert (printed.code, schema["$schema"]) == (0, "https://json-schema.org/draft/2020-12/schema")
+
+
+def test_schema_of_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:
+    failed = run("schema", "Pod", cwd=tmp_path)
+    assert failed.code == 1
+    assert "'Pod' is not one of 'aliasset', 'milvusconnection', 'plan', 'report'" in failed.stderr

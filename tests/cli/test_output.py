@@ -1,0 +1,157 @@
+"""What is printed, and where: streams, colours, files, and text from servers that a terminal must not obey."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import ALIASCTL, COLOUR, clean_environment, finish, run, run_at_terminal, start
+from tests.cli.shop import Relay, Shop, alias_set, connection, manifest
+
+
+def test_a_plan_reads_like_this(shop: Shop) -> None:
+    shop.point(moved="v1", s_legacy="v1", safe="v1")
+    shop.want(
+        {"new": "v1", "moved": "v2", "lost": "v9", "safe": {"collection": "v3", "protect": True}},
+        scope={"include": ["s_*"]},
+    )
+    planned = shop.plan("--out", "plan.json").stdout
+    head, *lines = planned.splitlines()
+    assert head.startswith(f"main / {shop.database}   Milvus Lite ")
+    assert f" at {shop.uri} (manifest)   3 aliases, " in head
+    assert head.endswith(" calls")
+    assert lines == [
+        f'  ! lost       v9 does not exist in database "{shop.database}"',
+        "  ~ moved      v1 → v2   loaded ✓",
+        "  + new        → v1",
+        "  ! safe       v1 → v3   is protected; allow this change with --allow-protected safe",
+        '  ! s_legacy   v1   (in scope, not listed)   waits for "lost" in an earlier wave, which is blocked',
+        "Plan: 1 to create, 1 to alter, 0 to drop, 3 blocked, 0 unchanged.",
+    ]
+    saved = shop.run("show", "plan.json").stdout
+    assert saved == planned.replace("(manifest)", "(plan file)")
+    without_arrows = shop.run("show", "plan.json", env={"PYTHONIOENCODING": "ascii"}).stdout
+    assert without_arrows == saved.replace("→", "\\u2192").replace("✓", "\\u2713")
+
+
+def test_results_go_to_stdout_and_to_files_and_all_else_to_stderr(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    shop.write("foreign.yaml", {"apiVersion": "example.com/v1", "kind": "AliasSet"})
+    both = ("--output", "text=applied.txt", "--output", "json=applied.json")
+    applied = shop.run(
+        "apply", "-f", ".", "--yes", "--format", "json", *both, "--log-level", "info", "--log-format", "json"
+    )
+    assert (applied.code, applied.document) == (0, shop.read("applied.json"))
+    assert (shop.folder / "applied.txt").read_text() == f"main / {shop.database}\n  + a   → v1   done\nApply: 1 done.\n"
+    warning, entry = applied.stderr.splitlines()
+    assert warning.startswith("foreign.yaml:1:1: warning: skipped this AliasSet")
+    assert '"alias": "a"' in entry
+    assert (shop.folder / "applied.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
+    (tmp_path / "aliases.yaml").write_text(manifest(alias_set({"a": "v1"})))
+    asked = ("validate", "-f", "aliases.yaml")
+    piped = run(*asked, cwd=tmp_path)
+    assert COLOUR not in piped.stdout + piped.stderr
+    colourful = run_at_terminal(*asked, cwd=tmp_path).stdout
+    assert "\x1b[1;33mwarning: \x1b[0m" in colourful
+    assert "\x1b[1;32mValid: \x1b[0m" in colourful
+    by_flag = run_at_terminal(*asked, "--no-color", cwd=tmp_path)
+    by_variable = run_at_terminal(*asked, cwd=tmp_path, env={"NO_COLOR": "1"})
+    assert by_flag.stdout == by_variable.stdout == piped.stderr + piped.stdout
+
+
+def test_escape_codes_in_names_never_reach_a_terminal(shop: Shop) -> None:
+    """Milvus Lite takes any string for an alias."""
+    shop.point(**{"evil\x1b[31m\r\n": "v1"})
+    shop.want({"a": "v1"}, scope={"include": ["*"]})
+    shown = "evil\\x1b[31m\\r\\n"
+    planned = shop.plan("--out", "plan.json", "--output", "text=plan.txt")
+    assert f"- {shown}   v1   (in scope, not listed)" in planned.stdout
+    status = shop.run("status", "-f", "aliases.yaml")
+    exported = shop.run("export", "-f", "aliases.yaml", "--database", shop.database)
+    assert exported.stderr == f'warning: alias "{shown}" is left out: no manifest can name it\n'
+    saved = shop.run("show", "plan.json")
+    applied = shop.apply("--log-level", "debug")
+    assert (applied.code, shop.live) == (0, {"a": "v1"})
+    text = (shop.folder / "plan.txt").read_text()
+    for output in (*(each.stdout + each.stderr for each in (planned, status, exported, saved, applied)), text):
+        assert shown in output
+        assert "\x1b" not in output
+        assert "\r" not in output
+
+
+def test_a_reader_that_leaves_early_is_no_trouble(shop: Shop) -> None:
+    shop.point(**{f"alias_{number:03}": "v1" for number in range(30)})
+    for arguments in (["export", "--uri", shop.uri, "--database", shop.database], ["schema", "AliasSet"], ["--help"]):
+        process = start(arguments, shop.folder)
+        assert process.stdout
+        process.stdout.close()
+        process.stdout = None
+        assert "Error" not in finish(process).stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_no_trouble(closed: str, tmp_path: Path) -> None:
+    (tmp_path / "aliases.yaml").write_text(manifest(alias_set({"a": "v1"})))
+    script = f'"$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *ALIASCTL, "validate", "-f", "aliases.yaml"],
+        cwd=tmp_path,
+        env=clean_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ("" if closed == ">&-" else "Valid: 1 set, 1 alias, 0 connections.\n")
+
+
+def test_a_file_that_cannot_be_written_is_told_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Before any server is asked: there is none here."""
+    (tmp_path / "aliases.yaml").write_text(manifest(connection("http://127.0.0.1:1"), alias_set({"a": "v1"})))
+    failed = run(
+        *("plan", "-f", "aliases.yaml", "--format", "json"),
+        *("--out", "nowhere/plan.json", "--output", "text=."),
+        cwd=tmp_path,
+    )
+    assert (failed.code, failed.document["kind"]) == (1, "Error")
+    assert failed.stderr.splitlines() == [
+        "error: cannot write .: it is a folder",
+        f"error: cannot write nowhere/plan.json: there is no folder {tmp_path}/nowhere",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["aliases.yaml"]
+
+
+def test_files_are_written_through_links_and_into_pipes(shop: Shop) -> None:
+    """`--out /dev/null` must not put a file in its place."""
+    shop.want({"a": "v1"})
+    (shop.folder / "linked").symlink_to("actual")
+    pipe = shop.folder / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+    process = start(["plan", "-f", "aliases.yaml", "--output", "text=pipe", "--out", "linked"], shop.folder)
+    planned = finish(process)
+    assert (planned.code, reader.communicate(timeout=10)[0]) == (0, planned.stdout)
+    assert pipe.is_fifo()
+    assert (shop.folder / "linked").is_symlink()
+    assert shop.read("actual")["kind"] == "Plan"
+
+
+def test_long_work_at_a_terminal_moves_a_bar_and_leaves_only_the_report(shop: Shop, relay: Relay) -> None:
+    shop.uri = relay.uri
+    shop.want({f"a{number:02}": "v1" for number in range(25)})
+    shown = shop.at_terminal("apply", "-f", "aliases.yaml", "--yes")
+    assert "Applying" in shown.stdout
+    assert shown.stdout.rstrip().endswith("Apply: 25 done.\x1b[0m")
+
+
+def test_version_tells_tool_and_clients(tmp_path: Path) -> None:
+    shown = run("version", cwd=tmp_path)
+    assert [line.split()[0] for line in shown.stdout.splitlines()] == ["aliasctl", "Python", "pymilvus", "milvus-lite"]

@@ -1,0 +1,164 @@
+"""Servers that are not there, not ours, or do not answer; and the token that nobody may see."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.cli.command import TOKEN, Completed, run, run_python
+from tests.cli.conftest import free_port
+from tests.cli.shop import Relay, Shop
+from tests.servers import ToyMilvus, aborting, slow, status
+
+STARTING_UP = 7.0
+"""Seconds that Python and pymilvus may take on a busy machine, on top of the connection's timeout."""
+
+
+class Doorman(ToyMilvus):
+    """Notes the credentials of every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.credentials: list[str] = []
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        self.credentials += [value for key, value in details.invocation_metadata if key == "authorization"]
+        return super().service(details)
+
+
+@pytest.fixture
+def doorman() -> Iterator[Doorman]:
+    doorman = Doorman()
+    yield doorman
+    doorman.stop()
+
+
+@pytest.fixture
+def other_doorman() -> Iterator[Doorman]:
+    doorman = Doorman()
+    yield doorman
+    doorman.stop()
+
+
+def one_line_of_trouble(failed: Completed, message: str) -> None:
+    assert (failed.code, failed.document["kind"], failed.stderr.count("\n")) == (1, "Error", 1), failed.stderr
+    assert failed.stderr.startswith("error: ")
+    assert message in failed.stderr
+    assert failed.seconds < 2 + STARTING_UP
+
+
+def folder_for(uri: str, path: Path) -> Shop:
+    folder = Shop(uri, "default", None, path)
+    folder.want({"a": "v1"})
+    return folder
+
+
+ASKING = ("plan", "-f", "aliases.yaml", "--format", "json", "--timeout", "2s")
+
+
+def test_a_refused_port(tmp_path: Path) -> None:
+    port = free_port()
+    failed = folder_for(f"http://127.0.0.1:{port}", tmp_path).run(*ASKING)
+    one_line_of_trouble(failed, f"cannot reach 127.0.0.1:{port}: connection refused")
+
+
+def test_a_port_that_accepts_and_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        failed = folder_for(f"http://{address}", tmp_path).run(*ASKING)
+    one_line_of_trouble(failed, f"no answer from {address} within 2 s")
+
+
+def test_a_server_that_hangs(doorman: Doorman, tmp_path: Path) -> None:
+    doorman.answers["GetVersion"] = slow(4, status())
+    failed = folder_for(doorman.uri, tmp_path).run(*ASKING)
+    one_line_of_trouble(failed, f"no answer from 127.0.0.1:{doorman.port} within 2 s")
+
+
+def test_a_wrong_token(doorman: Doorman, tmp_path: Path) -> None:
+    refusal = aborting(grpc.StatusCode.UNAUTHENTICATED, "auth check failure, please check username and password")
+    doorman.answers.update({"Connect": refusal, "GetVersion": refusal})
+    failed = folder_for(doorman.uri, tmp_path).run(*ASKING, "--log-level", "debug")
+    one_line_of_trouble(failed, f"127.0.0.1:{doorman.port} refuses the token, or wants one: auth check failure")
+    assert failed.document["errors"][0]["code"] == "AuthenticationFailed"
+    assert doorman.credentials, "the token was sent, and yet nothing of it is in the output"
+
+
+def test_a_missing_database(shop: Shop) -> None:
+    shop.database = "nowhere"
+    shop.want({"a": "v1"})
+    address = shop.uri.removeprefix("http://")
+    one_line_of_trouble(shop.run(*ASKING), f'there is no database "nowhere" on {address}')
+
+
+def test_uri_drops_the_token_of_the_manifest(doorman: Doorman, other_doorman: Doorman, tmp_path: Path) -> None:
+    """Neither the manifest's token nor the environment's is meant for a server that a flag names."""
+    folder = folder_for(doorman.uri, tmp_path)
+    env = {"ALIASCTL_TOKEN_ENV": "TOKEN"}
+    assert folder.run("version", "-f", "aliases.yaml", env=env).code == 0
+    assert doorman.credentials
+
+    asked = folder.run("version", "-f", "aliases.yaml", "--uri", other_doorman.uri, env=env)
+    assert (asked.code, other_doorman.count("GetVersion"), other_doorman.credentials) == (0, 1, [])
+    asked = folder.run("version", "--uri", other_doorman.uri, "--token-env", "TOKEN", "--format", "json")
+    address = f"127.0.0.1:{other_doorman.port}"
+    assert asked.document["server"] == {"address": address, "version": "v2.6.4"}
+    assert other_doorman.credentials
+
+
+def test_the_token_is_in_no_output_and_no_file_even_at_debug(shop: Shop, relay: Relay) -> None:
+    """`Shop.run` looks for it in both streams and in every file; here are those that could have it."""
+    relay.before["CreateAlias"] = lambda context: context.abort(grpc.StatusCode.INTERNAL, "no")
+    shop.uri = relay.uri
+    shop.want({"a": "v1"})
+    debug = ("--log-level", "debug", "--output", "text=out.txt", "--output", "json=out.json")
+    assert shop.plan(*debug, "--out", "plan.json").code == 0
+    assert shop.read("plan.json")["targets"][0]["connection"]["token"] == {"env": "TOKEN"}
+    failed = shop.apply(*debug, "--log-format", "json")
+    assert (failed.code, shop.read("out.json")["summary"]["failed"]) == (1, 1)
+    assert '"outcome": "failed"' in failed.stderr
+    assert shop.run("export", "-f", "aliases.yaml", "--database", shop.database, "--log-level", "debug").code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--token-env", TOKEN),
+        ("--uri", f"http://root:{TOKEN}@127.0.0.1:19530"),
+        ("--uri", f"http://127.0.0.1:19530/?token={TOKEN}"),
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_repeated(arguments: tuple[str, str], tmp_path: Path) -> None:
+    failed = folder_for("http://127.0.0.1:1", tmp_path).run("plan", "-f", "aliases.yaml", *arguments)
+    assert failed.code == 1
+    assert failed.stderr.startswith(f"{arguments[0]}: error: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--token-env", "UNSET"), "the token's environment variable UNSET is not set"),
+        (("--token-file", "token.txt"), "cannot read the token's file {folder}/token.txt: No such file or directory"),
+    ],
+)
+def test_a_token_that_is_not_where_it_should_be(flags: tuple[str, str], message: str, tmp_path: Path) -> None:
+    failed = folder_for("http://127.0.0.1:1", tmp_path).run("plan", "-f", "aliases.yaml", *flags)
+    assert (failed.code, failed.stderr) == (1, f"error: {message.format(folder=tmp_path)}\n")
+
+
+def test_a_missing_extra_is_named_in_one_line(tmp_path: Path) -> None:
+    folder_for("./milvus.db", tmp_path)
+    blocked = "import sys; sys.modules['milvus_lite'] = None; from reconciler.cli.main import main; "
+    failed = run_python(blocked + "main(['plan', '-f', 'aliases.yaml'])", cwd=tmp_path)
+    assert (failed.code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
+    assert "needs milvus-lite: pip install 'milvus-alias-reconciler[lite]'" in failed.stderr
+
+
+def test_a_dotenv_file_lying_about_is_not_our_environment(doorman: Doorman, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FROM_DOTENV=whatever\n")
+    failed = run("version", "--uri", doorman.uri, "--token-env", "FROM_DOTENV", cwd=tmp_path)
+    assert "FROM_DOTENV is not set" in failed.stderr

@@ -1,0 +1,122 @@
+"""Every command line of the documentation is run, page by page, on a Milvus Lite server of the page's own.
+
+A page says in its first line what it starts from, in a comment that readers do not see:
+
+    <!-- sandbox: collections c1 c2; aliases a=c1; manifests a=c1 -->
+
+`manifests` makes a folder `aliases/` with a connection `local` and a set that wants those aliases. Blocks marked `sh`
+are run in order, in one folder; `python` blocks are run at their place, and their exit code is their last word.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler.manifest import read
+from tests.servers import MilvusAdmin, lite_server
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if "<!-- sandbox:" in path.read_text())
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    found = [(match[1], match[2]) for match in BLOCK.finditer(page.read_text())]
+    return [(language, text) for language, text in found if language in languages]
+
+
+def sandbox(page: Path) -> dict[str, list[str]]:
+    """What a page starts from: each word of its first line with what follows it."""
+    line = page.read_text().splitlines()[0]
+    parts = line.removeprefix("<!-- sandbox:").removesuffix("-->").split(";")
+    return {words[0]: words[1:] for part in parts if (words := part.split())}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    with lite_server(tmp_path / "milvus") as uri:
+        yield uri
+
+
+def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
+    admin = MilvusAdmin(uri)
+    for collection in start.get("collections", []):
+        admin.create_collection(collection)
+        admin.load(collection)
+    for alias, _, collection in (pair.partition("=") for pair in start.get("aliases", [])):
+        admin.client().create_alias(collection, alias)
+    admin.close()
+    if "manifests" in start:
+        (folder / "aliases").mkdir()
+        wanted = [dict(zip(("name", "collection"), pair.split("="), strict=True)) for pair in start["manifests"]]
+        documents = [
+            ("MilvusConnection", "local", {"uri": uri}),
+            ("AliasSet", "search", {"connectionRef": {"name": "local"}, "aliases": wanted}),
+        ]
+        text = yaml.safe_dump_all(
+            {"apiVersion": "aliasctl.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+            for kind, name, spec in documents
+        )
+        (folder / "aliases" / "search.yaml").write_text(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_works_in_order(page: Path, server: str, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    prepare(folder, server, sandbox(page))
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
+    for language, text in blocks(page, "sh", "python"):
+        interpreter = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
+        code = text.replace("http://localhost:19530", server)
+        done = subprocess.run(
+            [*interpreter, code], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_every_manifest_of_a_page_is_one(page: Path, tmp_path: Path) -> None:
+    """Whole documents as they stand; a part of a spec inside a set that has nothing else."""
+    for number, (_, text) in enumerate(blocks(page, "yaml")):
+        documents = list(yaml.safe_load_all(text))
+        if "kind" not in documents[0]:
+            spec = {"connectionRef": {"name": "local"}, **documents[0]}
+            documents = [{"kind": "AliasSet", "metadata": {"name": "part"}, "spec": spec}]
+            documents[0]["apiVersion"] = "aliasctl.dev/v1alpha1"
+            text = yaml.safe_dump_all(documents)
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        read([path])
+
+
+def test_the_transcript_of_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:
+    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", NO_COLOR="1")
+    done = subprocess.run(
+        [ROOT / "demo" / "run"], env=environment, capture_output=True, text=True, timeout=300, check=True
+    )
+    plain = re.sub(r"\x1b\[\d*m", "", done.stdout)
+    printed = re.sub(r"/\S*/milvus\.db", "./milvus.db", plain).splitlines()
+    lines = [line for _, text in blocks(ROOT / "README.md", "console") for line in text.splitlines()]
+    assert lines
+    remaining = iter(printed)
+    for line in lines:
+        assert line in remaining, f"the demo does not print, in this order: {line}"
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} → {target}"

@@ -1,0 +1,79 @@
+"""Patterns: the fast matcher and the overlap search, against slow and obvious ones."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.patterns import Undecided, common_name, matches
+
+GLOBS = st.lists(st.text("ab0?*", min_size=1, max_size=4), max_size=3)
+NAMES = [
+    "".join(letters) for length in range(1, 6) for letters in product("abc0", repeat=length) if letters[0] not in "0"
+]
+
+
+@given(glob=st.text("ab*?", max_size=8), name=st.text("abc\n", max_size=8))
+def test_matches_like_the_standard_library(glob: str, name: str) -> None:
+    assert matches(glob, name) is fnmatchcase(name, glob)
+
+
+@pytest.mark.parametrize("glob", ["[ab]", "a.b", "a+", "(a)", "a|b", "\\a", "^a$"])
+def test_nothing_but_star_and_question_mark_is_special(glob: str) -> None:
+    assert matches(glob, glob)
+    assert not matches(glob, "a")
+
+
+def test_many_stars_take_no_time() -> None:
+    assert not matches("*a" * 100 + "b", "a" * 255)
+
+
+@given(one=GLOBS, other=GLOBS, excluded=GLOBS)
+def test_common_name_is_a_shortest_one(one: list[str], other: list[str], excluded: list[str]) -> None:
+    def counts(name: str) -> bool:
+        return (
+            any(matches(glob, name) for glob in one)
+            and any(matches(glob, name) for glob in other)
+            and not any(matches(glob, name) for glob in excluded)
+        )
+
+    found = common_name(one, other, excluded)
+    shortest = next((len(name) for name in NAMES if counts(name)), None)
+    if found is None:
+        assert shortest is None
+    else:
+        assert counts(found)
+        assert found.isidentifier()
+        assert len(found) == shortest if shortest else len(found) > len(NAMES[-1])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "excluded", "name"),
+    [
+        (["search_*"], ["ads_*"], [], None),
+        (["search_*"], ["search_*"], [], "search_"),
+        (["search_*"], ["*_tmp"], ["search_tmp"], "search__tmp"),
+        (["search_*"], ["search_tmp_*"], ["search_tmp_*"], None),
+        (["*"], ["*"], ["?", "??"], "bbb"),
+        (["*"], ["?"], ["_", *"abcdefghijklmnopqrstuvwxyz", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"], None),
+        (["0*"], ["*"], [], None),
+        (["?" * 255], ["*"], [], "a" * 255),
+        (["?" * 255], ["*_"], ["?" * 254 + "_"], None),
+        (["*" + "?" * 255], ["a*", "*b"], [], "a" * 255),
+        ([], ["*"], [], None),
+    ],
+)
+def test_common_name(one: list[str], other: list[str], excluded: list[str], name: str | None) -> None:
+    found = common_name(one, other, excluded)
+    assert (found is None) is (name is None)
+    assert len(found or "") == len(name or "")
+
+
+def test_a_search_that_would_take_too_long_is_given_up() -> None:
+    tangled = [f"*{letter}{'?' * 12}" for letter in "abcdef"]
+    with pytest.raises(Undecided):
+        common_name(tangled, ["*"], ["?" * length for length in range(14)], max_steps=1000)

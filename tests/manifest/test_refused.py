@@ -1,0 +1,104 @@
+"""Every way to be refused, each a file in `refused/` that begins with the exact answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import pytest
+
+from reconciler.errors import InvalidInput
+from reconciler.manifest import check, read, validation, yaml_marks
+from reconciler.manifest.schema import KINDS
+from reconciler.manifest.shape import Schema
+
+SAMPLES = sorted((Path(__file__).parent / "refused").glob("*.yaml"))
+SECRETS = ("hunter2", "s3cret", "root:Milvus", "PRIVATE KEY")
+
+HEADER = "apiVersion: aliasctl.dev/v1alpha1\nkind: AliasSet\n"
+
+WORDS = ("type", "enum", "format", "pattern", "minimum", "maximum", "maxItems", "maxLength", "additionalProperties")
+
+# A keyword of a schema: the way to it, and for `required` the field's name.
+Constraint: TypeAlias = tuple[str | int, ...]
+
+
+def expected(sample: Path) -> list[str]:
+    """The lines `# expect: [LINE:COLUMN:] MESSAGE`, as they come out for this file."""
+    lines = [
+        line.removeprefix("# expect: ") for line in sample.read_text().splitlines() if line.startswith("# expect:")
+    ]
+    return [f"{sample.name}:{line}" if line[0].isdigit() else f"{sample.name}: {line}" for line in lines]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_sample_gets_exactly_its_answer(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sample.parent)
+    with pytest.raises(InvalidInput) as refusal:
+        check(read([sample.name]))
+    assert str(refusal.value).splitlines() == expected(sample)
+    assert not any(secret in str(refusal.value) for secret in SECRETS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_constraint_of_the_schema_has_a_sample(kind: str) -> None:
+    # Lengths have a test of their own; what is no mapping, or has not our apiVersion and kind, never gets this far.
+    elsewhere = {"maxLength", "maxItems", "apiVersion", "kind"}
+    wanted = {one for one in constraints(KINDS[kind]) if one[:-1] and not elsewhere.intersection(map(str, one))}
+    assert wanted - violated(kind) == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lengths_are_limited(kind: str) -> None:
+    for *way, word in constraints(KINDS[kind]):
+        if word not in ("maxLength", "maxItems"):
+            continue
+        schema: object = KINDS[kind]
+        for step in way:
+            schema = cast("dict[str | int, object]", schema)[step]
+        limit = cast("dict[str, int]", schema)[str(word)]
+        too_long: Any = "a" * (limit + 1) if word == "maxLength" else [{}] * (limit + 1)
+        errors = validation.validator(kind).evolve(schema=schema).iter_errors(too_long)
+        assert word in {error.validator for error in errors}, way
+
+
+def test_too_many_aliases(tmp_path: Path) -> None:
+    aliases = ", ".join(f"{{name: a{number}, state: Absent}}" for number in range(1001))
+    manifest = tmp_path / "set.yaml"
+    manifest.write_text(f"{HEADER}metadata: {{name: a}}\nspec: {{connectionRef: {{name: b}}, aliases: [{aliases}]}}\n")
+    with pytest.raises(InvalidInput, match=r"set\.yaml:4:43: expected at most 1000 items, found 1001"):
+        read([manifest])
+
+
+def constraints(schema: Schema, path: Constraint = ()) -> Iterator[Constraint]:
+    """Every keyword that can refuse something, with the way to it."""
+    for word, value in schema.items():
+        if word == "properties":
+            for name, below in cast("dict[str, Schema]", value).items():
+                yield from constraints(below, (*path, word, name))
+        elif word == "items" or (word == "additionalProperties" and value is not False):
+            yield from constraints(cast("Schema", value), (*path, word))
+        elif word in ("required", "allOf"):
+            parts = cast("list[object]", value)
+            yield from ((*path, word, str(part) if word == "required" else at) for at, part in enumerate(parts))
+        elif word in WORDS:
+            yield (*path, word)
+
+
+def violated(kind: str) -> set[Constraint]:
+    """The constraints that some sample breaks."""
+    found: set[Constraint] = set()
+    for sample in SAMPLES:
+        for document in yaml_marks.parse(sample.read_text(), sample.name)[0]:
+            if f"kind: {kind}" in sample.read_text():
+                for error in validation.validator(kind).iter_errors(document.root.value):
+                    path = tuple(error.absolute_schema_path)
+                    if "allOf" in path:
+                        found.add(path[: path.index("allOf") + 2])
+                    elif error.validator == "required":
+                        names, given = cast("list[str]", error.validator_value), cast("Schema", error.instance)
+                        found |= {(*path, name) for name in names if name not in given}
+                    else:
+                        found.add(path)
+    return found

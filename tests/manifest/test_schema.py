@@ -1,0 +1,116 @@
+"""The published schemas and CustomResourceDefinitions: as generated, and alike but for secrets and addresses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from reconciler.manifest import shape
+from reconciler.manifest.schema import KINDS, custom_resource_definition
+from reconciler.manifest.shape import Rule, Schema
+
+REPOSITORY = Path(__file__).parents[2]
+Place: TypeAlias = tuple[str, ...]
+
+# Each language says these in its own way: CEL or allOf, pruning or additionalProperties, keyed lists; and checks by
+# the command line that editors may show.
+OF_ONE_LANGUAGE = re.compile("x-kubernetes-.*|allOf|additionalProperties|errorMessage|format")
+SECRETS_AND_ADDRESSES = {("token",), ("tls",), ("uri",)}
+
+
+def specs(kind: str) -> tuple[Schema, Schema]:
+    """The `spec` of the published JSON Schema and of the CustomResourceDefinition."""
+    told = json.loads((REPOSITORY / f"schemas/{kind.lower()}.schema.json").read_text())
+    definition = yaml.safe_load((REPOSITORY / f"crds/{kind.lower()}s.aliasctl.dev.yaml").read_text())
+    served = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return told["properties"]["spec"], served["properties"]["spec"]
+
+
+def fields(schema: Schema, place: Place = ()) -> Iterator[tuple[Place, Schema]]:
+    """Every field at any depth, with the words that both languages have."""
+    yield (
+        place,
+        {
+            word: value
+            for word, value in schema.items()
+            if word not in ("properties", "items") and not OF_ONE_LANGUAGE.fullmatch(word)
+        },
+    )
+    for name, below in cast("dict[str, Schema]", schema.get("properties", {})).items():
+        yield from fields(below, (*place, name))
+    if "items" in schema:
+        yield from fields(cast("Schema", schema["items"]), (*place, "[]"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_files_are_what_the_code_says(kind: str) -> None:
+    schema = (REPOSITORY / f"schemas/{kind.lower()}.schema.json").read_text()
+    assert json.loads(schema) == KINDS[kind], "run: python -m reconciler.publish"
+    definition = (REPOSITORY / f"crds/{kind.lower()}s.aliasctl.dev.yaml").read_text()
+    assert yaml.safe_load(definition) == custom_resource_definition(kind), "run: python -m reconciler.publish"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_schema_is_one_and_every_field_is_described(kind: str) -> None:
+    Draft202012Validator.check_schema(KINDS[kind])
+    for place, schema in fields(KINDS[kind]):
+        assert schema.get("description"), place
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_languages_say_the_same(kind: str) -> None:
+    told, served = (dict(fields(spec)) for spec in specs(kind))
+    for place in told.keys() | served.keys():
+        if place[:1] not in SECRETS_AND_ADDRESSES:
+            assert told[place] == served[place]
+
+
+def test_the_operator_takes_secrets_and_no_files() -> None:
+    told, served = (dict(fields(spec)) for spec in specs("MilvusConnection"))
+    assert told.keys() - served.keys() == {
+        ("token", "env"),
+        ("token", "file"),
+        ("tls", "caFile"),
+        ("tls", "certFile"),
+        ("tls", "keyFile"),
+    }
+    assert served.keys() <= told.keys()
+    uri = re.compile(cast("str", served["uri",]["pattern"]))
+    assert uri.fullmatch("https://milvus:19530")
+    assert not uri.fullmatch("./milvus.db")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_conditions_are_told_in_both_languages(kind: str) -> None:
+    def rules(schema: object) -> Iterator[Rule]:
+        if isinstance(schema, dict):
+            yield from schema.get("rules", ())
+            for name, below in schema.items():
+                yield from rules(below) if name != "rules" else ()
+
+    # What JSON Schema cannot compare, the loader does: test_refused has the samples.
+    without_words = {shape.SELF_ALIAS, "the timeout must be above 0s and at most 1h"}
+    told, served = (json.dumps(spec) for spec in specs(kind))
+    for rule in rules(shape.spec(kind, operator=True)):
+        assert json.dumps(rule.message) in served
+        assert (json.dumps(rule.message) in told) is (rule.message not in without_words)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_definitions_keep_kubernetes_limits(kind: str) -> None:
+    definition = cast("dict[str, dict[str, object]]", custom_resource_definition(kind))
+    names = cast("dict[str, object]", definition["spec"]["names"])
+    assert names["shortNames"] == [{"AliasSet": "aset", "MilvusConnection": "milvusconn"}[kind]]
+    assert names["categories"] == ["aliasctl"]
+    for place, schema in fields(specs(kind)[1]):
+        if schema["type"] == "string" and "enum" not in schema:
+            assert "maxLength" in schema, place
+        if schema["type"] == "array":
+            assert schema["maxItems"] == (1000 if place == ("aliases",) else 64)
