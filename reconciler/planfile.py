@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.errors import InvalidInput, Problem
 from reconciler.formats import FORMAT_VERSION, PLAN, Document
+from reconciler.manifest.address import normalise
 from reconciler.model import Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Target, Tls
 from reconciler.plan import Block, BlockReason, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 
@@ -32,7 +33,9 @@ def load_plan(path: Path) -> Plan:
         raise _invalid(path, f"plan format {version} is not the one this aliasctl reads ({FORMAT_VERSION}); plan again")
     _check(path, document)
     plan = Plan(
-        tuple(_target(target) for target in document["targets"]), document["created"], document["tool"]["version"]
+        tuple(_target(target, path) for target in document["targets"]),
+        document["created"],
+        document["tool"]["version"],
     )
     actions = [step["action"] for target in document["targets"] for step in target["steps"]]
     if plan.digest != document["digest"] or [step.action for step in plan.steps] != actions:
@@ -70,7 +73,9 @@ def _invalid(path: Path, message: str) -> InvalidInput:
     return InvalidInput(Problem(message, Source(str(path))))
 
 
-def _target(document: Document) -> TargetPlan:
+def _target(document: Document, path: Path) -> TargetPlan:
+    if _address(document["connection"]["uri"]) != document["address"]:
+        raise _invalid(path, "the plan file was edited: a connection does not lead to the address that the plan is for")
     steps = [_step(step) for step in document["steps"]]
     return TargetPlan(
         target=Target(document["address"], document["database"]),
@@ -81,6 +86,13 @@ def _target(document: Document) -> TargetPlan:
         calls=document["calls"],
         offline=document["offline"],
     )
+
+
+def _address(uri: str) -> str | None:
+    try:
+        return normalise(uri, Path("/"))[1]
+    except ValueError:
+        return None
 
 
 def _connection(document: Document, address: str) -> Connection:

@@ -9,6 +9,8 @@ from typing import Literal
 import stamina
 import structlog
 
+from reconciler.printable import printable
+
 LogFormat = Literal["console", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -29,6 +31,7 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool) -> None
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _printable_values,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -36,6 +39,10 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool) -> None
         cache_logger_on_first_use=False,
     )
     stamina.instrumentation.set_on_retry_hooks([_on_retry])
+
+
+def _printable_values(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _on_retry(details: stamina.instrumentation.RetryDetails) -> None:

@@ -101,6 +101,8 @@ def first_step(document: Any) -> Any:
         lambda document: document["targets"][0]["steps"].append(dict(first_step(document), set="unheard-of")),
         lambda document: document["targets"][0].update(address="elsewhere:19530"),
         lambda document: document["targets"][0].update(database="other"),
+        lambda document: document["targets"][0]["connection"].update(uri="http://elsewhere:19530"),
+        lambda document: document["targets"][0]["connection"].update(uri="nonsense"),
         lambda document: document.update(digest="sha256:" + "0" * 64),
     ],
 )

@@ -94,7 +94,8 @@ def _fresh_plan(paths: tuple[str, ...], reviewed: Path | None, values: dict[str,
     inputs.announce_new_files(
         [one.connection for one in sets if one.connection and (run.include_suspended or not one.suspend)]
     )
-    plan = make_plan(sets, run, catalogs=catalogs)
+    with output.busy("Reading the catalog"):
+        plan = make_plan(sets, run, catalogs=catalogs)
     if expected:
         ensure_reviewed(plan, expected)
     return plan
@@ -159,25 +160,31 @@ def _stopping_on_signals() -> Iterator[Event]:
 @contextmanager
 def _progress(plan: Plan) -> Iterator[Callable[[StepResult], None]]:
     """Logs each result; for long work at a terminal also moves a bar."""
+    if len(plan.runnable) < LONG_WORK_STEPS or not sys.stderr.isatty():
+        yield _log
+        return
     columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    long_work = len(plan.runnable) >= LONG_WORK_STEPS and sys.stderr.isatty()
-    with Progress(*columns, console=output.console(stderr=True), transient=True, disable=not long_work) as bar:
+    with Progress(*columns, console=output.console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=len(plan.steps))
         seen: set[tuple[str, str]] = set()
 
         def on_result(result: StepResult) -> None:
-            step = result.step
-            seen.add((step.set, step.alias))
+            seen.add((result.step.set, result.step.alias))
             bar.update(task, completed=len(seen))
-            log.info(
-                "step",
-                set=step.set,
-                alias=step.alias,
-                action=str(step.action),
-                current=step.current,
-                wanted=step.wanted,
-                outcome=str(result.outcome),
-                message=result.message,
-            )
+            _log(result)
 
         yield on_result
+
+
+def _log(result: StepResult) -> None:
+    step = result.step
+    log.info(
+        "step",
+        set=step.set,
+        alias=step.alias,
+        action=str(step.action),
+        current=step.current,
+        wanted=step.wanted,
+        outcome=str(result.outcome),
+        message=result.message,
+    )

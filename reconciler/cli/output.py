@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,8 +18,8 @@ from rich.text import Text
 
 from reconciler.errors import AliasctlError, InvalidInput, Problem, UsageError
 from reconciler.formats import Document
+from reconciler.printable import printable
 from reconciler.render.documents import error_document
-from reconciler.render.text import printable
 
 TEXT, JSON = "text", "json"
 FORMATS = (TEXT, JSON)
@@ -51,7 +52,7 @@ def console(*, stderr: bool = False) -> Console:
 def emit(result: Result, output_format: str) -> None:
     """Print a result to standard output."""
     if output_format == JSON:
-        click.echo(_json(result.document()))
+        click.echo(to_json(result.document()))
     else:
         _print(result.text(), console())
 
@@ -60,7 +61,7 @@ def emit_files(result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
     """Write a result to files, each whole or not at all. Raises `InvalidInput` where that is not possible."""
     for output_format, path in outputs:
         if output_format == JSON:
-            content = _json(result.document()) + "\n"
+            content = to_json(result.document()) + "\n"
         else:
             content = "".join(line.plain + "\n" for line in result.text())
         write_file(path, content)
@@ -100,6 +101,14 @@ def _obstacle(path: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else f"permission denied in {folder}"
 
 
+@contextmanager
+def busy(doing: str) -> Iterator[None]:
+    """A sign of life while something may take long; only at a terminal."""
+    terminal = console(stderr=True)
+    with terminal.status(doing) if terminal.is_terminal else nullcontext():
+        yield
+
+
 def say(message: str) -> None:
     """A remark to the person at the terminal."""
     click.echo(printable(message), err=True)
@@ -113,7 +122,7 @@ def warn(problem: Problem) -> None:
 def failure(error: AliasctlError) -> None:
     """An error: to standard error for people, and as a document to standard output when JSON was asked for."""
     if _output_format == JSON:
-        click.echo(_json(error_document(error)))
+        click.echo(to_json(error_document(error)))
     complain(error)
 
 
@@ -126,7 +135,7 @@ def complain(error: AliasctlError) -> None:
 def usage_error(error: click.UsageError) -> None:
     """Click's own words on a wrong call, with its hint."""
     if _output_format == JSON:
-        click.echo(_json(error_document(UsageError(error.format_message()))))
+        click.echo(to_json(error_document(UsageError(error.format_message()))))
     if isinstance(error, NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return
@@ -165,5 +174,6 @@ def _print(lines: Iterable[Text], to: Console) -> None:
         to.print(line, soft_wrap=True)
 
 
-def _json(document: Document) -> str:
+def to_json(document: Document) -> str:
+    """A document as it is printed and written."""
     return json.dumps(document, indent=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +49,15 @@ def plan(
     manifests = inputs.read_manifests(paths)
     sets = inputs.wanted_sets(manifests, flags)
     live = inputs.live_side(against, sets, manifests, flags)
-    with Catalogs(connect) as catalogs:
+    with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
         made = make_plan(sets, options.run_options(values), catalogs=catalogs, against=live)
     result = plan_result(made)
     output.emit_files(result, outputs)
     if out:
-        output.write_file(out, json.dumps(plan_document(made), indent=2) + "\n")
+        output.write_file(out, output.to_json(plan_document(made)) + "\n")
     output.emit(result, output_format)
+    if out:
+        output.say(f"Saved as {out}, digest {made.digest}")
     return plan_exit_code(made, detailed=detailed_exitcode)
 
 

@@ -30,7 +30,7 @@ def status(paths: tuple[str, ...], output_format: str, outputs: tuple[tuple[str,
     """
     output.ensure_writable(path for _, path in outputs)
     sets = inputs.wanted_sets(inputs.read_manifests(paths), options.overrides(values))
-    with Catalogs(connect) as catalogs:
+    with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
         rows = list(compared(sets, make_plan(sets, Options(include_suspended=True), catalogs=catalogs)))
     result = output.Result(lambda: status_lines(rows), lambda: status_document(rows))
     output.emit_files(result, outputs)

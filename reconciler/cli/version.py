@@ -13,8 +13,9 @@ from rich.text import Text
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
 from reconciler.formats import Document
+from reconciler.printable import printable
 from reconciler.render.documents import version_document
-from reconciler.render.text import printable, product
+from reconciler.render.text import product
 from reconciler.version import __version__
 
 

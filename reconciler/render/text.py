@@ -7,8 +7,7 @@
       ! search_ads        ads_v3 does not exist in database "default"
     Plan: 1 to create, 1 to alter, 1 to drop, 1 blocked, 38 unchanged.
 
-Lines are never cut or wrapped, so that they can be searched. Whatever came from outside is made printable first:
-Milvus Lite accepts any alias name, terminal escape codes included.
+Lines are never cut or wrapped, so that they can be searched. Whatever came from outside is made printable first.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from reconciler.plan import Action, BlockReason, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.printable import printable
 from reconciler.report import Outcome, Report, StepResult
 from reconciler.status import State, StatusRow
 
@@ -36,11 +36,6 @@ OUTCOMES = {
 ON_THE_WAY = {BlockReason.PROTECTED, BlockReason.GATE_FAILED, BlockReason.EARLIER_WAVE}
 """Reasons that are not about the two ends of a change, so that these are worth showing."""
 OUTCOME_WORDS = {Outcome.NOOP: "already there", Outcome.NOT_ATTEMPTED: "not attempted"}
-
-
-def printable(text: str) -> str:
-    """Text that a terminal shows and does not obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plan_lines(plan: Plan) -> Iterator[Text]:
@@ -134,9 +129,10 @@ def _step_line(step: Step, width: int) -> Text:
     if step.blocked:
         if step.blocked.reason in ON_THE_WAY:
             line.append(_route(step) + "   ")
-        line.append(printable(step.blocked.message))
-        return line
+        return line.append(printable(step.blocked.message))
     line.append(_route(step))
+    if step.wave and not step.prune:
+        line.append(f"   wave {step.wave}", "dim")
     for result in step.gate_results:
         line.append(
             f"   {result.gate} {VERDICTS[result.verdict]}", "green" if result.verdict is Verdict.PASS else "yellow"
