@@ -176,9 +176,7 @@ def lite_backend(folder: Path) -> Iterator[Backend]:
 @contextmanager
 def lite_server(folder: Path) -> Iterator[str]:
     """Milvus Lite as a server on loopback, which several processes can use; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).parent / "milvus-lite"), "server", "--data-dir", str(folder)]
     with (folder.parent / "milvus-lite.log").open("w") as log:
         process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log)
@@ -189,6 +187,13 @@ def lite_server(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _wait_for(port: int, seconds: float = 60) -> None:

@@ -12,24 +12,10 @@ from tests.servers import (
     Backend,
     Room,
     ToyMilvus,
-    lite_backend,
     memory_backend,
-    milvus_backend,
     opened_room,
     toy_milvus,
 )
-
-
-@pytest.fixture(scope="session")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with lite_backend(tmp_path_factory.mktemp("lite")) as backend:
-        yield backend
-
-
-@pytest.fixture(scope="session")
-def milvus() -> Iterator[Backend]:
-    with milvus_backend() as backend:
-        yield backend
 
 
 @pytest.fixture(params=["memory-2.3", "memory-2.6", "memory-lite", "lite", "milvus"])

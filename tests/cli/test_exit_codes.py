@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tests.cli.conftest import free_port
 from tests.cli.shop import Shop, alias_set, connection, open_shop
-from tests.servers import Backend
+from tests.servers import Backend, free_port
 
 
 def test_0_is_done_and_then_nothing_to_do(shop: Shop) -> None:

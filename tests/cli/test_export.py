@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from tests.cli.conftest import free_port
 from tests.cli.shop import Shop, alias_set, connection
+from tests.servers import free_port
 
 
 def test_an_export_plans_to_no_change_and_reads_like_a_persons(shop: Shop) -> None:

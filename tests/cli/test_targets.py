@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import free_port
 from tests.cli.shop import Shop, alias_set, connection
+from tests.servers import free_port
 
 
 def test_only_looks_at_one_alias(shop: Shop) -> None:

@@ -10,9 +10,8 @@ import grpc
 import pytest
 
 from tests.cli.command import TOKEN, Completed, run, run_python
-from tests.cli.conftest import free_port
 from tests.cli.shop import Relay, Shop
-from tests.servers import ToyMilvus, aborting, slow, status
+from tests.servers import ToyMilvus, aborting, free_port, slow, status
 
 STARTING_UP = 7.0
 """Seconds that Python and pymilvus may take on a busy machine, on top of the connection's timeout."""
