@@ -29,8 +29,8 @@ schemas: $(VENV)/dev ## Write schemas/ and crds/ from the code
 
 test-lowest: ## Run the tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet uv
-	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)-lowest/bin/python tests/lowest_versions.py > $(VENV)-lowest/constraints.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/constraints.txt --editable '.[dev]'
 	$(VENV)-lowest/bin/python -m pytest
 
 ci: ## Everything that the project promises, on real servers

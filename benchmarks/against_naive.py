@@ -36,7 +36,7 @@ def timed(what: str, catalog: Catalog, runs: int, work: Callable[[], object]) ->
 
 
 def spread(aliases: int, collections: int, shift: int = 0) -> dict[str, str]:
-    return {f"a{number}": f"c{(number + shift) % collections}" for number in range(aliases)}
+    return {f"a{number:06}": f"c{(number + shift) % collections}" for number in range(aliases)}
 
 
 def fill(connection: Connection, database: str, aliases: int, collections: int) -> None:

@@ -26,19 +26,38 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool) -> None
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=color)
     )
+    common: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _printable_values,
+    ]
+    threshold = getattr(logging, level.upper())
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _printable_values,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        processors=[*common, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     stamina.instrumentation.set_on_retry_hooks([_on_retry])
+    _join_standard_logging(common, renderer, threshold)
+
+
+def _join_standard_logging(
+    common: list[structlog.types.Processor], renderer: structlog.types.Processor, threshold: int
+) -> None:
+    """The catalog logs as a library does, through `logging`: show that in the same form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *common],
+        )
+    )
+    ours = logging.getLogger("reconciler")
+    ours.handlers = [handler]
+    ours.setLevel(threshold)
+    ours.propagate = False
 
 
 def _printable_values(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

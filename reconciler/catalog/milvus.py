@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -25,6 +26,8 @@ from reconciler.errors import (
 from reconciler.model import Collection, Connection, LoadState, Target
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 READ_ATTEMPTS = 4
 LONGEST_WAIT = 0.5
@@ -174,7 +177,12 @@ class MilvusCatalog:
         """One attempt; `sends` is how many calls to the server pymilvus makes of it."""
         with self._calls_lock:
             self._calls += sends
-        return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
+        start = time.perf_counter()
+        try:
+            return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
+        finally:
+            spent = round((time.perf_counter() - start) * 1000, 1)
+            log.debug("call", extra={"method": method, "names": args, "database": self.database, "milliseconds": spent})
 
     def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T]) -> T:
         """Try again on transient errors, a few times, as long as the connection's timeout is not used up."""

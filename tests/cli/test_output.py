@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -155,3 +156,12 @@ def test_long_work_at_a_terminal_moves_a_bar_and_leaves_only_the_report(shop: Sh
 def test_version_tells_tool_and_clients(tmp_path: Path) -> None:
     shown = run("version", cwd=tmp_path)
     assert [line.split()[0] for line in shown.stdout.splitlines()] == ["aliasctl", "Python", "pymilvus", "milvus-lite"]
+
+
+def test_the_debug_log_has_every_call_and_goes_to_stderr(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    planned = shop.run("plan", "-f", "aliases.yaml", "--log-level", "debug", "--log-format", "json")
+    calls = [json.loads(line) for line in planned.stderr.splitlines()]
+    assert calls[0]["method"] == "get_server_version"
+    assert f"{len(calls)} calls\n" in planned.stdout
+    assert {call["database"] for call in calls} == {shop.database}
