@@ -92,10 +92,14 @@ def _id(collection: str | None, live: LiveCatalog) -> int | None:
 
 def _protection(alias: Alias, allow_protected: Names[str]) -> Block | None:
     if alias.collection is None:
-        return Block(BlockReason.PROTECTED, "is protected and never dropped; take it out of scope.protect first")
+        return Block(
+            BlockReason.PROTECTED, "the alias is protected and never dropped; take it out of scope.protect first"
+        )
     if alias.name in allow_protected:
         return None
-    return Block(BlockReason.PROTECTED, f"is protected; allow this change with --allow-protected {alias.name}")
+    return Block(
+        BlockReason.PROTECTED, f"the alias is protected; allow this change with --allow-protected {alias.name}"
+    )
 
 
 def _obstacle(alias: Alias, current: str | None, live: LiveCatalog) -> Block | None:

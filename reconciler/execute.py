@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from threading import Event
@@ -20,7 +21,7 @@ import stamina
 
 from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
-from reconciler.errors import AliasAlreadyExists, CatalogError, RateLimited
+from reconciler.errors import AliasAlreadyExists, CatalogError, RateLimited, UnexpectedAnswer
 from reconciler.gates import gated
 from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.plan import Action, SetPlan, Step, TargetPlan, block_later_waves, waves
@@ -48,10 +49,8 @@ def execute(plan: TargetPlan, catalog: Catalog, stop: Event) -> Generator[StepRe
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
         ThreadPoolExecutor(width, thread_name_prefix="set") as sets,
     ):
-        doomed = frozenset(step.alias for step in plan.steps if step.action is Action.DROP and not step.blocked)
         runs = [
-            sets.submit(_SetRun(set_plan, catalog, doomed, steps, (stop, abandoned), results).run)
-            for set_plan in plan.sets
+            sets.submit(_SetRun(set_plan, catalog, steps, (stop, abandoned), results).run) for set_plan in plan.sets
         ]
         try:
             for _ in runs:
@@ -70,14 +69,12 @@ class _SetRun:
         self,
         plan: SetPlan,
         catalog: Catalog,
-        doomed: frozenset[str],
         pool: ThreadPoolExecutor,
         stops: tuple[Event, ...],
         results: SimpleQueue[StepResult | None],
     ) -> None:
         self._plan = plan
         self._catalog = catalog
-        self._doomed = doomed  # what the run drops in any set
         self._pool = pool
         self._results = results
         self._failed = Event()
@@ -91,7 +88,7 @@ class _SetRun:
                 wave = next(waves(remaining))
                 later = remaining[len(wave) :]
                 wave = self._judge(wave)
-                self._run_wave(wave)
+                wave = self._run_wave(wave)
                 remaining = block_later_waves((*wave, *later))[len(wave) :]
         finally:
             self._results.put(None)
@@ -106,12 +103,15 @@ class _SetRun:
             self._give_up(wave, error, "its gates could not be read")
             return ()
 
-    def _run_wave(self, wave: tuple[Step, ...]) -> None:
-        moves = [step for step in wave if step.action is not Action.DROP]
+    def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Creates and alters, then drops, then the read-back; the wave as it was judged, with what was blocked."""
+        moves = tuple(step for step in wave if step.action is not Action.DROP)
         done = self._attempt_all(moves)
-        done += self._attempt_all(self._judge_drops(wave[len(moves) :]))
+        drops = self._judge_drops(wave[len(moves) :])
+        done += self._attempt_all(drops)
         if done:
             self._verify(done)
+        return (*moves, *drops)
 
     def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
         """Make the changes of one phase, as many at a time as may be; the steps that were made."""
@@ -123,16 +123,16 @@ class _SetRun:
                 attempts.append((step, self._pool.submit(self._attempt, step)))
         return [step for step, attempt in attempts if attempt.result()]
 
-    def _judge_drops(self, drops: Sequence[Step]) -> Sequence[Step]:
+    def _judge_drops(self, drops: tuple[Step, ...]) -> tuple[Step, ...]:
         """Where a drop takes longer names along, look once more which there are."""
         if self._halted or not drops or not self._catalog.drops_by_prefix:
             return drops
         try:
-            staying = self._catalog.alias_names() - self._doomed
+            staying = self._catalog.alias_names() - {drop.alias for drop in drops if not drop.blocked}
         except CatalogError as error:
             self._give_up(drops, error, "the aliases that it could take along could not be read")
             return ()
-        return [blocked_if_lossy(drop, staying) for drop in drops]
+        return tuple(drop if drop.blocked else blocked_if_lossy(drop, staying) for drop in drops)
 
     @property
     def _halted(self) -> bool:
@@ -144,11 +144,11 @@ class _SetRun:
             self._say(step, Outcome.NOT_ATTEMPTED)
             return False
         started = _now()
-        outcome, code, message = attempt(step, self._catalog)
-        if outcome not in ACHIEVED:
+        end = attempt(step, self._catalog)
+        if end.outcome not in ACHIEVED:
             self._failed.set()
-        self._results.put(StepResult(step, outcome, code, message, started, _now()))
-        return outcome is Outcome.DONE
+        self._results.put(StepResult(step, end.outcome, end.code, end.message, started, _now(), end.wrote))
+        return end.outcome is Outcome.DONE
 
     def _verify(self, steps: Sequence[Step]) -> None:
         """Read a wave's aliases back, once, in few calls."""
@@ -160,7 +160,7 @@ class _SetRun:
             self._failed.set()
             for step in steps:
                 message = f"the server accepted the call, but it could not be read back: {error}"
-                self._say(step, Outcome.UNKNOWN, error.code, message)
+                self._say(step, Outcome.UNKNOWN, error.code, message, wrote=True)
             return
         for step in steps:
             if step.wanted and live[step.alias] != step.wanted:
@@ -170,22 +170,32 @@ class _SetRun:
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._failed.set()
-        self._say(step, Outcome.FAILED, "VerifyMismatch", f"the server accepted the call, yet the alias {finding}")
+        message = f"the server accepted the call, yet the alias {finding}"
+        self._say(step, Outcome.FAILED, "VerifyMismatch", message, wrote=True)
 
     def _give_up(self, steps: Sequence[Step], error: CatalogError, why: str) -> None:
         self._failed.set()
         for step in steps:
             self._say(step, Outcome.FAILED, error.code, f"{why}: {error}")
 
-    def _say(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
+    def _say(
+        self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None, *, wrote: bool = False
+    ) -> None:
         now = _now()
-        self._results.put(StepResult(step, outcome, code, message, now, now))
+        self._results.put(StepResult(step, outcome, code, message, now, now, wrote))
 
 
-Attempt = tuple[Outcome, str | None, str | None]
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How one attempt ended; the fields are those of `StepResult`."""
+
+    outcome: Outcome
+    code: str | None = None
+    message: str | None = None
+    wrote: bool = False
 
 
-def attempt(step: Step, catalog: Catalog) -> Attempt:
+def attempt(step: Step, catalog: Catalog) -> _End:
     """Re-read, call, and after trouble read again. When the server says "not now", all of it is tried again."""
     try:
         for try_again in stamina.retry_context(
@@ -194,11 +204,11 @@ def attempt(step: Step, catalog: Catalog) -> Attempt:
             with try_again:
                 return _attempt_once(step, catalog)
     except CatalogError as error:
-        return Outcome.FAILED, error.code, f"{error}; the alias was left as it was"
+        return _End(Outcome.FAILED, error.code, f"{error}; the alias was left as it was")
     raise AssertionError("retry_context ends with a return or an error")
 
 
-def _attempt_once(step: Step, catalog: Catalog) -> Attempt:
+def _attempt_once(step: Step, catalog: Catalog) -> _End:
     """One re-read and one call.
 
     Raises:
@@ -206,10 +216,10 @@ def _attempt_once(step: Step, catalog: Catalog) -> Attempt:
     """
     current = _where(step.alias, catalog)
     if current == step.wanted:
-        return Outcome.NOOP, None, None
+        return _End(Outcome.NOOP)
     if current != step.current:
         moved = f"the alias is {_place(current)} now, not {_place(step.current)} as planned; it was left alone"
-        return Outcome.FAILED, "AliasMoved", moved
+        return _End(Outcome.FAILED, "AliasMoved", moved)
     try:
         return _call(step, catalog)
     except RateLimited:
@@ -218,17 +228,17 @@ def _attempt_once(step: Step, catalog: Catalog) -> Attempt:
         return _after_trouble(step, catalog, error)
 
 
-def _call(step: Step, catalog: Catalog) -> Attempt:
+def _call(step: Step, catalog: Catalog) -> _End:
     if step.wanted is None:
         catalog.drop_alias(step.alias)
     elif step.current is None:
         return _create(step, step.wanted, catalog)
     else:
         catalog.alter_alias(step.alias, step.wanted)
-    return Outcome.DONE, None, None
+    return _End(Outcome.DONE, wrote=True)
 
 
-def _create(step: Step, collection: str, catalog: Catalog) -> Attempt:
+def _create(step: Step, collection: str, catalog: Catalog) -> _End:
     """Create; an alias that no read can see and that exists all the same is dangling: alter brings it back.
 
     Measured on Milvus 2.3.5: an alias whose collection was dropped is hidden from every list and from describe, create
@@ -240,22 +250,27 @@ def _create(step: Step, collection: str, catalog: Catalog) -> Attempt:
         if _where(step.alias, catalog) is not None:
             raise
         catalog.alter_alias(step.alias, collection)
-        return Outcome.DONE, None, "the alias was dangling: its collection is gone; it was altered, not created"
-    return Outcome.DONE, None, None
+        message = "the alias was dangling: its collection is gone; it was altered, not created"
+        return _End(Outcome.DONE, message=message, wrote=True)
+    return _End(Outcome.DONE, wrote=True)
 
 
-def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> Attempt:
+def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> _End:
     """A call failed or was never answered: only the catalog knows whether it took effect."""
+    refused = not (error.transient or isinstance(error, UnexpectedAnswer))  # the server said that it did not act
     try:
         now = _where(step.alias, catalog)
     except CatalogError as unreadable:
-        return Outcome.UNKNOWN, error.code, f"{error}; and the alias could not be read back: {unreadable}"
+        message = f"{error}; and the alias could not be read back: {unreadable}"
+        return _End(Outcome.UNKNOWN, error.code, message, wrote=True)
     if now == step.wanted:
-        return Outcome.DONE, None, f"the call ended with an error ({error}), but the alias is where it should be"
+        message = f"the call ended with an error ({error}), but the alias is where it should be"
+        return _End(Outcome.DONE, message=message, wrote=True)
     if now != step.current:
-        return Outcome.FAILED, error.code, f"{error}; the alias is {_place(now)} now, moved by someone else"
-    late = "; a call that was sent may still take effect" if error.transient else ""
-    return Outcome.FAILED, error.code, f"{error}; the alias is still {_place(now)}{late}"
+        message = f"{error}; the alias is {_place(now)} now, moved by someone else"
+        return _End(Outcome.FAILED, error.code, message, wrote=not refused)
+    late = "" if refused else "; a call that was sent may still take effect"
+    return _End(Outcome.FAILED, error.code, f"{error}; the alias is still {_place(now)}{late}", wrote=not refused)
 
 
 def _where(alias: str, catalog: Catalog) -> str | None:

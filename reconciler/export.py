@@ -12,9 +12,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import yaml
 
 from reconciler.errors import InvalidInput, Problem
-from reconciler.model import NAME_PATTERN, AliasSet, Collection, Connection, Credential, LiveCatalog, Target
+from reconciler.model import (
+    NAME_PATTERN,
+    Alias,
+    AliasSet,
+    Collection,
+    Connection,
+    Credential,
+    Limits,
+    LiveCatalog,
+    Scope,
+    Target,
+)
 
 ALIASES_A_SET = 1000
+MAX_NAME = 240
+"""Characters of an object's name, with room for a number behind it."""
 API_VERSION = "aliasctl.dev/v1alpha1"
 
 
@@ -46,7 +59,7 @@ def exported(
         with_connection: whether to write the connection too: when no manifest has it.
     """
     if with_connection:
-        yield _document("MilvusConnection", connection.name, _connection(connection))
+        yield _document("MilvusConnection", connection.name, "", _connection(connection))
     names = sorted(pointing)
     parts = [names[start : start + ALIASES_A_SET] for start in range(0, len(names), ALIASES_A_SET)] or [[]]
     for number, part in enumerate(parts, 1):
@@ -57,7 +70,7 @@ def exported(
             "scope": _Flow(include=[]),
             "aliases": [_Flow(name=alias, collection=pointing[alias]) for alias in part],
         }
-        yield _document("AliasSet", name, spec)
+        yield _document("AliasSet", name, connection.namespace, spec)
 
 
 def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dict[Target, LiveCatalog]:
@@ -70,17 +83,37 @@ def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dic
         targets: the databases that the plan is about.
 
     Raises:
-        InvalidInput: the export has nothing about one of the databases.
+        InvalidInput: this is no export, or it has nothing about one of the databases.
     """
+    sets = list(sets)
+    _insist_on_exports(sets)
     pointing: dict[Target, dict[str, str | None]] = {}
     for one in sets:
         if one.connection:
             here = pointing.setdefault(Target(one.connection.address, one.database), {})
             here.update((alias.name, alias.collection) for alias in one.aliases if alias.collection)
-    missing = [Problem(f"the export has nothing about {target}") for target in targets if target not in pointing]
+    missing = [
+        Problem(f"the export has nothing about {target}; aliasctl export --database {target.database} writes it")
+        for target in targets
+        if target not in pointing
+    ]
     if missing:
         raise InvalidInput(*missing)
     return {target: _live(target, here) for target, here in pointing.items()}
+
+
+def _insist_on_exports(sets: Iterable[AliasSet]) -> None:
+    """A wish taken for the live side would show no changes for ever; refuse what `export` never writes."""
+    problems = [
+        Problem("this is no export: it has a scope, limits, waves, gates, protection or Absent aliases", one.source)
+        for one in sets
+        if one.scope != Scope()
+        or one.limits != Limits()
+        or one.suspend
+        or any(alias != Alias(alias.name, alias.collection) or not alias.collection for alias in one.aliases)
+    ]
+    if problems:
+        raise InvalidInput(*problems)
 
 
 def _live(target: Target, pointing: Mapping[str, str | None]) -> LiveCatalog:
@@ -88,8 +121,9 @@ def _live(target: Target, pointing: Mapping[str, str | None]) -> LiveCatalog:
     return LiveCatalog(target, "", frozenset(pointing), pointing, frozenset(described), described)
 
 
-def _document(kind: str, name: str, spec: Mapping[str, object]) -> str:
-    document = {"apiVersion": API_VERSION, "kind": kind, "metadata": _Flow(name=name), "spec": spec}
+def _document(kind: str, name: str, namespace: str, spec: Mapping[str, object]) -> str:
+    metadata = _Flow(name=name, namespace=namespace) if namespace else _Flow(name=name)
+    document = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
     return "---\n" + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
 
 
@@ -113,7 +147,7 @@ def _place(token: Credential) -> _Flow:
 
 def _object_name(database: str) -> str:
     """A Kubernetes object name made of a database name."""
-    return re.sub(r"[^a-z0-9]+", "-", database.lower()).strip("-") or "aliases"
+    return re.sub(r"[^a-z0-9]+", "-", database.lower())[:MAX_NAME].strip("-") or "aliases"
 
 
 def exportable(pointing: Mapping[str, str]) -> tuple[dict[str, str], Sequence[str]]:

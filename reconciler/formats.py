@@ -6,6 +6,8 @@ form would misunderstand the new one; new optional fields do not raise it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,13 @@ from reconciler.status import State
 FORMAT_VERSION = 1
 
 Document = dict[str, Any]
+
+
+def checksum(document: Document) -> str:
+    """The checksum of a plan document: of all its fields but `checksum`."""
+    content = {key: value for key, value in document.items() if key != "checksum"}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _object(
@@ -69,8 +78,8 @@ CONNECTION = _object(
         "name": {"type": "string"},
         "uri": {"type": "string"},
         "origin": _text("Who named the address: manifest, flag or environment."),
-        "timeoutSeconds": {"type": "number", "exclusiveMinimum": 0},
-        "concurrency": {"type": "integer", "minimum": 1},
+        "timeoutSeconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},
+        "concurrency": {"type": "integer", "minimum": 1, "maximum": 64},
     },
     {
         "token": CREDENTIAL,
@@ -110,7 +119,11 @@ STEP_OPTIONS: dict[str, object] = {
 }
 STEP = _object(STEP_FIELDS, STEP_OPTIONS)
 RESULT = _object(
-    {**STEP_FIELDS, "outcome": _one_of(list(Outcome), "What became of the step.")},
+    {
+        **STEP_FIELDS,
+        "outcome": _one_of(list(Outcome), "What became of the step."),
+        "wrote": {"type": "boolean", "description": "A call was sent that took effect, or may have."},
+    },
     {**STEP_OPTIONS, "code": {"type": "string"}, "message": {"type": "string"}, "started": TIME, "ended": TIME},
 )
 SET = _object(
@@ -159,6 +172,7 @@ PLAN = _document(
     "What one run would do.",
     {
         "digest": DIGEST,
+        "checksum": {**DIGEST, "description": "SHA-256 of everything else in this document, as canonical JSON."},
         "created": TIME,
         "tool": TOOL,
         "summary": _object({key: _count("") for key in (*Action, "blocked", "unchanged")}),
@@ -210,7 +224,7 @@ STATUS = _document(
                     "set": {"type": "string"},
                     "alias": {"type": "string"},
                     "wanted": _name("null: the alias should not exist."),
-                    "live": _name("null: the alias does not exist."),
+                    "live": _name("null: the alias does not exist, or its set is suspended and nobody looked."),
                     "state": _one_of(list(State), "How live compares with wanted."),
                 },
                 {"note": _text("What keeps the alias from changing.")},

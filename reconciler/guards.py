@@ -27,7 +27,7 @@ def max_drops(plan: SetPlan, wanted: AliasSet) -> str | None:
     if drops <= limit:
         return None
     return (
-        f'set "{plan.set}" would drop {_aliases(drops)}, over its maxDrops of {limit}; '
+        f'set "{plan.set}" wants to drop {_aliases(drops)}, over its maxDrops of {limit}; '
         f"if that is meant, run with --max-drops {drops} or raise limits.maxDrops{_at(wanted)}"
     )
 
@@ -39,7 +39,7 @@ def max_change_percent(plan: SetPlan, wanted: AliasSet) -> str | None:
     if limit is None or plan.governed == 0 or changes * 100 <= limit * plan.governed:
         return None
     return (
-        f'set "{plan.set}" would alter or drop {changes} of {plan.governed} live aliases '
+        f'set "{plan.set}" wants to alter or drop {changes} of {plan.governed} live aliases '
         f"({changes * 100 / plan.governed:.1f} %), over its maxChangePercent of {limit:g}; "
         f"if that is meant, raise limits.maxChangePercent{_at(wanted)}"
     )
@@ -47,7 +47,12 @@ def max_change_percent(plan: SetPlan, wanted: AliasSet) -> str | None:
 
 def empty_set(plan: SetPlan, wanted: AliasSet) -> str | None:
     """A scope over live aliases without a single wanted collection: a vanished block is not a wish."""
-    if wanted.limits.allow_empty or not plan.covered or any(alias.collection for alias in wanted.aliases):
+    if (
+        wanted.limits.allow_empty
+        or not plan.steps
+        or not plan.covered
+        or any(alias.collection for alias in wanted.aliases)
+    ):
         return None
     return (
         f'set "{plan.set}" lists no collection, yet its scope covers {_aliases(plan.covered, "live ")}; '

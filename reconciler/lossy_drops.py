@@ -28,15 +28,14 @@ def block_lossy_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPl
     """
     if not live.drops_by_prefix:
         return list(plans)
-    steps = [step for plan in plans for step in plan.steps]
-    dropped = {step.alias for step in steps if step.action is Action.DROP and not step.blocked}
-    staying = live.aliases - dropped
+    steps = [step for plan in plans for step in plan.steps if not step.blocked]
 
     def judged(step: Step) -> Step:
         if step.action is not Action.DROP or step.blocked:
             return step
-        created = {one.alias for one in steps if one.action is Action.CREATE and _may_come_before(one, step)}
-        return blocked_if_lossy(step, staying | created)
+        gone = {one.alias for one in steps if one.action is Action.DROP and _surely_before(one, step)}
+        new = {one.alias for one in steps if one.action is Action.CREATE and _perhaps_before(one, step)}
+        return blocked_if_lossy(step, (live.aliases - gone) | new)
 
     return [replace(plan, steps=tuple(map(judged, plan.steps))) for plan in plans]
 
@@ -54,6 +53,11 @@ def blocked_if_lossy(drop: Step, staying: Iterable[str]) -> Step:
     return replace(drop, blocked=Block(BlockReason.LOSES_OTHERS, message))
 
 
-def _may_come_before(create: Step, drop: Step) -> bool:
-    """Sets do not wait for each other; within a set, waves do, and creates come before drops."""
-    return create.set != drop.set or create.wave <= drop.wave
+def _surely_before(one: Step, drop: Step) -> bool:
+    """Only within a set: an earlier wave is done by then, and the same wave's drops go together."""
+    return one.set == drop.set and one.wave <= drop.wave
+
+
+def _perhaps_before(one: Step, drop: Step) -> bool:
+    """Sets do not wait for each other."""
+    return one.set != drop.set or one.wave <= drop.wave

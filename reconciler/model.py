@@ -87,6 +87,7 @@ class Connection:
     tls: Tls | None = None
     timeout: float = DEFAULT_TIMEOUT_SECONDS
     concurrency: int = DEFAULT_CONCURRENCY
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -212,7 +212,7 @@ def block_later_waves(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     if first is None:
         return steps
     culprit = next(step for step in steps if step.blocked and step.wave == first)
-    block = Block(BlockReason.EARLIER_WAVE, f'waits for "{culprit.alias}" in an earlier wave, which is blocked')
+    block = Block(BlockReason.EARLIER_WAVE, f'it waits for "{culprit.alias}" in an earlier wave, which is blocked')
     return tuple(replace(step, blocked=block) if step.wave > first and step.blocked is None else step for step in steps)
 
 
@@ -229,6 +229,8 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
             continue
         if now != step.current:
             reasons.append(f'alias "{step.alias}" is {_place(now)} now; the plan saw it {_place(step.current)}')
+        if step.wanted in live.aliases:
+            reasons.append(f'"{step.wanted}" is an alias now; the plan saw a collection')
         wanted = live.described.get(step.wanted) if step.wanted else None
         if wanted and step.wanted_id and wanted.id and wanted.id != step.wanted_id:
             reasons.append(

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import InvalidInput, Problem
-from reconciler.formats import FORMAT_VERSION, PLAN, Document
+from reconciler.formats import FORMAT_VERSION, PLAN, Document, checksum
 from reconciler.manifest.address import normalise
 from reconciler.model import Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Target, Tls
 from reconciler.plan import Block, BlockReason, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+NOT_A_MANIFEST = "manifests are given with -f"
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -38,8 +42,9 @@ def load_plan(path: Path) -> Plan:
         document["tool"]["version"],
     )
     actions = [step["action"] for target in document["targets"] for step in target["steps"]]
-    if plan.digest != document["digest"] or [step.action for step in plan.steps] != actions:
-        raise _invalid(path, "the plan file was edited: its steps do not have the digest it carries; plan again")
+    unchanged = checksum(document) == document["checksum"] and plan.digest == document["digest"]
+    if not unchanged or [step.action for step in plan.steps] != actions:
+        raise _invalid(path, "the plan file was edited: it does not have the checksum it carries; plan again")
     return plan
 
 
@@ -47,11 +52,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise _invalid(path, f"too large for a plan file (over {MAX_BYTES // 1024 // 1024} MiB)")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as error:
-        raise _invalid(path, f"cannot be read: {error.strerror}") from error
+        raise _invalid(path, f"cannot be read as a plan file: {error.strerror}; {NOT_A_MANIFEST}") from error
     except (ValueError, RecursionError) as error:
-        raise _invalid(path, "not a plan file: not valid JSON") from error
+        raise _invalid(path, f"not a plan file: not valid JSON; {NOT_A_MANIFEST}") from error
     if not isinstance(document, dict):
         raise _invalid(path, "not a plan file: not a JSON object")
     return document
@@ -62,11 +67,20 @@ def _check(path: Path, document: dict[str, Any]) -> None:
     from jsonschema import Draft202012Validator
 
     problems = [
-        Problem(f"not a valid plan file: {error.json_path}: {error.message[:200]}", Source(str(path)))
+        Problem(f"not a valid plan file: {error.json_path}: {_words(error)}", Source(str(path)))
         for error in Draft202012Validator(PLAN).iter_errors(document)
     ]
     if problems:
         raise InvalidInput(*problems[:10])
+
+
+def _words(error: ValidationError) -> str:
+    """What is wrong; near a credential without the value, which somebody may have written in its place."""
+    return "is not as it should be" if "connection" in error.absolute_path else error.message[:200]
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(text)  # NaN and the infinities, which JSON does not have
 
 
 def _invalid(path: Path, message: str) -> InvalidInput:

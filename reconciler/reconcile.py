@@ -23,7 +23,7 @@ from reconciler.catalog.read import read_live
 from reconciler.diff import diff
 from reconciler.errors import InvalidInput, Problem, StalePlan
 from reconciler.execute import execute
-from reconciler.gates import gated
+from reconciler.gates import gated_sets
 from reconciler.guards import guarded
 from reconciler.lossy_drops import block_lossy_drops
 from reconciler.model import Alias, AliasSet, Connection, LiveCatalog, Target
@@ -67,10 +67,10 @@ def make_plan(
         against: live catalogs known beforehand, such as from an export; then no server is asked.
 
     Raises:
-        InvalidInput: `options.only` names an alias that no set lists or covers.
+        InvalidInput: `options` name an alias that no set of this run lists or covers.
         CatalogError: a catalog cannot be read.
     """
-    _insist_on_known(options.only, sets)
+    _insist_on_known(options, sets)
     by_target = groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of)
     with _opened(catalogs) as opened:
         return Plan(
@@ -80,43 +80,57 @@ def make_plan(
         )
 
 
-def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> None:
+def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
     """Refuse a plan whose aliases have moved on since it was made.
+
+    Returns:
+        Whether any of its steps is still to be made; False where all aliases are where they should be.
 
     Raises:
         StalePlan: with every reason.
         InvalidInput: the plan was made against an export, and has never seen the server.
         CatalogError: a catalog cannot be read.
     """
-    reasons = []
+    reasons, pending = [], False
     for target in plan.targets:
         if target.offline:
             raise InvalidInput(
                 Problem("the plan was made against an export and cannot be applied by itself; use apply -f … --plan")
             )
+        if not target.steps:
+            continue
         catalog = catalogs.open(target.connection, target.target.database)
         live = read_live(catalog, target.target, [_as_set(set_plan, target) for set_plan in target.sets])
         reasons += staleness(target, live)
+        pending |= any(live.pointing.get(step.alias) != step.wanted for step in target.steps if not step.blocked)
     if reasons:
         raise StalePlan("the plan is stale: " + "; ".join(reasons))
+    return pending
 
 
 def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
-    """Refuse a fresh plan that is not the one that was reviewed: other work, or the same names on other collections.
+    """Refuse a fresh plan that is not the one that was reviewed.
+
+    It must be the same work on the same collections, and do nothing that the review saw as blocked or refused: a flag,
+    or a collection that was loaded since, may have lifted that, but nobody has agreed to it.
 
     Raises:
-        StalePlan: with both digests, or the collections that were replaced.
+        StalePlan: with what differs.
     """
+    if reviewed.refusals:
+        raise StalePlan(f"the reviewed plan was refused: {reviewed.refusals[0]}; plan and review again")
     if plan.digest != reviewed.digest:
         raise StalePlan(
             f"the reviewed plan is stale: its digest is {reviewed.digest}, planning now gives {plan.digest}; the "
-            "manifests, the options or the live aliases changed since; plan and review again"
+            "manifests, --only, --include-suspended or the live aliases changed since; plan and review again"
         )
-    seen = {step.wanted: step.wanted_id for step in reviewed.steps if step.wanted_id}
-    now = {step.wanted: step.wanted_id for step in plan.steps if step.wanted_id}
-    replaced = sorted(name for name in seen.keys() & now.keys() if name and seen[name] != now[name])
+    seen, now = _wanted_ids(reviewed), _wanted_ids(plan)
+    replaced = sorted(f"{place[1]} in {place[0]}" for place in seen.keys() & now.keys() if seen[place] != now[place])
     if replaced:
         raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
+    was_blocked = {(step.set, step.alias) for step in reviewed.steps if step.blocked}
+    if freed := sorted(step.alias for step in plan.runnable if (step.set, step.alias) in was_blocked):
+        raise StalePlan(f"blocked when the plan was reviewed, and not now: {', '.join(freed)}; plan and review again")
 
 
 def apply_plan(
@@ -166,19 +180,21 @@ def _plan_target(
     target: Target, sets: list[AliasSet], options: Options, catalogs: Catalogs, against: LiveCatalogs | None
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
-    connection = _connection(sets[0])
     active = [_limited(one, options) for one in sets if options.include_suspended or not one.suspend]
+    connection = _common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
     if catalog:
         live = read_live(catalog, target, active)
     else:
         live = (against or {}).get(target) or LiveCatalog(target, "", frozenset(), {}, frozenset(), {})
 
-    plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
     changes = [diff(one, live, only=options.only, allow_protected=options.allow_protected) for one in active]
-    for one, change in zip(active, block_lossy_drops(changes, live), strict=True):
-        steps = gated(change.steps, catalog) if catalog else change.steps
-        plans[one.key] = guarded(replace(change, steps=block_later_waves(steps)), one)
+    changes = block_lossy_drops(changes, live)
+    if catalog:
+        changes = gated_sets(changes, catalog)
+    plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
+    for one, change in zip(active, changes, strict=True):
+        plans[one.key] = guarded(replace(change, steps=block_later_waves(change.steps)), one)
     return TargetPlan(
         target=target,
         connection=connection,
@@ -217,6 +233,16 @@ def _runnable(plan: TargetPlan) -> bool:
     return any(step.blocked is None for step in plan.steps)
 
 
+def _wanted_ids(plan: Plan) -> dict[tuple[Target, str], int]:
+    """The ids of the collections that a plan moves aliases to."""
+    return {
+        (target.target, step.wanted): step.wanted_id
+        for target in plan.targets
+        for step in target.steps
+        if step.wanted and step.wanted_id
+    }
+
+
 def _limited(wanted: AliasSet, options: Options) -> AliasSet:
     if options.max_drops is None:
         return wanted
@@ -229,21 +255,45 @@ def _as_set(plan: SetPlan, target: TargetPlan) -> AliasSet:
     return AliasSet(plan.set, "", "", target.connection, target.target.database, aliases)
 
 
+def _common_connection(sets: Sequence[AliasSet]) -> Connection:
+    """The connection for all sets of one database. It has one, or it is not clear whose token and settings count."""
+    first = sets[0]
+    for other in sets[1:]:
+        if replace(_connection(other), name="", namespace="") != replace(_connection(first), name="", namespace=""):
+            message = (
+                f'sets "{first.key}" and "{other.key}" are about one database, {target_of(first)}, with different '
+                f'connections, "{first.connection_name}" and "{other.connection_name}"; use one for both'
+            )
+            raise InvalidInput(Problem(message, other.source))
+    return _connection(first)
+
+
 def _connection(wanted: AliasSet) -> Connection:
     if wanted.connection is None:
         raise InvalidInput(Problem(f'set "{wanted.key}" has no connection "{wanted.connection_name}"', wanted.source))
     return wanted.connection
 
 
-def _insist_on_known(only: Collection[str], sets: Sequence[AliasSet]) -> None:
-    listed = {alias.name for one in sets for alias in one.aliases}
-    unknown = [
-        Problem(f"--only {name}: no set lists or covers an alias of that name")
-        for name in only
-        if name not in listed and not any(one.scope.covers(name) for one in sets)
-    ]
-    if unknown:
-        raise InvalidInput(*unknown)
+def _insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
+    """A name in an option that no set of this run knows is a typing error, not a wish for nothing."""
+    asleep = [] if options.include_suspended else [one for one in sets if one.suspend]
+    awake = [one for one in sets if one not in asleep]
+    problems = []
+    for flag, names in (("--only", options.only), ("--allow-protected", options.allow_protected)):
+        for name in names:
+            if any(_knows(one, name) for one in awake):
+                continue
+            sleeper = next((one.key for one in asleep if _knows(one, name)), None)
+            why = (
+                f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
+            )
+            problems.append(Problem(f"{flag} {name}: {why}"))
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _knows(wanted: AliasSet, name: str) -> bool:
+    return any(alias.name == name for alias in wanted.aliases) or wanted.scope.covers(name)
 
 
 @contextmanager

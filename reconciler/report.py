@@ -10,7 +10,7 @@ from reconciler.plan import Plan, Step, TargetPlan
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller; the contract's table."""
+    """What the process tells its caller; the table in docs/pipelines.md."""
 
     DONE = 0
     ERROR = 1
@@ -37,12 +37,15 @@ class Outcome(StrEnum):
 
 
 ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
-WRITTEN = frozenset({Outcome.DONE, Outcome.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC."""
+    """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC.
+
+    `wrote` says that a call was sent which took effect or may have: also where the outcome is `failed`, because
+    somebody undid it, or because it may yet take effect.
+    """
 
     step: Step
     outcome: Outcome
@@ -50,6 +53,7 @@ class StepResult:
     message: str | None = None
     started: str | None = None
     ended: str | None = None
+    wrote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,16 @@ class Report:
         return Counter(result.outcome for result in self.results)
 
     @property
+    def wrote(self) -> bool:
+        """Whether anything may have been written at all."""
+        return any(result.wrote for result in self.results)
+
+    @property
     def exit_code(self) -> ExitCode:
         outcomes = set(self.counts)
         if not self.plan.refusals and outcomes <= ACHIEVED:
             return ExitCode.DONE
-        if outcomes & WRITTEN:
+        if self.wrote:
             return ExitCode.INCOMPLETE
         if Outcome.FAILED in outcomes or self.interrupted:
             return ExitCode.ERROR

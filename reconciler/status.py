@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from reconciler.model import AliasSet, Target
 from reconciler.plan import Plan, Step
 
 
 class State(StrEnum):
-    """How one alias compares. `Unwanted`: it exists and should not."""
+    """How one alias compares. `Unwanted`: it exists and should not. `Suspended`: nobody looked."""
 
     IN_SYNC = "InSync"
     MISSING = "Missing"
     DRIFTED = "Drifted"
     UNWANTED = "Unwanted"
+    SUSPENDED = "Suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class StatusRow:
     """One alias: `wanted` and `live` are collections, None for no alias. `note` says what keeps it from changing."""
 
     target: Target
+    connection: str
     set: str
     alias: str
     wanted: str | None
@@ -37,21 +40,21 @@ def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
 
     Args:
         sets: what is wanted.
-        plan: `make_plan` of these sets, suspended ones included: its steps are what is not in sync.
+        plan: `make_plan` of these sets: its steps are what is not in sync.
     """
     wanted = {one.key: one for one in sets}
     for target in plan.targets:
         for set_plan in target.sets:
             steps = {step.alias: step for step in set_plan.steps}
-            suspended = "its set is suspended" if wanted[set_plan.set].suspend else None
             listed = {alias.name: alias.collection for alias in wanted[set_plan.set].aliases}
             for name in sorted(listed.keys() | steps.keys()):
-                if step := steps.get(name):
-                    note = suspended or (step.blocked.message if step.blocked else None)
-                    yield StatusRow(target.target, set_plan.set, name, step.wanted, step.current, _state(step), note)
+                row = partial(StatusRow, target.target, target.connection.name, set_plan.set, name)
+                if set_plan.suspended:
+                    yield row(listed[name], None, State.SUSPENDED)
+                elif step := steps.get(name):
+                    yield row(step.wanted, step.current, _state(step), step.blocked.message if step.blocked else None)
                 else:
-                    live = listed[name]
-                    yield StatusRow(target.target, set_plan.set, name, live, live, State.IN_SYNC, suspended)
+                    yield row(listed[name], listed[name], State.IN_SYNC)
 
 
 def _state(step: Step) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Literal
 
 import stamina
@@ -65,4 +66,5 @@ def _printable_values(_logger: object, _method: str, event: structlog.types.Even
 
 
 def _on_retry(details: stamina.instrumentation.RetryDetails) -> None:
-    structlog.get_logger().info("trying again", attempt=details.retry_num + 1, reason=str(details.caused_by))
+    with suppress(OSError):  # a log that nobody reads must not end the work
+        structlog.get_logger().info("trying again", attempt=details.retry_num + 1, reason=str(details.caused_by))

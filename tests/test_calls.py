@@ -105,6 +105,14 @@ def test_nothing_to_do_costs_nothing_after_the_plan() -> None:
         assert catalog.calls == before
 
 
+def test_the_gate_asks_each_collection_once_however_many_sets_move_to_it() -> None:
+    made = server("c0", "c1", aliases=spread(20, 1))
+    names = list(spread(20, 1))
+    halves = [alias_set(dict.fromkeys(names[part::2], "c1"), name=f"set-{part}") for part in range(2)]
+    whole = make_plan([alias_set(dict.fromkeys(names, "c1"))], catalogs=catalogs(made)).targets[0].calls
+    assert make_plan(halves, catalogs=catalogs(made)).targets[0].calls == whole
+
+
 def test_the_gate_asks_each_collection_once_however_many_aliases_move() -> None:
     made = server("c0", "c1", aliases=spread(50, 1))
     moved = make_plan([alias_set(spread(50, 1, start=1))], catalogs=catalogs(made)).targets[0].calls

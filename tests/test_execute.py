@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from reconciler.catalog.memory import Flavour
-from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, RateLimited
+from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
 from reconciler.model import Alias, AliasSet, Connection, Gates, LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
@@ -135,7 +135,16 @@ def test_a_call_that_failed_before_it_acted_is_failed_and_not_repeated() -> None
     assert outcomes(report) == {"a": Outcome.FAILED}
     assert recorder.writes == [("alter", "a")]
     assert 'still at "c1"; a call that was sent may still take effect' in message(report, "a")
-    assert report.exit_code is ExitCode.ERROR, "nothing was written"
+    assert report.exit_code is ExitCode.INCOMPLETE, "it may have been written by now"
+
+
+def test_a_call_that_the_server_refused_is_failed_and_no_write() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
+    recorder.before = Trouble("alter", "a", PermissionDenied("the privilege CreateAlias is missing"))
+    report = run(recorder, alias_set({"a": "c2"}))
+    assert outcomes(report) == {"a": Outcome.FAILED}
+    assert message(report, "a") == 'the privilege CreateAlias is missing; the alias is still at "c1"'
+    assert report.exit_code is ExitCode.ERROR
 
 
 def test_an_unreadable_fate_is_unknown_and_counts_as_a_write() -> None:
@@ -163,6 +172,7 @@ def test_somebody_elses_move_during_a_failed_call_is_told_apart() -> None:
     recorder.before = other_hand
     report = run(recorder, alias_set({"a": "c2"}))
     assert message(report, "a") == 'late; the alias is at "c3" now, moved by someone else'
+    assert report.exit_code is ExitCode.INCOMPLETE, "our call may have come before theirs"
     assert live(recorder.server) == {"a": "c3"}
 
 
@@ -250,6 +260,7 @@ def test_a_change_between_call_and_read_back_is_found() -> None:
     assert outcomes(report) == {"a": Outcome.FAILED, "gone": Outcome.FAILED}
     assert message(report, "a") == 'the server accepted the call, yet the alias is at "c3" now'
     assert report.results[0].code == "VerifyMismatch"
+    assert report.exit_code is ExitCode.INCOMPLETE, "something was written, though it did not last"
 
 
 def test_a_stop_finishes_the_call_in_flight_and_starts_no_other() -> None:
@@ -270,7 +281,7 @@ def test_a_failed_database_stops_the_later_ones_unless_told_otherwise(keep_going
     for name in ("c1", "c2"):
         made.create_collection(name, "zoo")
     recorder = Recorder(made)
-    recorder.before = Trouble("alter", "a", ConnectionFailed("cut"))
+    recorder.before = Trouble("alter", "a", PermissionDenied("no"))
     report = run(
         recorder,
         alias_set({"a": "c2"}, name="first"),

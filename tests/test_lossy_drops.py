@@ -58,14 +58,37 @@ def test_scope_drops_are_held_back_too() -> None:
     assert lossy(planned(made, alias_set({"s_kept": "c1"}, include=("s*",)))) == ["s"]
 
 
-def test_names_that_go_as_well_are_no_loss_whichever_set_drops_them() -> None:
+def test_names_that_the_set_drops_by_then_are_no_loss() -> None:
     made = server("c1", aliases={"s": "c1", "s_a": "c1", "s_b": "c1"}, flavour=OLD)
-    sets = [alias_set({"s": None, "s_a": None}, name="one"), alias_set({"s_b": None}, name="two")]
-    plan = planned(made, *sets)
-    assert lossy(plan) == []
+    wanted = alias_set({"s_b": None}, Alias("s", None, wave=1), Alias("s_a", None, wave=1))
+    assert lossy(planned(made, wanted)) == []
     with catalogs(made) as opened:
-        assert apply_plan(plan, catalogs=opened).exit_code == 0
+        assert apply_plan(planned(made, wanted), catalogs=opened).exit_code == 0
     assert live(made) == {}
+
+
+def test_names_that_may_go_later_or_in_another_set_hold_a_drop_back_until_they_are_gone() -> None:
+    made = server("c1", "c2", aliases={"s": "c1", "s_a": "c1", "t": "c1", "t_a": "c1"}, flavour=OLD)
+    sets = [
+        alias_set({"s": None}, Alias("s_a", None, wave=1), name="later"),
+        alias_set({"t": None}, name="one"),
+        alias_set({"t_a": None}, name="other"),
+    ]
+    assert lossy(planned(made, *sets)) == ["s", "t"]
+    with catalogs(made) as opened:
+        apply_plan(planned(made, *sets), catalogs=opened)
+        assert live(made) == {"s": "c1", "s_a": "c1", "t": "c1"}
+        apply_plan(planned(made, sets[1]), catalogs=opened)
+    assert "t" not in live(made)
+
+
+def test_a_drop_that_is_stopped_at_the_last_moment_blocks_the_later_waves() -> None:
+    recorder = Recorder(server("c1", "c2", aliases={"s": "c1", "x": "c1"}, flavour=OLD))
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set({"s": None}, Alias("x", "c2", wave=1))], catalogs=opened)
+        recorder.server.connect(LOCAL, "default").create_alias("s_new", "c1")
+        report = apply_plan(plan, catalogs=opened)
+    assert [result.outcome for result in report.results] == [Outcome.BLOCKED, Outcome.BLOCKED]
 
 
 @pytest.mark.parametrize(("wave", "blocked"), [(0, ["s"]), (1, [])])

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.catalog import Catalogs
+from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.errors import InvalidInput, StalePlan
-from reconciler.formats import PLAN, REPORT
+from reconciler.formats import PLAN, REPORT, checksum
 from reconciler.model import Alias, Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Tls
 from reconciler.plan import Plan
 from reconciler.planfile import load_plan
-from reconciler.reconcile import apply_plan, ensure_fresh, ensure_reviewed, make_plan
+from reconciler.reconcile import Options, apply_plan, ensure_fresh, ensure_reviewed, make_plan
 from reconciler.render.documents import plan_document, report_document
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 
@@ -57,6 +58,7 @@ def saved(plan: Plan, folder: Path) -> Path:
 def edited(plan: Plan, folder: Path, edit: Callable[[Any], object]) -> Path:
     document = plan_document(plan)
     edit(document)
+    document["checksum"] = checksum(document)  # a forger would; the other checks must hold by themselves
     path = folder / "plan.json"
     path.write_text(json.dumps(document))
     return path
@@ -109,6 +111,17 @@ def first_step(document: Any) -> Any:
 def test_an_edited_plan_file_is_refused(edit: Callable[[Any], object], tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="the plan file was edited"):
         load_plan(edited(rich_plan(), tmp_path, edit))
+
+
+@pytest.mark.parametrize("field", ["blocked", "gates"])
+def test_what_a_reviewer_saw_cannot_be_edited_away(field: str, tmp_path: Path) -> None:
+    document = plan_document(rich_plan())
+    for step in document["targets"][0]["steps"]:
+        step.pop("blocked", None) if field == "blocked" else step["gates"].clear()
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InvalidInput, match="the plan file was edited"):
+        load_plan(path)
 
 
 def test_an_action_that_its_step_does_not_have_is_refused(tmp_path: Path) -> None:
@@ -208,3 +221,96 @@ def test_a_reviewed_plan_must_be_the_same_work() -> None:
     ensure_reviewed(make_plan([alias_set({"a": "c2", "new": "c2", "gone": None})], catalogs=catalogs(made)), plan)
     with pytest.raises(StalePlan, match="planning now gives sha256:"):
         ensure_reviewed(make_plan([alias_set({"a": "c3", "new": "c2", "gone": None})], catalogs=catalogs(made)), plan)
+
+
+def test_what_the_review_saw_as_blocked_or_refused_is_not_done_after_it() -> None:
+    made = server("c1", "c2", aliases={"a": "c1", "p": "c1"})
+    made.release("c2")
+    sets = [alias_set({"a": "c2"}, Alias("p", "c2", protect=True))]
+    reviewed = make_plan(sets, catalogs=catalogs(made))
+    made.load("c2")
+    allowed = make_plan(sets, Options(allow_protected=["p"]), catalogs=catalogs(made))
+    assert allowed.digest == reviewed.digest
+    with pytest.raises(StalePlan, match="blocked when the plan was reviewed, and not now: a, p; plan and review again"):
+        ensure_reviewed(allowed, reviewed)
+
+    drop = [alias_set({"a": None, "p": "c1"})]
+    refused = make_plan(drop, Options(max_drops=0), catalogs=catalogs(made))
+    with pytest.raises(StalePlan, match='the reviewed plan was refused: set "shop" wants to drop 1 alias'):
+        ensure_reviewed(make_plan(drop, catalogs=catalogs(made)), refused)
+
+
+def test_a_fresh_plan_says_whether_anything_is_left_to_do() -> None:
+    made, plan = move_and_create()
+    with catalogs(made) as opened:
+        assert ensure_fresh(plan, catalogs=opened)
+        apply_plan(plan, catalogs=opened)
+        assert not ensure_fresh(plan, catalogs=opened)
+
+
+def test_a_replaced_collection_is_found_in_each_database() -> None:
+    made, _ = move_and_create()
+    made.create_database("other")
+    for name in ("c1", "c2"):
+        made.create_collection(name, "other")
+    sets = [alias_set({"x": "c2"}, name="one"), alias_set({"x": "c2"}, name="two", database="other")]
+    reviewed = make_plan(sets, catalogs=catalogs(made))
+    ensure_reviewed(make_plan(sets, catalogs=catalogs(made)), reviewed)
+    made.drop_collection("c2")
+    made.create_collection("c2")
+    with pytest.raises(StalePlan, match="another collection has the name now: c2 in localhost:19530 / default"):
+        ensure_reviewed(make_plan(sets, catalogs=catalogs(made)), reviewed)
+
+
+def test_a_target_that_became_an_alias_is_stale() -> None:
+    """Milvus Lite would resolve it, and the alias would end at a third collection."""
+    made = server("c1", "c2", "c9", aliases={"a": "c1"}, flavour=Flavour.LITE)
+    plan = make_plan([alias_set({"a": "c2"})], catalogs=catalogs(made))
+    made.drop_collection("c2")
+    made.connect(LOCAL, "default").create_alias("c2", "c9")
+    with pytest.raises(StalePlan, match='"c2" is an alias now; the plan saw a collection'):
+        fresh(plan, made)
+
+
+def test_a_saved_plan_asks_nothing_of_servers_that_only_suspended_sets_name() -> None:
+    made, _ = move_and_create()
+    gone = replace(LOCAL, name="gone", uri="http://gone:19530", address="gone:19530")
+    plan = make_plan(
+        [alias_set({"a": "c2"}), alias_set({"z": "c1"}, name="asleep", connection=gone, suspend=True)],
+        catalogs=catalogs(made),
+    )
+
+    def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        assert connection.name != "gone"
+        return made.connect(connection, database)
+
+    with Catalogs(connect) as opened:
+        assert ensure_fresh(plan, catalogs=opened)
+        assert apply_plan(plan, catalogs=opened).exit_code == 0
+
+
+def test_sets_of_one_database_with_different_credentials_are_refused_unless_one_is_suspended() -> None:
+    made, _ = move_and_create()
+    reader = replace(LOCAL, name="reader", token=Credential(env="READ_ONLY"))
+    sets = [alias_set({"a": "c2"}), alias_set({"b": "c2"}, name="other", connection=reader)]
+    with pytest.raises(
+        InvalidInput, match='are about one database, .*, with different connections, "reader" and "local"'
+    ):
+        make_plan(sets, catalogs=catalogs(made))
+    awake = make_plan([sets[0], replace(sets[1], suspend=True)], catalogs=catalogs(made))
+    assert awake.targets[0].connection == LOCAL
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (Options(only=["typo"]), "--only typo: no set lists or covers it"),
+        (Options(only=["z"]), '--only z: its set "asleep" is suspended; add --include-suspended'),
+        (Options(allow_protected=["typo"]), "--allow-protected typo: no set lists or covers it"),
+    ],
+)
+def test_a_name_in_an_option_must_be_known(options: Options, why: str) -> None:
+    made, _ = move_and_create()
+    sets = [alias_set({"a": "c2"}), alias_set({"z": "c1"}, name="asleep", suspend=True)]
+    with pytest.raises(InvalidInput, match=why):
+        make_plan(sets, options, catalogs=catalogs(made))

@@ -41,7 +41,14 @@ def _token(credential: Credential) -> str:
         token = token.removesuffix("\n").removesuffix("\r")
     if not token:
         raise _invalid(f"the token's {place} is empty")
+    if not token.isascii() and _undecodable(token):
+        raise _invalid(f"the token's {place} is not text")
     return token
+
+
+def _undecodable(text: str) -> bool:
+    """Whether bytes that are no UTF-8 were smuggled in, as Python does with environment variables."""
+    return any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _tls(connection: Connection, tls: Tls) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -24,8 +24,8 @@ from reconciler.plan import Plan
 from reconciler.planfile import load_plan
 from reconciler.reconcile import Options, apply_plan, ensure_fresh, ensure_reviewed, make_plan
 from reconciler.render.documents import report_document
-from reconciler.render.text import counted, plan_lines, report_lines
-from reconciler.report import WRITTEN, ExitCode, Report, StepResult
+from reconciler.render.text import counted, plan_lines, report_lines, report_summary
+from reconciler.report import ExitCode, Report, StepResult
 
 LONG_WORK_STEPS = 20
 
@@ -33,17 +33,17 @@ log = structlog.get_logger()
 
 
 @click.command()
-@click.argument("planfile", type=click.Path(path_type=Path), required=False)
+@click.argument("planfile", type=options.file_path, required=False)
 @options.optional_manifest_option
 @click.option(
     "--plan",
     "reviewed",
-    type=click.Path(path_type=Path),
+    type=options.file_path,
     metavar="PLANFILE",
     help="Apply only what this reviewed plan says.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--keep-going", is_flag=True, help="Work on the later databases even if one failed.")
+@click.option("--keep-going", is_flag=True, help="Work on the later databases even if writing to one failed.")
 @options.plan_options
 @options.target_options
 @options.format_option
@@ -74,16 +74,19 @@ def apply(
         raise click.UsageError("apply takes either -f PATH (with or without --plan PLANFILE) or one PLANFILE")
     output.ensure_writable(path for _, path in outputs)
     with Catalogs(connect, create=True) as catalogs:
-        plan = _saved_plan(planfile, values, catalogs) if planfile else _fresh_plan(paths, reviewed, values, catalogs)
+        if planfile:
+            plan, pending = _saved_plan(planfile, values, catalogs)
+        else:
+            plan = _fresh_plan(paths, reviewed, values, catalogs)
+            pending = bool(plan.runnable)
         if output_format == output.TEXT:
             output.emit(plan_result(plan), output.TEXT)
-        asked = plan.runnable and not plan.refusals
-        if asked and not yes:
+        if pending and not plan.refusals and not yes:
             _ask(plan, output_format)
         with _stopping_on_signals() as stop:
             with _progress(plan) as on_result:
                 report = apply_plan(plan, catalogs=catalogs, keep_going=keep_going, stop=stop, on_result=on_result)
-            return _tell(report, outputs, output_format if asked or output_format == output.JSON else None)
+            return _tell(report, outputs, output_format)
 
 
 def _fresh_plan(paths: tuple[str, ...], reviewed: Path | None, values: dict[str, Any], catalogs: Catalogs) -> Plan:
@@ -101,29 +104,34 @@ def _fresh_plan(paths: tuple[str, ...], reviewed: Path | None, values: dict[str,
     return plan
 
 
-def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs) -> Plan:
-    """The plan of a file, with this call's credentials if it names any; nothing else about it can be changed."""
+def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs) -> tuple[Plan, bool]:
+    """The plan of a file, with this call's credentials if it names any, and whether anything is left to do.
+
+    Nothing else about it can be changed.
+    """
     flags = options.overrides(values)
     plan = reconnected(load_plan(planfile), flags, Path.cwd())
     if options.run_options(values) != Options():
         raise click.UsageError("--only, --allow-protected, --max-drops and --include-suspended are for planning")
-    inputs.announce_new_files([target.connection for target in plan.targets])
-    ensure_fresh(plan, catalogs=catalogs)
-    return plan
+    inputs.announce_new_files([target.connection for target in plan.targets if target.steps])
+    return plan, ensure_fresh(plan, catalogs=catalogs)
 
 
-def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: str | None) -> int:
-    """Give the report to whoever wants it. After a write, a report file that cannot be written is not an error of 1."""
+def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: str) -> int:
+    """Give the report to whoever wants it. After a write, a report that cannot be written is not an error of 1."""
     result = output.Result(lambda: report_lines(report), lambda: report_document(report))
-    exit_code = report.exit_code
     try:
         output.emit_files(result, outputs)
+        if report.plan.refusals or not report.plan.runnable:
+            result = output.Result(lambda: [report_summary(report)] if report.plan.steps else [], result.document)
+        output.emit(result, output_format)
     except InvalidInput as error:
         output.complain(error)
-        exit_code = ExitCode.INCOMPLETE if WRITTEN & set(report.counts) else ExitCode.ERROR
-    if output_format:
-        output.emit(result, output_format)
-    return exit_code
+    except OSError as error:
+        output.give_up_stdout(error)
+    else:
+        return report.exit_code
+    return ExitCode.INCOMPLETE if report.wrote else ExitCode.ERROR
 
 
 def _ask(plan: Plan, output_format: str) -> None:
@@ -178,13 +186,15 @@ def _progress(plan: Plan) -> Iterator[Callable[[StepResult], None]]:
 
 def _log(result: StepResult) -> None:
     step = result.step
-    log.info(
-        "step",
-        set=step.set,
-        alias=step.alias,
-        action=str(step.action),
-        current=step.current,
-        wanted=step.wanted,
-        outcome=str(result.outcome),
-        message=result.message,
-    )
+    details = {"message": result.message} if result.message else {}
+    with suppress(OSError):  # a log that nobody reads must not end the run
+        log.info(
+            "step",
+            set=step.set,
+            alias=step.alias,
+            action=str(step.action),
+            current=step.current,
+            wanted=step.wanted,
+            outcome=str(result.outcome),
+            **details,
+        )

@@ -43,11 +43,13 @@ def one_connection(paths: Sequence[str], flags: Overrides) -> tuple[Connection, 
 
 
 def live_side(
-    export: str | None, sets: Sequence[AliasSet], manifests: Manifests, flags: Overrides
+    export: str | None, paths: Sequence[str], sets: Sequence[AliasSet], manifests: Manifests, flags: Overrides
 ) -> LiveCatalogs | None:
     """The live side of `plan --against`, None where the server is to be asked."""
     if export is None:
         return None
+    if Path(export).exists() and any(Path(path).exists() and Path(export).samefile(path) for path in paths):
+        raise InvalidInput(Problem(f"--against {export} is what is wanted, too: it must be an export of the server"))
     exported = read([export])
     # The manifests say where a connection of this name is; the export may be older.
     known = Manifests({**exported.connections, **manifests.connections}, exported.sets)

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
+import structlog
 
 from reconciler.cli import apply, export, output, plan, schema, status, validate, version
 from reconciler.errors import AliasctlError, Interrupted, UsageError
 from reconciler.report import ExitCode
 from reconciler.version import __version__
+
+log = structlog.get_logger()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -49,7 +52,7 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with the contract's codes. Click would end usage errors with 2, which is taken."""
+    """Run the command line and exit with the documented codes. Click would end usage errors with 2, which is taken."""
     output.make_streams_safe()
     try:
         sys.exit(aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False))
@@ -59,7 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         output.failure(UsageError(error.format_message()))
     except (click.Abort, KeyboardInterrupt):
         output.failure(Interrupted("interrupted before any write"))
+    except OSError as error:
+        if error.filename is None:
+            output.give_up_stdout(error)
+        else:
+            output.failure(AliasctlError(f"{error.filename}: {error.strerror}"))
     except AliasctlError as error:
         output.failure(error)
         sys.exit(error.exit_code)
+    except Exception as error:
+        log.debug("internal error", exc_info=True)
+        output.failure(AliasctlError(f"internal error, please report it: {type(error).__name__}: {error}"))
     sys.exit(ExitCode.ERROR)

@@ -18,6 +18,18 @@ from reconciler.telemetry import LEVELS, configure_logging
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def word(text: str) -> str:
+    """A value that is not empty: an unset variable of a pipeline must not pass for no wish at all."""
+    if not text:
+        raise click.BadParameter("is empty")
+    return text
+
+
+def file_path(text: str) -> Path:
+    """The path of a file."""
+    return Path(word(text))
+
+
 def duration(text: str) -> float:
     """A duration such as 10s, 1m30s or 500ms, in seconds."""
     try:
@@ -49,6 +61,7 @@ _manifest_option = partial(
     "--filename",
     "paths",
     multiple=True,
+    type=word,
     metavar="PATH",
     help="A manifest, a folder of manifests (recursive), or - for standard input; repeats.",
 )
@@ -56,23 +69,40 @@ manifest_option = _chain(_manifest_option(required=True))
 optional_manifest_option = _chain(_manifest_option())
 
 target_options = _chain(
-    click.option("--uri", help="Server address or Milvus Lite file; drops the manifest's token and TLS."),
-    click.option("--token-env", metavar="NAME", help="Environment variable that holds the token."),
-    click.option("--token-file", metavar="FILE", help="File that holds the token."),
-    click.option("--tls-ca", metavar="FILE", help="PEM file of the certificate authority."),
-    click.option("--tls-cert", metavar="FILE", help="PEM file of the client certificate."),
-    click.option("--tls-key", metavar="FILE", help="PEM file of the client key."),
-    click.option("--tls-server-name", metavar="NAME", help="Name to expect in the server's certificate."),
-    click.option("--database", metavar="NAME", help="Use this database for every set."),
-    click.option("--connection", metavar="NAME", help="Use this MilvusConnection for every set."),
+    click.option(
+        "--uri",
+        type=word,
+        metavar="URI",
+        help="Server address or Milvus Lite file; drops the manifest's token and TLS.",
+    ),
+    click.option("--token-env", type=word, metavar="NAME", help="Environment variable that holds the token."),
+    click.option("--token-file", type=word, metavar="FILE", help="File that holds the token."),
+    click.option("--tls-ca", type=word, metavar="FILE", help="PEM file of the certificate authority."),
+    click.option("--tls-cert", type=word, metavar="FILE", help="PEM file of the client certificate."),
+    click.option("--tls-key", type=word, metavar="FILE", help="PEM file of the client key."),
+    click.option("--tls-server-name", type=word, metavar="NAME", help="Name to expect in the server's certificate."),
+    click.option("--database", type=word, metavar="NAME", help="Use this database for every set."),
+    click.option("--connection", type=word, metavar="NAME", help="Use this MilvusConnection for every set."),
     click.option("--timeout", type=duration, help="Time for one call, such as 10s.", metavar="DURATION"),
     click.option("--concurrency", type=click.IntRange(1, 64), help="Calls in flight at once; Milvus Lite: always 1."),
 )
 """Where to find the server, over what the manifests say."""
 
 plan_options = _chain(
-    click.option("--only", multiple=True, metavar="ALIAS", help="Look at this alias and no other; repeats."),
-    click.option("--allow-protected", multiple=True, metavar="NAME", help="Let this protected alias move; repeats."),
+    click.option(
+        "--only",
+        type=word,
+        multiple=True,
+        metavar="ALIAS",
+        help="Look at this alias and no other, whatever its wave; repeats.",
+    ),
+    click.option(
+        "--allow-protected",
+        type=word,
+        multiple=True,
+        metavar="NAME",
+        help="Let this protected alias move; repeats.",
+    ),
     click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="In place of every limits.maxDrops."),
     click.option("--include-suspended", is_flag=True, help="Work on suspended sets too."),
 )

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -55,6 +55,7 @@ def emit(result: Result, output_format: str) -> None:
         click.echo(to_json(result.document()))
     else:
         _print(result.text(), console())
+    sys.stdout.flush()
 
 
 def emit_files(result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
@@ -110,8 +111,9 @@ def busy(doing: str) -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """A remark to the person at the terminal."""
-    click.echo(printable(message), err=True)
+    """A remark to the person at the terminal; if nobody listens, the work goes on all the same."""
+    with suppress(OSError):
+        click.echo(printable(message), err=True)
 
 
 def warn(problem: Problem) -> None:
@@ -130,6 +132,12 @@ def complain(error: AliasctlError) -> None:
     """An error, to standard error only."""
     for problem in error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),):
         _complain("error", "red", problem)
+
+
+def give_up_stdout(error: OSError) -> None:
+    """Standard output is broken: say so, and let nothing else be written there."""
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for good
+    complain(AliasctlError(f"cannot write to standard output: {error.strerror}"))
 
 
 def usage_error(error: click.UsageError) -> None:
@@ -166,7 +174,8 @@ def _complain(kind: str, style: str, problem: Problem) -> None:
     line = Text(f"{printable(str(problem.source))}: " if problem.source else "")
     line.append(f"{kind}: ", f"bold {style}")
     line.append(printable(problem.message))
-    _print([line], console(stderr=True))
+    with suppress(OSError):
+        _print([line], console(stderr=True))
 
 
 def _print(lines: Iterable[Text], to: Console) -> None:

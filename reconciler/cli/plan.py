@@ -13,7 +13,7 @@ from reconciler.plan import Plan
 from reconciler.planfile import load_plan
 from reconciler.reconcile import make_plan
 from reconciler.render.documents import plan_document
-from reconciler.render.text import plan_lines
+from reconciler.render.text import plan_lines, saved_plan_lines
 from reconciler.report import plan_exit_code
 
 
@@ -21,8 +21,13 @@ from reconciler.report import plan_exit_code
 @options.manifest_option
 @options.plan_options
 @options.target_options
-@click.option("--against", metavar="EXPORT", help="Compare with an exported file instead of the server; no network.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="PLANFILE", help="Save the plan, to apply it later.")
+@click.option(
+    "--against",
+    type=options.word,
+    metavar="EXPORT",
+    help="Compare with an exported file instead of the server; no network.",
+)
+@click.option("--out", type=options.file_path, metavar="PLANFILE", help="Save the plan, to apply it later.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @options.format_option
 @options.output_option
@@ -48,7 +53,7 @@ def plan(
     flags = options.overrides(values)
     manifests = inputs.read_manifests(paths)
     sets = inputs.wanted_sets(manifests, flags)
-    live = inputs.live_side(against, sets, manifests, flags)
+    live = inputs.live_side(against, paths, sets, manifests, flags)
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
         made = make_plan(sets, options.run_options(values), catalogs=catalogs, against=live)
     result = plan_result(made)
@@ -62,7 +67,7 @@ def plan(
 
 
 @click.command()
-@click.argument("planfile", type=click.Path(path_type=Path))
+@click.argument("planfile", type=options.file_path)
 @options.format_option
 @options.color_option
 @options.log_options
@@ -72,7 +77,8 @@ def show(planfile: Path, output_format: str, **_: Any) -> None:
     \b
       aliasctl show plan.json
     """
-    output.emit(plan_result(load_plan(planfile)), output_format)
+    saved = load_plan(planfile)
+    output.emit(output.Result(lambda: saved_plan_lines(saved), lambda: plan_document(saved)), output_format)
 
 
 def plan_result(made: Plan) -> output.Result:

@@ -9,7 +9,7 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.reconcile import Options, make_plan
+from reconciler.reconcile import make_plan
 from reconciler.render.documents import status_document
 from reconciler.render.text import status_lines
 from reconciler.status import status as compared
@@ -31,7 +31,7 @@ def status(paths: tuple[str, ...], output_format: str, outputs: tuple[tuple[str,
     output.ensure_writable(path for _, path in outputs)
     sets = inputs.wanted_sets(inputs.read_manifests(paths), options.overrides(values))
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
-        rows = list(compared(sets, make_plan(sets, Options(include_suspended=True), catalogs=catalogs)))
+        rows = list(compared(sets, make_plan(sets, catalogs=catalogs)))
     result = output.Result(lambda: status_lines(rows), lambda: status_document(rows))
     output.emit_files(result, outputs)
     output.emit(result, output_format)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 
 from reconciler.catalog.port import Catalog
 from reconciler.gates import loaded
 from reconciler.gates.probe import Probe
 from reconciler.model import OnUnknown
-from reconciler.plan import Action, Block, BlockReason, GateResult, Step, Verdict
+from reconciler.plan import Action, Block, BlockReason, GateResult, SetPlan, Step, Verdict
 
 Gate = Callable[[Step, Probe], GateResult | None]
 
@@ -33,13 +34,23 @@ def gated(steps: Sequence[Step], catalog: Catalog) -> tuple[Step, ...]:
         return tuple(pool.map(lambda step: _judged(step, probe), steps))
 
 
+def gated_sets(plans: Sequence[SetPlan], catalog: Catalog) -> list[SetPlan]:
+    """`gated` over all sets of one database at once, so that each question is asked once for all of them."""
+    judged = iter(gated([step for plan in plans for step in plan.steps], catalog))
+    return [replace(plan, steps=tuple(islice(judged, len(plan.steps)))) for plan in plans]
+
+
 def _judged(step: Step, probe: Probe) -> Step:
     if step.blocked or step.action is Action.DROP:
         return step
     results = tuple(result for gate in GATES.values() if (result := gate(step, probe)))
     failed = next((result for result in results if not _passes(result, step.gates.on_unknown)), None)
-    block = Block(BlockReason.GATE_FAILED, f"{failed.gate}: {failed.detail}") if failed else None
-    return replace(step, gate_results=results, blocked=block)
+    return replace(step, gate_results=results, blocked=_block(failed) if failed else None)
+
+
+def _block(failed: GateResult) -> Block:
+    way_out = "; set gates.onUnknown: Pass to go on without an answer" if failed.verdict is Verdict.UNKNOWN else ""
+    return Block(BlockReason.GATE_FAILED, f"{failed.gate}: {failed.detail}{way_out}")
 
 
 def _passes(result: GateResult, on_unknown: OnUnknown) -> bool:

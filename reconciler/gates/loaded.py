@@ -48,6 +48,8 @@ def _default_guard(step: Step, probe: Probe) -> GateResult:
     if wanted is LoadState.LOADED:
         return _result(Verdict.PASS, "", wanted)
     current = _state(step.current, probe)
+    if isinstance(current, GateResult):
+        return _result(Verdict.NOT_APPLICABLE, current.detail, None)
     if current is not LoadState.LOADED:
         return _result(Verdict.NOT_APPLICABLE, f"{step.current} is not loaded either", None)
     if isinstance(wanted, GateResult):

@@ -140,7 +140,7 @@ class _Aim:
         if flags.uri:
             connection = Connection(name, *normalise(flags.uri, directory), Origin.FLAG)
         elif manifest:
-            connection = Connection(name, manifest.uri, manifest.address, Origin.MANIFEST)
+            connection = Connection(name, manifest.uri, manifest.address, Origin.MANIFEST, namespace=manifest.namespace)
         elif environment.uri:
             connection = Connection(name, *normalise(environment.uri, directory), Origin.ENVIRONMENT)
         else:

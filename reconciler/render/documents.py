@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from reconciler.errors import AliasctlError, InvalidInput, Problem
-from reconciler.formats import FORMAT_VERSION, Document
+from reconciler.formats import FORMAT_VERSION, Document, checksum
 from reconciler.manifest.records import Manifests
 from reconciler.model import Connection, Credential, Source
 from reconciler.plan import Action, Plan, SetPlan, Step, TargetPlan, gate_specification
@@ -20,7 +20,7 @@ from reconciler.status import StatusRow
 def plan_document(plan: Plan) -> Document:
     """A plan as `schemas/plan.schema.json` has it."""
     actions = Counter(step.action for step in plan.runnable)
-    return {
+    document = {
         "kind": "Plan",
         "formatVersion": FORMAT_VERSION,
         "digest": plan.digest,
@@ -35,6 +35,7 @@ def plan_document(plan: Plan) -> Document:
             _target_document(target, [_step_document(step) for step in target.steps]) for target in plan.targets
         ],
     }
+    return document | {"checksum": checksum(document)}
 
 
 def report_document(report: Report) -> Document:
@@ -160,6 +161,7 @@ def _step_document(step: Step) -> Document:
 def _result_document(result: StepResult) -> Document:
     return _step_document(result.step) | _without_none(
         outcome=str(result.outcome),
+        wrote=result.wrote,
         code=result.code,
         message=result.message,
         started=result.started,

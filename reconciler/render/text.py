@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from rich.text import Text
 
-from reconciler.plan import Action, BlockReason, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Verdict
 from reconciler.printable import printable
 from reconciler.report import Outcome, Report, StepResult
 from reconciler.status import State, StatusRow
@@ -35,50 +36,67 @@ OUTCOMES = {
 }
 ON_THE_WAY = {BlockReason.PROTECTED, BlockReason.GATE_FAILED, BlockReason.EARLIER_WAVE}
 """Reasons that are not about the two ends of a change, so that these are worth showing."""
-OUTCOME_WORDS = {Outcome.NOOP: "already there", Outcome.NOT_ATTEMPTED: "not attempted"}
+STATES = {
+    State.IN_SYNC: "green",
+    State.SUSPENDED: "dim",
+    State.MISSING: "yellow",
+    State.DRIFTED: "yellow",
+    State.UNWANTED: "yellow",
+}
+OUTCOME_WORDS = {Outcome.NOOP: "already as wanted", Outcome.NOT_ATTEMPTED: "not attempted"}
 
 
 def plan_lines(plan: Plan) -> Iterator[Text]:
     """A plan, line by line."""
     for target in plan.targets:
         yield _header(target)
-        yield from _sets(target, (_step_line(step, width) for step, width in _aligned(target.steps)))
-    for refusal in plan.refusals:
-        yield Text.assemble(("Refused: ", "bold red"), printable(refusal))
+        width = _widest(step.alias for step in target.steps)
+        yield from _sets(target, [_step_line(step, width) for step in target.steps])
+    yield from _refusals(plan)
     yield _plan_summary(plan)
+
+
+def saved_plan_lines(plan: Plan) -> Iterator[Text]:
+    """A saved plan: when it was made, and the digest that stands for it."""
+    yield Text(f"Plan of {printable(plan.created)}, digest {plan.digest}", "dim")
+    yield from plan_lines(plan)
 
 
 def report_lines(report: Report) -> Iterator[Text]:
     """What became of each step, line by line."""
     for target in report.targets:
         yield _title(target.plan)
-        results = {(result.step.set, result.step.alias): result for result in target.results}
         steps = [result.step for result in target.results]
-        yield from _sets(
-            target.plan, (_result_line(results[step.set, step.alias], width) for step, width in _aligned(steps))
-        )
-    for refusal in report.plan.refusals:
+        width, route = _widest(step.alias for step in steps), _widest(map(_route, steps))
+        yield from _sets(target.plan, [_result_line(result, width, route) for result in target.results])
+    yield from _refusals(report.plan)
+    yield report_summary(report)
+
+
+def _refusals(plan: Plan) -> Iterator[Text]:
+    for refusal in plan.refusals:
         yield Text.assemble(("Refused: ", "bold red"), printable(refusal))
-    yield _report_summary(report)
 
 
 def status_lines(rows: Sequence[StatusRow]) -> Iterator[Text]:
-    """One row an alias, in columns."""
+    """One row an alias, in columns, and how many there are of each state."""
     heads = ("TARGET", "SET", "ALIAS", "WANTED", "LIVE", "STATE", "NOTE")
     cells = [tuple(map(printable, _cells(row))) for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     yield Text("   ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), "bold")
     for row, line in zip(rows, cells, strict=True):
-        style = "green" if row.state is State.IN_SYNC else "yellow"
         text = Text()
         for number, (cell, width) in enumerate(zip(line, widths, strict=True)):
-            text.append(cell.ljust(width + 3), style if number == 5 else "")
+            text.append(cell.ljust(width + 3), STATES[row.state] if number == 5 else "")
         text.rstrip()
         yield text
+    counts = Counter(row.state for row in rows)
+    yield Text(", ".join(f"{counts[state]} {state}" for state in State if counts[state]) or "No aliases.", "bold")
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:
-    return (str(row.target), row.set, row.alias, row.wanted or "-", row.live or "-", row.state, row.note or "")
+    place = f"{row.connection} / {row.target.database}"
+    return (place, row.set, row.alias, row.wanted or "-", row.live or "-", row.state, row.note or "")
 
 
 def _title(target: TargetPlan) -> Text:
@@ -104,24 +122,24 @@ def product(version: str) -> str:
     return "Milvus " + version.removeprefix("v")
 
 
-def _sets(target: TargetPlan, lines: Iterable[Text]) -> Iterator[Text]:
-    """The lines of a target's steps under their sets' names, which are left out where there is only one plain set."""
+def _sets(target: TargetPlan, lines: Sequence[Text]) -> Iterator[Text]:
+    """The lines of a target's steps. Several sets have their names above their steps; a lone one needs none."""
+    named = len(target.sets) > 1
     remaining = iter(lines)
     for plan in target.sets:
-        if len(target.sets) > 1 or plan.suspended:
-            yield _set_title(plan)
-        for _ in plan.steps:
-            yield next(remaining)
+        if plan.suspended:
+            yield Text.assemble("  ", (printable(plan.set), "cyan"), ("   suspended: skipped", "dim"))
+        elif named and plan.steps:
+            yield Text.assemble("  ", (printable(plan.set), "cyan"))
+        for line in islice(remaining, len(plan.steps)):
+            yield Text("  ").append_text(line) if named else line
+    quiet = sum(not plan.steps and not plan.suspended for plan in target.sets)
+    if named and quiet:
+        yield Text(f"  {counted(quiet, 'set')} without changes", "dim")
 
 
-def _set_title(plan: SetPlan) -> Text:
-    note = "   suspended: skipped" if plan.suspended else "" if plan.steps else "   no changes"
-    return Text.assemble("  ", (printable(plan.set), "cyan"), (note, "dim"))
-
-
-def _aligned(steps: Sequence[Step]) -> Iterator[tuple[Step, int]]:
-    width = max((len(printable(step.alias)) for step in steps), default=0)
-    return ((step, width) for step in steps)
+def _widest(texts: Iterable[str]) -> int:
+    return max((len(printable(text)) for text in texts), default=0)
 
 
 def _step_line(step: Step, width: int) -> Text:
@@ -133,6 +151,8 @@ def _step_line(step: Step, width: int) -> Text:
     line.append(_route(step))
     if step.wave and not step.prune:
         line.append(f"   wave {step.wave}", "dim")
+    if step.gates.loaded and not step.gates.loaded.enabled and step.wanted:
+        line.append("   loaded off", "yellow")
     for result in step.gate_results:
         line.append(
             f"   {result.gate} {VERDICTS[result.verdict]}", "green" if result.verdict is Verdict.PASS else "yellow"
@@ -142,13 +162,19 @@ def _step_line(step: Step, width: int) -> Text:
     return line
 
 
-def _result_line(result: StepResult, width: int) -> Text:
+def _result_line(result: StepResult, width: int, route: int) -> Text:
     line = _change(result.step, width)
-    line.append(_route(result.step))
-    line.append(f"   {OUTCOME_WORDS.get(result.outcome, result.outcome)}", OUTCOMES[result.outcome])
+    line.append(_route(result.step).ljust(route))
+    line.append(f"   {_outcome(result)}", OUTCOMES[result.outcome])
     if result.message:
         line.append(f": {printable(result.message)}")
     return line
+
+
+def _outcome(result: StepResult) -> str:
+    if result.outcome is Outcome.NOOP and result.step.wanted is None:
+        return "already gone"
+    return OUTCOME_WORDS.get(result.outcome, result.outcome)
 
 
 def _change(step: Step, width: int) -> Text:
@@ -163,17 +189,26 @@ def _route(step: Step) -> str:
 
 
 def _plan_summary(plan: Plan) -> Text:
+    unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
+    asleep = sum(set_plan.suspended for set_plan in plan.set_plans)
     if not plan.steps:
-        unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
-        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.", "bold")
+        skipped = f" {counted(asleep, 'set')} suspended." if asleep else ""
+        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.{skipped}", "bold")
     actions = Counter(step.action for step in plan.runnable)
     parts = [f"{actions[action]} to {action}" for action in Action]
     parts.append(f"{len(plan.steps) - len(plan.runnable)} blocked")
-    parts.append(f"{sum(set_plan.unchanged for set_plan in plan.set_plans)} unchanged")
+    parts.append(f"{unchanged} unchanged")
+    if asleep:
+        parts.append(f"{counted(asleep, 'set')} suspended")
     return Text("Plan: " + ", ".join(parts) + ".", "bold")
 
 
-def _report_summary(report: Report) -> Text:
+def report_summary(report: Report) -> Text:
+    """One line: how many steps ended how, or why none was tried."""
+    if report.plan.refusals:
+        return Text("Nothing applied: a guard refused.", "bold")
+    if not report.plan.runnable:
+        return Text("Nothing applied: every change is blocked.", "bold")
     counts = report.counts
     parts = [f"{counts[Outcome.DONE]} done"]
     parts += [
