@@ -293,9 +293,7 @@ def test_sets_of_one_database_with_different_credentials_are_refused_unless_one_
     made, _ = move_and_create()
     reader = replace(LOCAL, name="reader", token=Credential(env="READ_ONLY"))
     sets = [alias_set({"a": "c2"}), alias_set({"b": "c2"}, name="other", connection=reader)]
-    with pytest.raises(
-        InvalidInput, match='are about one database, .*, with different connections, "reader" and "local"'
-    ):
+    with pytest.raises(InvalidInput, match='with different connections, "reader" and "local"; use one'):
         make_plan(sets, catalogs=catalogs(made))
     awake = make_plan([sets[0], replace(sets[1], suspend=True)], catalogs=catalogs(made))
     assert awake.targets[0].connection == LOCAL

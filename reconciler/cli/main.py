@@ -73,4 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         log.debug("internal error", exc_info=True)
         output.failure(AliasctlError(f"internal error, please report it: {type(error).__name__}: {error}"))
+    finally:
+        output.let_go_of_stderr()
     sys.exit(ExitCode.ERROR)

@@ -140,6 +140,14 @@ def give_up_stdout(error: OSError) -> None:
     complain(AliasctlError(f"cannot write to standard output: {error.strerror}"))
 
 
+def let_go_of_stderr() -> None:
+    """A broken standard error must not become the exit code (120) when Python flushes it at the end."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for good
+
+
 def usage_error(error: click.UsageError) -> None:
     """Click's own words on a wrong call, with its hint."""
     if _output_format == JSON:

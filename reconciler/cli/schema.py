@@ -11,7 +11,7 @@ from reconciler.manifest.schema import KINDS
 
 
 @click.command(short_help="Print the JSON Schema of a kind.")
-@click.argument("kind", type=click.Choice([*KINDS, *SCHEMAS], case_sensitive=False))
+@click.argument("kind", metavar="KIND", type=click.Choice([*KINDS, *SCHEMAS], case_sensitive=False))
 def schema(kind: str) -> None:
     """Print the JSON Schema of a kind: of manifests, or of what this tool prints.
 

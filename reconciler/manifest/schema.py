@@ -51,7 +51,7 @@ def json_schema(kind: str) -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"https://{GROUP}/{VERSION}/{kind.lower()}.schema.json",
         "title": kind,
-        "description": f"A {kind} of milvus-alias-reconciler, in the shape of a Kubernetes resource.",
+        "description": f"Kind {kind} of milvus-alias-reconciler, in the shape of a Kubernetes resource.",
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "properties": fields,

@@ -26,8 +26,8 @@ def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
     shop.move(a="v2")
     applied = shop.run("apply", "plan.json", "--yes", "--output", "json=report.json")
     assert (applied.code, shop.live) == (0, {"a": "v2", "b": "v2"})
-    assert "a   v1 → v2   already there" in applied.stdout
-    assert "Apply: 1 done, 1 already there." in applied.stdout
+    assert "a   v1 → v2   already as wanted" in applied.stdout
+    assert "Apply: 1 done, 1 already as wanted." in applied.stdout
     report = shop.read("report.json")
     assert (report["kind"], report["summary"]["done"], report["summary"]["noop"]) == ("Report", 1, 1)
 
@@ -159,7 +159,7 @@ def test_a_failed_database_stops_the_later_ones_unless_kept_going(
     shop.uri = relay.uri
     shop.want({"a": "v1"}, alias_set({"a": "v1"}, "later", database=later))
     stopped = shop.apply("--format", "json")
-    assert (stopped.code, shop.live, second.live) == (1, {}, {})
+    assert (stopped.code, shop.live, second.live) == (5, {}, {}), "code 5: the call may take effect yet"
     first_target, second_target = stopped.document["targets"]
     assert [step["outcome"] for step in (*first_target["steps"], *second_target["steps"])] == ["failed", "notAttempted"]
     assert "disk on fire" in first_target["steps"][0]["message"]
@@ -196,3 +196,23 @@ def test_only_apply_creates_a_lite_file_and_says_so(tmp_path: Path) -> None:
     assert applied.stderr == f"Creating Milvus Lite file {path}\n"
     assert (applied.code, path.exists(), (tmp_path / "other.db").exists()) == (3, True, False)
     assert 'v1 does not exist in database "default"' in applied.stdout
+
+
+def test_a_plan_file_with_nothing_left_to_do_asks_nobody(shop: Shop) -> None:
+    shop.point(gone="v1")
+    shop.want({"a": "v1", "gone": None})
+    assert shop.plan("--out", "plan.json").code == 0
+    assert shop.apply().code == 0
+    again = shop.run("apply", "plan.json")
+    assert again.code == 0, "no --yes and no terminal"
+    assert "a      → v1   already as wanted" in again.stdout
+    assert "gone   v1     already gone" in again.stdout
+
+
+def test_what_was_blocked_at_review_is_not_done_at_apply(shop: Shop) -> None:
+    shop.point(safe="v1")
+    shop.want({"safe": {"collection": "v2", "protect": True}})
+    assert shop.plan("--out", "plan.json").code == 3
+    refused = shop.apply("--plan", "plan.json", "--allow-protected", "safe")
+    assert (refused.code, shop.live) == (4, {"safe": "v1"})
+    assert "blocked when the plan was reviewed, and not now: safe; plan and review again" in refused.stderr

@@ -77,4 +77,32 @@ def test_an_export_of_something_else_is_no_live_side(shop: Shop) -> None:
     shop.write("export.yaml", alias_set({"a": "v1"}, database="other"))
     failed = shop.plan("--against", "export.yaml")
     address = shop.uri.removeprefix("http://")
-    assert (failed.code, failed.stderr) == (1, f"error: the export has nothing about {address} / {shop.database}\n")
+    assert (failed.code, failed.stderr) == (
+        1,
+        f"error: the export has nothing about {address} / {shop.database}; "
+        f"aliasctl export --database {shop.database} writes it\n",
+    )
+
+
+def test_what_is_wanted_is_not_taken_for_what_is_there(shop: Shop) -> None:
+    """A pipeline that names the wrong file would see no changes for ever."""
+    shop.want({"a": "v1"}, scope={"include": ["s_*"]})
+    same = shop.plan("--against", "aliases.yaml")
+    assert (same.code, same.stderr) == (
+        1,
+        "error: --against aliases.yaml is what is wanted, too: it must be an export of the server\n",
+    )
+    shop.write("copy.yaml", alias_set({"a": "v1"}, database=shop.database, scope={"include": ["s_*"]}))
+    copied = shop.plan("--against", "copy.yaml")
+    assert copied.code == 1
+    assert "this is no export: it has a scope" in copied.stderr
+
+
+def test_an_export_stays_in_the_namespace_of_its_connection(shop: Shop) -> None:
+    shop.point(a="v1")
+    there = {**connection(shop.uri), "metadata": {"name": "main", "namespace": "team"}}
+    shop.write("connection.yaml", there)
+    exported = shop.run("export", "-f", "connection.yaml", "--database", shop.database)
+    (shop.folder / "export.yaml").write_text(exported.stdout)
+    planned = shop.run("plan", "-f", "connection.yaml", "-f", "export.yaml")
+    assert (planned.code, "No changes. 1 alias as wanted." in planned.stdout) == (0, True)

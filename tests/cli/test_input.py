@@ -71,18 +71,24 @@ def test_everything_wrong_is_told_at_once_with_its_place_and_the_way_out(folder:
         ),
         (
             ["plan", "-f", "aliases.yaml", "--only", "zz"],
-            "error: --only zz: no set lists or covers an alias of that name\n",
+            "error: --only zz: no set lists or covers it\n",
         ),
         (["plan", "-f", "aliases.yaml", "--connection", "zz"], "--connection: error: no MilvusConnection is called"),
         (["export"], "error: "),
-        (["show", "nowhere.json"], "nowhere.json: error: cannot be read: No such file or directory\n"),
-        (["show", "aliases.yaml"], "aliases.yaml: error: not a plan file: not valid JSON\n"),
+        (
+            ["show", "nowhere.json"],
+            "nowhere.json: error: cannot be read as a plan file: No such file or directory; manifests are given with ",
+        ),
+        (
+            ["show", "aliases.yaml"],
+            "aliases.yaml: error: not a plan file: not valid JSON; manifests are given with -f\n",
+        ),
         (["show", "report.json"], 'report.json: error: not a plan file: kind is "Report"\n'),
         (
             ["show", "newer.json"],
             "newer.json: error: plan format 99 is not the one this aliasctl reads (1); plan again\n",
         ),
-        (["show", "."], ".: error: cannot be read: Is a directory\n"),
+        (["show", "."], ".: error: cannot be read as a plan file: Is a directory; manifests are given with -f\n"),
     ],
 )
 def test_input_that_cannot_be_used(arguments: list[str], message: str, folder: Path) -> None:
@@ -134,3 +140,15 @@ def test_schema_of_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:
     failed = run("schema", "Pod", cwd=tmp_path)
     assert failed.code == 1
     assert "'Pod' is not one of 'aliasset', 'milvusconnection', 'plan', 'report'" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "flag", ["--uri", "--database", "--connection", "--token-env", "--tls-ca", "--only", "--against", "--out", "-f"]
+)
+def test_an_empty_value_is_an_error_and_never_no_wish(flag: str, tmp_path: Path) -> None:
+    """`--uri "$STAGING"` with STAGING unset must not go to the manifest's server."""
+    (tmp_path / "aliases.yaml").write_text(manifest(connection("http://127.0.0.1:1"), alias_set({"a": "v1"})))
+    failed = run("plan", "-f", "aliases.yaml", flag, "", cwd=tmp_path)
+    assert failed.code == 1
+    assert failed.stderr.splitlines()[-1].startswith("error: Invalid value for")
+    assert failed.stderr.splitlines()[-1].endswith("is empty")

@@ -28,12 +28,12 @@ def test_a_plan_reads_like_this(shop: Shop) -> None:
         f'  ! lost       v9 does not exist in database "{shop.database}"',
         "  ~ moved      v1 → v2   loaded ✓",
         "  + new        → v1",
-        "  ! safe       v1 → v3   is protected; allow this change with --allow-protected safe",
-        '  ! s_legacy   v1   (in scope, not listed)   waits for "lost" in an earlier wave, which is blocked',
+        "  ! safe       v1 → v3   the alias is protected; allow this change with --allow-protected safe",
+        '  ! s_legacy   v1   (in scope, not listed)   it waits for "lost" in an earlier wave, which is blocked',
         "Plan: 1 to create, 1 to alter, 0 to drop, 3 blocked, 0 unchanged.",
     ]
     saved = shop.run("show", "plan.json").stdout
-    assert saved == planned.replace("(manifest)", "(plan file)")
+    assert saved.partition("\n")[2] == planned.replace("(manifest)", "(plan file)"), "after the line of its own"
     without_arrows = shop.run("show", "plan.json", env={"PYTHONIOENCODING": "ascii"}).stdout
     assert without_arrows == saved.replace("→", "\\u2192").replace("✓", "\\u2713")
 
@@ -165,3 +165,37 @@ def test_the_debug_log_has_every_call_and_goes_to_stderr(shop: Shop) -> None:
     assert calls[0]["method"] == "get_server_version"
     assert f"{len(calls)} calls\n" in planned.stdout
     assert {call["database"] for call in calls} == {shop.database}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirect", "code", "live"),
+    [
+        (["--format", "json"], ">/dev/full", 5, {"a": "v1", "b": "v1"}),
+        (["--log-level", "info"], "2>/dev/full", 0, {"a": "v1", "b": "v1"}),
+        ([], ">/dev/full", 1, {}),
+    ],
+)
+def test_a_full_disk_neither_stops_a_run_half_way_nor_hides_that_it_wrote(
+    arguments: list[str], redirect: str, code: int, live: dict[str, str], shop: Shop
+) -> None:
+    shop.want({"a": "v1", "b": "v1"})
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {redirect}', "sh", *ALIASCTL, "apply", "-f", "aliases.yaml", "--yes", *arguments],
+        cwd=shop.folder,
+        env=clean_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, shop.live) == (code, live)
+    expected = "error: cannot write to standard output: No space left on device\n" if code else ""
+    assert done.stderr == expected
+
+
+def test_a_saved_plan_shows_what_stands_for_it(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    saved = shop.plan("--out", "plan.json")
+    digest = shop.read("plan.json")["digest"]
+    assert saved.stderr == f"Saved as plan.json, digest {digest}\n"
+    assert shop.run("show", "plan.json").stdout.splitlines()[0].endswith(f", digest {digest}")

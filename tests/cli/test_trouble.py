@@ -118,7 +118,7 @@ def test_the_token_is_in_no_output_and_no_file_even_at_debug(shop: Shop, relay: 
     assert shop.plan(*debug, "--out", "plan.json").code == 0
     assert shop.read("plan.json")["targets"][0]["connection"]["token"] == {"env": "TOKEN"}
     failed = shop.apply(*debug, "--log-format", "json")
-    assert (failed.code, shop.read("out.json")["summary"]["failed"]) == (1, 1)
+    assert (failed.code, shop.read("out.json")["summary"]["failed"]) == (5, 1)
     assert '"outcome": "failed"' in failed.stderr
     assert shop.run("export", "-f", "aliases.yaml", "--database", shop.database, "--log-level", "debug").code == 0
 
