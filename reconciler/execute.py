@@ -24,7 +24,7 @@ from reconciler.catalog.read import locate
 from reconciler.errors import AliasAlreadyExists, CatalogError, RateLimited, UnexpectedAnswer
 from reconciler.gates import gated
 from reconciler.lossy_drops import blocked_if_lossy
-from reconciler.plan import Action, SetPlan, Step, TargetPlan, block_later_waves, waves
+from reconciler.plan import Action, SetPlan, Step, TargetPlan, block_later_waves, place, waves
 from reconciler.report import ACHIEVED, Outcome, StepResult
 
 RATE_LIMIT_ATTEMPTS = 5
@@ -143,11 +143,11 @@ class _SetRun:
         if self._halted:
             self._say(step, Outcome.NOT_ATTEMPTED)
             return False
-        started = _now()
+        started = now()
         end = attempt(step, self._catalog)
         if end.outcome not in ACHIEVED:
             self._failed.set()
-        self._results.put(StepResult(step, end.outcome, end.code, end.message, started, _now(), end.wrote))
+        self._results.put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
         return end.outcome is Outcome.DONE
 
     def _verify(self, steps: Sequence[Step]) -> None:
@@ -164,7 +164,7 @@ class _SetRun:
             return
         for step in steps:
             if step.wanted and live[step.alias] != step.wanted:
-                self._contradict(step, f"is {_place(live[step.alias])} now")
+                self._contradict(step, f"is {place(live[step.alias])} now")
             elif step.wanted is None and step.alias in remaining:
                 self._contradict(step, "is still there")
 
@@ -181,8 +181,8 @@ class _SetRun:
     def _say(
         self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None, *, wrote: bool = False
     ) -> None:
-        now = _now()
-        self._results.put(StepResult(step, outcome, code, message, now, now, wrote))
+        moment = now()
+        self._results.put(StepResult(step, outcome, code, message, moment, moment, wrote))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def _attempt_once(step: Step, catalog: Catalog) -> _End:
     if current == step.wanted:
         return _End(Outcome.NOOP)
     if current != step.current:
-        moved = f"the alias is {_place(current)} now, not {_place(step.current)} as planned; it was left alone"
+        moved = f"the alias is {place(current)} now, not {place(step.current)} as planned; it was left alone"
         return _End(Outcome.FAILED, "AliasMoved", moved)
     try:
         return _call(step, catalog)
@@ -259,18 +259,18 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> _End:
     """A call failed or was never answered: only the catalog knows whether it took effect."""
     refused = not (error.transient or isinstance(error, UnexpectedAnswer))  # the server said that it did not act
     try:
-        now = _where(step.alias, catalog)
+        current = _where(step.alias, catalog)
     except CatalogError as unreadable:
         message = f"{error}; and the alias could not be read back: {unreadable}"
         return _End(Outcome.UNKNOWN, error.code, message, wrote=True)
-    if now == step.wanted:
+    if current == step.wanted:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
         return _End(Outcome.DONE, message=message, wrote=True)
-    if now != step.current:
-        message = f"{error}; the alias is {_place(now)} now, moved by someone else"
+    if current != step.current:
+        message = f"{error}; the alias is {place(current)} now, moved by someone else"
         return _End(Outcome.FAILED, error.code, message, wrote=not refused)
     late = "" if refused else "; a call that was sent may still take effect"
-    return _End(Outcome.FAILED, error.code, f"{error}; the alias is still {_place(now)}{late}", wrote=not refused)
+    return _End(Outcome.FAILED, error.code, f"{error}; the alias is still {place(current)}{late}", wrote=not refused)
 
 
 def _where(alias: str, catalog: Catalog) -> str | None:
@@ -278,9 +278,6 @@ def _where(alias: str, catalog: Catalog) -> str | None:
     return collection.name if collection else None
 
 
-def _place(collection: str | None) -> str:
-    return f'at "{collection}"' if collection else "absent"
-
-
-def _now() -> str:
+def now() -> str:
+    """This moment, RFC 3339, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

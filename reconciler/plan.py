@@ -228,7 +228,7 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
         if now == step.wanted:
             continue
         if now != step.current:
-            reasons.append(f'alias "{step.alias}" is {_place(now)} now; the plan saw it {_place(step.current)}')
+            reasons.append(f'alias "{step.alias}" is {place(now)} now; the plan saw it {place(step.current)}')
         if step.wanted in live.aliases:
             reasons.append(f'"{step.wanted}" is an alias now; the plan saw a collection')
         wanted = live.described.get(step.wanted) if step.wanted else None
@@ -239,5 +239,6 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
     return reasons
 
 
-def _place(collection: str | None) -> str:
+def place(collection: str | None) -> str:
+    """Where an alias is, in words."""
     return f'at "{collection}"' if collection else "absent"

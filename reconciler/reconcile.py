@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import groupby
 from threading import Event
 
@@ -22,7 +21,7 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.diff import diff
 from reconciler.errors import InvalidInput, Problem, StalePlan
-from reconciler.execute import execute
+from reconciler.execute import execute, now
 from reconciler.gates import gated_sets
 from reconciler.guards import guarded
 from reconciler.lossy_drops import block_lossy_drops
@@ -75,7 +74,7 @@ def make_plan(
     with _opened(catalogs) as opened:
         return Plan(
             tuple(_plan_target(target, list(members), options, opened, against) for target, members in by_target),
-            created=_now(),
+            created=now(),
             tool_version=__version__,
         )
 
@@ -124,8 +123,8 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
             f"the reviewed plan is stale: its digest is {reviewed.digest}, planning now gives {plan.digest}; the "
             "manifests, --only, --include-suspended or the live aliases changed since; plan and review again"
         )
-    seen, now = _wanted_ids(reviewed), _wanted_ids(plan)
-    replaced = sorted(f"{place[1]} in {place[0]}" for place in seen.keys() & now.keys() if seen[place] != now[place])
+    seen, found = _wanted_ids(reviewed), _wanted_ids(plan)
+    replaced = sorted(f"{place[1]} in {place[0]}" for place in seen.keys() & found.keys() if seen[place] != found[place])
     if replaced:
         raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
     was_blocked = {(step.set, step.alias) for step in reviewed.steps if step.blocked}
@@ -150,7 +149,7 @@ def apply_plan(
         stop: set it to end after the calls in flight.
         on_result: told of each step's result as it happens.
     """
-    started, stop = _now(), stop or Event()
+    started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
         # Every database is opened before the first write: a wrong token for the last one must not cost the first.
@@ -165,7 +164,7 @@ def apply_plan(
             reports.append(report)
             if not keep_going and any(result.outcome not in SETTLED for result in report.results):
                 runnable = []
-    return Report(plan, tuple(reports), started, _now(), interrupted=stop.is_set())
+    return Report(plan, tuple(reports), started, now(), interrupted=stop.is_set())
 
 
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
@@ -304,7 +303,3 @@ def _opened(catalogs: Catalogs | None) -> Iterator[Catalogs]:
         return
     with Catalogs(connect) as own:
         yield own
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
