@@ -124,7 +124,11 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
             "manifests, --only, --include-suspended or the live aliases changed since; plan and review again"
         )
     seen, found = _wanted_ids(reviewed), _wanted_ids(plan)
-    replaced = sorted(f"{place[1]} in {place[0]}" for place in seen.keys() & found.keys() if seen[place] != found[place])
+    replaced = sorted(
+        f"{name} in {target}"
+        for target, name in seen.keys() & found.keys()
+        if seen[target, name] != found[target, name]
+    )
     if replaced:
         raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
     was_blocked = {(step.set, step.alias) for step in reviewed.steps if step.blocked}

@@ -85,18 +85,27 @@ def test_arbitrary_yaml_after_a_good_start_is_read_or_refused(text: str) -> None
         read(["-"], stdin=BytesIO((HEADER + "  " + text).encode()))
 
 
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**17), 10**17)
-    | st.text(st.characters(codec="ascii", categories=["L", "N", "P"]))
-)
-VALUES = st.recursive(
-    SCALARS, lambda below: st.lists(below) | st.dictionaries(st.text("abc_", min_size=1), below), max_leaves=20
-)
+def values(text: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
+    """Nested values with strings from a strategy."""
+    scalars = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | text
+    return st.recursive(
+        scalars, lambda below: st.lists(below) | st.dictionaries(st.text("abc_", min_size=1), below), max_leaves=20
+    )
 
 
-@given(VALUES)
+def looks_like_a_number(text: str) -> bool:
+    """PyYAML writes `0E0` without quotes; other readers of YAML, and so ours, take it for a number."""
+    try:
+        float(text)
+    except ValueError:
+        return text[:1].isdigit()
+    return True
+
+
+TEXT = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]))
+
+
+@given(values(TEXT))
 def test_json_is_read_as_json(value: object) -> None:
     [document], broken = parse(json.dumps(value, indent=1), "x.json")
     assert broken is None
@@ -104,7 +113,7 @@ def test_json_is_read_as_json(value: object) -> None:
     assert document.problems == []
 
 
-@given(VALUES)
+@given(values(TEXT.filter(lambda text: not looks_like_a_number(text))))
 def test_what_pyyaml_writes_is_read_back(value: object) -> None:
     [document], broken = parse(yaml.safe_dump(value, allow_unicode=True), "x.yaml")
     assert broken is None
