@@ -126,6 +126,8 @@ def test_the_target_side_unread_is_unknown_the_current_side_unread_is_not_applic
     with failing(hidden, PermissionDenied("the privilege Load is missing"), made).catalogs() as opened:
         step = make_plan([alias_set({"a": "c2"})], catalogs=opened).steps[0]
     assert verdicts(step) == [verdict]
+    if verdict is not Verdict.PASS:
+        assert step.gate_results[0].detail.startswith(f"the load state of {hidden} cannot be read")
 
 
 def test_a_lost_connection_is_an_error_and_not_a_verdict() -> None:

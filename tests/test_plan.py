@@ -312,3 +312,22 @@ def test_a_name_in_an_option_must_be_known(options: Options, why: str) -> None:
     sets = [alias_set({"a": "c2"}), alias_set({"z": "c1"}, name="asleep", suspend=True)]
     with pytest.raises(InvalidInput, match=why):
         make_plan(sets, options, catalogs=catalogs(made))
+
+
+def test_a_secret_written_into_a_plan_file_is_not_repeated(tmp_path: Path) -> None:
+    def misplace(document: Any) -> None:
+        document["targets"][0]["connection"]["token"] = "root:s3cr3t"  # noqa: S105 - what must not be seen
+
+    with pytest.raises(InvalidInput) as refused:
+        load_plan(edited(rich_plan(), tmp_path, misplace))
+    assert "connection.token: is not as it should be" in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e9, 0])
+def test_a_plan_file_cannot_wait_for_ever(seconds: float, tmp_path: Path) -> None:
+    def wait(document: Any) -> None:
+        document["targets"][0]["connection"]["timeoutSeconds"] = seconds
+
+    with pytest.raises(InvalidInput, match=r"not a (valid )?plan file"):
+        load_plan(edited(rich_plan(), tmp_path, wait))

@@ -1,0 +1,30 @@
+"""What an export calls its objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler.export import exported
+from reconciler.manifest import read
+from tests.builders import LOCAL
+
+
+@pytest.mark.parametrize(
+    ("database", "name"), [("default", "default"), ("My_Shop", "my-shop"), ("d" * 255, "d" * 240), ("__", "aliases")]
+)
+def test_a_database_name_becomes_an_object_name(database: str, name: str) -> None:
+    [document] = [yaml.safe_load(text) for text in exported({}, LOCAL, database, with_connection=False)]
+    assert document["metadata"] == {"name": name}
+
+
+def test_a_large_database_becomes_several_sets_that_can_be_read(tmp_path: Path) -> None:
+    pointing = {f"a{number:04}": "c1" for number in range(2001)}
+    texts = list(exported(pointing, LOCAL, "default", with_connection=True))
+    (tmp_path / "export.yaml").write_text("".join(texts))
+    assert len(read([tmp_path / "export.yaml"]).sets) == 3
+    documents = [yaml.safe_load(text) for text in texts]
+    assert [document["metadata"]["name"] for document in documents] == ["local", "default-1", "default-2", "default-3"]
+    assert [len(document["spec"]["aliases"]) for document in documents[1:]] == [1000, 1000, 1]
