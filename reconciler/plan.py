@@ -131,6 +131,11 @@ class TargetPlan:
     def steps(self) -> tuple[Step, ...]:
         return tuple(step for set_plan in self.sets for step in set_plan.steps)
 
+    @property
+    def runnable(self) -> tuple[Step, ...]:
+        """The steps that nothing blocks."""
+        return tuple(step for step in self.steps if step.blocked is None)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -155,7 +160,7 @@ class Plan:
     @property
     def runnable(self) -> tuple[Step, ...]:
         """The steps that nothing blocks."""
-        return tuple(step for step in self.steps if step.blocked is None)
+        return tuple(step for target in self.targets for step in target.runnable)
 
     @property
     def digest(self) -> str:

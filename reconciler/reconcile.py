@@ -101,7 +101,7 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
         catalog = catalogs.open(target.connection, target.target.database)
         live = read_live(catalog, target.target, [_as_set(set_plan, target) for set_plan in target.sets])
         reasons += staleness(target, live)
-        pending |= any(live.pointing.get(step.alias) != step.wanted for step in target.steps if not step.blocked)
+        pending |= any(live.pointing.get(step.alias) != step.wanted for step in target.runnable)
     if reasons:
         raise StalePlan("the plan is stale: " + "; ".join(reasons))
     return pending
@@ -157,7 +157,7 @@ def apply_plan(
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
         # Every database is opened before the first write: a wrong token for the last one must not cost the first.
-        runnable = [] if plan.refusals else [target for target in plan.targets if _runnable(target)]
+        runnable = [] if plan.refusals else [target for target in plan.targets if target.runnable]
         for target in runnable:
             opened.open(target.connection, target.target.database)
         for target in plan.targets:
@@ -230,10 +230,6 @@ def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
         else StepResult(step, Outcome.NOT_ATTEMPTED)
         for step in plan.steps
     )
-
-
-def _runnable(plan: TargetPlan) -> bool:
-    return any(step.blocked is None for step in plan.steps)
 
 
 def _wanted_ids(plan: Plan) -> dict[tuple[Target, str], int]:

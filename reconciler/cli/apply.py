@@ -140,7 +140,7 @@ def _ask(plan: Plan, output_format: str) -> None:
     if output_format == output.JSON:
         for line in plan_lines(plan):
             output.say(line.plain)
-    targets = [target for target in plan.targets if any(step.blocked is None for step in target.steps)]
+    targets = [target for target in plan.targets if target.runnable]
     places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
     if not click.confirm(f"Apply {counted(len(plan.runnable), 'change')} to {places}?", err=True):
         raise Interrupted("not applied")

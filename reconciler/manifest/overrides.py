@@ -11,7 +11,8 @@ from typing import Self, TypeVar
 from reconciler.errors import InvalidInput, Problem
 from reconciler.manifest.address import normalise
 from reconciler.manifest.durations import MAX_SECONDS, parse_duration
-from reconciler.model import Credential, Origin, Source, Tls
+from reconciler.manifest.shape import MILVUS_NAME_WANTED
+from reconciler.model import NAME_PATTERN, Credential, Origin, Source, Tls
 
 MAX_CONCURRENCY = 64
 _Number = TypeVar("_Number", int, float)
@@ -94,8 +95,8 @@ class Overrides:
         for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
             if getattr(self, one) and not getattr(self, other):
                 yield problem(one, f"needs {self.named(other)} too")
-        if self.database and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,254}", self.database):
-            yield problem("database", "expected letters, digits and underscores, not a digit first, at most 255")
+        if self.database and not re.fullmatch(NAME_PATTERN, self.database):
+            yield problem("database", MILVUS_NAME_WANTED)
         if self.timeout is not None and not 0 < self.timeout <= MAX_SECONDS:
             yield problem("timeout", "expected more than 0s and at most 1h")
         if self.concurrency is not None and not 1 <= self.concurrency <= MAX_CONCURRENCY:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from reconciler.manifest import address, durations
+from reconciler.model import NAME_PATTERN
 
 GROUP = "aliasctl.dev"
 VERSION = "v1alpha1"
@@ -23,6 +24,7 @@ KINDS = ("AliasSet", "MilvusConnection")
 
 Schema: TypeAlias = dict[str, object]
 
+MILVUS_NAME_WANTED = "expected letters, digits and underscores, not a digit first, at most 255"
 SELF_ALIAS = "an alias cannot be its own collection"
 
 
@@ -58,8 +60,7 @@ def _string(description: str, pattern: str, wanted: str, max_length: int, **extr
 
 
 def _milvus_name(description: str, **extra: object) -> Schema:
-    wanted = "expected letters, digits and underscores, not a digit first, at most 255"
-    return _string(description, "[A-Za-z_][A-Za-z0-9_]{0,254}", wanted, 255, **extra)
+    return _string(description, NAME_PATTERN, MILVUS_NAME_WANTED, 255, **extra)
 
 
 def object_name(description: str) -> Schema:
