@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection as Names
 
 from reconciler.model import Alias, AliasSet, LiveCatalog
-from reconciler.plan import Block, BlockReason, SetPlan, Step
+from reconciler.plan import Block, BlockReason, SetPlan, Step, wish_of
 
 
 def diff(wanted: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_protected: Names[str] = ()) -> SetPlan:
@@ -48,6 +48,8 @@ def diff(wanted: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_pr
         unchanged=len(considered) - len(changed),
         covered=len(covered),
         governed=len(covered | (listed & live.aliases)),
+        verify=wanted.verify,
+        on_failure=wanted.on_failure,
         source=wanted.source,
     )
 
@@ -81,6 +83,7 @@ def _step(
         current_id=_id(current, live),
         wanted_id=_id(alias.collection, live),
         gates=alias.gates,
+        wish=wish_of(alias, wanted.verify, wanted.on_failure),
         blocked=block,
     )
 

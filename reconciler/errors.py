@@ -13,6 +13,7 @@
     │   ├── AliasNotFound
     │   ├── AliasAlreadyExists        create of an alias that exists, perhaps dangling
     │   ├── NameTakenByCollection
+    │   ├── NotLoaded             the data of a collection were asked for, and it is not loaded
     │   ├── InvalidName
     │   ├── NotSupported              this server has no such call
     │   └── UnexpectedAnswer          any other code
@@ -114,6 +115,10 @@ class AliasAlreadyExists(CatalogError):
 
 
 class NameTakenByCollection(CatalogError):
+    pass
+
+
+class NotLoaded(CatalogError):
     pass
 
 

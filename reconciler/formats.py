@@ -9,16 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from reconciler.model import OnUnknown
+from reconciler.codec import Document
+from reconciler.model import OnFailure, OnUnknown, SchemaPolicy
 from reconciler.plan import Action, BlockReason, Verdict
 from reconciler.report import Outcome
 from reconciler.status import State
 
 FORMAT_VERSION = 1
-
-Document = dict[str, Any]
 
 
 def checksum(document: Document) -> str:
@@ -91,8 +89,57 @@ GATE_RESULT = _object(
         "gate": {"type": "string"},
         "result": _one_of(list(Verdict), "What the gate found."),
         "detail": {"type": "string"},
-        "figures": {"type": "object", "additionalProperties": {"type": ["string", "number"]}},
+        "figures": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "array"], "items": {"type": "number"}},
+        },
     }
+)
+PERCENT = {"type": "number", "minimum": 0}
+GATE_SPECIFICATION = _object(
+    {},
+    {
+        "loaded": _object({}, {"enabled": {"type": "boolean"}, "replicas": {"type": "integer", "minimum": 1}}),
+        "indexed": _object({}),
+        "rows": _object(
+            {},
+            {
+                "min": _count("The least rows."),
+                "max": _count("The most rows."),
+                "minPercentOfCurrent": PERCENT,
+                "maxPercentOfCurrent": PERCENT,
+            },
+        ),
+        "schema": _object(
+            {
+                "policy": _one_of(list(SchemaPolicy), "How alike the two collections must be."),
+                "allowChanges": _list(_text("A field that may differ.")),
+            }
+        ),
+        "contract": _object({"properties": {"type": "object", "additionalProperties": {"type": "string"}}}),
+        "canary": _object(
+            {"k": {"type": "integer", "minimum": 1}, "minOverlap": {"type": "number", "minimum": 0, "maximum": 1}},
+            {
+                "queriesFile": _text("The path of the file of query vectors."),
+                "queriesSha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Of its content."},
+                "sample": {"type": "integer", "minimum": 1},
+                "maxLatencyRatio": {"type": "number", "exclusiveMinimum": 0},
+                "field": {"type": "string"},
+            },
+        ),
+        "onUnknown": _one_of(list(OnUnknown), "Whether a gate passes that the server cannot answer."),
+    },
+    about="The gates as the manifest has them; absent for the default.",
+)
+SECONDS = {"type": "number", "exclusiveMinimum": 0}
+VERIFY = _object(
+    {},
+    {
+        "propagation": _object({"timeoutSeconds": SECONDS}),
+        "endpoints": _list(_object({"address": _text("host:port"), "connection": CONNECTION})),
+        "soakSeconds": SECONDS,
+    },
+    about="What is checked after a change.",
 )
 STEP_FIELDS: dict[str, object] = {
     "set": _text("The AliasSet: name, or namespace/name."),
@@ -107,14 +154,10 @@ STEP_OPTIONS: dict[str, object] = {
     "fromId": {"type": "integer", "description": "Collection id, where the server has one."},
     "toId": {"type": "integer", "description": "Collection id, where the server has one."},
     "prune": {"type": "boolean", "description": "Dropped because the scope covers it and the set does not list it."},
-    "gateSpecification": _object(
-        {},
-        {
-            "loaded": _object({}, {"enabled": {"type": "boolean"}, "replicas": {"type": "integer", "minimum": 1}}),
-            "onUnknown": _one_of(list(OnUnknown), "Whether a gate passes that the server cannot answer."),
-        },
-        about="The gates as the manifest has them; absent for the default.",
-    ),
+    "gateSpecification": GATE_SPECIFICATION,
+    "skippedGates": _list(_text("A gate that was not asked, because whoever ran this said so.")),
+    "wayBack": {"type": "boolean", "description": "A step of a rollback: only the gate `loaded` can hold it up."},
+    "wish": {**DIGEST, "description": "SHA-256 of what the manifest says about this alias."},
     "blocked": _object({"reason": _one_of(list(BlockReason), "Why."), "message": {"type": "string"}}),
 }
 STEP = _object(STEP_FIELDS, STEP_OPTIONS)
@@ -135,7 +178,11 @@ SET = _object(
         "governed": _count("Live aliases that the set lists or covers."),
         "refusals": _list(_text("A guard's sentence: nothing is written while there is one.")),
     },
-    {"source": SOURCE},
+    {
+        "verify": VERIFY,
+        "onFailure": _one_of(list(OnFailure), "What becomes of the set's changes when a later one fails."),
+        "source": SOURCE,
+    },
 )
 
 

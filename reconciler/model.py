@@ -117,14 +117,112 @@ class LoadedGate:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexedGate:
+    """Every vector field of the target is indexed, and no row waits for its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsGate:
+    """How many rows the target may have, by itself and in percent of the collection that the alias serves now."""
+
+    min: int | None = None
+    max: int | None = None
+    min_percent: float | None = None
+    max_percent: float | None = None
+
+
+class SchemaPolicy(StrEnum):
+    """`Compatible`: what a reader of the current collection uses still works. `Identical`: nothing differs."""
+
+    COMPATIBLE = "Compatible"
+    IDENTICAL = "Identical"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaGate:
+    """The target's schema against that of the current collection; fields of `allow_changes` may differ."""
+
+    policy: SchemaPolicy = SchemaPolicy.COMPATIBLE
+    allow_changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractGate:
+    """Key and value pairs that the target must carry in its properties or its description."""
+
+    properties: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueriesFile:
+    """A file of query vectors: an absolute path, and the SHA-256 of what it held when the manifest was read."""
+
+    path: str
+    sha256: str
+
+
+DEFAULT_CANARY_K = 10
+DEFAULT_CANARY_SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryGate:
+    """Searches on both collections find nearly the same.
+
+    The queries come from a file, or else are `sample` rows of the current collection. `k` is how many hits of each
+    search are compared, `min_overlap` the least mean share of them that both find (0 to 1), `max_latency_ratio` how
+    much slower the target may be. `field` is the vector field; None where the collections have one only.
+    """
+
+    min_overlap: float
+    k: int = DEFAULT_CANARY_K
+    max_latency_ratio: float | None = None
+    queries: QueriesFile | None = None
+    sample: int = DEFAULT_CANARY_SAMPLE
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gates:
-    """What must be true of a collection before an alias points at it.
+    """What must be true of a collection before an alias points at it; None for a gate that is off.
 
     `loaded=None` is the default guard: an alias is not moved from a loaded collection to one that is not.
     """
 
     loaded: LoadedGate | None = None
+    indexed: IndexedGate | None = None
+    rows: RowsGate | None = None
+    schema: SchemaGate | None = None
+    contract: ContractGate | None = None
+    canary: CanaryGate | None = None
     on_unknown: OnUnknown = OnUnknown.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Propagation:
+    """Prove by reads through the alias that the new collection answers; give up after `timeout` seconds."""
+
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """What is checked after an alias was moved.
+
+    `endpoints` are further proxies of the same Milvus, through which `propagation` is proved too. `soak` is how long,
+    in seconds, a wave is watched before the next one; None for not at all.
+    """
+
+    propagation: Propagation | None = None
+    endpoints: tuple[Connection, ...] = ()
+    soak: float | None = None
+
+
+class OnFailure(StrEnum):
+    """What becomes of the changes a run has made in a set when a later one fails."""
+
+    STOP = "Stop"
+    REVERT = "Revert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +278,8 @@ class AliasSet:
     aliases: tuple[Alias, ...] = ()
     scope: Scope = Scope()
     limits: Limits = Limits()
+    verify: Verify = Verify()
+    on_failure: OnFailure = OnFailure.STOP
     suspend: bool = False
     source: Source | None = field(default=None, compare=False)
 
@@ -195,6 +295,76 @@ class Collection:
 
     name: str
     id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a collection's schema, in Milvus's own words; None where a type has no such property.
+
+    `type` is Milvus's name of it (`INT64`, `VARCHAR`, `FLOAT_VECTOR`), for arrays with the element: `ARRAY<INT64>`.
+    `dimension` is of dense vectors; `length` the longest text in bytes, `capacity` the most elements of an array.
+    """
+
+    name: str
+    type: str
+    primary: bool = False
+    auto_id: bool = False
+    nullable: bool = False
+    has_default: bool = False
+    dimension: int | None = None
+    length: int | None = None
+    capacity: int | None = None
+
+    @property
+    def is_vector(self) -> bool:
+        return self.type.endswith("_VECTOR")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of a collection's schema, such as BM25: it fills `outputs` from `inputs`."""
+
+    name: str
+    type: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What `describe_collection` tells of a collection beside its name."""
+
+    fields: tuple[Field, ...]
+    dynamic: bool = False
+    functions: tuple[Function, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+    @property
+    def primary(self) -> Field | None:
+        return next((one for one in self.fields if one.primary), None)
+
+    @property
+    def vectors(self) -> tuple[Field, ...]:
+        return tuple(one for one in self.fields if one.is_vector)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One index of a collection. `finished` and `pending_rows` as the server tells them; Milvus Lite is always done."""
+
+    field: str
+    type: str
+    metric: str | None = None
+    finished: bool = True
+    pending_rows: int = 0
+
+
+PrimaryKey = int | str
+Vector = tuple[float, ...]
+"""A dense float vector."""
+Row = Mapping[str, object]
+"""One row as the server gives it: field name → value; vectors as `Vector`."""
 
 
 class LoadState(StrEnum):

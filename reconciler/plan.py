@@ -15,7 +15,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
-from reconciler.model import Connection, Gates, LiveCatalog, OnUnknown, Source, Target
+from reconciler.model import (
+    Alias,
+    Connection,
+    Gates,
+    LiveCatalog,
+    OnFailure,
+    OnUnknown,
+    Source,
+    Target,
+    Verify,
+)
 
 
 class Action(StrEnum):
@@ -33,7 +43,9 @@ class BlockReason(StrEnum):
     PROTECTED = "protected"
     LOSES_OTHERS = "dropLosesOthers"
     GATE_FAILED = "gateFailed"
+    REJECTED = "rejected"
     EARLIER_WAVE = "earlierWave"
+    COMPANION = "companion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,9 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "notApplicable"
 
 
+Figure = str | int | float | tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """One gate's verdict on one step: a few words for a person, the measured figures for programs."""
@@ -58,7 +73,7 @@ class GateResult:
     gate: str
     verdict: Verdict
     detail: str
-    figures: Mapping[str, str | int | float]
+    figures: Mapping[str, Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,10 @@ class Step:
     The two differ, and they alone say which call makes the change.
     `prune` marks a drop of an alias that the set's scope covers and the set does not list. It has a wave of its own,
     after the last one. A step with `blocked` is not executed.
+
+    `skipped_gates` were not asked because whoever ran this said so. `way_back` marks a step of a rollback or a revert:
+    only the gate `loaded` can hold it up, the others are for information. `wish` stands for the manifest's words about
+    this alias: its entry, gates and verification (see `wish_of`).
     """
 
     set: str
@@ -80,6 +99,9 @@ class Step:
     wanted_id: int | None = None
     gates: Gates = Gates()
     gate_results: tuple[GateResult, ...] = ()
+    skipped_gates: tuple[str, ...] = ()
+    way_back: bool = False
+    wish: str = ""
     blocked: Block | None = None
 
     @property
@@ -109,6 +131,8 @@ class SetPlan:
     governed: int = 0
     suspended: bool = False
     refusals: tuple[str, ...] = ()
+    verify: Verify = Verify()
+    on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
 
 
@@ -173,36 +197,114 @@ class Plan:
                 "address": target.target.address,
                 "database": target.target.database,
                 "steps": [_digested(step) for step in sorted(target.steps, key=lambda step: (step.set, step.order))],
+                **_digested_sets(target),
             }
             for target in sorted(self.targets, key=lambda target: target.target)
         ]
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+        return _sha256(content)
 
 
 def _digested(step: Step) -> dict[str, object]:
-    return {
+    content: dict[str, object] = {
         "set": step.set,
         "action": step.action,
         "alias": step.alias,
         "from": step.current,
         "to": step.wanted,
         "wave": step.wave,
-        "gates": gate_specification(step.gates),
+        "gates": gate_specification(step.gates, paths=False),
     }
+    if step.skipped_gates:
+        content["skippedGates"] = sorted(step.skipped_gates)
+    if step.way_back:
+        content["wayBack"] = True
+    return content
 
 
-def gate_specification(gates: Gates) -> dict[str, object]:
-    """The gates of a step as a manifest would write them; nothing for the defaults."""
+def _digested_sets(target: TargetPlan) -> dict[str, object]:
+    """What follows the changes of each set: nothing where all of them have the defaults."""
+    after = {
+        one.set: verify_specification(one.verify) | _on_failure_specification(one.on_failure)
+        for one in target.sets
+        if one.steps
+    }
+    after = {name: content for name, content in sorted(after.items()) if content}
+    return {"after": after} if after else {}
+
+
+def gate_specification(gates: Gates, *, paths: bool = True) -> dict[str, object]:
+    """The gates of a step much as a manifest would write them; nothing for the defaults.
+
+    Args:
+        gates: of one alias.
+        paths: name files; without, only what was in them, so that the same wish is the same everywhere.
+    """
     specification: dict[str, object] = {}
     if gates.loaded is not None:
-        loaded: dict[str, object] = {"enabled": gates.loaded.enabled}
-        if gates.loaded.replicas is not None:
-            loaded["replicas"] = gates.loaded.replicas
-        specification["loaded"] = loaded
+        specification["loaded"] = _given(enabled=gates.loaded.enabled, replicas=gates.loaded.replicas)
+    if gates.indexed is not None:
+        specification["indexed"] = {}
+    if rows := gates.rows:
+        specification["rows"] = _given(
+            min=rows.min,
+            max=rows.max,
+            minPercentOfCurrent=rows.min_percent,
+            maxPercentOfCurrent=rows.max_percent,
+        )
+    if schema := gates.schema:
+        specification["schema"] = {"policy": schema.policy, "allowChanges": sorted(schema.allow_changes)}
+    if gates.contract:
+        specification["contract"] = {"properties": dict(sorted(gates.contract.properties))}
+    if canary := gates.canary:
+        queries = canary.queries
+        specification["canary"] = _given(
+            queriesFile=queries.path if queries and paths else None,
+            queriesSha256=queries.sha256 if queries else None,
+            sample=None if queries else canary.sample,
+            k=canary.k,
+            minOverlap=canary.min_overlap,
+            maxLatencyRatio=canary.max_latency_ratio,
+            field=canary.field,
+        )
     if gates.on_unknown is not OnUnknown.FAIL:
         specification["onUnknown"] = gates.on_unknown
     return specification
+
+
+def verify_specification(verify: Verify) -> dict[str, object]:
+    """What is checked after a change, much as a manifest would write it, times in seconds; nothing for the defaults."""
+    return _given(
+        propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
+        endpoints=[one.address for one in verify.endpoints] or None,
+        soakSeconds=verify.soak,
+    )
+
+
+def _on_failure_specification(on_failure: OnFailure) -> dict[str, object]:
+    return {} if on_failure is OnFailure.STOP else {"onFailure": on_failure}
+
+
+def _given(**fields: object) -> dict[str, object]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def wish_of(alias: Alias, verify: Verify, on_failure: OnFailure) -> str:
+    """A SHA-256 of what a manifest says about one alias; another one when any of it changes."""
+    return _sha256(
+        {
+            "alias": alias.name,
+            "collection": alias.collection,
+            "wave": alias.wave,
+            "gates": gate_specification(alias.gates, paths=False),
+            **verify_specification(verify),
+            **_on_failure_specification(on_failure),
+        }
+    )
+
+
+def _sha256(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def waves(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
@@ -219,6 +321,16 @@ def block_later_waves(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     culprit = next(step for step in steps if step.blocked and step.wave == first)
     block = Block(BlockReason.EARLIER_WAVE, f'it waits for "{culprit.alias}" in an earlier wave, which is blocked')
     return tuple(replace(step, blocked=block) if step.wave > first and step.blocked is None else step for step in steps)
+
+
+def block_companions(steps: tuple[Step, ...], on_failure: OnFailure) -> tuple[Step, ...]:
+    """With `onFailure: Revert` the changes of a set go together: a blocked one keeps the others from starting."""
+    culprit = next((step for step in steps if step.blocked), None)
+    if culprit is None or on_failure is not OnFailure.REVERT:
+        return steps
+    message = f'it moves together with "{culprit.alias}" (onFailure: Revert), which is blocked'
+    block = Block(BlockReason.COMPANION, message)
+    return tuple(step if step.blocked else replace(step, blocked=block) for step in steps)
 
 
 def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:

@@ -10,11 +10,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.codec import Document, connection_of, set_of, step_of
 from reconciler.errors import InvalidInput, Problem
-from reconciler.formats import FORMAT_VERSION, PLAN, Document, checksum
+from reconciler.formats import FORMAT_VERSION, PLAN, checksum
 from reconciler.manifest.address import normalise
-from reconciler.model import Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Target, Tls
-from reconciler.plan import Block, BlockReason, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.model import Source, Target
+from reconciler.plan import Plan, TargetPlan
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -88,13 +89,14 @@ def _invalid(path: Path, message: str) -> InvalidInput:
 
 
 def _target(document: Document, path: Path) -> TargetPlan:
-    if _address(document["connection"]["uri"]) != document["address"]:
+    places = [document, *(end for one in document["sets"] for end in one.get("verify", {}).get("endpoints", ()))]
+    if any(_address(place["connection"]["uri"]) != place["address"] for place in places):
         raise _invalid(path, "the plan file was edited: a connection does not lead to the address that the plan is for")
-    steps = [_step(step) for step in document["steps"]]
+    steps = [step_of(step) for step in document["steps"]]
     return TargetPlan(
         target=Target(document["address"], document["database"]),
-        connection=_connection(document["connection"], document["address"]),
-        sets=tuple(_set(one, steps) for one in document["sets"]),
+        connection=connection_of(document["connection"], document["address"]),
+        sets=tuple(set_of(one, steps) for one in document["sets"]),
         server_version=document["serverVersion"],
         alias_count=document["aliases"],
         calls=document["calls"],
@@ -107,70 +109,3 @@ def _address(uri: str) -> str | None:
         return normalise(uri, Path("/"))[1]
     except ValueError:
         return None
-
-
-def _connection(document: Document, address: str) -> Connection:
-    tls = document.get("tls")
-    return Connection(
-        name=document["name"],
-        uri=document["uri"],
-        address=address,
-        origin=Origin.PLAN_FILE,
-        token=_credential(document.get("token")),
-        tls=Tls(
-            ca=_credential(tls.get("ca")),
-            cert=_credential(tls.get("cert")),
-            key=_credential(tls.get("key")),
-            server_name=tls.get("serverName"),
-        )
-        if tls is not None
-        else None,
-        timeout=document["timeoutSeconds"],
-        concurrency=document["concurrency"],
-    )
-
-
-def _credential(document: Document | None) -> Credential | None:
-    return Credential(env=document.get("env"), file=document.get("file")) if document else None
-
-
-def _set(document: Document, steps: list[Step]) -> SetPlan:
-    source = document.get("source")
-    return SetPlan(
-        set=document["name"],
-        steps=tuple(step for step in steps if step.set == document["name"]),
-        unchanged=document["unchanged"],
-        covered=document["covered"],
-        governed=document["governed"],
-        suspended=document["suspended"],
-        refusals=tuple(document["refusals"]),
-        source=Source(source["file"], source.get("line", 0), source.get("column", 0)) if source else None,
-    )
-
-
-def _step(document: Document) -> Step:
-    blocked = document.get("blocked")
-    return Step(
-        set=document["set"],
-        alias=document["alias"],
-        current=document["from"],
-        wanted=document["to"],
-        wave=document["wave"],
-        prune=document.get("prune", False),
-        current_id=document.get("fromId"),
-        wanted_id=document.get("toId"),
-        gates=_gates(document.get("gateSpecification", {})),
-        gate_results=tuple(
-            GateResult(result["gate"], Verdict(result["result"]), result["detail"], result["figures"])
-            for result in document["gates"]
-        ),
-        blocked=Block(BlockReason(blocked["reason"]), blocked["message"]) if blocked else None,
-    )
-
-
-def _gates(specification: Document) -> Gates:
-    loaded = specification.get("loaded")
-    return Gates(
-        loaded=LoadedGate(loaded.get("enabled", True), loaded.get("replicas")) if loaded is not None else None,
-        on_unknown=OnUnknown(specification.get("onUnknown", OnUnknown.FAIL)),
-    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.model import Alias, AliasSet, Connection, Limits, Scope
+from reconciler.model import Alias, AliasSet, Connection, Limits, OnFailure, Scope, Verify
 
 LOCAL = Connection(name="local", uri="http://localhost:19530", address="localhost:19530")
 
@@ -21,6 +21,8 @@ def alias_set(
     exclude: tuple[str, ...] = (),
     protect: tuple[str, ...] = (),
     limits: Limits = Limits(),
+    verify: Verify = Verify(),
+    on_failure: OnFailure = OnFailure.STOP,
     suspend: bool = False,
 ) -> AliasSet:
     """A set of alias → collection (None: Absent), and of further entries with settings of their own."""
@@ -33,6 +35,8 @@ def alias_set(
         aliases=(*(Alias(alias, collection) for alias, collection in (aliases or {}).items()), *more),
         scope=Scope(include, exclude, protect),
         limits=limits,
+        verify=verify,
+        on_failure=on_failure,
         suspend=suspend,
     )
 

@@ -92,7 +92,7 @@ def test_replicas_are_counted(loaded: int, verdict: Verdict) -> None:
 @pytest.mark.parametrize(("on_unknown", "blocked"), [(OnUnknown.FAIL, True), (OnUnknown.PASS, False)])
 def test_what_the_server_cannot_tell_is_unknown_and_the_manifest_decides(on_unknown: OnUnknown, blocked: bool) -> None:
     made = server("c1", "c2", flavour=Flavour.LITE)
-    step = planned(made, Gates(LoadedGate(replicas=2), on_unknown))
+    step = planned(made, Gates(LoadedGate(replicas=2), on_unknown=on_unknown))
     assert verdicts(step) == [Verdict.UNKNOWN]
     assert (step.blocked is not None) is blocked
 

@@ -39,7 +39,7 @@ def rich_plan() -> Plan:
     made.release("c1")
     wanted = alias_set(
         {"new": "c2", "gone": None, "missing": "nope", "p": "c2"},
-        Alias("a", "c2", wave=3, gates=Gates(LoadedGate(replicas=1), OnUnknown.PASS)),
+        Alias("a", "c2", wave=3, gates=Gates(LoadedGate(replicas=1), on_unknown=OnUnknown.PASS)),
         connection=EVERYTHING,
         include=("s_*",),
         protect=("p",),

@@ -7,16 +7,28 @@ suite (`tests/catalog/test_contract.py`) runs on both, and defines what this pro
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
 from reconciler.errors import InvalidName
-from reconciler.model import NAME_PATTERN, Collection, Connection, LoadState
+from reconciler.model import (
+    NAME_PATTERN,
+    Collection,
+    Connection,
+    Index,
+    LoadState,
+    PrimaryKey,
+    Row,
+    Schema,
+    Vector,
+)
 
 
 class Catalog(Protocol):
     """One database of one Milvus server.
 
-    Every method is one call to the server (`replicas` is two; the first of all asks for the version besides), bounded
+    Every method is one call to the server unless it says otherwise (`replicas` is two; the first of all asks for the
+    version besides), bounded
     by the connection's timeout. Reads are retried a few times within it on transient failures; writes never are,
     because a repeated write could undo somebody else's. All raise `CatalogError`; a write that ends in
     `ConnectionFailed`, `CallTimedOut` or `UnexpectedAnswer` may have been done. Implementations may be called from
@@ -73,6 +85,37 @@ class Catalog(Protocol):
 
     def replicas(self, collection: str) -> int:
         """How many replicas of a collection are loaded. Raises `NotSupported` on Milvus Lite, `CollectionNotFound`."""
+
+    def schema(self, collection: str) -> Schema:
+        """The schema of a collection. Raises `CollectionNotFound`."""
+
+    def indexes(self, collection: str) -> tuple[Index, ...]:
+        """The indexes of a collection's vector fields: one call, and one for each. Raises `CollectionNotFound`."""
+
+    def count(self, collection: str) -> int:
+        """The rows of a collection, exactly: with strong consistency, unflushed rows and deletions included.
+
+        As with every read of data here, the name may be an alias: the answer then comes from wherever a proxy sends
+        it. All of them raise `NotLoaded` where the server says so, and `CollectionNotFound`.
+        """
+
+    def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
+        """Up to `limit` primary keys that a collection has; `primary` is the name of its primary key's field."""
+
+    def rows(
+        self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, strong: bool = True
+    ) -> dict[PrimaryKey, Row]:
+        """Those rows of a collection that have one of `keys`, each with `fields`.
+
+        Args:
+            strong: see what was written before the call; without it the answer is cheaper (measured on 2.3.5: no wait
+                for the next time tick), and may lack rows that were written moments ago.
+        """
+
+    def search(
+        self, collection: str, field: str, vectors: Sequence[Vector], *, limit: int, where: str = ""
+    ) -> tuple[tuple[PrimaryKey, ...], ...]:
+        """The nearest rows of each vector, nearest first, in one call; `where` is a filter in Milvus's language."""
 
     def create_alias(self, alias: str, collection: str) -> None:
         """Create an alias. Raises `AliasAlreadyExists` also when it dangles, which no read can show.

@@ -16,8 +16,8 @@ from click.exceptions import NoArgsIsHelpError
 from rich.console import Console
 from rich.text import Text
 
+from reconciler.codec import Document
 from reconciler.errors import AliasctlError, InvalidInput, Problem, UsageError
-from reconciler.formats import Document
 from reconciler.printable import printable
 from reconciler.render.documents import error_document
 

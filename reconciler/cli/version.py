@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.formats import Document
+from reconciler.codec import Document
 from reconciler.printable import printable
 from reconciler.render.documents import version_document
 from reconciler.render.text import product

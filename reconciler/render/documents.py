@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from reconciler.codec import (
+    Document,
+    connection_document,
+    set_document,
+    source_document,
+    step_document,
+    without_none,
+)
 from reconciler.errors import AliasctlError, InvalidInput, Problem
-from reconciler.formats import FORMAT_VERSION, Document, checksum
+from reconciler.formats import FORMAT_VERSION, checksum
 from reconciler.manifest.records import Manifests
-from reconciler.model import Connection, Credential, Source
-from reconciler.plan import Action, Plan, SetPlan, Step, TargetPlan, gate_specification
+from reconciler.plan import Action, Plan, TargetPlan
 from reconciler.report import Outcome, Report, StepResult
 from reconciler.status import StatusRow
 
@@ -32,7 +39,7 @@ def plan_document(plan: Plan) -> Document:
             "unchanged": sum(set_plan.unchanged for set_plan in plan.set_plans),
         },
         "targets": [
-            _target_document(target, [_step_document(step) for step in target.steps]) for target in plan.targets
+            _target_document(target, [step_document(step) for step in target.steps]) for target in plan.targets
         ],
     }
     return document | {"checksum": checksum(document)}
@@ -62,7 +69,7 @@ def error_document(error: AliasctlError) -> Document:
     """An error as `schemas/error.schema.json` has it: every problem of the input, or the one thing that went wrong."""
     if isinstance(error, InvalidInput):
         errors = [
-            _without_none(code=error.code, message=problem.message, source=source_document(problem.source))
+            without_none(code=error.code, message=problem.message, source=source_document(problem.source))
             for problem in error.problems
         ]
     else:
@@ -70,96 +77,22 @@ def error_document(error: AliasctlError) -> Document:
     return {"kind": "Error", "formatVersion": FORMAT_VERSION, "exitCode": int(error.exit_code), "errors": errors}
 
 
-def _without_none(**fields: object) -> Document:
-    return {key: value for key, value in fields.items() if value is not None}
-
-
 def _target_document(target: TargetPlan, steps: list[Document]) -> Document:
     return {
         "address": target.target.address,
         "database": target.target.database,
-        "connection": _connection_document(target.connection),
+        "connection": connection_document(target.connection),
         "serverVersion": target.server_version,
         "offline": target.offline,
         "aliases": target.alias_count,
         "calls": target.calls,
-        "sets": [_set_document(set_plan) for set_plan in target.sets],
+        "sets": [set_document(set_plan) for set_plan in target.sets],
         "steps": steps,
     }
 
 
-def _connection_document(connection: Connection) -> Document:
-    tls = connection.tls
-    return _without_none(
-        name=connection.name,
-        uri=connection.uri,
-        origin=str(connection.origin),
-        timeoutSeconds=connection.timeout,
-        concurrency=connection.concurrency,
-        token=_credential_document(connection.token),
-        tls=_without_none(
-            ca=_credential_document(tls.ca),
-            cert=_credential_document(tls.cert),
-            key=_credential_document(tls.key),
-            serverName=tls.server_name,
-        )
-        if tls
-        else None,
-    )
-
-
-def _credential_document(credential: Credential | None) -> Document | None:
-    return _without_none(env=credential.env, file=credential.file) if credential else None
-
-
-def _set_document(plan: SetPlan) -> Document:
-    return _without_none(
-        name=plan.set,
-        suspended=plan.suspended,
-        unchanged=plan.unchanged,
-        covered=plan.covered,
-        governed=plan.governed,
-        refusals=list(plan.refusals),
-        source=source_document(plan.source),
-    )
-
-
-def source_document(source: Source | None) -> Document | None:
-    """A place in a manifest; None where nothing is known."""
-    if source is None:
-        return None
-    return _without_none(file=source.file, line=source.line or None, column=source.column or None)
-
-
-def _step_document(step: Step) -> Document:
-    return {
-        "set": step.set,
-        "alias": step.alias,
-        "action": str(step.action),
-        "from": step.current,
-        "to": step.wanted,
-        "wave": step.wave,
-        "gates": [
-            {
-                "gate": result.gate,
-                "result": str(result.verdict),
-                "detail": result.detail,
-                "figures": dict(result.figures),
-            }
-            for result in step.gate_results
-        ],
-        **_without_none(
-            fromId=step.current_id,
-            toId=step.wanted_id,
-            prune=step.prune or None,
-            gateSpecification=gate_specification(step.gates) or None,
-            blocked={"reason": str(step.blocked.reason), "message": step.blocked.message} if step.blocked else None,
-        ),
-    }
-
-
 def _result_document(result: StepResult) -> Document:
-    return _step_document(result.step) | _without_none(
+    return step_document(result.step) | without_none(
         outcome=str(result.outcome),
         wrote=result.wrote,
         code=result.code,
@@ -179,7 +112,7 @@ def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Do
         "aliases": sum(len(one.aliases) for one in manifests.sets),
         "skipped": manifests.skipped,
         "warnings": [
-            _without_none(message=warning.message, source=source_document(warning.source)) for warning in warnings
+            without_none(message=warning.message, source=source_document(warning.source)) for warning in warnings
         ],
     }
 
@@ -198,7 +131,7 @@ def status_document(rows: Sequence[StatusRow]) -> Document:
                 "wanted": row.wanted,
                 "live": row.live,
                 "state": str(row.state),
-                **_without_none(note=row.note),
+                **without_none(note=row.note),
             }
             for row in rows
         ],
@@ -213,5 +146,5 @@ def version_document(tool: str, python: str, clients: Mapping[str, str], server:
         "aliasctl": tool,
         "python": python,
         "clients": dict(clients),
-        **_without_none(server={"address": server[0], "version": server[1]} if server else None),
+        **without_none(server={"address": server[0], "version": server[1]} if server else None),
     }

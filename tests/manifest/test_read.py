@@ -84,12 +84,12 @@ def test_everything_a_set_can_say() -> None:
         "  gates: {loaded: {replicas: 2}, onUnknown: Pass}\n"
         "  suspend: true\n"
     ).sets
-    gates = Gates(LoadedGate(replicas=2), OnUnknown.PASS)
+    gates = Gates(LoadedGate(replicas=2), on_unknown=OnUnknown.PASS)
     assert (one.namespace, one.name, one.connection_name, one.database) == ("team", "search", "prod", "shop")
     assert one.aliases == (
         Alias("a", "x", wave=2, protect=True, gates=gates),
         Alias("b", None, gates=gates),
-        Alias("c", "y", gates=Gates(LoadedGate(enabled=False), OnUnknown.PASS)),
+        Alias("c", "y", gates=Gates(LoadedGate(enabled=False), on_unknown=OnUnknown.PASS)),
     )
     assert [str(alias.source) for alias in one.aliases] == ["<stdin>:9:12", "<stdin>:10:12", "<stdin>:11:12"]
     assert one.scope == Scope(("a*", "b?"), ("ab",), ("aa",))
