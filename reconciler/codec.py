@@ -29,6 +29,7 @@ from reconciler.model import (
     Verify,
 )
 from reconciler.plan import Block, BlockReason, GateResult, SetPlan, Step, Verdict, gate_specification
+from reconciler.report import Outcome, Propagated, Reach, StepResult
 
 Document = dict[str, Any]
 
@@ -208,6 +209,56 @@ def step_of(document: Document) -> Step:
         way_back=document.get("wayBack", False),
         wish=document.get("wish", ""),
         blocked=Block(BlockReason(blocked["reason"]), blocked["message"]) if blocked else None,
+    )
+
+
+def result_document(result: StepResult) -> Document:
+    """One step with what became of it."""
+    return step_document(result.step) | without_none(
+        outcome=str(result.outcome),
+        wrote=result.wrote,
+        code=result.code,
+        message=result.message,
+        started=result.started,
+        ended=result.ended,
+        propagation=[propagated_document(one) for one in result.propagation] or None,
+    )
+
+
+def result_of(document: Document) -> StepResult:
+    """The result of a document."""
+    return StepResult(
+        step=step_of(document),
+        outcome=Outcome(document["outcome"]),
+        code=document.get("code"),
+        message=document.get("message"),
+        started=document.get("started"),
+        ended=document.get("ended"),
+        wrote=document["wrote"],
+        propagation=tuple(map(_propagated_of, document.get("propagation", ()))),
+    )
+
+
+def propagated_document(proof: Propagated) -> Document:
+    """What reads through an alias proved at one endpoint."""
+    return {
+        "endpoint": proof.endpoint,
+        "result": str(proof.reach),
+        "detail": proof.detail,
+        "reads": proof.reads,
+        "heals": proof.heals,
+        "seconds": proof.seconds,
+    }
+
+
+def _propagated_of(document: Document) -> Propagated:
+    return Propagated(
+        endpoint=document["endpoint"],
+        reach=Reach(document["result"]),
+        detail=document["detail"],
+        reads=document["reads"],
+        heals=document["heals"],
+        seconds=document["seconds"],
     )
 
 

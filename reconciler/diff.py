@@ -16,6 +16,7 @@ belongs to a collection. There is no other way to move an alias than alter: neve
 from __future__ import annotations
 
 from collections.abc import Collection as Names
+from dataclasses import replace
 
 from reconciler.model import Alias, AliasSet, LiveCatalog
 from reconciler.plan import Block, BlockReason, SetPlan, Step, wish_of
@@ -42,9 +43,11 @@ def diff(wanted: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_pr
         if not wanted.scope.protects(name) and (not only or name in only)
         if (current := live.pointing.get(name))  # None: gone since its name was read, so there is nothing to drop
     ]
+    steps = sorted((*changed, *pruned), key=lambda step: step.order)
+    wish = wish_of(wanted) if steps else ""
     return SetPlan(
         set=wanted.key,
-        steps=tuple(sorted((*changed, *pruned), key=lambda step: step.order)),
+        steps=tuple(replace(step, wish=wish) for step in steps) if wish else tuple(steps),
         unchanged=len(considered) - len(changed),
         covered=len(covered),
         governed=len(covered | (listed & live.aliases)),
@@ -83,7 +86,6 @@ def _step(
         current_id=_id(current, live),
         wanted_id=_id(alias.collection, live),
         gates=alias.gates,
-        wish=wish_of(alias, wanted.verify, wanted.on_failure),
         blocked=block,
     )
 

@@ -17,6 +17,7 @@
     │   ├── InvalidName
     │   ├── NotSupported              this server has no such call
     │   └── UnexpectedAnswer          any other code
+    ├── JournalError                  what is about to happen cannot be written down
     ├── StalePlan                     exit code 4: the world is no longer what the plan saw
     ├── UsageError                    a command line that makes no sense
     └── Interrupted                   the user ended it, or did not agree
@@ -131,6 +132,10 @@ class NotSupported(CatalogError):
 
 
 class UnexpectedAnswer(CatalogError):
+    pass
+
+
+class JournalError(AliasctlError):
     pass
 
 

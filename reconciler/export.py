@@ -21,8 +21,10 @@ from reconciler.model import (
     Credential,
     Limits,
     LiveCatalog,
+    OnFailure,
     Scope,
     Target,
+    Verify,
 )
 
 ALIASES_A_SET = 1000
@@ -105,10 +107,15 @@ def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dic
 def _insist_on_exports(sets: Iterable[AliasSet]) -> None:
     """A wish taken for the live side would show no changes for ever; refuse what `export` never writes."""
     problems = [
-        Problem("this is no export: it has a scope, limits, waves, gates, protection or Absent aliases", one.source)
+        Problem(
+            "this is no export: it has a scope, limits, waves, gates, verification, protection or Absent aliases",
+            one.source,
+        )
         for one in sets
         if one.scope != Scope()
         or one.limits != Limits()
+        or one.verify != Verify()
+        or one.on_failure != OnFailure.STOP
         or one.suspend
         or any(alias != Alias(alias.name, alias.collection) or not alias.collection for alias in one.aliases)
     ]

@@ -1,4 +1,4 @@
-"""The JSON that programs read: schemas of plan, report, error, validation and status documents, and who made them.
+"""The JSON that programs read: schemas of plans, reports, the journal and all other documents, and who made them.
 
 `schemas/` publishes these; the loader of plan files checks against them. `formatVersion` rises when a reader of the old
 form would misunderstand the new one; new optional fields do not raise it.
@@ -11,9 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from reconciler.codec import Document
+from reconciler.journal import Act, RunState
 from reconciler.model import OnFailure, OnUnknown, SchemaPolicy
 from reconciler.plan import Action, BlockReason, Verdict
-from reconciler.report import Outcome
+from reconciler.report import Outcome, Reach
 from reconciler.status import State
 
 FORMAT_VERSION = 1
@@ -161,14 +162,30 @@ STEP_OPTIONS: dict[str, object] = {
     "blocked": _object({"reason": _one_of(list(BlockReason), "Why."), "message": {"type": "string"}}),
 }
 STEP = _object(STEP_FIELDS, STEP_OPTIONS)
-RESULT = _object(
+PROPAGATED = _object(
     {
-        **STEP_FIELDS,
-        "outcome": _one_of(list(Outcome), "What became of the step."),
-        "wrote": {"type": "boolean", "description": "A call was sent that took effect, or may have."},
-    },
-    {**STEP_OPTIONS, "code": {"type": "string"}, "message": {"type": "string"}, "started": TIME, "ended": TIME},
+        "endpoint": _text("The address of a proxy."),
+        "result": _one_of(list(Reach), "Whether reads through the alias are answered by the new collection."),
+        "detail": {"type": "string"},
+        "reads": _count("Reads through the alias."),
+        "heals": _count("Times the alias was altered again to the same collection."),
+        "seconds": {"type": "number", "minimum": 0},
+    }
 )
+RESULT_FIELDS: dict[str, object] = {
+    **STEP_FIELDS,
+    "outcome": _one_of(list(Outcome), "What became of the step."),
+    "wrote": {"type": "boolean", "description": "A call was sent that took effect, or may have."},
+}
+RESULT_OPTIONS: dict[str, object] = {
+    **STEP_OPTIONS,
+    "code": {"type": "string"},
+    "message": {"type": "string"},
+    "started": TIME,
+    "ended": TIME,
+    "propagation": _list(PROPAGATED),
+}
+RESULT = _object(RESULT_FIELDS, RESULT_OPTIONS)
 SET = _object(
     {
         "name": {"type": "string"},
@@ -239,6 +256,7 @@ REPORT = _document(
         "summary": _object({key: _count("") for key in Outcome}),
         "targets": _list(_target(RESULT)),
     },
+    {"run": _text("The run's name in the journal.")},
 )
 ERROR = _document(
     "Error",
@@ -278,6 +296,18 @@ STATUS = _document(
             )
         )
     },
+    {
+        "unreferenced": _list(
+            _object(
+                {"address": {"type": "string"}, "database": {"type": "string"}, "collection": {"type": "string"}},
+                {
+                    "rows": _count("Exactly; absent where that could not be read."),
+                    "since": {**TIME, "description": "When a recorded run moved the last alias away from it."},
+                },
+                about="A loaded collection that no alias points at.",
+            )
+        )
+    },
 )
 VERSION = _document(
     "Version",
@@ -290,6 +320,100 @@ VERSION = _document(
     {"server": _object({"address": {"type": "string"}, "version": {"type": "string"}})},
 )
 
+RUN_ORIGIN: dict[str, object] = {
+    "command": _text("apply or rollback."),
+    "source": _list(_text("What it was given: a path, a commit, a run.")),
+    "user": {"type": "string"},
+    "host": {"type": "string"},
+    "pid": _count("The process."),
+    "tool": TOOL,
+    "planDigest": DIGEST,
+}
+PLACE: dict[str, object] = {"address": _text("The server's identity."), "database": {"type": "string"}}
+ACT = _one_of(list(Act), "move: the step's own call. heal: the same alter again. revert: undoing it.")
+
+
+def _journal_line(event: str, about: str, required: Document, optional: Document | None = None) -> Document:
+    head = {
+        "kind": {"const": "Journal"},
+        "formatVersion": {"const": FORMAT_VERSION},
+        "event": {"const": event},
+        "run": _text("The run's name."),
+        "time": TIME,
+    }
+    return _object({**head, **required}, optional, about=about)
+
+
+JOURNAL: Document = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "https://aliasctl.dev/schemas/journal.schema.json",
+    "title": "One line of the journal. Readers pass over events and fields that they do not know.",
+    "oneOf": [
+        _journal_line("runStarted", "A run begins.", {**RUN_ORIGIN, "steps": _count("Steps that nothing blocks.")}),
+        _journal_line(
+            "targetPlanned", "A database of the run.", {**PLACE, "connection": CONNECTION, "serverVersion": _text("")}
+        ),
+        _journal_line(
+            "setPlanned",
+            "A set of the run.",
+            {**PLACE, "set": _text("The AliasSet.")},
+            {"verify": VERIFY, "onFailure": _one_of(list(OnFailure), ""), "source": SOURCE},
+        ),
+        _journal_line("intent", "A call is about to be made.", {**PLACE, "act": ACT, **STEP_FIELDS}, STEP_OPTIONS),
+        _journal_line(
+            "result",
+            "What became of a step; of several lines the last one counts.",
+            {**PLACE, **RESULT_FIELDS},
+            RESULT_OPTIONS,
+        ),
+        _journal_line(
+            "runEnded",
+            "A run is over.",
+            {
+                "exitCode": {"type": "integer", "minimum": 0, "maximum": 5},
+                "interrupted": {"type": "boolean", "description": "A signal ended it early."},
+                "seconds": {"type": "number", "minimum": 0},
+                "summary": {"type": "object", "additionalProperties": _count("Steps."), "description": "By outcome."},
+            },
+        ),
+    ],
+}
+HISTORY = _document(
+    "History",
+    "What earlier runs did, newest first.",
+    {
+        "journal": _text("The file."),
+        "unreadableLines": _count("Lines that were left out because they cannot be read."),
+        "newerLines": _count("Lines that were left out because they are of a newer format."),
+        "runs": _list(
+            _object(
+                {
+                    "id": {"type": "string"},
+                    "state": _one_of(list(RunState), "interrupted: its process is gone. unfinished: nobody can tell."),
+                    **RUN_ORIGIN,
+                    "started": TIME,
+                    "summary": _object({key: _count("") for key in Outcome}),
+                    "steps": _list(
+                        _object(
+                            {**PLACE, **STEP_FIELDS},
+                            {
+                                **{name: RESULT_FIELDS[name] for name in RESULT_FIELDS.keys() - STEP_FIELDS.keys()},
+                                **RESULT_OPTIONS,
+                                "begun": {**ACT, "description": "A call that may or may not have been made."},
+                            },
+                        )
+                    ),
+                },
+                {
+                    "ended": TIME,
+                    "exitCode": {"type": "integer", "minimum": 0, "maximum": 5},
+                    "interrupted": {"type": "boolean", "description": "A signal ended it early."},
+                },
+            )
+        ),
+    },
+)
+
 SCHEMAS = {
     "Plan": PLAN,
     "Report": REPORT,
@@ -297,4 +421,6 @@ SCHEMAS = {
     "Validation": VALIDATION,
     "Status": STATUS,
     "Version": VERSION,
+    "Journal": JOURNAL,
+    "History": HISTORY,
 }

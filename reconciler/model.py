@@ -21,14 +21,14 @@ DEFAULT_CONCURRENCY = 8
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where in the user's input something was written; lines and columns count from 1."""
+    """Where in the user's input something was written; lines and columns count from 1, and 0 is not known."""
 
     file: str
     line: int = 0
     column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
 
 class Origin(StrEnum):
@@ -38,6 +38,7 @@ class Origin(StrEnum):
     FLAG = "flag"
     ENVIRONMENT = "environment"
     PLAN_FILE = "plan file"
+    EARLIER_RUN = "earlier run"
 
 
 @dataclass(frozen=True, slots=True)

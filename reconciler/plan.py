@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from reconciler.model import (
-    Alias,
+    AliasSet,
     Connection,
     Gates,
     LiveCatalog,
@@ -46,6 +46,7 @@ class BlockReason(StrEnum):
     REJECTED = "rejected"
     EARLIER_WAVE = "earlierWave"
     COMPANION = "companion"
+    MOVED = "aliasMoved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class Step:
     after the last one. A step with `blocked` is not executed.
 
     `skipped_gates` were not asked because whoever ran this said so. `way_back` marks a step of a rollback or a revert:
-    only the gate `loaded` can hold it up, the others are for information. `wish` stands for the manifest's words about
-    this alias: its entry, gates and verification (see `wish_of`).
+    only the gate `loaded` can hold it up, the others are for information. `wish` stands for what the set wanted (see
+    `wish_of`).
     """
 
     set: str
@@ -288,16 +289,18 @@ def _given(**fields: object) -> dict[str, object]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def wish_of(alias: Alias, verify: Verify, on_failure: OnFailure) -> str:
-    """A SHA-256 of what a manifest says about one alias; another one when any of it changes."""
+def wish_of(wanted: AliasSet) -> str:
+    """A SHA-256 of what a set wants and how; another one when any of it changes. Empty where nothing is ever undone."""
+    if wanted.on_failure is not OnFailure.REVERT:
+        return ""
+    aliases = sorted(wanted.aliases, key=lambda alias: alias.name)
     return _sha256(
         {
-            "alias": alias.name,
-            "collection": alias.collection,
-            "wave": alias.wave,
-            "gates": gate_specification(alias.gates, paths=False),
-            **verify_specification(verify),
-            **_on_failure_specification(on_failure),
+            "aliases": [
+                [alias.name, alias.collection, alias.wave, gate_specification(alias.gates, paths=False)]
+                for alias in aliases
+            ],
+            **verify_specification(wanted.verify),
         }
     )
 

@@ -23,6 +23,7 @@ LIMITS = {
     "minimum": "At least",
     "maximum": "At most",
     "maxItems": "Items at most",
+    "maxProperties": "Names at most",
     "maxLength": "Characters at most",
 }
 NOTICE = "Written by `python -m reconciler.publish`; change the code instead."
@@ -64,6 +65,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     kind = str(schema.get("type", "any"))
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        return f"map of {_type(values)}s"
     return f"list of {_type(schema['items'])}s" if kind == "array" else kind
 
 

@@ -2,7 +2,7 @@
 
     sets   = load("aliases/")     what is wanted            manifest
     plan   = make_plan(sets)      what would change         catalog.read, diff, guards, gates
-    report = apply_plan(plan)     what became of it         execute
+    report = apply_plan(plan)     what became of it         execute, journal
 
 `make_plan` only reads. `apply_plan` writes nothing at all if any guard refused, and otherwise works on one database
 after the other. Where a plan was saved, `ensure_fresh` (to apply it as it is) or `ensure_reviewed` (to apply a new one
@@ -14,19 +14,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from itertools import groupby
 from threading import Event
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.read import read_live
+from reconciler.clock import now
 from reconciler.diff import diff
 from reconciler.errors import InvalidInput, Problem, StalePlan
-from reconciler.execute import execute, now
-from reconciler.gates import gated_sets
+from reconciler.execute import Conduct, execute
+from reconciler.gates import ALL, CHEAP, gated_sets
 from reconciler.guards import guarded
+from reconciler.journal import Journal, NoRun, Origins
 from reconciler.lossy_drops import block_lossy_drops
 from reconciler.model import Alias, AliasSet, Connection, LiveCatalog, Target
-from reconciler.plan import Plan, SetPlan, TargetPlan, block_later_waves, staleness
+from reconciler.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves, staleness
+from reconciler.rejections import Rejected, block_rejected
 from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
 from reconciler.version import __version__
 
@@ -42,12 +46,25 @@ class Options:
         allow_protected: protected aliases that may be altered.
         max_drops: in place of every set's `limits.maxDrops`.
         include_suspended: work on suspended sets too.
+        skip_gates: gates that are not asked, each with the alias for which it is not.
+        retry_rejected: move aliases again to collections that an earlier run had to move them back from.
     """
 
     only: Collection[str] = ()
     allow_protected: Collection[str] = ()
     max_drops: int | None = None
     include_suspended: bool = False
+    skip_gates: Collection[tuple[str, str]] = ()
+    retry_rejected: bool = False
+
+
+class GatesAsked(Enum):
+    """Which gates a plan asks. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is shown
+    and blocks nothing yet, because the run will wait for it."""
+
+    CHEAP = auto()
+    ALL = auto()
+    SHOWN = auto()
 
 
 def make_plan(
@@ -56,6 +73,8 @@ def make_plan(
     *,
     catalogs: Catalogs | None = None,
     against: LiveCatalogs | None = None,
+    ask: GatesAsked = GatesAsked.CHEAP,
+    journal: Journal | None = None,
 ) -> Plan:
     """Read the live catalogs and say what would change. Changes nothing.
 
@@ -64,16 +83,23 @@ def make_plan(
         options: see `Options`.
         catalogs: open connections to use and to leave open; by default they are opened, and closed at the end.
         against: live catalogs known beforehand, such as from an export; then no server is asked.
+        ask: which gates are asked already now; `apply_plan` asks all of them, right before each wave.
+        journal: earlier runs; what they had to move back is refused until the manifest changes.
 
     Raises:
-        InvalidInput: `options` name an alias that no set of this run lists or covers.
+        InvalidInput: `options` name an alias that no set of this run lists or covers, or a gate that it does not have.
         CatalogError: a catalog cannot be read.
+        JournalError: the journal cannot be read.
     """
     _insist_on_known(options, sets)
+    rejected = journal.rejected() if journal and not options.retry_rejected else {}
     by_target = groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of)
     with _opened(catalogs) as opened:
         return Plan(
-            tuple(_plan_target(target, list(members), options, opened, against) for target, members in by_target),
+            tuple(
+                _plan_target(target, list(members), options, opened, against, ask, rejected)
+                for target, members in by_target
+            ),
             created=now(),
             tool_version=__version__,
         )
@@ -142,7 +168,11 @@ def apply_plan(
     catalogs: Catalogs | None = None,
     keep_going: bool = False,
     stop: Event | None = None,
+    wait: float = 0.0,
+    journal: Journal | None = None,
+    origins: Origins | None = None,
     on_result: Callable[[StepResult], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Carry out a plan and say what became of every step. Repeating it is safe: what is done is not done again.
 
@@ -151,7 +181,15 @@ def apply_plan(
         catalogs: as for `make_plan`.
         keep_going: work on the later databases even if one failed.
         stop: set it to end after the calls in flight.
+        wait: seconds that each wave may wait for gates that do not pass yet.
+        journal: where each call is written down before it is made, and its outcome after.
+        origins: who runs this and from what, for the journal.
         on_result: told of each step's result as it happens.
+        tell: told, in a sentence, what takes long.
+
+    Raises:
+        CatalogError: a database cannot be opened; nothing was written.
+        JournalError: the journal cannot be written; nothing was written to Milvus.
     """
     started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
@@ -160,15 +198,19 @@ def apply_plan(
         runnable = [] if plan.refusals else [target for target in plan.targets if target.runnable]
         for target in runnable:
             opened.open(target.connection, target.target.database)
+        run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
+        conduct = Conduct(stop, run, wait, opened.open, tell)
         for target in plan.targets:
             if target in runnable and not stop.is_set():
-                report = _apply_target(target, opened, stop, on_result)
+                report = _apply_target(target, opened, conduct, on_result)
             else:
                 report = TargetReport(target, _untouched(target, refused=bool(plan.refusals)))
             reports.append(report)
             if not keep_going and any(result.outcome not in SETTLED for result in report.results):
                 runnable = []
-    return Report(plan, tuple(reports), started, now(), interrupted=stop.is_set())
+    report_of_run = Report(plan, tuple(reports), started, now(), interrupted=stop.is_set(), run=run.id)
+    run.end(report_of_run)
+    return report_of_run
 
 
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
@@ -180,7 +222,13 @@ def target_of(wanted: AliasSet) -> Target:
 
 
 def _plan_target(
-    target: Target, sets: list[AliasSet], options: Options, catalogs: Catalogs, against: LiveCatalogs | None
+    target: Target,
+    sets: list[AliasSet],
+    options: Options,
+    catalogs: Catalogs,
+    against: LiveCatalogs | None,
+    ask: GatesAsked,
+    rejected: Rejected,
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
     active = [_limited(one, options) for one in sets if options.include_suspended or not one.suspend]
@@ -193,11 +241,14 @@ def _plan_target(
 
     changes = [diff(one, live, only=options.only, allow_protected=options.allow_protected) for one in active]
     changes = block_lossy_drops(changes, live)
+    changes = [block_rejected(_with_skipped(change, options), target, rejected) for change in changes]
     if catalog:
-        changes = gated_sets(changes, catalog)
+        which = CHEAP if ask is GatesAsked.CHEAP else ALL
+        changes = gated_sets(changes, catalog, which=which, blocking=ask is not GatesAsked.SHOWN)
     plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
     for one, change in zip(active, changes, strict=True):
-        plans[one.key] = guarded(replace(change, steps=block_later_waves(change.steps)), one)
+        steps = block_companions(block_later_waves(change.steps), change.on_failure)
+        plans[one.key] = guarded(replace(change, steps=steps), one)
     return TargetPlan(
         target=target,
         connection=connection,
@@ -210,12 +261,12 @@ def _plan_target(
 
 
 def _apply_target(
-    plan: TargetPlan, catalogs: Catalogs, stop: Event, on_result: Callable[[StepResult], None]
+    plan: TargetPlan, catalogs: Catalogs, conduct: Conduct, on_result: Callable[[StepResult], None]
 ) -> TargetReport:
     """One database: the last result of each step counts."""
     catalog = catalogs.open(plan.connection, plan.target.database)
     last: dict[tuple[str, str], StepResult] = {}
-    with closing(execute(plan, catalog, stop)) as results:
+    with closing(execute(plan, catalog, conduct)) as results:
         for result in results:
             on_result(result)
             last[result.step.set, result.step.alias] = result
@@ -248,6 +299,15 @@ def _limited(wanted: AliasSet, options: Options) -> AliasSet:
     return replace(wanted, limits=replace(wanted.limits, max_drops=options.max_drops))
 
 
+def _with_skipped(plan: SetPlan, options: Options) -> SetPlan:
+    """The plan, each step with the gates that this run skips for its alias."""
+    steps = (
+        replace(step, skipped_gates=tuple(sorted(gate for gate, alias in options.skip_gates if alias == step.alias)))
+        for step in plan.steps
+    )
+    return replace(plan, steps=tuple(steps)) if options.skip_gates else plan
+
+
 def _as_set(plan: SetPlan, target: TargetPlan) -> AliasSet:
     """A plan's steps as the wish they came from, so that the same reading serves both."""
     aliases = tuple(Alias(step.alias, step.wanted) for step in plan.steps)
@@ -278,7 +338,12 @@ def _insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
     asleep = [] if options.include_suspended else [one for one in sets if one.suspend]
     awake = [one for one in sets if one not in asleep]
     problems = []
-    for flag, names in (("--only", options.only), ("--allow-protected", options.allow_protected)):
+    flags = (
+        ("--only", options.only),
+        ("--allow-protected", options.allow_protected),
+        *((f"--skip-gate {gate}:", [alias]) for gate, alias in options.skip_gates),
+    )
+    for flag, names in flags:
         for name in names:
             if any(_knows(one, name) for one in awake):
                 continue
@@ -286,7 +351,7 @@ def _insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
             why = (
                 f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
             )
-            problems.append(Problem(f"{flag} {name}: {why}"))
+            problems.append(Problem(f"{flag}{'' if flag.endswith(':') else ' '}{name}: {why}"))
     if problems:
         raise InvalidInput(*problems)
 

@@ -24,8 +24,9 @@ class Outcome(StrEnum):
     """The end of one step.
 
     `noop`: the alias was already where it should be. `blocked`: the plan or a gate forbade it. `failed`: it was not
-    done, and the alias is known not to be at its target. `unknown`: it may or may not have been done, and could not
-    be read back. `notAttempted`: something before it ended the run.
+    done, or is not to be relied on; the message says where the alias is. `unknown`: it may or may not have been done,
+    and could not be read back. `notAttempted`: something before it ended the run. `reverted`: it was done, and undone
+    after a failure, as `onFailure: Revert` says.
     """
 
     DONE = "done"
@@ -34,14 +35,41 @@ class Outcome(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     NOT_ATTEMPTED = "notAttempted"
+    REVERTED = "reverted"
 
 
 ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
 
 
+class Reach(StrEnum):
+    """Whether readers get the new collection. `unknown`: nothing told the two collections apart, or nobody could read.
+
+    `stuck`: the catalog is right, and reads through the alias are still answered by the old collection.
+    """
+
+    VERIFIED = "verified"
+    STUCK = "stuck"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Propagated:
+    """What reads through an alias proved at one endpoint (an address), after how many reads and repeated alters."""
+
+    endpoint: str
+    reach: Reach
+    detail: str = ""
+    reads: int = 0
+    heals: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC.
+
+    A step that is `done` with a code is at its target, and something that was asked for besides is not: the run does
+    not count as complete.
 
     `wrote` says that a call was sent which took effect or may have: also where the outcome is `failed`, because
     somebody undid it, or because it may yet take effect.
@@ -54,6 +82,7 @@ class StepResult:
     started: str | None = None
     ended: str | None = None
     wrote: bool = False
+    propagation: tuple[Propagated, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +95,17 @@ class TargetReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a plan. With a refusal in the plan nothing was written. Times are RFC 3339, UTC."""
+    """What became of a plan. With a refusal in the plan nothing was written. Times are RFC 3339, UTC.
+
+    `run` is the run's name in the journal; empty without one.
+    """
 
     plan: Plan
     targets: tuple[TargetReport, ...]
     started: str
     ended: str
     interrupted: bool = False
+    run: str = ""
 
     @property
     def results(self) -> tuple[StepResult, ...]:
@@ -90,7 +123,7 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         outcomes = set(self.counts)
-        if not self.plan.refusals and outcomes <= ACHIEVED:
+        if not self.plan.refusals and outcomes <= ACHIEVED and not any(result.code for result in self.results):
             return ExitCode.DONE
         if self.wrote:
             return ExitCode.INCOMPLETE

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.model import Alias, AliasSet, Connection, Limits, OnFailure, Scope, Verify
+from reconciler.model import Alias, AliasSet, Connection, Field, Limits, OnFailure, Schema, Scope, Verify
 
 LOCAL = Connection(name="local", uri="http://localhost:19530", address="localhost:19530")
 
@@ -39,6 +39,12 @@ def alias_set(
         on_failure=on_failure,
         suspend=suspend,
     )
+
+
+def vector_schema(dimension: int = 4, *more: Field, key: str = "INT64", dynamic: bool = True) -> Schema:
+    """Keys `id` (of type `INT64` or `VARCHAR`), float vectors `vector`, and more fields."""
+    primary = Field("id", key, primary=True, length=100 if key == "VARCHAR" else None)
+    return Schema((primary, Field("vector", "FLOAT_VECTOR", dimension=dimension), *more), dynamic)
 
 
 def server(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests import servers
 from tests.servers import Backend, lite_backend, milvus_backend
 
 # In CI the same examples each time: what fails there was broken by the change. New ones are tried on people's machines.
@@ -19,6 +20,13 @@ settings.load_profile("default")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     with lite_backend(tmp_path_factory.mktemp("lite")) as backend:
         yield backend
+
+
+@pytest.fixture(scope="session")
+def lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Milvus Lite on loopback, which several processes can use."""
+    with servers.lite_server(tmp_path_factory.mktemp("server") / "data") as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")

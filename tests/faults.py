@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import MemoryCatalog, MemoryServer
-from reconciler.model import Collection, Connection, LoadState
+from reconciler.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Vector
 
 Hook = Callable[[str, str], None]
 """Told the method and the alias (or the collection); may raise, wait, or change the server behind everyone's back."""
@@ -28,15 +28,15 @@ class Recorder:
         return [(method, alias) for method, alias in self.journal if method != "resolve"]
 
     def connect(self, connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
-        return _Recorded(self, database, connection.concurrency)
+        return _Recorded(self, database, connection)
 
     def catalogs(self) -> Catalogs:
         return Catalogs(self.connect)
 
 
 class _Recorded(MemoryCatalog):
-    def __init__(self, recorder: Recorder, database: str, concurrency: int) -> None:
-        super().__init__(recorder.server, database, concurrency)
+    def __init__(self, recorder: Recorder, database: str, connection: Connection) -> None:
+        super().__init__(recorder.server, database, connection.concurrency, connection.address)
         self._recorder = recorder
 
     def resolve(self, alias: str) -> Collection | None:
@@ -47,6 +47,41 @@ class _Recorded(MemoryCatalog):
     def load_state(self, collection: str) -> LoadState:
         self._recorder.before("load_state", collection)
         return super().load_state(collection)
+
+    def schema(self, collection: str) -> Schema:
+        self._recorder.before("schema", collection)
+        return super().schema(collection)
+
+    def indexes(self, collection: str) -> tuple[Index, ...]:
+        self._recorder.before("indexes", collection)
+        return super().indexes(collection)
+
+    def count(self, collection: str) -> int:
+        self._recorder.before("count", collection)
+        return super().count(collection)
+
+    def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
+        self._recorder.before("sample_keys", collection)
+        return super().sample_keys(collection, primary, limit)
+
+    def rows(
+        self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, strong: bool = True
+    ) -> dict[PrimaryKey, Row]:
+        self._recorder.before("rows", collection)
+        return super().rows(collection, primary, keys, fields, strong=strong)
+
+    def search(
+        self,
+        collection: str,
+        field: str,
+        vectors: Sequence[Vector],
+        *,
+        limit: int,
+        where: str = "",
+        strong: bool = True,
+    ) -> tuple[tuple[PrimaryKey, ...], ...]:
+        self._recorder.before("search", collection)
+        return super().search(collection, field, vectors, limit=limit, where=where, strong=strong)
 
     def create_alias(self, alias: str, collection: str) -> None:
         self._around("create", alias, lambda: super(_Recorded, self).create_alias(alias, collection))

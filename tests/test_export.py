@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.export import exported
+from reconciler.errors import InvalidInput
+from reconciler.export import exported, live_from_export
 from reconciler.manifest import read
-from tests.builders import LOCAL
+from reconciler.model import AliasSet, OnFailure, Verify
+from tests.builders import LOCAL, alias_set
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,11 @@ def test_a_large_database_becomes_several_sets_that_can_be_read(tmp_path: Path) 
     documents = [yaml.safe_load(text) for text in texts]
     assert [document["metadata"]["name"] for document in documents] == ["local", "default-1", "default-2", "default-3"]
     assert [len(document["spec"]["aliases"]) for document in documents[1:]] == [1000, 1000, 1]
+
+
+@pytest.mark.parametrize(
+    "wish", [alias_set({"a": "v1"}, verify=Verify(soak=1.0)), alias_set({"a": "v1"}, on_failure=OnFailure.REVERT)]
+)
+def test_a_set_that_says_how_to_cut_over_is_no_export(wish: AliasSet) -> None:
+    with pytest.raises(InvalidInput, match=r"this is no export: it has .* verification"):
+        live_from_export([wish], [])

@@ -6,24 +6,24 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import stamina
 
+from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of
 from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt, open_client
-from reconciler.catalog.milvus_errors import our_errors
-from reconciler.catalog.port import check_alias_name
+from reconciler.catalog.milvus_errors import our_errors, worth_another_read
+from reconciler.catalog.port import check_alias_name, check_sizes
 from reconciler.errors import (
     AliasNotFound,
-    CatalogError,
     CollectionNotFound,
     InvalidName,
     NotSupported,
     PermissionDenied,
     UnexpectedAnswer,
 )
-from reconciler.model import Collection, Connection, LoadState, Target
+from reconciler.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Target, Vector
 
 T = TypeVar("T")
 
@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 READ_ATTEMPTS = 4
 LONGEST_WAIT = 0.5
 """Seconds between two attempts of a read."""
+
+STRONG, EVENTUALLY = "Strong", "Eventually"
+"""Consistency levels: a strong read waits on Milvus 2.3.5 for the next time tick (measured: 190 ms against 12 ms)."""
 
 REPLICA_NOT_FOUND = 400
 UNKNOWN_VERSION = "unknown"
@@ -63,6 +66,11 @@ class MilvusCatalog:
     def drops_by_prefix(self) -> bool:
         number = self._number()
         return number is not None and number < (2, 5)
+
+    @property
+    def heals_by_alter(self) -> bool:
+        number = self._number()
+        return number is not None and number < (2, 6)
 
     @property
     def calls(self) -> int:
@@ -130,6 +138,50 @@ class MilvusCatalog:
                 return 0
             raise
 
+    def schema(self, collection: str) -> Schema:
+        return schema_of(self._read("describe_collection", collection))
+
+    def indexes(self, collection: str) -> tuple[Index, ...]:
+        found = [self._read("describe_index", collection, name) for name in self._read("list_indexes", collection)]
+        return tuple(index_of(answer) for answer in found if answer)  # None: dropped meanwhile
+
+    def count(self, collection: str) -> int:
+        return int(self._query(collection, "", ["count(*)"])[0]["count(*)"])
+
+    def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
+        check_sizes(limit=limit)
+        return tuple(key_of(row, primary) for row in self._query(collection, "", [primary], limit=limit))
+
+    def rows(
+        self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, strong: bool = True
+    ) -> dict[PrimaryKey, Row]:
+        check_sizes(keys=keys)
+        if not keys:
+            return {}
+        level = STRONG if strong else EVENTUALLY
+        found = self._query(collection, key_filter(primary, keys), [primary, *fields], level)
+        return {key_of(row, primary): row_of(row, fields) for row in found}
+
+    def search(
+        self,
+        collection: str,
+        field: str,
+        vectors: Sequence[Vector],
+        *,
+        limit: int,
+        where: str = "",
+        strong: bool = True,
+    ) -> tuple[tuple[PrimaryKey, ...], ...]:
+        check_sizes(vectors=vectors, limit=limit)
+        if not vectors:
+            return ()
+        data = [list(vector) for vector in vectors]
+        level = STRONG if strong else EVENTUALLY
+        found = self._read(
+            "search", collection, data=data, anns_field=field, filter=where, limit=limit, consistency_level=level
+        )
+        return tuple(tuple(hits.ids) for hits in found)
+
     def create_alias(self, alias: str, collection: str) -> None:
         check_alias_name(alias)
         self._write("create_alias", collection, alias)
@@ -148,6 +200,14 @@ class MilvusCatalog:
         answer = self._read("describe_collection", name)
         return Collection(answer["collection_name"], answer["collection_id"] or None)  # Milvus Lite: 0
 
+    def _query(
+        self, collection: str, where: str, fields: Sequence[str], level: str = STRONG, limit: int | None = None
+    ) -> Any:
+        # pymilvus fetches a schema for `ids=`, and keeps it by name even when an alias moves on; a filter needs none.
+        return self._read(
+            "query", collection, filter=where, output_fields=[*fields], consistency_level=level, limit=limit
+        )
+
     def _is_lite(self) -> bool:
         """By product name: `v2.3.5-lite` is the embedded build of the real server, `milvus_lite-3.2.2` is not."""
         return "milvus_lite" in self.server_version()
@@ -162,7 +222,7 @@ class MilvusCatalog:
         number = re.match(r"v?(\d+)\.(\d+)", self.server_version())
         return (int(number[1]), int(number[2])) if number else None
 
-    def _read(self, method: str, *args: str, sends: int = 1, **options: str) -> Any:
+    def _read(self, method: str, *args: str, sends: int = 1, **options: object) -> Any:
         with self._slot():
             return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
 
@@ -173,7 +233,7 @@ class MilvusCatalog:
     def _slot(self) -> threading.BoundedSemaphore:
         return _LITE_SLOT if self._is_lite() else self._slots
 
-    def _send(self, method: str, timeout: SingleAttempt, *args: str, sends: int = 1, **options: str) -> Any:
+    def _send(self, method: str, timeout: SingleAttempt, *args: str, sends: int = 1, **options: object) -> Any:
         """One attempt; `sends` is how many calls to the server pymilvus makes of it."""
         with self._calls_lock:
             self._calls += sends
@@ -189,7 +249,7 @@ class MilvusCatalog:
         deadline = time.monotonic() + self._timeout
 
         def worth_another(error: Exception) -> bool:
-            return isinstance(error, CatalogError) and error.transient and time.monotonic() + LONGEST_WAIT < deadline
+            return worth_another_read(error) and time.monotonic() + LONGEST_WAIT < deadline
 
         retries = stamina.retry_context(
             on=worth_another,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -21,13 +22,15 @@ class Catalogs:
         self._connect = connect
         self._create = create
         self._open: dict[Target, Catalog] = {}
+        self._lock = Lock()
 
     def open(self, connection: Connection, database: str) -> Catalog:
         """The catalog of a database, opened at the first call. Raises `CatalogError` or `InvalidInput`."""
         target = Target(connection.address, database)
-        if target not in self._open:
-            self._open[target] = self._connect(connection, database, create=self._create)
-        return self._open[target]
+        with self._lock:
+            if target not in self._open:
+                self._open[target] = self._connect(connection, database, create=self._create)
+            return self._open[target]
 
     def __enter__(self) -> Self:
         return self

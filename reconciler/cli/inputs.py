@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +13,13 @@ from reconciler.catalog import lite_file
 from reconciler.cli import output
 from reconciler.errors import InvalidInput, Problem
 from reconciler.export import live_from_export
-from reconciler.manifest import Manifests, Overrides, read, settle
+from reconciler.journal import Journal, Origins, default_path
+from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, settle
 from reconciler.manifest.targets import single_connection
 from reconciler.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.reconcile import LiveCatalogs, target_of
+
+GIT_SECONDS = 5.0
 
 
 def read_manifests(paths: Sequence[str]) -> Manifests:
@@ -26,8 +31,11 @@ def read_manifests(paths: Sequence[str]) -> Manifests:
 
 
 def wanted_sets(manifests: Manifests, flags: Overrides) -> tuple[AliasSet, ...]:
-    """The sets with the connections and databases of this call, checked against each other."""
-    return settle(manifests, flags, environment())
+    """The sets with the connections and databases of this call, checked against each other; warnings are told."""
+    sets = settle(manifests, flags, environment())
+    for warning in endpoints_left_out(manifests, sets):
+        output.warn(warning)
+    return sets
 
 
 def environment() -> Overrides:
@@ -61,6 +69,31 @@ def announce_new_files(connections: Sequence[Connection]) -> None:
     for path in sorted({path for connection in connections if (path := lite_file(connection))}):
         if not path.exists():
             output.say(f"Creating Milvus Lite file {path}")
+
+
+def journal(path: Path | None) -> Journal:
+    """The journal of this call, at the path it gives or in the user's state folder."""
+    return Journal(path or default_path())
+
+
+def origins(command: str, sources: Sequence[str]) -> Origins:
+    """Who runs this, and from what: the paths given, and the commit they are at."""
+    commits = {commit for source in sources if source != "-" and (commit := _commit(Path(source)))}
+    return Origins.of_this_process(command=command, source=(*sources, *sorted(commits)))
+
+
+def _commit(path: Path) -> str | None:
+    """The commit that is checked out where a path is; None outside of Git, or without it."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    folder = path if path.is_dir() else path.parent
+    asked = [git, "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"commit {answer.stdout.strip()}" if answer.returncode == 0 else None
 
 
 def insist_on_terminal() -> None:

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 import structlog
 
-from reconciler.cli import apply, export, output, plan, schema, status, validate, version
+from reconciler.cli import apply, export, history, output, plan, rollback, schema, status, validate, version
 from reconciler.errors import AliasctlError, Interrupted, UsageError
 from reconciler.report import ExitCode
 from reconciler.version import __version__
@@ -44,6 +44,8 @@ for command in (
     apply.apply,
     plan.show,
     status.status,
+    history.history,
+    rollback.rollback,
     export.export,
     schema.schema,
     version.version,

@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli import output
+from reconciler.gates import GATES
 from reconciler.manifest import Overrides
 from reconciler.manifest.durations import parse_duration
 from reconciler.reconcile import Options
 from reconciler.telemetry import LEVELS, configure_logging
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+GATE_NAMES = tuple(gate.name for gate in GATES)
 
 
 def word(text: str) -> str:
@@ -36,6 +39,22 @@ def duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def long_duration(text: str) -> float:
+    """A duration of at most 24 hours, in seconds."""
+    try:
+        return parse_duration(text, hours=24)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def gate_alias(text: str) -> tuple[str, str]:
+    """GATE:ALIAS, such as canary:search_products."""
+    gate, _, alias = text.partition(":")
+    if not alias or gate not in GATE_NAMES:
+        raise click.BadParameter(f"{text!r} is not GATE:ALIAS with GATE one of {', '.join(GATE_NAMES)}")
+    return gate, alias
 
 
 def format_file(text: str) -> tuple[str, Path]:
@@ -105,9 +124,30 @@ plan_options = _chain(
     ),
     click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="In place of every limits.maxDrops."),
     click.option("--include-suspended", is_flag=True, help="Work on suspended sets too."),
+    click.option(
+        "--skip-gate",
+        "skip_gates",
+        type=gate_alias,
+        multiple=True,
+        metavar="GATE:ALIAS",
+        help="Do not ask this gate for this alias; recorded; repeats.",
+    ),
+    click.option(
+        "--retry-rejected",
+        is_flag=True,
+        help="Move aliases again to collections that an earlier run had to move them back from.",
+    ),
 )
 """What the run may do beyond the manifests."""
 
+journal_option = click.option(
+    "--journal",
+    type=file_path,
+    envvar="ALIASCTL_JOURNAL",
+    show_envvar=True,
+    metavar="FILE",
+    help="The journal of all runs; by default in the user's state folder.",
+)
 format_option = click.option(
     "--format",
     "output_format",
@@ -188,4 +228,6 @@ def run_options(values: dict[str, Any]) -> Options:
         allow_protected=values.pop("allow_protected"),
         max_drops=values.pop("max_drops"),
         include_suspended=values.pop("include_suspended"),
+        skip_gates=values.pop("skip_gates"),
+        retry_rejected=values.pop("retry_rejected"),
     )

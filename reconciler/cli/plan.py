@@ -11,7 +11,7 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
 from reconciler.plan import Plan
 from reconciler.planfile import load_plan
-from reconciler.reconcile import make_plan
+from reconciler.reconcile import GatesAsked, make_plan
 from reconciler.render.documents import plan_document
 from reconciler.render.text import plan_lines, saved_plan_lines
 from reconciler.report import plan_exit_code
@@ -27,6 +27,14 @@ from reconciler.report import plan_exit_code
     metavar="EXPORT",
     help="Compare with an exported file instead of the server; no network.",
 )
+@click.option(
+    "--gates",
+    type=click.Choice(["cheap", "all"]),
+    default="cheap",
+    show_default=True,
+    help="Ask only cheap gates, or also those that count rows and search.",
+)
+@options.journal_option
 @click.option("--out", type=options.file_path, metavar="PLANFILE", help="Save the plan, to apply it later.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @options.format_option
@@ -36,6 +44,8 @@ from reconciler.report import plan_exit_code
 def plan(
     paths: tuple[str, ...],
     against: str | None,
+    gates: str,
+    journal: Path | None,
     out: Path | None,
     detailed_exitcode: bool,
     output_format: str,
@@ -55,7 +65,14 @@ def plan(
     sets = inputs.wanted_sets(manifests, flags)
     live = inputs.live_side(against, paths, sets, manifests, flags)
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
-        made = make_plan(sets, options.run_options(values), catalogs=catalogs, against=live)
+        made = make_plan(
+            sets,
+            options.run_options(values),
+            catalogs=catalogs,
+            against=live,
+            ask=GatesAsked.ALL if gates == "all" else GatesAsked.CHEAP,
+            journal=inputs.journal(journal),
+        )
     result = plan_result(made)
     output.emit_files(result, outputs)
     if out:

@@ -15,9 +15,12 @@ NAME = "loaded"
 
 
 def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate does not apply to it."""
+    """Judge one create or alter; None when the gate does not apply to it.
+
+    On the way back the default guard holds, whatever the manifest says of the collection to come from.
+    """
     gate = step.gates.loaded
-    if gate is None:
+    if gate is None or step.way_back:
         return _default_guard(step, probe) if step.action is Action.ALTER else None
     return _required(step, gate, probe) if gate.enabled else None
 
@@ -43,7 +46,7 @@ def _required(step: Step, gate: LoadedGate, probe: Probe) -> GateResult:
 
 
 def _default_guard(step: Step, probe: Probe) -> GateResult:
-    """Without a word in the manifest: not from a loaded collection to one that is not."""
+    """Not from a loaded collection to one that is not."""
     wanted = _state(step.wanted, probe)
     if wanted is LoadState.LOADED:
         return _result(Verdict.PASS, "", wanted)
@@ -54,11 +57,9 @@ def _default_guard(step: Step, probe: Probe) -> GateResult:
         return _result(Verdict.NOT_APPLICABLE, f"{step.current} is not loaded either", None)
     if isinstance(wanted, GateResult):
         return wanted
+    way_out = "" if step.way_back else ", or set gates: {loaded: {enabled: false}}"
     return _result(
-        Verdict.FAIL,
-        f"{step.wanted} is {_words(wanted)} while {step.current} is; load it first, or set "
-        "gates: {loaded: {enabled: false}}",
-        wanted,
+        Verdict.FAIL, f"{step.wanted} is {_words(wanted)} while {step.current} is; load it first{way_out}", wanted
     )
 
 

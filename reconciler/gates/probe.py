@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from threading import Lock
-from typing import cast
+from typing import TypeVar, cast
 
 from reconciler.catalog.port import Catalog
-from reconciler.model import LoadState
+from reconciler.errors import CatalogError, NotLoaded
+from reconciler.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
+from reconciler.plan import Verdict
+
+T = TypeVar("T")
 
 
 class Probe:
@@ -16,25 +21,93 @@ class Probe:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._answers: dict[tuple[str, str], Future[object]] = {}
+        self._answers: dict[Hashable, Future[object]] = {}
         self._lock = Lock()
 
     def load_state(self, collection: str) -> LoadState:
-        return cast("LoadState", self._once("load_state", collection, self._catalog.load_state))
+        return self.once(("load_state", collection), lambda: self._catalog.load_state(collection))
 
     def replicas(self, collection: str) -> int:
-        return cast("int", self._once("replicas", collection, self._catalog.replicas))
+        return self.once(("replicas", collection), lambda: self._catalog.replicas(collection))
 
-    def _once(self, question: str, collection: str, ask: Callable[[str], object]) -> object:
-        """The first thread to ask makes the call; the others wait for its answer, or its error."""
+    def schema(self, collection: str) -> Schema:
+        return self.once(("schema", collection), lambda: self._catalog.schema(collection))
+
+    def indexes(self, collection: str) -> tuple[Index, ...]:
+        return self.once(("indexes", collection), lambda: self._catalog.indexes(collection))
+
+    def count(self, collection: str) -> int:
+        return self.once(("count", collection), lambda: self._catalog.count(collection))
+
+    def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
+        """Not shared, as all that follows; what is made of it is (see `once`)."""
+        return self._catalog.sample_keys(collection, primary, limit)
+
+    def rows(
+        self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str]
+    ) -> dict[PrimaryKey, Row]:
+        return self._catalog.rows(collection, primary, keys, fields)
+
+    def search(
+        self, collection: str, field: str, vectors: Sequence[Vector], *, limit: int, where: str, strong: bool
+    ) -> tuple[tuple[PrimaryKey, ...], ...]:
+        return self._catalog.search(collection, field, vectors, limit=limit, where=where, strong=strong)
+
+    def once(self, question: Hashable, ask: Callable[[], T]) -> T:
+        """The first thread that has a question asks it; the others wait for its answer, or its error."""
         with self._lock:
-            answer = self._answers.get((question, collection))
+            answer = self._answers.get(question)
             first = answer is None
             if answer is None:
-                answer = self._answers[question, collection] = Future()
+                answer = self._answers[question] = Future()
         if first:
             try:
-                answer.set_result(ask(collection))
+                answer.set_result(ask())
             except BaseException as error:  # noqa: BLE001 - handed to whoever waits
                 answer.set_exception(error)
-        return answer.result()
+        return cast("T", answer.result())
+
+
+class CannotTell(Exception):
+    """A gate has no measurement to judge; `verdict` says what that counts as."""
+
+    def __init__(self, verdict: Verdict, detail: str) -> None:
+        self.verdict = verdict
+        super().__init__(detail)
+
+
+@contextmanager
+def of_current(trouble: str) -> Iterator[None]:
+    """Around questions about the collection that the alias serves now: without an answer the gate does not apply.
+
+    Transient errors pass: they say nothing about a collection. `trouble` starts the sentence: `c1 cannot be counted`.
+    """
+    with _answered(Verdict.NOT_APPLICABLE, trouble):
+        yield
+
+
+@contextmanager
+def of_target(trouble: str, verdict: Verdict = Verdict.UNKNOWN) -> Iterator[None]:
+    """Around questions about the collection that the alias should serve: see `of_current`."""
+    with _answered(verdict, trouble):
+        yield
+
+
+@contextmanager
+def _answered(verdict: Verdict, trouble: str) -> Iterator[None]:
+    try:
+        yield
+    except NotLoaded as error:
+        way_out = "" if verdict is Verdict.NOT_APPLICABLE else "; load it"
+        raise CannotTell(verdict, f"{trouble}: it is not loaded{way_out}") from error
+    except CatalogError as error:
+        if error.transient:
+            raise
+        raise CannotTell(verdict, f"{trouble}: {error}") from error
+
+
+def has_current(collection: str | None) -> str:
+    """The collection that the alias serves now. Raises `CannotTell` where there is none: an alias is created."""
+    if collection is None:
+        raise CannotTell(Verdict.NOT_APPLICABLE, "there is no collection to compare with yet")
+    return collection

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from reconciler.errors import InvalidInput, Problem
+from reconciler.manifest.endpoints import endpoints_left_out, wrong_endpoints
 from reconciler.manifest.overrides import Overrides
 from reconciler.manifest.reading import read
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
@@ -18,7 +19,17 @@ from reconciler.manifest.rules import conflicts, in_order
 from reconciler.manifest.targets import absent_connections, as_written, retarget
 from reconciler.model import AliasSet
 
-__all__ = ["AliasSetManifest", "ConnectionManifest", "Manifests", "Overrides", "check", "load", "read", "settle"]
+__all__ = [
+    "AliasSetManifest",
+    "ConnectionManifest",
+    "Manifests",
+    "Overrides",
+    "check",
+    "endpoints_left_out",
+    "load",
+    "read",
+    "settle",
+]
 
 
 def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
@@ -26,15 +37,16 @@ def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
 
     Args:
         manifests: what `read` gave.
-        strict: whether a connection that no document describes is an error.
+        strict: whether a connection or endpoint that no document describes is an error.
 
     Returns:
-        Warnings: the connections that no document describes.
+        Warnings: the connections and endpoints that no document describes.
 
     Raises:
         InvalidInput: with every conflict.
     """
     problems, absent = conflicts(as_written(manifests)), absent_connections(manifests)
+    problems += [problem for one in manifests.sets for problem in wrong_endpoints(one, manifests)]
     if problems or (strict and absent):
         raise InvalidInput(*in_order([*problems, *(absent if strict else ())]))
     return tuple(in_order(absent))

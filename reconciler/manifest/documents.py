@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, cast
 
 from reconciler.manifest.address import normalise
 from reconciler.manifest.durations import parse_duration
+from reconciler.manifest.gates import GatesDocument, gates_of
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 from reconciler.manifest.yaml_marks import Node
-from reconciler.model import Alias, Credential, Gates, Limits, LoadedGate, OnUnknown, Scope, SecretKeyRef, Tls
+from reconciler.model import (
+    Alias,
+    Credential,
+    Limits,
+    OnFailure,
+    Propagation,
+    QueriesFile,
+    Scope,
+    SecretKeyRef,
+    Tls,
+    Verify,
+)
 
 
 class _Metadata(TypedDict):
@@ -17,22 +30,12 @@ class _Metadata(TypedDict):
     namespace: NotRequired[str]
 
 
-class _Loaded(TypedDict, total=False):
-    enabled: bool
-    replicas: int
-
-
-class _Gates(TypedDict, total=False):
-    loaded: _Loaded
-    onUnknown: Literal["Fail", "Pass"]
-
-
 class _Alias(TypedDict):
     name: str
     collection: NotRequired[str]
     wave: NotRequired[int]
     protect: NotRequired[bool]
-    gates: NotRequired[_Gates]
+    gates: NotRequired[GatesDocument]
 
 
 class _Limits(TypedDict, total=False):
@@ -41,13 +44,25 @@ class _Limits(TypedDict, total=False):
     allowEmpty: bool
 
 
+class _Propagation(TypedDict, total=False):
+    timeout: str
+
+
+class _Verify(TypedDict, total=False):
+    propagation: _Propagation
+    endpoints: list[dict[Literal["name"], str]]
+    soak: str
+
+
 class _AliasSetSpec(TypedDict):
     connectionRef: dict[Literal["name"], str]
     database: NotRequired[str]
     scope: NotRequired[dict[Literal["include", "exclude", "protect"], list[str]]]
     aliases: NotRequired[list[_Alias]]
     limits: NotRequired[_Limits]
-    gates: NotRequired[_Gates]
+    gates: NotRequired[GatesDocument]
+    verify: NotRequired[_Verify]
+    onFailure: NotRequired[Literal["Stop", "Revert"]]
     suspend: NotRequired[bool]
 
 
@@ -114,15 +129,17 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
     )
 
 
-def alias_set(root: Node) -> AliasSetManifest:
+def alias_set(root: Node, queries: Mapping[str, QueriesFile]) -> AliasSetManifest:
     """The record of an AliasSet, every alias with the gates that hold for it.
 
     Args:
         root: a document in which `validation.problems_of` found nothing.
+        queries: the files of queries that it names.
     """
     document = cast("_AliasSet", root.value)
     spec = document["spec"]
-    gates, scope, limits = spec.get("gates", {}), spec.get("scope", {}), spec.get("limits", {})
+    gates, scope = spec.get("gates", {}), spec.get("scope", {})
+    limits, verify = spec.get("limits", {}), spec.get("verify", {})
     return AliasSetManifest(
         name=document["metadata"]["name"],
         namespace=document["metadata"].get("namespace", ""),
@@ -130,7 +147,7 @@ def alias_set(root: Node) -> AliasSetManifest:
         connection_source=root.at(("spec", "connectionRef", "name")).source,
         database=spec.get("database"),
         aliases=tuple(
-            _alias(entry, gates, root.at(("spec", "aliases", index, "name")))
+            _alias(entry, gates, queries, root.at(("spec", "aliases", index, "name")))
             for index, entry in enumerate(spec.get("aliases", []))
         ),
         scope=Scope(tuple(scope.get("include", ())), tuple(scope.get("exclude", ())), tuple(scope.get("protect", ()))),
@@ -139,26 +156,38 @@ def alias_set(root: Node) -> AliasSetManifest:
             max_change_percent=limits.get("maxChangePercent"),
             allow_empty=limits.get("allowEmpty", False),
         ),
+        verify=_verify(verify),
+        endpoints={
+            endpoint["name"]: root.at(("spec", "verify", "endpoints", index, "name")).source
+            for index, endpoint in enumerate(verify.get("endpoints", []))
+        },
+        on_failure=OnFailure(spec.get("onFailure", OnFailure.STOP)),
         suspend=spec.get("suspend", False),
         source=root.at(("metadata", "name")).source,
     )
 
 
-def _alias(entry: _Alias, set_gates: _Gates, name: Node) -> Alias:
-    gates: _Gates = {**set_gates, **entry.get("gates", {})}
-    loaded = gates.get("loaded")
-    replicas = None if loaded is None else loaded.get("replicas")
+def _alias(entry: _Alias, set_gates: GatesDocument, queries: Mapping[str, QueriesFile], name: Node) -> Alias:
     return Alias(
         name=entry["name"],
         collection=entry.get("collection"),
         wave=int(entry.get("wave", 0)),
         protect=entry.get("protect", False),
-        gates=Gates(
-            loaded=None if loaded is None else LoadedGate(loaded.get("enabled", True), replicas and int(replicas)),
-            on_unknown=OnUnknown(gates.get("onUnknown", OnUnknown.FAIL)),
-        ),
+        gates=gates_of({**set_gates, **entry.get("gates", {})}, queries),
         source=name.source,
     )
+
+
+def _verify(verify: _Verify) -> Verify:
+    propagation = verify.get("propagation")
+    return Verify(
+        propagation=None if propagation is None else _propagation(propagation),
+        soak=parse_duration(verify["soak"], hours=24) if "soak" in verify else None,
+    )
+
+
+def _propagation(propagation: _Propagation) -> Propagation:
+    return Propagation(parse_duration(propagation["timeout"])) if "timeout" in propagation else Propagation()
 
 
 def _token(token: _Token, folder: Path) -> Credential:

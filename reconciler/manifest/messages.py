@@ -33,7 +33,18 @@ _EMPTY = {"object": "{}", "array": "[]"}
 _WITHOUT_QUOTES = {"integer": "-?[0-9]+", "number": "-?[0-9]+(.[0-9]+)?", "boolean": "true|false"}
 _UNKNOWN = "additionalProperties"
 # Of several words that one value breaks, the first is told: the others would say the same again.
-_VALUE_WORDS = ("type", "enum", "format", "pattern", "maxLength", "minimum", "maximum", "maxItems")
+_VALUE_WORDS = (
+    "type",
+    "enum",
+    "format",
+    "pattern",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +165,9 @@ def _wrong_value(finding: _Finding) -> str:
             return f"expected {wanted}{finding.found}"
         case "maxItems":
             return f"expected at most {finding.wanted} items, found {len(finding.node.items)}"
+        case "minProperties" | "maxProperties":
+            low, high = finding.schema["minProperties"], finding.schema["maxProperties"]
+            return f"expected {low} to {high} names with values, found {len(finding.node.fields)}"
         case _:
             return f"{finding.schema['errorMessage']}{finding.found}"
 

@@ -10,6 +10,7 @@ from typing import BinaryIO, TextIO
 from reconciler.errors import InvalidInput, Problem
 from reconciler.manifest import documents, files, yaml_marks
 from reconciler.manifest.files import File
+from reconciler.manifest.queries_files import QueriesFiles, queries_nodes
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import in_order
 from reconciler.manifest.shape import API_VERSION, GROUP, KINDS, VERSION
@@ -52,6 +53,7 @@ class _Harvest:
     sets: list[AliasSetManifest] = field(default_factory=list)
     skipped: int = 0
     places: dict[tuple[str, str, str], Source] = field(default_factory=dict)
+    queries: QueriesFiles = field(default_factory=QueriesFiles)
 
 
 def _gather(file: File, stdin: TextIO | BinaryIO | None, harvest: _Harvest) -> bool:
@@ -104,10 +106,13 @@ def _add(document: Document, file: File, harvest: _Harvest) -> None:
         problems.append(
             Problem(f"{kind} {quoted(identity[2])} is given twice; first at {harvest.places[identity]}", place)
         )
+    told = {problem.source for problem in problems}
+    legible = (node for node in queries_nodes(root) if node.source not in told)
+    queries = harvest.queries.of(legible, file, problems)
     if problems:
         harvest.problems += problems
     elif kind == "AliasSet":
-        harvest.sets.append(documents.alias_set(root))
+        harvest.sets.append(documents.alias_set(root, queries))
     else:
         harvest.connections[identity[1:]] = documents.connection(root, file.base)
 

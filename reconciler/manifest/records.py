@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.errors import Problem
-from reconciler.model import Alias, Credential, Limits, Scope, Source, Tls
+from reconciler.model import Alias, Credential, Limits, OnFailure, Scope, Source, Tls, Verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class ConnectionManifest:
 
 @dataclass(frozen=True, slots=True)
 class AliasSetManifest:
-    """An AliasSet; `database` is None where the document has none. `connection_source` is where it names its server."""
+    """An AliasSet; `database` is None where the document has none. `connection_source` is where it names its server.
+
+    `verify` is without endpoints: `endpoints` has their names, each with the place where it stands.
+    """
 
     name: str
     namespace: str
@@ -36,6 +39,9 @@ class AliasSetManifest:
     aliases: tuple[Alias, ...]
     scope: Scope
     limits: Limits
+    verify: Verify
+    endpoints: Mapping[str, Source]
+    on_failure: OnFailure
     suspend: bool
     source: Source
 

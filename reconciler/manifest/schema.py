@@ -138,8 +138,8 @@ def _translated(source: Schema, conditions: Callable[[list[Rule]], Schema], left
         elif word == "properties":
             fields = cast("dict[str, Schema]", value)
             result[word] = {name: _translated(field, conditions, left_out) for name, field in fields.items()}
-        elif word == "items":
-            result[word] = _translated(cast("Schema", value), conditions, left_out)
+        elif isinstance(value, dict) and word in ("items", "additionalProperties"):
+            result[word] = _translated(value, conditions, left_out)
         elif not left_out(word):
             result[word] = value
     return result

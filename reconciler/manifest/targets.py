@@ -1,7 +1,8 @@
 """Which server and database each set is for: flag over manifest over environment.
 
 The environment only fills what the manifests leave open, so it never points one at another server. `--uri` is another
-server: the manifest's token and TLS settings, and the environment's, are not for it.
+server: the manifest's token and TLS settings, and the environment's, are not for it; nor are the set's endpoints, the
+further proxies of the server that the manifest names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from reconciler.errors import InvalidInput, Problem
 from reconciler.manifest.address import normalise
+from reconciler.manifest.endpoints import absent_endpoints, elsewhere, endpoints_of, wrong_endpoints
 from reconciler.manifest.overrides import Overrides
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import TargetKey, in_order, target_key
@@ -24,7 +26,7 @@ from reconciler.model import (
     Source,
     Tls,
 )
-from reconciler.plan import Plan
+from reconciler.plan import Plan, SetPlan
 
 __all__ = ["Overrides", "absent_connections", "as_written", "reconnected", "retarget", "single_connection"]
 
@@ -33,17 +35,19 @@ def as_written(manifests: Manifests) -> tuple[AliasSet, ...]:
     """The sets by the manifests alone; without a connection where the manifests have none of that name."""
     aim = _Aim(manifests, Overrides(), Overrides(), Path())
     return tuple(
-        _bound(one, aim.connection(one.namespace, one.connection_name), one.database) for one in manifests.sets
+        _bound(one, aim.connection(one.namespace, one.connection_name), one.database, aim.endpoints(one))
+        for one in manifests.sets
     )
 
 
 def absent_connections(manifests: Manifests) -> list[Problem]:
-    """A problem for each set whose connection the manifests do not have."""
-    return [
-        _absent(one, manifests)
-        for one in manifests.sets
-        if (one.namespace, one.connection_name) not in manifests.connections
-    ]
+    """A problem for each connection and endpoint of a set that the manifests do not have."""
+    problems: list[Problem] = []
+    for one in manifests.sets:
+        if (one.namespace, one.connection_name) not in manifests.connections:
+            problems.append(_absent(one, manifests))
+        problems += absent_endpoints(one, manifests)
+    return problems
 
 
 def retarget(
@@ -61,12 +65,17 @@ def retarget(
         InvalidInput: a setting is wrong by itself, a connection is found nowhere, or two targets would become one.
     """
     aim = _Aim(manifests, flags, environment, working_directory)
-    problems, sets = [], []
+    problems: list[Problem] = []
+    sets = []
     for one in manifests.sets:
         connection = aim.connection(one.namespace, one.connection_name)
         if connection is None:
             problems.append(_absent(one, manifests))
-        sets.append(_bound(one, connection, flags.database or one.database or environment.database))
+        endpoints: tuple[Connection, ...] = ()
+        if connection and connection.address == aim.written_address(one):
+            problems += [*absent_endpoints(one, manifests), *wrong_endpoints(one, manifests)]
+            endpoints = aim.endpoints(one)
+        sets.append(_bound(one, connection, flags.database or one.database or environment.database, endpoints))
     problems += _merged(as_written(manifests), sets, _choosing(flags) + _choosing(environment))
     if problems:
         raise InvalidInput(*in_order(problems))
@@ -110,10 +119,20 @@ def reconnected(plan: Plan, flags: Overrides, working_directory: Path) -> Plan:
     return replace(
         plan,
         targets=tuple(
-            replace(target, connection=_with_settings(target.connection, flags, working_directory))
+            replace(
+                target,
+                connection=_with_settings(target.connection, flags, working_directory),
+                sets=tuple(_with_patience(one, flags) for one in target.sets),
+            )
             for target in plan.targets
         ),
     )
+
+
+def _with_patience(plan: SetPlan, flags: Overrides) -> SetPlan:
+    """With the flags that are for endpoints too."""
+    endpoints = (_over(one, None, None, flags.timeout, flags.concurrency) for one in plan.verify.endpoints)
+    return replace(plan, verify=replace(plan.verify, endpoints=tuple(endpoints)))
 
 
 class _Aim:
@@ -150,6 +169,28 @@ class _Aim:
             secrets = (None, None) if flags.uri else (manifest.token, manifest.tls)
             connection = _over(connection, *secrets, manifest.timeout, manifest.concurrency)
         return _with_settings(connection, flags, directory)
+
+    def written_address(self, wanted: AliasSetManifest) -> str | None:
+        """The address of the connection that a set names; None where no manifest has it."""
+        manifest = self._manifests.connections.get((wanted.namespace, wanted.connection_name))
+        return manifest.address if manifest else None
+
+    def endpoints(self, wanted: AliasSetManifest) -> tuple[Connection, ...]:
+        """The further proxies of a set, as far as the manifests have them.
+
+        Who we are is settled by each one's own manifest: flags and the environment only say how patient to be.
+        """
+        flags, environment = self._flags, self._environment
+        return tuple(
+            _over(
+                Connection(one.name, one.uri, one.address, Origin.MANIFEST, namespace=one.namespace),
+                one.token,
+                one.tls,
+                flags.timeout or one.timeout or environment.timeout,
+                flags.concurrency or one.concurrency or environment.concurrency,
+            )
+            for one in endpoints_of(wanted, self._manifests)
+        )
 
     def _manifest(self, namespace: str, name: str) -> ConnectionManifest | None:
         """The manifest of this name in this namespace; one that `--connection` names may be in another."""
@@ -200,7 +241,12 @@ def _over(
     )
 
 
-def _bound(manifest: AliasSetManifest, connection: Connection | None, database: str | None) -> AliasSet:
+def _bound(
+    manifest: AliasSetManifest,
+    connection: Connection | None,
+    database: str | None,
+    endpoints: tuple[Connection, ...],
+) -> AliasSet:
     return AliasSet(
         name=manifest.name,
         namespace=manifest.namespace,
@@ -210,16 +256,15 @@ def _bound(manifest: AliasSetManifest, connection: Connection | None, database: 
         aliases=manifest.aliases,
         scope=manifest.scope,
         limits=manifest.limits,
+        verify=replace(manifest.verify, endpoints=endpoints),
+        on_failure=manifest.on_failure,
         suspend=manifest.suspend,
         source=manifest.source,
     )
 
 
 def _absent(wanted: AliasSetManifest, manifests: Manifests) -> Problem:
-    elsewhere = sorted(
-        namespace or "none" for namespace, name in manifests.connections if name == wanted.connection_name
-    )
-    hint = f" in namespace {wanted.namespace or 'none'} (there is one in {', '.join(elsewhere)})" if elsewhere else ""
+    hint = elsewhere(wanted, wanted.connection_name, manifests)
     message = (
         f'MilvusConnection "{wanted.connection_name}" is not among the manifests{hint}; give its file with -f, or --uri'
     )

@@ -13,13 +13,14 @@ from jsonschema.validators import extend
 
 from reconciler.errors import Problem
 from reconciler.manifest.address import normalise
-from reconciler.manifest.durations import parse_duration
+from reconciler.manifest.durations import FORMATS, parse_duration
+from reconciler.manifest.gates import gate_nodes
 from reconciler.manifest.messages import explained
 from reconciler.manifest.rules import wrong_among_aliases
 from reconciler.manifest.schema import KINDS
-from reconciler.manifest.shape import Schema
-from reconciler.manifest.yaml_marks import Document, Node
-from reconciler.model import Alias
+from reconciler.manifest.shape import OWN_CONNECTION, PERCENT_ORDER, ROWS_ORDER, Schema
+from reconciler.manifest.yaml_marks import Document, Node, Value
+from reconciler.model import Alias, Source
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -39,6 +40,8 @@ def problems_of(kind: str, document: Document) -> list[Problem]:
     found = explained(validator(kind).iter_errors(root.value), KINDS[kind], root)
     if kind == "AliasSet":
         found += wrong_among_aliases(list(_legible_aliases(root)))
+        found += _wrong_endpoints(root)
+        found += _wrong_limits(root)
     # Where the reader complained, the value is only a guess, and any other complaint about it an echo.
     return document.problems + [problem for problem in found if problem.source not in told]
 
@@ -50,6 +53,36 @@ def _legible_aliases(root: Node) -> Iterator[Alias]:
         if name and isinstance(name.value, str):
             target = collection.value if collection and isinstance(collection.value, str) else None
             yield Alias(name.value, target, source=name.source)
+
+
+def _wrong_endpoints(root: Node) -> Iterator[Problem]:
+    """Endpoints that are named twice, or are the set's own connection."""
+    own, endpoints = root.find("spec", "connectionRef", "name"), root.find("spec", "verify", "endpoints")
+    first: dict[str, Source] = {}
+    for item in endpoints.items if endpoints else ():
+        name = item.find("name")
+        if name and isinstance(name.value, str):
+            if own and name.value == own.value:
+                yield Problem(OWN_CONNECTION, name.source)
+            if name.value in first:
+                where = first[name.value]
+                yield Problem(f'endpoint "{name.value}" is listed twice; first at {where}', name.source)
+            first.setdefault(name.value, name.source)
+
+
+def _wrong_limits(root: Node) -> Iterator[Problem]:
+    """Gates `rows` that no number of rows can pass."""
+    orders = (("min", "max", ROWS_ORDER), ("minPercentOfCurrent", "maxPercentOfCurrent", PERCENT_ORDER))
+    for gate in gate_nodes(root, "rows"):
+        for low, high, message in orders:
+            least, most = gate.find(low), gate.find(high)
+            if least and most and _is_more(least.value, most.value):
+                yield Problem(message, least.source)
+
+
+def _is_more(one: Value, other: Value) -> bool:
+    numbers = int | float
+    return isinstance(one, numbers) and isinstance(other, numbers) and one > other
 
 
 @cache
@@ -69,6 +102,11 @@ def _is_uri(value: object) -> bool:
     return not isinstance(value, str) or bool(normalise(value, Path()))
 
 
-@_FORMATS.checks("go-duration", raises=ValueError)
+@_FORMATS.checks(FORMATS[1], raises=ValueError)
 def _is_duration(value: object) -> bool:
     return not isinstance(value, str) or bool(parse_duration(value))
+
+
+@_FORMATS.checks(FORMATS[24], raises=ValueError)
+def _is_long_duration(value: object) -> bool:
+    return not isinstance(value, str) or bool(parse_duration(value, hours=24))

@@ -65,6 +65,13 @@ class Node:
             node = below
         return node
 
+    def find(self, *names: str) -> Node | None:
+        """The node that fields of these names lead to; None where there is none."""
+        node: Node | None = self
+        for name in names:
+            node = node.fields.get(name) if node else None
+        return node
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Document:

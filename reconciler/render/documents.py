@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from reconciler.codec import (
     Document,
     connection_document,
+    result_document,
     set_document,
     source_document,
     step_document,
@@ -20,8 +21,9 @@ from reconciler.errors import AliasctlError, InvalidInput, Problem
 from reconciler.formats import FORMAT_VERSION, checksum
 from reconciler.manifest.records import Manifests
 from reconciler.plan import Action, Plan, TargetPlan
-from reconciler.report import Outcome, Report, StepResult
+from reconciler.report import Outcome, Report
 from reconciler.status import StatusRow
+from reconciler.unreferenced import Unreferenced
 
 
 def plan_document(plan: Plan) -> Document:
@@ -59,9 +61,10 @@ def report_document(report: Report) -> Document:
         "exitCode": int(report.exit_code),
         "summary": {str(outcome): counts[outcome] for outcome in Outcome},
         "targets": [
-            _target_document(target.plan, [_result_document(result) for result in target.results])
+            _target_document(target.plan, [result_document(result) for result in target.results])
             for target in report.targets
         ],
+        **without_none(run=report.run or None),
     }
 
 
@@ -91,17 +94,6 @@ def _target_document(target: TargetPlan, steps: list[Document]) -> Document:
     }
 
 
-def _result_document(result: StepResult) -> Document:
-    return step_document(result.step) | without_none(
-        outcome=str(result.outcome),
-        wrote=result.wrote,
-        code=result.code,
-        message=result.message,
-        started=result.started,
-        ended=result.ended,
-    )
-
-
 def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Document:
     """What `validate` found good."""
     return {
@@ -117,8 +109,9 @@ def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Do
     }
 
 
-def status_document(rows: Sequence[StatusRow]) -> Document:
-    """Desired against live."""
+def status_document(rows: Sequence[StatusRow], idle: Sequence[Unreferenced] | None = None) -> Document:
+    """Desired against live; with `idle` also the loaded collections that no alias points at."""
+    found = None if idle is None else [_unreferenced_document(one) for one in idle]
     return {
         "kind": "Status",
         "formatVersion": FORMAT_VERSION,
@@ -135,6 +128,16 @@ def status_document(rows: Sequence[StatusRow]) -> Document:
             }
             for row in rows
         ],
+        **without_none(unreferenced=found),
+    }
+
+
+def _unreferenced_document(one: Unreferenced) -> Document:
+    return {
+        "address": one.target.address,
+        "database": one.target.database,
+        "collection": one.collection,
+        **without_none(rows=one.rows, since=one.since),
     }
 
 

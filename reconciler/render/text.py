@@ -13,15 +13,16 @@ Lines are never cut or wrapped, so that they can be searched. Whatever came from
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from rich.text import Text
 
 from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Verdict
 from reconciler.printable import printable
-from reconciler.report import Outcome, Report, StepResult
+from reconciler.report import Outcome, Propagated, Reach, Report, StepResult
 from reconciler.status import State, StatusRow
+from reconciler.unreferenced import Unreferenced
 
 SIGNS = {Action.CREATE: ("+", "green"), Action.ALTER: ("~", "yellow"), Action.DROP: ("-", "red")}
 BLOCKED = ("!", "bold magenta")
@@ -33,8 +34,15 @@ OUTCOMES = {
     Outcome.FAILED: "bold red",
     Outcome.UNKNOWN: "bold red",
     Outcome.NOT_ATTEMPTED: "yellow",
+    Outcome.REVERTED: "bold magenta",
 }
-ON_THE_WAY = {BlockReason.PROTECTED, BlockReason.GATE_FAILED, BlockReason.EARLIER_WAVE}
+ON_THE_WAY = {
+    BlockReason.PROTECTED,
+    BlockReason.GATE_FAILED,
+    BlockReason.REJECTED,
+    BlockReason.EARLIER_WAVE,
+    BlockReason.COMPANION,
+}
 """Reasons that are not about the two ends of a change, so that these are worth showing."""
 STATES = {
     State.IN_SYNC: "green",
@@ -81,17 +89,48 @@ def _refusals(plan: Plan) -> Iterator[Text]:
 def status_lines(rows: Sequence[StatusRow]) -> Iterator[Text]:
     """One row an alias, in columns, and how many there are of each state."""
     heads = ("TARGET", "SET", "ALIAS", "WANTED", "LIVE", "STATE", "NOTE")
-    cells = [tuple(map(printable, _cells(row))) for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    yield Text("   ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), "bold")
-    for row, line in zip(rows, cells, strict=True):
-        text = Text()
-        for number, (cell, width) in enumerate(zip(line, widths, strict=True)):
-            text.append(cell.ljust(width + 3), STATES[row.state] if number == 5 else "")
-        text.rstrip()
-        yield text
+    yield from columns(heads, [_cells(row) for row in rows], lambda row: {5: STATES[rows[row].state]})
     counts = Counter(row.state for row in rows)
     yield Text(", ".join(f"{counts[state]} {state}" for state in State if counts[state]) or "No aliases.", "bold")
+
+
+def unreferenced_lines(idle: Sequence[Unreferenced]) -> Iterator[Text]:
+    """Loaded collections that no alias points at, in columns."""
+    if not idle:
+        yield Text("No loaded collection without an alias.", "bold")
+        return
+    heads = ("TARGET", "COLLECTION", "ROWS", "WITHOUT AN ALIAS SINCE")
+    yield from columns(heads, [_idle_cells(one) for one in idle])
+    yield Text(f"{counted(len(idle), 'loaded collection')} without an alias. Nothing was changed.", "bold")
+
+
+def _idle_cells(one: Unreferenced) -> tuple[str, ...]:
+    place = f"{one.connection} / {one.target.database}"
+    rows = "unknown" if one.rows is None else str(one.rows)
+    return (place, one.collection, rows, one.since or "no recorded run moved one away")
+
+
+def columns(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Callable[[int], Mapping[int, str]] = lambda _: {},
+) -> Iterator[Text]:
+    """A table without lines: as wide as its widest cells.
+
+    Args:
+        heads: of the columns.
+        rows: their cells; made printable here.
+        styles: of a row, by its number: style by the number of the column.
+    """
+    cells = [tuple(map(printable, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    yield Text("   ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), "bold")
+    for number, line in enumerate(cells):
+        text, style = Text(), styles(number)
+        for place, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            text.append(cell.ljust(width + 3), style.get(place, ""))
+        text.rstrip()
+        yield text
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:
@@ -153,6 +192,8 @@ def _step_line(step: Step, width: int) -> Text:
         line.append(f"   wave {step.wave}", "dim")
     if step.gates.loaded and not step.gates.loaded.enabled and step.wanted:
         line.append("   loaded off", "yellow")
+    for gate in step.skipped_gates:
+        line.append(f"   {gate} SKIPPED", "bold red")
     for result in step.gate_results:
         line.append(
             f"   {result.gate} {VERDICTS[result.verdict]}", "green" if result.verdict is Verdict.PASS else "yellow"
@@ -166,9 +207,21 @@ def _result_line(result: StepResult, width: int, route: int) -> Text:
     line = _change(result.step, width)
     line.append(_route(result.step).ljust(route))
     line.append(f"   {_outcome(result)}", OUTCOMES[result.outcome])
+    if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
+        line.append(f", {_readers(result.propagation)}", "green" if result.outcome is Outcome.DONE else "dim")
+    if result.step.skipped_gates:
+        line.append(f", gates skipped: {', '.join(result.step.skipped_gates)}", "bold red")
     if result.message:
         line.append(f": {printable(result.message)}")
     return line
+
+
+def _readers(proofs: Sequence[Propagated]) -> str:
+    """What was proved about readers."""
+    heals = max(one.heals for one in proofs)
+    healed = f" after {counted(heals, 'repeated alter')}" if heals else ""
+    where = f" at {len(proofs)} endpoints" if len(proofs) > 1 else ""
+    return f"readers verified{where}{healed}"
 
 
 def _outcome(result: StepResult) -> str:

@@ -17,19 +17,26 @@ from tests.servers import (
     toy_milvus,
 )
 
+SERVERS = ("memory-2.3", "memory-2.6", "memory-lite", "lite", "milvus")
 
-@pytest.fixture(params=["memory-2.3", "memory-2.6", "memory-lite", "lite", "milvus"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    match request.param:
+
+def backend_named(request: pytest.FixtureRequest, name: str) -> Backend:
+    """A server of `SERVERS`: a new one in memory, or the session's real one."""
+    match name:
         case "memory-2.3":
             return memory_backend(Flavour.MILVUS_2_3)
         case "memory-2.6":
             return memory_backend(Flavour.MILVUS_2_6)
         case "memory-lite":
             return memory_backend(Flavour.LITE)
-        case name:
+        case _:
             found: Backend = request.getfixturevalue(name)
             return found
+
+
+@pytest.fixture(params=SERVERS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return backend_named(request, request.param)
 
 
 @pytest.fixture(params=["default", "other"])

@@ -19,7 +19,7 @@ from tests.servers import ToyMilvus, aborting, connection_to, status
 
 Status = grpc.StatusCode
 
-# The messages are the servers' own: Milvus 2.3.5 and Milvus Lite 3.2.2, or (codes 1 to 10, 14xx, 1000x) merr's texts.
+# The messages are the servers' own, Milvus 2.3.5's and Milvus Lite 3.2.2's; of codes 1 to 10, 103, 14xx, 1000x merr's.
 CODES: list[tuple[int, str, type[CatalogError]]] = [
     (1, "service not ready[standbyproxy]", errors.ConnectionFailed),
     (1, "alias 'a1' already exists", errors.AliasAlreadyExists),
@@ -37,6 +37,9 @@ CODES: list[tuple[int, str, type[CatalogError]]] = [
     (100, "can't find collection collection not found[collection=1]", errors.CollectionNotFound),
     (100, "collection 'nope' does not exist", errors.CollectionNotFound),
     (100, "alias 'a9' does not exist", errors.AliasNotFound),
+    (101, "failed to query: collection not loaded[collection=470673109936914869]", errors.NotLoaded),
+    (101, "Collection 'c' is in state 'released'; call load() before search/get/query", errors.NotLoaded),
+    (103, "collection not fully loaded", errors.NotLoaded),
     (800, "database not found[database=nodb]", errors.DatabaseNotFound),
     (1100, "Invalid collection alias: bad-name.: invalid parameter", errors.InvalidName),
     (1400, "not authenticated", errors.AuthenticationFailed),
@@ -112,6 +115,12 @@ METHODS: dict[str, Callable[[Catalog], Any]] = {
     "describe": lambda catalog: catalog.describe("c"),
     "load_state": lambda catalog: catalog.load_state("c"),
     "replicas": lambda catalog: catalog.replicas("c"),
+    "schema": lambda catalog: catalog.schema("c"),
+    "indexes": lambda catalog: catalog.indexes("c"),
+    "count": lambda catalog: catalog.count("c"),
+    "sample_keys": lambda catalog: catalog.sample_keys("c", "id", 1),
+    "rows": lambda catalog: catalog.rows("c", "id", [1], ["v"]),
+    "search": lambda catalog: catalog.search("c", "v", [(1.0,)], limit=1),
     "create_alias": lambda catalog: catalog.create_alias("a", "c"),
     "alter_alias": lambda catalog: catalog.alter_alias("a", "c"),
     "drop_alias": lambda catalog: catalog.drop_alias("a"),
@@ -121,11 +130,14 @@ RPCS = [
     "CreateAlias",
     "DescribeAlias",
     "DescribeCollection",
+    "DescribeIndex",
     "DropAlias",
     "GetLoadState",
     "GetReplicas",
     "GetVersion",
     "ListAliases",
+    "Query",
+    "Search",
     "ShowCollections",
 ]
 

@@ -50,9 +50,10 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
 def start(
     arguments: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[str]:
-    """Start the command with pipes for its output, and do not wait."""
+    """Start the command with pipes for its output and a journal in its folder, and do not wait."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen([*ALIASCTL, *arguments], cwd=cwd, env=clean_environment(env or {}), text=True, **pipes)
+    environment = clean_environment({"ALIASCTL_JOURNAL": str(cwd / "journal.jsonl"), **(env or {})})
+    return subprocess.Popen([*ALIASCTL, *arguments], cwd=cwd, env=environment, text=True, **pipes)
 
 
 def finish(process: subprocess.Popen[str], text: str | None = None) -> Completed:

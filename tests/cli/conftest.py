@@ -1,4 +1,4 @@
-"""A Milvus Lite that runs as a server, so that commands and tests can share it; and a shop in it for each test."""
+"""A shop for each test on a Milvus Lite that runs as a server, so that commands and tests can share it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests import servers
 from tests.cli.shop import Relay, Shop, open_shop, relay_to
 from tests.servers import MilvusAdmin
-
-
-@pytest.fixture(scope="session")
-def lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Milvus Lite server on loopback."""
-    with servers.lite_server(tmp_path_factory.mktemp("server") / "data") as uri:
-        yield uri
 
 
 @pytest.fixture(scope="session")

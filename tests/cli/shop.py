@@ -111,28 +111,34 @@ Hook = Callable[[grpc.ServicerContext], None]
 
 
 class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Passes every call on to a server; `before[method]` may wait or abort first."""
+    """Passes every call on to a server; `before[method]` may wait or abort first, and a subclass may do as it likes."""
 
     def __init__(self, uri: str) -> None:
         self.before: dict[str, Hook] = {}
         self._channel = grpc.insecure_channel(uri.removeprefix("http://"))
-        self._server = grpc.server(ThreadPoolExecutor(16), handlers=(self,))
+        self._pool = ThreadPoolExecutor(16)
+        self._server = grpc.server(self._pool, handlers=(self,))
         port = self._server.add_insecure_port("127.0.0.1:0")
         self.uri = f"http://127.0.0.1:{port}"
         self._server.start()
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        forward = self._channel.unary_unary(details.method)
-
         def answer(request: bytes, context: grpc.ServicerContext) -> Any:
-            if hook := self.before.get(details.method.rpartition("/")[2]):
-                hook(context)
-            return forward(request, metadata=_meant_for_the_server(context.invocation_metadata()))
+            return self.answer(details.method, request, context)
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
+    def answer(self, method: str, request: bytes, context: grpc.ServicerContext) -> Any:
+        """What the client gets; `method` is the whole path of it."""
+        if hook := self.before.get(method.rpartition("/")[2]):
+            hook(context)
+        forward = self._channel.unary_unary(method)
+        return forward(request, metadata=_meant_for_the_server(context.invocation_metadata()))
+
     def stop(self) -> None:
+        """Take no further calls; those that were passed on have been answered on return."""
         self._server.stop(grace=None).wait()
+        self._pool.shutdown()
         self._channel.close()
 
 

@@ -6,24 +6,37 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.codec import gates_of
 from reconciler.errors import InvalidInput
 from reconciler.manifest import Manifests, check, load, read
 from reconciler.model import (
     Alias,
+    CanaryGate,
+    ContractGate,
     Credential,
     Gates,
+    IndexedGate,
     Limits,
     LoadedGate,
+    OnFailure,
     OnUnknown,
+    Propagation,
+    RowsGate,
+    SchemaGate,
+    SchemaPolicy,
     Scope,
     SecretKeyRef,
     Tls,
+    Verify,
 )
+from reconciler.plan import gate_specification
 
 REPOSITORY = Path(__file__).parents[2]
 API = "apiVersion: aliasctl.dev/v1alpha1\n"
@@ -42,7 +55,7 @@ def problems(*paths: str | Path) -> list[str]:
     return str(refusal.value).splitlines()
 
 
-@pytest.mark.parametrize("folder", ["manifests/examples", "manifests/quickstart"])
+@pytest.mark.parametrize("folder", ["manifests/examples", "manifests/quickstart", "manifests/canary"])
 def test_examples_are_valid(folder: str) -> None:
     manifests = read([REPOSITORY / folder])
     assert manifests.sets
@@ -82,6 +95,8 @@ def test_everything_a_set_can_say() -> None:
         "  - {name: c, collection: y, gates: {loaded: {enabled: false}}}\n"
         "  limits: {maxDrops: 0, maxChangePercent: 12.5, allowEmpty: true}\n"
         "  gates: {loaded: {replicas: 2}, onUnknown: Pass}\n"
+        "  verify: {propagation: {timeout: 1m}, endpoints: [{name: proxy-1}, {name: proxy-2}], soak: 1h30m}\n"
+        "  onFailure: Revert\n"
         "  suspend: true\n"
     ).sets
     gates = Gates(LoadedGate(replicas=2), on_unknown=OnUnknown.PASS)
@@ -94,6 +109,12 @@ def test_everything_a_set_can_say() -> None:
     assert [str(alias.source) for alias in one.aliases] == ["<stdin>:9:12", "<stdin>:10:12", "<stdin>:11:12"]
     assert one.scope == Scope(("a*", "b?"), ("ab",), ("aa",))
     assert one.limits == Limits(max_drops=0, max_change_percent=12.5, allow_empty=True)
+    assert one.verify == Verify(propagation=Propagation(60.0), soak=5400.0)
+    assert {name: str(place) for name, place in one.endpoints.items()} == {
+        "proxy-1": "<stdin>:14:59",
+        "proxy-2": "<stdin>:14:76",
+    }
+    assert one.on_failure is OnFailure.REVERT
     assert one.suspend
     assert (str(one.source), str(one.connection_source)) == ("<stdin>:3:18", "<stdin>:5:25")
 
@@ -102,8 +123,82 @@ def test_what_a_set_does_not_say_has_its_default() -> None:
     [one] = text(SET).sets
     assert (one.namespace, one.database, one.aliases, one.suspend) == ("", None, (), False)
     assert (one.scope, one.limits) == (Scope(), Limits())
+    assert (one.verify, one.endpoints, one.on_failure) == (Verify(), {}, OnFailure.STOP)
     [one] = text(SET.replace("}}", "}, aliases: [{name: a, collection: b}]}")).sets
     assert one.aliases[0].gates == Gates()
+
+
+ALL_GATES = """
+    loaded: {replicas: 2}
+    indexed: {}
+    schema: {policy: Identical, allowChanges: [title, $meta, body, title]}
+    rows: {min: 1000, max: 2e3, minPercentOfCurrent: 95, maxPercentOfCurrent: 120.5}
+    contract: {properties: {version: "3", embedding_model: bge-m3}}
+    canary: {k: 5, minOverlap: 1, maxLatencyRatio: 2, sample: 50, field: embedding}
+"""
+
+
+def gates(of_the_set: str, of_the_alias: str = "{}") -> Gates:
+    """The gates of an alias of a set."""
+    spec = f"}}\n  gates: {of_the_set}\n  aliases: [{{name: a, collection: b, gates: {of_the_alias}}}]\n"
+    [one] = text(SET.replace("spec: {", "spec:\n  ").replace("}}", spec)).sets
+    return one.aliases[0].gates
+
+
+def test_everything_gates_can_say() -> None:
+    every = gates(ALL_GATES)
+    assert every == Gates(
+        loaded=LoadedGate(replicas=2),
+        indexed=IndexedGate(),
+        rows=RowsGate(1000, 2000, 95.0, 120.5),
+        schema=SchemaGate(SchemaPolicy.IDENTICAL, ("$meta", "body", "title")),
+        contract=ContractGate((("embedding_model", "bge-m3"), ("version", "3"))),
+        canary=CanaryGate(1.0, k=5, max_latency_ratio=2.0, sample=50, field="embedding"),
+    )
+    assert gates_of(json.loads(json.dumps(gate_specification(every)))) == every, "as a saved plan has them"
+
+
+def test_what_gates_do_not_say_has_its_default() -> None:
+    assert gates("{schema: {}, rows: {max: 7}, canary: {minOverlap: 0.5}}") == Gates(
+        schema=SchemaGate(SchemaPolicy.COMPATIBLE),
+        rows=RowsGate(max=7),
+        canary=CanaryGate(0.5, k=10, sample=20),
+    )
+    [one] = text(SET.replace("}}", "}, verify: {propagation: {}}}")).sets
+    assert one.verify == Verify(propagation=Propagation(30.0))
+
+
+def test_the_same_number_is_the_same_wish_however_it_is_written() -> None:
+    one, other = (
+        gates(f"{{rows: {{min: {whole}, minPercentOfCurrent: {percent}}}, canary: {{minOverlap: {overlap}}}}}")
+        for whole, percent, overlap in (("1000", "95", "1"), ("1e3", "95.0", "1.0"))
+    )
+    assert json.dumps(gate_specification(one)) == json.dumps(gate_specification(other))
+
+
+def test_an_alias_has_gates_of_its_own_instead_of_those_of_the_set_by_that_name() -> None:
+    own = gates(ALL_GATES, "{rows: {min: 1}, schema: {}}")
+    assert (own.rows, own.schema) == (RowsGate(min=1), SchemaGate())
+    assert own.canary == gates(ALL_GATES).canary
+
+
+@pytest.mark.parametrize(
+    ("name", "off"),
+    [
+        ("loaded", LoadedGate(enabled=False)),
+        ("indexed", None),
+        ("rows", None),
+        ("schema", None),
+        ("contract", None),
+        ("canary", None),
+    ],
+)
+def test_a_gate_can_be_off(name: str, off: Any) -> None:
+    """With nothing else said about it, or all of it; for the whole set, or one alias."""
+    all_but_one = replace(gates(ALL_GATES), **{name: off})
+    assert gates(ALL_GATES, f"{{{name}: {{enabled: false}}}}") == all_but_one
+    turned_off = ALL_GATES.replace(f"{name}: {{", f"{name}: {{enabled: false, ").replace(", }", "}")
+    assert gates(turned_off) == all_but_one
 
 
 def test_what_kubectl_exports_is_read() -> None:

@@ -18,7 +18,8 @@ SECRETS = ("hunter2", "s3cret", "root:Milvus", "PRIVATE KEY")
 
 HEADER = "apiVersion: aliasctl.dev/v1alpha1\nkind: AliasSet\n"
 
-WORDS = ("type", "enum", "format", "pattern", "minimum", "maximum", "maxItems", "maxLength", "additionalProperties")
+LENGTHS = ("maxLength", "maxItems", "maxProperties")
+WORDS = (*LENGTHS, "type", "enum", "format", "pattern", "minimum", "maximum", "minProperties", "additionalProperties")
 
 # A keyword of a schema: the way to it, and for `required` the field's name.
 Constraint: TypeAlias = tuple[str | int, ...]
@@ -44,7 +45,7 @@ def test_sample_gets_exactly_its_answer(sample: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_constraint_of_the_schema_has_a_sample(kind: str) -> None:
     # Lengths have a test of their own; what is no mapping, or has not our apiVersion and kind, never gets this far.
-    elsewhere = {"maxLength", "maxItems", "apiVersion", "kind"}
+    elsewhere = {*LENGTHS, "apiVersion", "kind"}
     wanted = {one for one in constraints(KINDS[kind]) if one[:-1] and not elsewhere.intersection(map(str, one))}
     assert wanted - violated(kind) == set()
 
@@ -52,13 +53,17 @@ def test_every_constraint_of_the_schema_has_a_sample(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_lengths_are_limited(kind: str) -> None:
     for *way, word in constraints(KINDS[kind]):
-        if word not in ("maxLength", "maxItems"):
+        if word not in LENGTHS:
             continue
         schema: object = KINDS[kind]
         for step in way:
             schema = cast("dict[str | int, object]", schema)[step]
         limit = cast("dict[str, int]", schema)[str(word)]
-        too_long: Any = "a" * (limit + 1) if word == "maxLength" else [{}] * (limit + 1)
+        too_long: Any = {
+            "maxLength": "a" * (limit + 1),
+            "maxItems": [{}] * (limit + 1),
+            "maxProperties": {str(number): "" for number in range(limit + 1)},
+        }[str(word)]
         errors = validation.validator(kind).evolve(schema=schema).iter_errors(too_long)
         assert word in {error.validator for error in errors}, way
 

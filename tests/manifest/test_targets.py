@@ -12,7 +12,17 @@ import pytest
 from reconciler.errors import InvalidInput
 from reconciler.manifest import Manifests, Overrides, read
 from reconciler.manifest.targets import reconnected, retarget, single_connection
-from reconciler.model import AliasSet, Connection, Credential, Origin, Target, Tls
+from reconciler.model import (
+    AliasSet,
+    Connection,
+    Credential,
+    OnFailure,
+    Origin,
+    Propagation,
+    Target,
+    Tls,
+    Verify,
+)
 from reconciler.plan import Plan, TargetPlan
 
 HERE = Path("/work-dir")
@@ -67,6 +77,12 @@ def test_manifests_by_themselves() -> None:
     assert found.database == "default"
     _, connection = one(manifests(STAGING, a_set(connection="staging")))
     assert (connection.token, connection.tls, connection.timeout, connection.concurrency) == (None, None, 10.0, 8)
+
+
+def test_what_follows_a_change_stays_what_the_manifest_says() -> None:
+    careful = a_set().replace("}}", "}, verify: {propagation: {}, soak: 1m}, onFailure: Revert}")
+    found, _ = one(manifests(PROD, careful), Overrides(uri="http://other", timeout=1.0))
+    assert (found.verify, found.on_failure) == (Verify(Propagation(30.0), soak=60.0), OnFailure.REVERT)
 
 
 def test_flags_go_over_the_manifest() -> None:

@@ -1,0 +1,214 @@
+"""See `MemoryCatalog`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from reconciler.catalog.memory.data import StoredCollection, as_lite_tells, existing
+from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
+from reconciler.catalog.port import check_alias_name, check_sizes
+from reconciler.errors import (
+    AliasAlreadyExists,
+    AliasNotFound,
+    NameTakenByCollection,
+    NotLoaded,
+    NotSupported,
+)
+from reconciler.model import (
+    DEFAULT_CONCURRENCY,
+    Collection,
+    Index,
+    LoadState,
+    PrimaryKey,
+    Row,
+    Schema,
+    Vector,
+)
+
+
+class MemoryCatalog:
+    """See `Catalog`: one database of a Milvus in memory."""
+
+    def __init__(self, server: Store, database: str, concurrency: int = DEFAULT_CONCURRENCY, address: str = "") -> None:
+        self.database = database
+        self._address = address
+        self._server = server
+        self._is_lite = server.is_lite
+        self._concurrency = 1 if self._is_lite else concurrency
+        self._calls = 0
+        self._calls_lock = threading.Lock()
+        self._knows_version = False
+
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency
+
+    @property
+    def drops_by_prefix(self) -> bool:
+        return self._server.flavour is Flavour.MILVUS_2_3
+
+    @property
+    def heals_by_alter(self) -> bool:
+        return self._server.flavour is Flavour.MILVUS_2_3
+
+    @property
+    def calls(self) -> int:
+        return self._calls
+
+    def server_version(self) -> str:
+        with self._calls_lock:
+            self._calls += not self._knows_version
+            self._knows_version = True
+        return self._server.flavour.value
+
+    def alias_names(self) -> frozenset[str]:
+        with self._call() as db:
+            return frozenset(alias for alias in db.aliases if db.target(alias))
+
+    def aliases_of(self, collection: str) -> frozenset[str] | None:
+        with self._call() as db:
+            if collection not in db.collections:
+                return frozenset() if self._is_lite and collection not in db.aliases else None
+            return frozenset(alias for alias in db.aliases if db.target(alias) == collection)
+
+    def resolve(self, alias: str) -> Collection | None:
+        with self._call() as db:
+            name = db.target(alias)
+            if name is None:
+                return None
+            tells_id = self._server.flavour is Flavour.MILVUS_2_3
+            return Collection(name, db.collections[name].id if tells_id else None)
+
+    def collection_names(self) -> frozenset[str]:
+        with self._call() as db:
+            return frozenset(db.collections)
+
+    def describe(self, collection: str) -> Collection | None:
+        with self._call() as db:
+            found = db.collections.get(collection)
+            return Collection(collection, self._server.shown_id(found)) if found else None
+
+    def load_state(self, collection: str) -> LoadState:
+        with self._call() as db:
+            found = db.find(collection)
+            if found is None:
+                return LoadState.MISSING
+            return LoadState.LOADED if found.replicas else LoadState.NOT_LOADED
+
+    def replicas(self, collection: str) -> int:
+        with self._call(sends=2) as db:
+            found = existing(db.find(collection), collection)
+            if self._is_lite:
+                raise NotSupported("Milvus Lite knows no replicas")
+            return found.replicas
+
+    def schema(self, collection: str) -> Schema:
+        with self._call() as db:
+            found = existing(db.find(collection), collection).schema
+        return as_lite_tells(found) if self._is_lite else found
+
+    def indexes(self, collection: str) -> tuple[Index, ...]:
+        with self._call() as db:
+            found = existing(db.find(collection), collection)
+        with self._calls_lock:
+            self._calls += len(found.indexes)
+        return found.indexes
+
+    def count(self, collection: str) -> int:
+        with self._data(collection, works_released=self._is_lite) as found:
+            return len(found.data)
+
+    def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
+        check_sizes(limit=limit)
+        with self._data(collection) as found:
+            return found.keys(primary, limit)
+
+    def rows(
+        self,
+        collection: str,
+        primary: str,
+        keys: Sequence[PrimaryKey],
+        fields: Sequence[str],
+        *,
+        strong: bool = True,  # noqa: ARG002 - whatever was written is seen here
+    ) -> dict[PrimaryKey, Row]:
+        check_sizes(keys=keys)
+        if not keys:
+            return {}
+        with self._data(collection) as found:
+            return found.rows(primary, keys, fields, unknown_too=self._is_lite)
+
+    def search(
+        self,
+        collection: str,
+        field: str,
+        vectors: Sequence[Vector],
+        *,
+        limit: int,
+        where: str = "",
+        strong: bool = True,  # noqa: ARG002 - whatever was written is seen here
+    ) -> tuple[tuple[PrimaryKey, ...], ...]:
+        check_sizes(vectors=vectors, limit=limit)
+        if not vectors:
+            return ()
+        with self._data(collection) as found:
+            return found.search(field, vectors, limit, where)
+
+    def create_alias(self, alias: str, collection: str) -> None:
+        check_alias_name(alias)
+        with self._call() as db:
+            if alias in db.collections:
+                raise NameTakenByCollection(f"there is a collection {alias}")
+            wanted = self._target(db, collection)
+            if alias in db.aliases and (self._is_lite or db.aliases[alias] != wanted):
+                raise AliasAlreadyExists(f"there is an alias {alias}")
+            db.aliases[alias] = wanted
+            db.unstored.discard(alias)
+
+    def alter_alias(self, alias: str, collection: str) -> None:
+        check_alias_name(alias)
+        with self._call() as db:
+            if alias in db.collections and not self._is_lite:
+                raise NameTakenByCollection(f"there is a collection {alias}")
+            if alias not in db.aliases:
+                raise AliasNotFound(f"there is no alias {alias}")
+            before, wanted = db.aliases[alias], self._target(db, collection)
+            if before == wanted and self._server.flavour is Flavour.MILVUS_2_6:
+                return
+            if alias in db.stuck and not db.stuck[alias].notice_alter(before):
+                del db.stuck[alias]
+            db.aliases[alias] = wanted
+            db.unstored.discard(alias)
+
+    def drop_alias(self, alias: str) -> None:
+        with self._call() as db:
+            db.aliases.pop(alias, None)
+            db.stuck.pop(alias, None)
+            if self.drops_by_prefix:
+                db.unstored |= {name for name in db.aliases if name.startswith(alias)}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _target(self, db: StoredDatabase, name: str) -> int:
+        """The id to point at. Milvus Lite accepts an alias for a collection here, and resolves it."""
+        return existing(db.find(name) if self._is_lite else db.collections.get(name), name).id
+
+    @contextmanager
+    def _data(self, name: str, *, works_released: bool = False) -> Iterator[StoredCollection]:
+        with self._call() as db:
+            found = existing(db.serving(name, self._address), name)
+            if not found.replicas and not works_released:
+                raise NotLoaded(f"{name} is not loaded")
+            yield found
+
+    @contextmanager
+    def _call(self, sends: int = 1) -> Iterator[StoredDatabase]:
+        """One call to the server; as with `MilvusCatalog`, the first one asks for the version besides."""
+        self.server_version()
+        with self._calls_lock:
+            self._calls += sends
+        with self._server.opened(self.database) as db:
+            yield db

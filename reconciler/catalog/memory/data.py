@@ -1,0 +1,131 @@
+"""A collection in memory: its schema, its indexes, and rows that can be searched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import cast
+
+from reconciler.catalog.memory.filters import parse_filter
+from reconciler.errors import CollectionNotFound, UnexpectedAnswer
+from reconciler.model import Field, Index, PrimaryKey, Row, Schema, Vector
+
+DEFAULT_SCHEMA = Schema(
+    fields=(Field("id", "INT64", primary=True), Field("vector", "FLOAT_VECTOR", dimension=4)), dynamic=True
+)
+"""The schema of a collection that is created without one."""
+
+
+def flat_indexes(schema: Schema, metric: str = "L2") -> tuple[Index, ...]:
+    """An index for each vector field of a schema."""
+    return tuple(Index(one.name, "FLAT", metric) for one in schema.vectors)
+
+
+def as_lite_tells(schema: Schema) -> Schema:
+    """A schema as Milvus Lite gives it back: without the description, and the length of texts in arrays."""
+    fields = (replace(one, length=None) if one.type.startswith("ARRAY") else one for one in schema.fields)
+    return replace(schema, fields=tuple(fields), description="")
+
+
+@dataclass(slots=True)
+class StoredCollection:
+    """A collection with its rows, each under its primary key, in the order they came."""
+
+    id: int
+    replicas: int
+    schema: Schema = DEFAULT_SCHEMA
+    indexes: tuple[Index, ...] = ()
+    data: dict[PrimaryKey, Row] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> str:
+        found = self.schema.primary
+        if found is None:
+            raise UnexpectedAnswer("the schema has no primary key")
+        return found.name
+
+    def insert(self, rows: Iterable[Row]) -> None:
+        """Add rows; one whose key is there already replaces that one, as an upsert does."""
+        for row in rows:
+            key = cast("PrimaryKey", row[self.primary])
+            self.data[key] = {name: tuple(v) if isinstance(v, list | tuple) else v for name, v in row.items()}
+
+    def keys(self, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
+        return tuple(islice(self._by_key(primary), limit))
+
+    def rows(
+        self, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, unknown_too: bool
+    ) -> dict[PrimaryKey, Row]:
+        """A dynamic field that a row does not have is left out, one of the schema is None there.
+
+        Args:
+            unknown_too: overlook fields that no row can have, as Milvus Lite does.
+        """
+        data = self._by_key(primary)
+        for name in () if unknown_too else fields:
+            self._known(name)
+        declared = {one.name for one in self.schema.fields}
+        return {
+            key: {name: data[key].get(name) for name in fields if name in declared or name in data[key]}
+            for key in dict.fromkeys(keys)
+            if key in data
+        }
+
+    def search(
+        self, name: str, vectors: Sequence[Vector], limit: int, where: str
+    ) -> tuple[tuple[PrimaryKey, ...], ...]:
+        """Every row is compared; of equally near ones the older comes first."""
+        dimension = self._known(name)
+        for vector in vectors:
+            if len(vector) != dimension:
+                raise UnexpectedAnswer(f"vector dimension mismatch, expected {dimension}, actual {len(vector)}")
+        passes = parse_filter(where)
+        candidates = {key: cast("Vector", row[name]) for key, row in self.data.items() if row.get(name) and passes(row)}
+        metric = next((one.metric for one in self.indexes if one.field == name), None) or "L2"
+        if metric not in _DISTANCES:
+            raise UnexpectedAnswer(f"metric type {metric} is not known in memory")
+        distance = _DISTANCES[metric]
+
+        def nearest(vector: Vector) -> tuple[PrimaryKey, ...]:
+            return tuple(sorted(candidates, key=lambda key: distance(vector, candidates[key]))[:limit])
+
+        return tuple(map(nearest, vectors))
+
+    def _by_key(self, primary: str) -> Mapping[PrimaryKey, Row]:
+        """The rows, for a question about the primary key in which it has this name."""
+        if primary != self.primary:
+            raise UnexpectedAnswer(f"{primary} is not the primary key")
+        return self.data
+
+    def _known(self, name: str) -> int | None:
+        """The dimension of a field, if it has one."""
+        found = next((one for one in self.schema.fields if one.name == name), None)
+        if found is None and not self.schema.dynamic:
+            raise UnexpectedAnswer(f"field {name} not exist")
+        return found.dimension if found else None
+
+
+def existing(found: StoredCollection | None, name: str) -> StoredCollection:
+    """What was found under a name. Raises `CollectionNotFound`."""
+    if found is None:
+        raise CollectionNotFound(f"there is no collection {name}")
+    return found
+
+
+def _product(one: Vector, other: Vector) -> float:
+    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+
+
+def _cosine(one: Vector, other: Vector) -> float:
+    length = math.hypot(*one) * math.hypot(*other)
+    return _product(one, other) / length if length else 0.0
+
+
+# Smaller is nearer.
+_DISTANCES: Mapping[str, Callable[[Vector, Vector], float]] = {
+    "L2": math.dist,
+    "IP": lambda one, other: -_product(one, other),
+    "COSINE": lambda one, other: -_cosine(one, other),
+}

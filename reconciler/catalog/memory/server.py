@@ -1,0 +1,134 @@
+"""See `MemoryServer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from reconciler.catalog.memory.catalog import MemoryCatalog
+from reconciler.catalog.memory.data import DEFAULT_SCHEMA, StoredCollection, existing, flat_indexes
+from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase, StuckReaders
+from reconciler.errors import CollectionNotFound, UnexpectedAnswer
+from reconciler.model import DEFAULT_DATABASE, Collection, Connection, Index, PrimaryKey, Row, Schema
+
+
+class MemoryServer(Store):
+    """Databases with collections and aliases, thread-safe. `connect` is a `Connect`; the rest is for administration."""
+
+    def __init__(self, flavour: Flavour = Flavour.MILVUS_2_6) -> None:
+        super().__init__(flavour)
+        self._ids = count(1)
+
+    def connect(
+        self,
+        connection: Connection,
+        database: str,
+        *,
+        create: bool = False,  # noqa: ARG002 - there is no file to create, but `Connect` has it
+    ) -> MemoryCatalog:
+        """Open a database; as with the real ones, a missing one shows at the first call."""
+        return MemoryCatalog(self, database, connection.concurrency, connection.address)
+
+    def create_database(self, name: str) -> None:
+        with self._lock:
+            self._databases.setdefault(name, StoredDatabase())
+
+    def create_collection(
+        self,
+        name: str,
+        database: str = DEFAULT_DATABASE,
+        *,
+        replicas: int = 1,
+        schema: Schema = DEFAULT_SCHEMA,
+        rows: Iterable[Row] = (),
+        indexes: Sequence[Index] | None = None,
+    ) -> Collection:
+        """Create a collection. One that exists is left as it is.
+
+        Args:
+            replicas: how many of them are loaded; 0 is not loaded.
+            rows: field name → value, as for `insert`.
+            indexes: None for one of metric L2 on each vector field. A search on a field without an index takes L2.
+        """
+        with self.opened(database) as db:
+            if name in db.aliases:
+                raise UnexpectedAnswer(f"cannot create a collection named {name}: an alias has this name")
+            if name not in db.collections:
+                made = flat_indexes(schema) if indexes is None else tuple(indexes)
+                db.collections[name] = StoredCollection(next(self._ids), replicas, schema, made)
+                db.collections[name].insert(rows)
+            return Collection(name, self.shown_id(db.collections[name]))
+
+    def insert(self, collection: str, rows: Iterable[Row], database: str = DEFAULT_DATABASE) -> None:
+        """Add rows; one whose primary key is there already replaces that one."""
+        with self.opened(database) as db:
+            existing(db.find(collection), collection).insert(rows)
+
+    def delete(self, collection: str, keys: Iterable[PrimaryKey], database: str = DEFAULT_DATABASE) -> None:
+        """Delete rows; a key that is not there is no error."""
+        with self.opened(database) as db:
+            data = existing(db.find(collection), collection).data
+            for key in keys:
+                data.pop(key, None)
+
+    def drop_collection(self, name: str, database: str = DEFAULT_DATABASE) -> None:
+        """Drop a collection; a missing one is no error.
+
+        Its aliases then dangle (2.3), or keep it from being dropped (2.6), or go with it (Lite). By an alias only Lite
+        drops: the collection and its data.
+        """
+        with self.opened(database) as db:
+            if name in db.aliases and not self.is_lite:
+                raise UnexpectedAnswer(f"cannot drop a collection by its alias {name}")
+            name = db.target(name) or name
+            aliases = [alias for alias in db.aliases if db.target(alias) == name]
+            if aliases and self.flavour is Flavour.MILVUS_2_6:
+                raise UnexpectedAnswer(f"cannot drop {name}, which has aliases: {', '.join(sorted(aliases))}")
+            if self.is_lite:
+                for alias in aliases:
+                    del db.aliases[alias]
+            db.collections.pop(name, None)
+
+    def rename_collection(self, name: str, new_name: str, database: str = DEFAULT_DATABASE) -> None:
+        with self.opened(database) as db:
+            if name not in db.collections:
+                raise CollectionNotFound(f"there is no collection {name}")
+            if new_name in db.collections or new_name in db.aliases:
+                raise UnexpectedAnswer(f"cannot rename {name} to {new_name}: the name is taken")
+            db.collections[new_name] = db.collections.pop(name)
+
+    def restart(self) -> None:
+        """Stop and start. Milvus 2.3 then forgets what drops by prefix took along (see `Catalog.drops_by_prefix`)."""
+        with self._lock:
+            for db in self._databases.values():
+                for alias in db.unstored:
+                    db.aliases.pop(alias, None)
+                db.unstored.clear()
+
+    def load(self, collection: str, database: str = DEFAULT_DATABASE, *, replicas: int = 1) -> None:
+        with self.opened(database) as db:
+            existing(db.find(collection), collection).replicas = replicas
+
+    def release(self, collection: str, database: str = DEFAULT_DATABASE) -> None:
+        self.load(collection, database, replicas=0)
+
+    def stick_readers(
+        self, alias: str, database: str = DEFAULT_DATABASE, *, alters: int = 1, address: str | None = None
+    ) -> None:
+        """Let reads of data through an alias stay at its old collection when the alias is altered.
+
+        That is a fault of Milvus (measured on 2.3.5): a proxy's cache keeps the old collection, while the catalog, and
+        with it every answer about aliases, is right. Altering again, to the same collection too, mends it; from 2.6 on
+        (read, not measured) the server ignores an alter to the same collection. `unstick_readers` is the cache entry
+        that ages out.
+
+        Args:
+            alters: how many of the next alters are not noticed; the one after them is.
+            address: the proxy concerned, as `Connection.address`; None for all.
+        """
+        with self.opened(database) as db:
+            db.stuck[alias] = StuckReaders(alters, address)
+
+    def unstick_readers(self, alias: str, database: str = DEFAULT_DATABASE) -> None:
+        with self.opened(database) as db:
+            db.stuck.pop(alias, None)

@@ -1,0 +1,95 @@
+"""What a Milvus in memory stores: databases, their collections and their aliases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+from reconciler.catalog.memory.data import StoredCollection
+from reconciler.errors import DatabaseNotFound
+from reconciler.model import DEFAULT_DATABASE
+
+
+class Flavour(Enum):
+    """Whose answers a `MemoryServer` gives; the value is the version it reports."""
+
+    MILVUS_2_3 = "v2.3.5"
+    MILVUS_2_6 = "v2.6.4"
+    LITE = "milvus_lite-3.2.2"
+
+
+@dataclass(slots=True)
+class StuckReaders:
+    """Readers of one alias who do not notice some of its alters (see `MemoryServer.stick_readers`).
+
+    `collection` is the id of the collection where they still read; None before the first alter.
+    """
+
+    alters: int
+    address: str | None
+    collection: int | None = None
+
+    def notice_alter(self, before: int) -> bool:
+        """Whether an alter leaves them, or keeps them, where they were: at the collection with the id `before`."""
+        if self.alters:
+            self.alters -= 1
+            self.collection = before if self.collection is None else self.collection
+            return True
+        return False
+
+
+@dataclass(slots=True)
+class StoredDatabase:
+    """Aliases keep the collection's id: they follow a rename, and dangle when the collection is gone.
+
+    `unstored` aliases are in the server's memory only.
+    """
+
+    collections: dict[str, StoredCollection] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    unstored: set[str] = field(default_factory=set)
+    stuck: dict[str, StuckReaders] = field(default_factory=dict)
+
+    def name_of(self, collection_id: int) -> str | None:
+        return next((name for name, found in self.collections.items() if found.id == collection_id), None)
+
+    def target(self, alias: str) -> str | None:
+        """The collection's name; None if there is no such alias, or it dangles."""
+        return self.name_of(self.aliases[alias]) if alias in self.aliases else None
+
+    def find(self, name: str) -> StoredCollection | None:
+        """A collection by its name or an alias."""
+        return self.collections.get(self.target(name) or name)
+
+    def serving(self, name: str, address: str) -> StoredCollection | None:
+        """The collection whose data a proxy at `address` gives for a name or an alias; it may be an old one."""
+        stuck = self.stuck.get(name)
+        if stuck and stuck.collection is not None and stuck.address in (None, address):
+            return self.collections.get(self.name_of(stuck.collection) or "")
+        return self.find(name)
+
+
+class Store:
+    """The databases of one server, for one thread at a time."""
+
+    def __init__(self, flavour: Flavour) -> None:
+        self.flavour = flavour
+        self._databases = {DEFAULT_DATABASE: StoredDatabase()}
+        self._lock = threading.RLock()
+
+    @property
+    def is_lite(self) -> bool:
+        return self.flavour is Flavour.LITE
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[StoredDatabase]:
+        with self._lock:
+            if name not in self._databases:
+                raise DatabaseNotFound(f'there is no database "{name}"')
+            yield self._databases[name]
+
+    def shown_id(self, collection: StoredCollection) -> int | None:
+        return None if self.is_lite else collection.id

@@ -1,0 +1,107 @@
+"""What pymilvus answers, as our records, and primary keys as Milvus's filters write them.
+
+Measured with pymilvus 2.6.16 and 3.0.2 on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a line says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from reconciler.errors import UnexpectedAnswer
+from reconciler.model import Field, Function, Index, PrimaryKey, Row, Schema
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
+
+
+def key_filter(primary: str, keys: Iterable[PrimaryKey]) -> str:
+    r"""The filter for the rows that have one of `keys`.
+
+    Only `\`, `"` and line ends are escaped: Milvus Lite refuses the escapes `\u0000` and `\'`, and takes all other
+    characters as they are, as Milvus does. The least INT64 cannot be written: 2.3.5 reads its digits first.
+    """
+    return f"{primary} in [{', '.join(map(_literal, keys))}]"
+
+
+def _literal(key: PrimaryKey) -> str:
+    return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(key)
+
+
+def key_of(answer: Mapping[str, Any], primary: str) -> PrimaryKey:
+    """The primary key of a row. Raises `UnexpectedAnswer` if it is not there: Milvus Lite leaves out unknown fields."""
+    key = answer.get(primary)
+    if isinstance(key, int | str):
+        return key
+    raise UnexpectedAnswer(f"the answer has no primary key {primary}")
+
+
+def row_of(answer: Mapping[str, Any], fields: Iterable[str]) -> Row:
+    """Those of `fields` that the row has: a dynamic field need not be in every row."""
+    return {name: _value(answer[name]) for name in fields if name in answer}
+
+
+def _value(value: Any) -> object:
+    """Vectors and arrays as tuples; pymilvus gives lists, and containers of protobuf."""
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else value
+
+
+def index_of(answer: Mapping[str, Any]) -> Index:
+    """An index as `describe_index` tells it."""
+    return Index(
+        field=answer["field_name"],
+        type=answer.get("index_type", ""),
+        metric=answer.get("metric_type"),
+        finished=answer["state"] == "Finished",
+        pending_rows=int(answer["pending_index_rows"]),
+    )
+
+
+def schema_of(answer: Mapping[str, Any]) -> Schema:
+    """A schema as `describe_collection` tells it."""
+    shown = (one for one in answer["fields"] if not one.get("is_dynamic"))
+    return Schema(
+        fields=tuple(field for one in shown for field in _fields(one)),
+        dynamic=bool(answer["enable_dynamic_field"]),
+        functions=tuple(
+            Function(one["name"], one["type"].name, tuple(one["input_field_names"]), tuple(one["output_field_names"]))
+            for one in answer.get("functions", ())
+        ),
+        properties=dict(answer.get("properties", {})),
+        description=answer["description"],
+    )
+
+
+def _fields(answer: Mapping[str, Any]) -> Iterator[Field]:
+    """A field and, if it is an array of structs, what is in them, as Milvus names it: `chunks[text]`.
+
+    Structs were read, not measured: Milvus has them from 2.6 on.
+    """
+    struct, element = answer["name"], answer.get("element_type")
+    yield _field(answer, struct, f"ARRAY<{_type(element)}>" if element else _type(answer["type"]))
+    for one in answer.get("struct_fields", ()):
+        name = one["name"]  # up to pymilvus 2.6 with the struct's, later without
+        yield _field(one, name if name.endswith("]") else f"{struct}[{name}]", f"ARRAY<{_type(one['type'])}>")
+
+
+def _field(answer: Mapping[str, Any], name: str, kind: str) -> Field:
+    params = answer.get("params") or {}
+    return Field(
+        name=name,
+        type=kind,
+        primary=bool(answer.get("is_primary")),
+        auto_id=bool(answer.get("auto_id")),
+        nullable=bool(answer.get("nullable")),
+        has_default=answer.get("default_value") is not None,
+        dimension=_number(params, "dim"),
+        length=_number(params, "max_length"),
+        capacity=_number(params, "max_capacity"),
+    )
+
+
+def _type(kind: Any) -> str:
+    """Milvus's name of a data type."""
+    return str(kind.name)
+
+
+def _number(params: Mapping[str, Any], name: str) -> int | None:
+    return int(params[name]) if name in params else None

@@ -1,0 +1,123 @@
+"""One step: the re-read before the call, the call, and the truth about it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import stamina
+
+from reconciler.catalog.port import Catalog
+from reconciler.errors import AliasAlreadyExists, CatalogError, JournalError, RateLimited, UnexpectedAnswer
+from reconciler.plan import Step, place
+from reconciler.report import Outcome
+
+RATE_LIMIT_ATTEMPTS = 5
+RATE_LIMIT_SECONDS = 30.0
+
+ALIAS_MOVED = "AliasMoved"
+"""The code of a step whose alias is no longer where the plan found it."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one attempt ended; the fields are those of `StepResult`."""
+
+    outcome: Outcome
+    code: str | None = None
+    message: str | None = None
+    wrote: bool = False
+
+
+def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
+    """Re-read, call, and after trouble read again. When the server says "not now", all of it is tried again.
+
+    Args:
+        step: the change.
+        catalog: its database.
+        intend: writes down what is about to happen, before the read and the call, so that the moment between those
+            two stays short; what it raises keeps the call from being made.
+    """
+    try:
+        intend()
+        for try_again in stamina.retry_context(
+            on=RateLimited, attempts=RATE_LIMIT_ATTEMPTS, timeout=RATE_LIMIT_SECONDS
+        ):
+            with try_again:
+                return _attempt_once(step, catalog)
+    except CatalogError as error:
+        return End(Outcome.FAILED, error.code, f"{error}; the alias was left as it was")
+    except JournalError as error:
+        return End(Outcome.FAILED, error.code, f"{error}; without it nothing is changed")
+    raise AssertionError("retry_context ends with a return or an error")
+
+
+def _attempt_once(step: Step, catalog: Catalog) -> End:
+    """One re-read and one call.
+
+    Raises:
+        CatalogError: before the call, or `RateLimited`, with which the server says that it did not act.
+    """
+    current = where(step.alias, catalog)
+    if current == step.wanted:
+        return End(Outcome.NOOP)
+    if current != step.current:
+        moved = f"the alias is {place(current)} now, not {place(step.current)} as planned; it was left alone"
+        return End(Outcome.FAILED, ALIAS_MOVED, moved)
+    try:
+        return _call(step, catalog)
+    except RateLimited:
+        raise
+    except CatalogError as error:
+        return _after_trouble(step, catalog, error)
+
+
+def _call(step: Step, catalog: Catalog) -> End:
+    if step.wanted is None:
+        catalog.drop_alias(step.alias)
+    elif step.current is None:
+        return _create(step, step.wanted, catalog)
+    else:
+        catalog.alter_alias(step.alias, step.wanted)
+    return End(Outcome.DONE, wrote=True)
+
+
+def _create(step: Step, collection: str, catalog: Catalog) -> End:
+    """Create; an alias that no read can see and that exists all the same is dangling: alter brings it back.
+
+    Measured on Milvus 2.3.5: an alias whose collection was dropped is hidden from every list and from describe, create
+    answers 1602, alter works.
+    """
+    try:
+        catalog.create_alias(step.alias, collection)
+    except AliasAlreadyExists:
+        if where(step.alias, catalog) is not None:
+            raise
+        catalog.alter_alias(step.alias, collection)
+        message = "the alias was dangling: its collection is gone; it was altered, not created"
+        return End(Outcome.DONE, message=message, wrote=True)
+    return End(Outcome.DONE, wrote=True)
+
+
+def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
+    """A call failed or was never answered: only the catalog knows whether it took effect."""
+    refused = not (error.transient or isinstance(error, UnexpectedAnswer))  # the server said that it did not act
+    try:
+        current = where(step.alias, catalog)
+    except CatalogError as unreadable:
+        message = f"{error}; and the alias could not be read back: {unreadable}"
+        return End(Outcome.UNKNOWN, error.code, message, wrote=True)
+    if current == step.wanted:
+        message = f"the call ended with an error ({error}), but the alias is where it should be"
+        return End(Outcome.DONE, message=message, wrote=True)
+    if current != step.current:
+        message = f"{error}; the alias is {place(current)} now, moved by someone else"
+        return End(Outcome.FAILED, error.code, message, wrote=not refused)
+    late = "" if refused else "; a call that was sent may still take effect"
+    return End(Outcome.FAILED, error.code, f"{error}; the alias is still {place(current)}{late}", wrote=not refused)
+
+
+def where(alias: str, catalog: Catalog) -> str | None:
+    """The collection that an alias points at now."""
+    collection = catalog.resolve(alias)
+    return collection.name if collection else None

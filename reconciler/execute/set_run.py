@@ -1,0 +1,297 @@
+"""One set on its way through its waves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from queue import SimpleQueue
+from threading import Event, Lock
+
+from reconciler.catalog.port import Catalog
+from reconciler.catalog.read import locate
+from reconciler.clock import now
+from reconciler.errors import AliasctlError, CatalogError, JournalError
+from reconciler.execute.attempt import attempt
+from reconciler.execute.conduct import Conduct, Halt
+from reconciler.execute.propagation import Endpoint, Prover
+from reconciler.execute.revert import revert
+from reconciler.execute.soak import soak
+from reconciler.execute.wait import judged_in_time
+from reconciler.journal import Act
+from reconciler.lossy_drops import blocked_if_lossy
+from reconciler.model import Connection, OnFailure, Target
+from reconciler.plan import Action, SetPlan, Step, block_companions, block_later_waves, place, waves
+from reconciler.report import ACHIEVED, Outcome, Propagated, Reach, StepResult
+
+VERIFY_MISMATCH = "VerifyMismatch"
+PROPAGATION_STUCK = "PropagationStuck"
+SOAK_FAILED = "SoakFailed"
+SOAK_INTERRUPTED = "SoakInterrupted"
+
+
+class SetRun:
+    """Runs in a thread of its own; its steps run in the pool of their database.
+
+    Args:
+        plan: the set's steps.
+        target: the database.
+        catalog: it, open.
+        pool: for as many calls as may be in flight.
+        conduct: see there.
+        halt: why nothing further should start.
+        results: where each step's result goes, and None at the end.
+    """
+
+    def __init__(
+        self,
+        plan: SetPlan,
+        target: Target,
+        catalog: Catalog,
+        pool: ThreadPoolExecutor,
+        conduct: Conduct,
+        halt: Halt,
+        results: SimpleQueue[StepResult | None],
+    ) -> None:
+        self._plan = plan
+        self._target = target
+        self._catalog = catalog
+        self._pool = pool
+        self._conduct = conduct
+        self._results = results
+        self._stopped = halt
+        self._failed = Event()
+        self._halt = halt.also(self._failed)
+        self._failure = ""
+        self._last: dict[str, StepResult] = {}
+        self._touched: list[Step] = []  # what this run made or may have made, oldest first
+        self._lock = Lock()
+
+    def run(self) -> None:
+        """All waves, and the way back if it comes to that; the end is announced with None whatever happens."""
+        try:
+            self._run_waves()
+            if self._failed.is_set() and self._plan.on_failure is OnFailure.REVERT and not self._stopped.is_set():
+                self._revert()
+        finally:
+            self._results.put(None)
+
+    def _run_waves(self) -> None:
+        remaining = tuple(sorted(self._plan.steps, key=lambda step: step.order))
+        while remaining:
+            wave = next(waves(remaining))
+            later = remaining[len(wave) :]
+            wave, later = self._judge(wave, later)
+            wave = self._run_wave(wave)
+            remaining = block_later_waves((*wave, *later))[len(wave) :]
+
+    def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Ask the gates again right before the wave; without an answer nothing in it is touched.
+
+        Where all changes of a set go together, a blocked one keeps the rest from starting, or has it undone.
+        """
+        if self._halt.is_set():
+            return wave, later
+        try:
+            wave = judged_in_time(wave, self._catalog, self._conduct.wait, self._halt, self._tell)
+        except CatalogError as error:
+            self._give_up(wave, error, "its gates could not be read")
+            return (), later
+        together = block_companions((*wave, *later), self._plan.on_failure)
+        wave, later = together[: len(wave)], together[len(wave) :]
+        culprit = next((step for step in wave if step.blocked), None)
+        if culprit and culprit.blocked and self._touched and self._plan.on_failure is OnFailure.REVERT:
+            self._fail(f'"{culprit.alias}" is blocked: {culprit.blocked.message}')
+            for step in wave:
+                if step.blocked:
+                    self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+            return (), later
+        return wave, later
+
+    def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Creates and alters, drops, read-back, propagation, soak; the wave as it was judged, with what was blocked."""
+        moves = tuple(step for step in wave if step.action is not Action.DROP)
+        prover = self._prover(moves)
+        moved = self._attempt_all(moves)
+        drops = self._judge_drops(wave[len(moves) :])
+        dropped = self._attempt_all(drops)
+        if moved or dropped:
+            moved = self._read_back(moved, dropped)
+        if prover and moved:
+            self._prove(prover, [step for step in moved if step.action is Action.ALTER])
+        if moved and self._plan.verify.soak and not self._failed.is_set():
+            self._soak(moved, self._plan.verify.soak)
+        return (*moves, *drops)
+
+    def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
+        """Make the changes of one phase, as many at a time as may be; the steps that were made."""
+        attempts: list[tuple[Step, Future[bool]]] = []
+        for step in steps:
+            if step.blocked:
+                self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+            else:
+                attempts.append((step, self._pool.submit(self._attempt, step)))
+        return [step for step, made in attempts if made.result()]
+
+    def _judge_drops(self, drops: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Where a drop takes longer names along, look once more which there are."""
+        if self._halt.is_set() or not drops or not self._catalog.drops_by_prefix:
+            return drops
+        try:
+            staying = self._catalog.alias_names() - {drop.alias for drop in drops if not drop.blocked}
+        except CatalogError as error:
+            self._give_up(drops, error, "the aliases that it could take along could not be read")
+            return ()
+        return tuple(drop if drop.blocked else blocked_if_lossy(drop, staying) for drop in drops)
+
+    def _attempt(self, step: Step) -> bool:
+        """Make one step's change unless the run was halted; True if it was made."""
+        if self._halt.is_set():
+            self._say(step, Outcome.NOT_ATTEMPTED)
+            return False
+        started = now()
+        end = attempt(step, self._catalog, self._intent(step, Act.MOVE))
+        if end.outcome in {Outcome.DONE, Outcome.UNKNOWN}:
+            with self._lock:
+                self._touched.append(step)
+        if end.outcome not in ACHIEVED:
+            self._fail(f'"{step.alias}" failed: {end.message}')
+        self._put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
+        return end.outcome is Outcome.DONE
+
+    def _read_back(self, moved: Sequence[Step], dropped: Sequence[Step]) -> list[Step]:
+        """Read a wave's aliases back, once, in few calls; the moved ones that are where they should be."""
+        try:
+            live = locate(self._catalog, {step.alias: step.wanted for step in moved})
+            remaining = self._catalog.alias_names() if dropped else frozenset()
+        except CatalogError as error:
+            message = f"the server accepted the call, but it could not be read back: {error}"
+            for step in (*moved, *dropped):
+                self._reserve(step, Outcome.UNKNOWN, error.code, message)
+            return []
+        astray = [step for step in moved if live[step.alias] != step.wanted]
+        for step in astray:
+            self._contradict(step, f"is {place(live[step.alias])} now")
+        for step in dropped:
+            if step.alias in remaining:
+                self._contradict(step, "is still there")
+        return [step for step in moved if step not in astray]
+
+    def _prover(self, moves: Sequence[Step]) -> Prover | None:
+        """What tells the collections apart, found before the aliases move."""
+        altered = [step for step in moves if step.action is Action.ALTER and not step.blocked]
+        propagation = self._plan.verify.propagation
+        if propagation is None or not altered or self._halt.is_set():
+            return None
+        further = [Endpoint(one.address, self._opened(one)) for one in self._plan.verify.endpoints]
+        endpoints = [Endpoint(self._target.address, self._catalog), *further]
+        return Prover(endpoints, self._catalog, propagation.timeout, altered)
+
+    def _opened(self, endpoint: Connection) -> Catalog | str:
+        """A further proxy; one that cannot be reached keeps nothing from moving, and is told."""
+        try:
+            return self._conduct.open_endpoint(endpoint, self._target.database)
+        except AliasctlError as error:
+            return str(error)
+
+    def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
+        """Prove by reads that the alters have reached the readers; say what could not be proved."""
+        proved = prover.prove(steps, self._pool, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        for step in steps:
+            last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
+            stuck = [one for one in last.propagation if one.reach is Reach.STUCK]
+            unknown = [one for one in last.propagation if one.reach is Reach.UNKNOWN]
+            if stuck:
+                self._fail(f'readers of "{step.alias}" are still answered by {step.current}')
+                message = "; ".join(f"{one.endpoint}: {one.detail}" for one in stuck)
+                last = replace(last, outcome=Outcome.FAILED, code=PROPAGATION_STUCK, message=message)
+            elif unknown:
+                last = replace(last, message=_added(last.message, _unproved(unknown)))
+            self._put(last)
+
+    def _soak(self, steps: Sequence[Step], seconds: float) -> None:
+        failed = soak(steps, self._catalog, seconds, self._halt, self._tell)
+        for step in steps:
+            if step.alias in failed:
+                self._fail(f'"{step.alias}": {failed[step.alias]}')
+                self._reserve(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
+            elif self._stopped.is_set():
+                message = "the soak was cut short; the alias is where it should be, but was not watched to the end"
+                self._reserve(step, Outcome.DONE, SOAK_INTERRUPTED, message)
+
+    def _revert(self) -> None:
+        """Undo what was made, newest first, one by one."""
+        undone = []
+        for step in reversed(self._touched):
+            end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
+            self._reserve(step, end.outcome, end.code, end.message)
+            if end.outcome is Outcome.REVERTED:
+                undone.append(step)
+        self._confirm_reverted(undone)
+
+    def _confirm_reverted(self, undone: Sequence[Step]) -> None:
+        """Read back what was undone: a revert is reported when it is seen, not when it was accepted."""
+        try:
+            live = locate(self._catalog, {step.alias: step.current for step in undone})
+        except CatalogError as error:
+            for step in undone:
+                message = f"{self._failure}; moved back, but it could not be read back: {error}"
+                self._reserve(step, Outcome.UNKNOWN, error.code, message)
+            return
+        for step in undone:
+            if live[step.alias] != step.current:
+                self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
+
+    def _contradict(self, step: Step, finding: str) -> None:
+        self._fail(f'"{step.alias}" {finding}')
+        message = f"the server accepted the call, yet the alias {finding}"
+        self._reserve(step, Outcome.FAILED, VERIFY_MISMATCH, message)
+
+    def _give_up(self, steps: Sequence[Step], error: CatalogError, why: str) -> None:
+        self._fail(f"{why}: {error}")
+        for step in steps:
+            self._say(step, Outcome.FAILED, error.code, f"{why}: {error}")
+
+    def _fail(self, reason: str) -> None:
+        """Start nothing further in this set; the first reason is the one that is told."""
+        with self._lock:
+            self._failure = self._failure or reason
+        self._failed.set()
+
+    def _intent(self, step: Step, act: Act) -> Callable[[], None]:
+        return lambda: self._conduct.record.intend(self._target, step, act)
+
+    def _tell(self, sentence: str) -> None:
+        self._conduct.tell(f"{self._plan.set}: {sentence}")
+
+    def _say(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
+        """The result of a step for which no call was made."""
+        moment = now()
+        self._put(StepResult(step, outcome, code, message, moment, moment))
+
+    def _reserve(self, step: Step, outcome: Outcome, code: str | None, message: str | None) -> None:
+        """Another result of a step for which a call was made."""
+        if outcome is Outcome.UNKNOWN:
+            self._fail(f'"{step.alias}": {message}')
+        before = self._last[step.alias]
+        self._put(replace(before, outcome=outcome, code=code, message=message, ended=now(), wrote=True))
+
+    def _put(self, result: StepResult) -> None:
+        """Tell a result, once it is written down."""
+        self._last[result.step.alias] = result
+        if result.outcome is not Outcome.NOT_ATTEMPTED:
+            try:
+                self._conduct.record.note(self._target, result)
+            except JournalError as error:
+                self._fail(str(error))
+                result = replace(result, message=_added(result.message, str(error)))
+        self._results.put(result)
+
+
+def _unproved(unknown: Sequence[Propagated]) -> str:
+    reasons = dict.fromkeys(one.detail for one in unknown)
+    return f"whether readers follow could not be told: {'; '.join(reasons)}"
+
+
+def _added(message: str | None, more: str) -> str:
+    return f"{message}; {more}" if message else more

@@ -1,0 +1,147 @@
+"""Gate `canary`: searches on the new collection find nearly what they find on the one that is served now.
+
+Why: a collection can be complete, indexed and loaded, and still answer with the wrong neighbours: a wrong model,
+vectors that were not normalised, rows paired with vectors of others. overlap@k of a query is the share of the first k
+hits on the current collection that are among the first k on the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from reconciler.gates.comparison import Asked, Comparison, Side, compare
+from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
+from reconciler.gates.sampling import from_file, sampled
+from reconciler.gates.wording import counted, listed, rounded
+from reconciler.model import CanaryGate, Schema
+from reconciler.plan import Figure, GateResult, Step, Verdict
+
+NAME = "canary"
+WORST_SHOWN = 3
+SHORTEST_SECONDS = 0.001
+"""What takes less is taken for so much: down there a ratio would be about the network."""
+FLOAT_VECTOR = "FLOAT_VECTOR"
+
+
+def check(step: Step, probe: Probe) -> GateResult | None:
+    """Judge one create or alter; None when the gate is off.
+
+    Aliases that move between the same two collections with the same settings share one comparison.
+    """
+    gate = step.gates.canary
+    if gate is None:
+        return None
+    current, wanted = has_current(step.current), step.wanted or ""
+    return probe.once((NAME, current, wanted, gate), lambda: _compared(current, wanted, gate, probe))
+
+
+def _compared(current: str, wanted: str, gate: CanaryGate, probe: Probe) -> GateResult:
+    before, after = _sides(current, wanted, gate.field, probe)
+    if gate.queries:
+        queries, missing = from_file(gate.queries, before, after), 0
+    else:
+        queries, missing = sampled(probe, before, after, gate.sample)
+    comparison = compare(probe, before, after, queries, gate.k, timed=gate.max_latency_ratio is not None)
+    return _judged(gate, queries, missing, comparison, before, after)
+
+
+def _sides(current: str, wanted: str, field: str | None, probe: Probe) -> tuple[Side, Side]:
+    with of_current(f"the schema of {current} cannot be read"):
+        before = probe.schema(current)
+    with of_target(f"the schema of {wanted} cannot be read"):
+        after = probe.schema(wanted)
+    # The new one first: a field that neither has is a mistake, and must not pass because the current one lacks it.
+    new = _side(wanted, after, field, Verdict.UNKNOWN)
+    old = _side(current, before, field, Verdict.NOT_APPLICABLE)
+    if old.primary.type != new.primary.type:
+        types = f"{old.primary.type} in {current} and {new.primary.type} in {wanted}"
+        raise CannotTell(Verdict.UNKNOWN, f"hits cannot be compared: the primary key is {types}")
+    return old, new
+
+
+def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdict) -> Side:
+    names = [one.name for one in schema.vectors]
+    if field is None and len(names) > 1:
+        way_out = f"name one in gates.canary.field: {listed(names, ', ')}"
+        raise CannotTell(Verdict.UNKNOWN, f"{collection} has several vector fields; {way_out}")
+    vector = next((one for one in schema.vectors if field in (None, one.name)), None)
+    if vector is None or schema.primary is None:
+        missing = f"vector field {field}; it has {listed(names, ', ')}" if field and names else "vector field"
+        raise CannotTell(if_missing, f"{collection} has no {missing}")
+    if vector.type != FLOAT_VECTOR:
+        raise CannotTell(
+            Verdict.UNKNOWN,
+            f"{vector.name} of {collection} is a {vector.type}; only a {FLOAT_VECTOR} can be compared",
+        )
+    return Side(collection, schema.primary, vector)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One thing that was measured: its figures, in a few words, and what is wrong with it."""
+
+    figures: dict[str, Figure]
+    words: str
+    trouble: str = ""
+
+
+def _judged(
+    gate: CanaryGate, queries: Sequence[Asked], missing: int, comparison: Comparison, before: Side, after: Side
+) -> GateResult:
+    findings = [_overlap(gate, queries, missing, comparison.overlaps, after)]
+    if comparison.seconds and gate.max_latency_ratio:
+        findings.append(_latency(gate.max_latency_ratio, *comparison.seconds, before, after))
+    figures = {name: figure for finding in findings for name, figure in finding.figures.items()}
+    if troubles := [finding.trouble for finding in findings if finding.trouble]:
+        return GateResult(NAME, Verdict.FAIL, "; ".join(troubles), figures)
+    return GateResult(NAME, Verdict.PASS, ", ".join(finding.words for finding in findings), figures)
+
+
+def _overlap(
+    gate: CanaryGate, queries: Sequence[Asked], missing: int, overlaps: Sequence[float | None], wanted: Side
+) -> _Finding:
+    shares = [(share, one.name) for one, share in zip(queries, overlaps, strict=True) if share is not None]
+    if not shares:
+        raise CannotTell(Verdict.NOT_APPLICABLE, "no query finds anything on the collection that is served now")
+    mean = fmean(share for share, _ in shares)
+    figures: dict[str, Figure] = {
+        "overlap": round(mean, 4),
+        "k": gate.k,
+        "queries": len(shares),
+        "overlaps": tuple(round(share, 4) for share, _ in shares),
+    }
+    figures |= {"withoutHits": len(queries) - len(shares)} if len(shares) < len(queries) else {}
+    figures |= {"missing": missing} if missing else {}
+    shown, number = rounded(mean, gate.min_overlap, digits=2), counted(len(shares), "query")
+    if round(mean, 9) >= gate.min_overlap:  # 0.7 + 0.5 is no exact 1.2
+        return _Finding(figures, f"overlap@{gate.k} {shown} over {number}")
+    worst = sorted(shares, key=lambda one: one[0])[:WORST_SHOWN]
+    named = ", ".join(f"{name} ({round(share, 2)})" for share, name in worst)
+    trouble = (
+        f"overlap@{gate.k} is {shown} on average over {number}, {gate.min_overlap} wanted; "
+        f"worst: {'query' if gate.queries else 'row'} {named}; see how {wanted.collection} was embedded"
+    )
+    if wanted.primary.auto_id:
+        trouble += ", and whether its keys are the same: the server makes them (auto_id)"
+    return _Finding(figures, "", trouble)
+
+
+def _latency(limit: float, before: float, after: float, current: Side, wanted: Side) -> _Finding:
+    ratio = after / max(before, SHORTEST_SECONDS)
+    figures: dict[str, Figure] = {
+        "latencyRatio": round(ratio, 3),
+        "latencyMs": round(after * 1000, 3),
+        "currentLatencyMs": round(before * 1000, 3),
+    }
+    shown = rounded(ratio, limit)
+    if ratio <= limit:
+        return _Finding(figures, f"{shown} times the latency")
+    times = f"{after * 1000:,.1f} ms against {before * 1000:,.1f} ms"
+    return _Finding(
+        figures,
+        "",
+        f"searches on {wanted.collection} take {shown} times as long as on {current.collection} ({times}), at most "
+        f"{limit} times allowed; see whether its index is like the other one, and its segments are compacted",
+    )

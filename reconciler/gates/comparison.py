@@ -1,0 +1,154 @@
+"""The same queries on two collections: what both find, and how long each takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from reconciler.catalog.port import MAX_VECTORS
+from reconciler.errors import CatalogError, CollectionNotFound, NotLoaded, PermissionDenied
+from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
+from reconciler.model import Field, PrimaryKey, Vector
+from reconciler.plan import Verdict
+from reconciler.queries import Query
+
+BUDGET_SECONDS = 60.0
+"""After so long no further search is started; one that runs may take the connection's timeout longer."""
+TIMED_ROUNDS = 5
+"""Rounds that are timed, after one that is not: it fills caches on both sides.
+
+They are without strong consistency, whose wait for the server's clock is longer than most searches: on 2.3.5 searches
+that take 5 ms take 200 ms with it (measured).
+"""
+
+OF_THE_COLLECTION = (CollectionNotFound, NotLoaded, PermissionDenied)
+"""Errors that say nothing about a query."""
+
+Hits = tuple[PrimaryKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two collections, with the fields that matter."""
+
+    collection: str
+    primary: Field
+    vector: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query, what a person calls it, and the key of the row that it was made from: no hit, whoever finds it."""
+
+    name: str
+    query: Query
+    own: PrimaryKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of it.
+
+    `overlaps` has for each query the share of the current collection's hits that the other finds too; None where the
+    current one finds nothing. `seconds` is the median time of all queries on the current and on the other collection.
+    """
+
+    overlaps: tuple[float | None, ...]
+    seconds: tuple[float, float] | None = None
+
+
+def compare(probe: Probe, current: Side, wanted: Side, queries: Sequence[Asked], k: int, *, timed: bool) -> Comparison:
+    """Search both collections.
+
+    Args:
+        probe: the way to the server.
+        current: the collection that the alias serves now.
+        wanted: the one that it should serve.
+        queries: at least one.
+        k: hits of each query that are compared.
+        timed: measure times as well; that takes several rounds, which alternate between the two.
+
+    Raises:
+        CannotTell: a search failed, or the time is up.
+        CatalogError: transient trouble.
+    """
+    limit = k + any(one.own is not None for one in queries)
+    filters = [one.query.where for one in queries]
+    deadline = time.monotonic() + BUDGET_SECONDS
+    on_current = _Searches(probe, current, [one.query.current for one in queries], filters, limit, deadline)
+    on_wanted = _Searches(probe, wanted, [one.query.wanted for one in queries], filters, limit, deadline)
+    before, after = _first_round(on_current, on_wanted)
+    overlaps = tuple(_overlap(old, new, one.own, k) for one, old, new in zip(queries, before, after, strict=True))
+    if not timed:
+        return Comparison(overlaps)
+    times = [(on_current.timed(), on_wanted.timed()) for _ in range(TIMED_ROUNDS)]
+    return Comparison(overlaps, (median(one for one, _ in times), median(other for _, other in times)))
+
+
+class _Searches:
+    """All queries on one collection, in as few calls as can be."""
+
+    def __init__(
+        self, probe: Probe, side: Side, vectors: Sequence[Vector], filters: Sequence[str], limit: int, deadline: float
+    ) -> None:
+        self._probe = probe
+        self._side = side
+        self._vectors = vectors
+        self._filters = filters
+        self._limit = limit
+        self._deadline = deadline
+        self.trouble = f"{side.collection} cannot be searched"
+
+    def run(self, *, strong: bool = True) -> list[Hits]:
+        """The hits of each query."""
+        found: dict[int, Hits] = {}
+        for where in dict.fromkeys(self._filters):
+            numbers = [number for number, one in enumerate(self._filters) if one == where]
+            for start in range(0, len(numbers), MAX_VECTORS):
+                batch = numbers[start : start + MAX_VECTORS]
+                hits = self._search([self._vectors[one] for one in batch], where, strong)
+                found.update(zip(batch, hits, strict=True))
+        return [found[number] for number in range(len(self._vectors))]
+
+    def timed(self) -> float:
+        """Seconds that it takes."""
+        start = time.perf_counter()
+        self.run(strong=False)
+        return time.perf_counter() - start
+
+    def _search(self, vectors: Sequence[Vector], where: str, strong: bool) -> tuple[Hits, ...]:
+        if time.monotonic() > self._deadline:
+            way_out = "give fewer queries or a smaller sample, or leave maxLatencyRatio out"
+            raise CannotTell(Verdict.UNKNOWN, f"the searches take longer than {BUDGET_SECONDS:g} s; {way_out}")
+        return self._probe.search(
+            self._side.collection, self._side.vector.name, vectors, limit=self._limit, where=where, strong=strong
+        )
+
+
+def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits], list[Hits]]:
+    """The hits on both sides.
+
+    What the current collection cannot answer makes the gate not applicable; but a query that both refuse is a mistake
+    in the query, such as in its filter, and must not pass for that.
+    """
+    refused = None
+    try:
+        with of_current(on_current.trouble):
+            before = on_current.run()
+    except CannotTell as cannot:
+        if not isinstance(cannot.__cause__, CatalogError) or isinstance(cannot.__cause__, OF_THE_COLLECTION):
+            raise
+        refused = cannot
+    with of_target(on_wanted.trouble, Verdict.FAIL):
+        after = on_wanted.run()
+    if refused:
+        raise refused
+    return before, after
+
+
+def _overlap(before: Hits, after: Hits, own: PrimaryKey | None, k: int) -> float | None:
+    """The share of the first k hits before that are among the first k after; None where there are none."""
+    expected, found = ([key for key in hits if key != own][:k] for hits in (before, after))
+    return len(set(found).intersection(expected)) / len(expected) if expected else None

@@ -1,0 +1,60 @@
+"""Gate `contract`: the new collection carries what its users count on, such as the name of its embedding model.
+
+A key is looked for in the collection's properties, and where it is not there, in its description. That is read as a
+JSON object, or as `key=value` or `key: value` pairs between commas, semicolons or line breaks; the first pair of a key
+counts. Other text in it does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from reconciler.gates.probe import Probe, of_target
+from reconciler.gates.wording import listed, shortened
+from reconciler.plan import Figure, GateResult, Step, Verdict
+
+NAME = "contract"
+
+
+def check(step: Step, probe: Probe) -> GateResult | None:
+    """Judge one create or alter; None when the gate is off."""
+    gate = step.gates.contract
+    if gate is None:
+        return None
+    collection = step.wanted or ""
+    with of_target(f"the properties of {collection} cannot be read"):
+        schema = probe.schema(collection)
+    given = described(schema.description) | dict(schema.properties)
+    figures: dict[str, Figure] = {key: given[key] for key, _ in gate.properties if key in given}
+    troubles = [_trouble(key, value, given.get(key)) for key, value in gate.properties if given.get(key) != value]
+    if not troubles:
+        return GateResult(NAME, Verdict.PASS, "", figures)
+    detail = f"{collection}: {listed(troubles)}; set its properties or its description right, or move to another one"
+    return GateResult(NAME, Verdict.FAIL, detail, figures)
+
+
+def described(description: str) -> dict[str, str]:
+    """The pairs in a description; values that are no text in JSON as JSON writes them."""
+    try:
+        content = json.loads(description)
+    except (ValueError, RecursionError):
+        return _pairs(description)
+    if not isinstance(content, dict):
+        return {}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+
+
+def _pairs(description: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for part in re.split(r"[,;\n]", description):
+        pair = re.fullmatch(r"([^=:]+)[=:](.*)", part.strip())
+        if pair:
+            pairs.setdefault(pair[1].strip(), pair[2].strip())
+    return pairs
+
+
+def _trouble(key: str, wanted: str, found: str | None) -> str:
+    if found is None:
+        return f"{shortened(key)} is not given, {shortened(wanted)} wanted"
+    return f"{shortened(key)} is {shortened(found)}, {shortened(wanted)} wanted"

@@ -1,0 +1,37 @@
+"""Gate `indexed`: every vector field of the new collection has an index, and no row waits for it.
+
+Why: rows that are not in an index yet are searched one by one, so the first searches after a switch are slow. A server
+says that an index is finished and how many rows it has not got; Milvus Lite is always finished.
+"""
+
+from __future__ import annotations
+
+from reconciler.gates.probe import Probe, of_target
+from reconciler.gates.wording import listed
+from reconciler.model import Index
+from reconciler.plan import GateResult, Step, Verdict
+
+NAME = "indexed"
+
+
+def check(step: Step, probe: Probe) -> GateResult | None:
+    """Judge one create or alter; None when the gate is off."""
+    if step.gates.indexed is None:
+        return None
+    collection = step.wanted or ""
+    with of_target(f"the indexes of {collection} cannot be read"):
+        fields = [one.name for one in probe.schema(collection).vectors]
+        found = {index.field: index for index in probe.indexes(collection)}
+    troubles = [trouble for name in fields if (trouble := _trouble(name, found.get(name)))]
+    figures = {"fields": len(fields), "pendingRows": sum(found[name].pending_rows for name in fields if name in found)}
+    if not troubles:
+        return GateResult(NAME, Verdict.PASS, "", figures)
+    return GateResult(NAME, Verdict.FAIL, f"{collection}: {listed(troubles)}", figures)
+
+
+def _trouble(field: str, index: Index | None) -> str | None:
+    if index is None:
+        return f"{field} has no index; create one"
+    if index.pending_rows:
+        return f"the index of {field} lacks {index.pending_rows:,} rows; wait until it is built"
+    return None if index.finished else f"the index of {field} is not finished; wait until it is built"

@@ -1,0 +1,80 @@
+"""Gate `rows`: the new collection has as many rows as it should, by itself and against the one that is served now.
+
+Why: an import that ended early, or ran twice, shows in nothing else. Rows are counted exactly, with strong consistency:
+the cheap statistics of Milvus 2.3.5 leave out unflushed rows and ignore deletions (measured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil, floor
+
+from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
+from reconciler.gates.wording import counted, rounded
+from reconciler.model import RowsGate
+from reconciler.plan import Figure, GateResult, Step, Verdict
+
+NAME = "rows"
+WAY_OUT = "see what became of the import, or change gates.rows"
+
+
+def check(step: Step, probe: Probe) -> GateResult | None:
+    """Judge one create or alter; None when the gate is off."""
+    gate = step.gates.rows
+    if gate is None:
+        return None
+    base, note = None, ""
+    if gate.min_percent is not None or gate.max_percent is not None:
+        try:
+            base = _rows_of_current(step.current, probe)
+        except CannotTell as cannot:
+            if gate.min is None and gate.max is None:
+                raise
+            note = f"; not compared: {cannot}"
+    with of_target(f"{step.wanted} cannot be counted"):
+        rows = probe.count(step.wanted or "")
+    return _judged(step, gate, rows, base, note)
+
+
+def _rows_of_current(collection: str | None, probe: Probe) -> int:
+    collection = has_current(collection)
+    with of_current(f"{collection} cannot be counted"):
+        rows = probe.count(collection)
+    if rows == 0:
+        raise CannotTell(Verdict.NOT_APPLICABLE, f"{collection} has no rows to compare with")
+    return rows
+
+
+def _judged(step: Step, gate: RowsGate, rows: int, base: int | None, note: str) -> GateResult:
+    figures: dict[str, Figure] = {"rows": rows}
+    troubles = list(_troubles(gate, rows, base))
+    found = passed = counted(rows, "row")
+    if base is not None:
+        percent = 100 * rows / base
+        limits = [limit for limit in (gate.min_percent, gate.max_percent, 100) if limit is not None]
+        passed = f"{rounded(percent, *limits).removesuffix('.0')} % of {step.current}"
+        found += f", {passed} ({base:,})"
+        figures |= {"currentRows": base, "percent": round(percent, 3)}
+    if not troubles:
+        return GateResult(NAME, Verdict.PASS, passed + note, figures)
+    detail = f"{step.wanted} has {found}; {'; '.join(troubles)}{note}; {WAY_OUT}"
+    return GateResult(NAME, Verdict.FAIL, detail, figures)
+
+
+def _troubles(gate: RowsGate, rows: int, base: int | None) -> Iterator[str]:
+    """Each limit that is not kept, and by how much."""
+    for limit, shown in _limits(gate.min, gate.min_percent, base):
+        if rows < limit:
+            yield f"at least {shown} wanted, {ceil(limit) - rows:,} too few"
+    for limit, shown in _limits(gate.max, gate.max_percent, base):
+        if rows > limit:
+            yield f"at most {shown} wanted, {rows - floor(limit):,} too many"
+
+
+def _limits(count: int | None, percent: float | None, base: int | None) -> Iterator[tuple[Fraction, str]]:
+    """Limits in rows, exactly, and as the manifest says them. 99.9 is no binary fraction, so floats would not do."""
+    if count is not None:
+        yield Fraction(count), f"{count:,}"
+    if percent is not None and base is not None:
+        yield Fraction(str(percent)) * base / 100, f"{str(percent).removesuffix('.0')} %"

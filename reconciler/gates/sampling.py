@@ -1,0 +1,87 @@
+"""Queries for the gate `canary`: from a file, or else rows that both collections have, each with its own vectors.
+
+Searching each collection with its own vector of the same row compares neighbourhoods. So a new embedding model can be
+compared with the old one, whose vectors would mean nothing to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from reconciler.gates.comparison import Asked, Side
+from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
+from reconciler.gates.wording import counted, shortened
+from reconciler.model import PrimaryKey, QueriesFile, Row, Vector
+from reconciler.plan import Verdict
+from reconciler.queries import QueriesError, Query, read_queries
+
+KEYS_TO_PICK_FROM = 1_000
+"""A server gives the keys of a sample as it finds them, often from one segment: more of them are more mixed."""
+
+
+def from_file(file: QueriesFile, current: Side, wanted: Side) -> tuple[Asked, ...]:
+    """The queries of a file, if it is still the one that the plan was made with, and fits the two collections.
+
+    Raises:
+        CannotTell: it is not, or does not.
+    """
+    try:
+        queries, sha256 = read_queries(Path(file.path))
+    except OSError as error:
+        raise CannotTell(Verdict.UNKNOWN, f"{file.path} cannot be read: {error.strerror}") from error
+    except QueriesError as error:
+        raise _changed(file) from error
+    if sha256 != file.sha256:
+        raise _changed(file)
+    _check_dimensions(queries[0], current, wanted)
+    return tuple(Asked(str(number), query) for number, query in enumerate(queries, 1))
+
+
+def _changed(file: QueriesFile) -> CannotTell:
+    return CannotTell(Verdict.FAIL, f"{file.path} changed since the plan was made; plan again")
+
+
+def _check_dimensions(query: Query, current: Side, wanted: Side) -> None:
+    """One query speaks for all: those of a file are of one length."""
+    for vector, side in ((query.current, current), (query.wanted, wanted)):
+        if len(vector) != side.vector.dimension:
+            found = f"the queries for {side.collection} have {counted(len(vector), 'number')}"
+            field = f"its field {side.vector.name} has dimension {side.vector.dimension}"
+            differ = current.vector.dimension != wanted.vector.dimension
+            way_out = 'give each collection its own, {"from": […], "to": […]}' if differ else "give others"
+            raise CannotTell(Verdict.FAIL, f"{found}, {field}; {way_out}")
+
+
+def sampled(probe: Probe, current: Side, wanted: Side, size: int) -> tuple[tuple[Asked, ...], int]:
+    """Rows of the current collection as queries, and how many rows of the sample the other one does not have.
+
+    Raises:
+        CannotTell: there are no rows, or most of them are missing in the other collection.
+    """
+    with of_current(f"no sample can be taken of {current.collection}"):
+        keys = probe.sample_keys(current.collection, current.primary.name, KEYS_TO_PICK_FROM)
+        picked = _evenly(keys, size)
+        before = _vectors(probe.rows(current.collection, current.primary.name, picked, [current.vector.name]), current)
+    if not before:
+        raise CannotTell(Verdict.NOT_APPLICABLE, f"{current.collection} has no rows to take a sample of")
+    with of_target(f"rows of {wanted.collection} cannot be read"):
+        after = _vectors(probe.rows(wanted.collection, wanted.primary.name, list(before), [wanted.vector.name]), wanted)
+    queries = tuple(Asked(shortened(str(key)), Query(before[key], after[key]), key) for key in before if key in after)
+    missing = len(before) - len(queries)
+    if missing * 2 > len(before) or not queries:
+        lacks = f"{wanted.collection} lacks {missing} of {counted(len(before), 'row')} of {current.collection}"
+        raise CannotTell(Verdict.UNKNOWN, f"{lacks}, so no sample can be compared; give gates.canary.queriesFile")
+    return queries, missing
+
+
+def _evenly(keys: Sequence[PrimaryKey], size: int) -> list[PrimaryKey]:
+    size = min(size, len(keys))
+    return [keys[number * len(keys) // size] for number in range(size)]
+
+
+def _vectors(rows: Mapping[PrimaryKey, Row], side: Side) -> dict[PrimaryKey, Vector]:
+    """The rows that have a vector: in Milvus 2.6 and later it may be null."""
+    found = {key: row.get(side.vector.name) for key, row in rows.items()}
+    return {key: cast("Vector", vector) for key, vector in found.items() if isinstance(vector, tuple)}

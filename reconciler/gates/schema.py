@@ -1,0 +1,82 @@
+"""Gate `schema`: what uses the alias now can go on with the new collection.
+
+Why: Milvus moves an alias to any collection. Searches then fail on another dimension, rank wrongly with another metric,
+and inserts fail on a field that they do not fill. `schema_changes` says what counts as a change; besides, the metric of
+each vector field must stay, which is not in the schema but in the index.
+"""
+
+from __future__ import annotations
+
+from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
+from reconciler.gates.schema_changes import changes
+from reconciler.gates.wording import listed
+from reconciler.model import Index, SchemaGate
+from reconciler.plan import Figure, GateResult, Step, Verdict
+
+NAME = "schema"
+
+
+def check(step: Step, probe: Probe) -> GateResult | None:
+    """Judge one create or alter; None when the gate is off."""
+    gate = step.gates.schema
+    if gate is None:
+        return None
+    current, wanted = has_current(step.current), step.wanted or ""
+    with of_current(f"the schema of {current} cannot be read"):
+        before = probe.schema(current)
+    with of_target(f"the schema of {wanted} cannot be read"):
+        after = probe.schema(wanted)
+    found = changes(before, after, gate.policy)
+    vectors = {one.name for one in before.vectors} & {one.name for one in after.vectors}
+    metrics, unknown = _metrics(current, wanted, sorted(vectors.difference(gate.allow_changes)), probe)
+    for name, change in metrics.items():
+        found[name] = f"{found[name]}, {change}" if name in found else change
+    return _judged(gate, found, unknown)
+
+
+def _metrics(current: str, wanted: str, fields: list[str], probe: Probe) -> tuple[dict[str, str], CannotTell | None]:
+    """Compare the metrics of vector fields that both collections have: what is changed, and why not all is known."""
+    if not fields:
+        return {}, None
+    try:
+        with of_current(f"the indexes of {current} cannot be read"):
+            before = _by_field(probe.indexes(current))
+        with of_target(f"the indexes of {wanted} cannot be read"):
+            after = _by_field(probe.indexes(wanted))
+    except CannotTell as cannot:
+        return {}, cannot
+    changed = {name: f"metric {before[name]} → {after[name]}" for name in fields if _differ(name, before, after)}
+    if missing := [name for name in fields if name in before and name not in after]:
+        return changed, _no_metric(Verdict.UNKNOWN, wanted, missing, "; create one")
+    if missing := [name for name in fields if name not in before]:
+        return changed, _no_metric(Verdict.NOT_APPLICABLE, current, missing)
+    return changed, None
+
+
+def _by_field(indexes: tuple[Index, ...]) -> dict[str, str]:
+    """The metric of each field whose index tells one."""
+    return {index.field: index.metric.upper() for index in indexes if index.metric}
+
+
+def _differ(name: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    return name in before and name in after and before[name] != after[name]
+
+
+def _no_metric(verdict: Verdict, collection: str, fields: list[str], way_out: str = "") -> CannotTell:
+    return CannotTell(verdict, f"{collection} has no index on {listed(fields, ', ')} that tells a metric{way_out}")
+
+
+def _judged(gate: SchemaGate, found: dict[str, str], unknown: CannotTell | None) -> GateResult:
+    opposed = {name: change for name, change in found.items() if name not in gate.allow_changes}
+    allowed = [f"{name}: {change}" for name, change in found.items() if name in gate.allow_changes]
+    figures: dict[str, Figure] = {"changes": len(found), "allowed": len(allowed)}
+    figures |= {f"changes.{name}": change for name, change in found.items()}
+    if opposed:
+        words = listed([f"{name}: {change}" for name, change in opposed.items()])
+        way_out = f"allow with gates.schema.allowChanges: [{listed(list(opposed), ', ')}]"
+        return GateResult(NAME, Verdict.FAIL, f"{words}; {way_out}", figures)
+    if unknown and unknown.verdict is Verdict.UNKNOWN:
+        return GateResult(NAME, Verdict.UNKNOWN, f"metrics cannot be compared: {unknown}", figures)
+    notes = [f"allowed: {listed(allowed)}"] if allowed else []
+    notes += [f"metrics not compared: {unknown}"] if unknown else []
+    return GateResult(NAME, Verdict.PASS, "; ".join(notes), figures)

@@ -1,0 +1,89 @@
+"""What every run did, in one file: `history` shows it, `rollback` undoes it, and no run repeats what had to be undone.
+
+    run = Journal(path).begin(plan, origins)    who, when, from what                        recording
+    run.intend(target, step, act)               before each call, and on the disk then      lines, appending
+    run.note(target, result)                    after it
+    run.end(report)
+
+    Journal(path).runs()                        what was recorded, crashes included         reading
+
+A journal is append-only and can be shared by all who can write the file, on one machine or on a shared folder. It holds
+the places where credentials are read from, and no credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+
+from platformdirs import user_state_path
+
+from reconciler.journal import lines, reading
+from reconciler.journal.appending import AppendOnly
+from reconciler.journal.reading import PastRun, Recorded
+from reconciler.journal.recording import NoRun, Run
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunEnd, RunState
+from reconciler.model import Target
+from reconciler.plan import Plan
+from reconciler.rejections import Rejection
+
+__all__ = [
+    "Act",
+    "Journal",
+    "NoRun",
+    "Origins",
+    "PastRun",
+    "PastStep",
+    "PastTarget",
+    "Recorded",
+    "Run",
+    "RunEnd",
+    "RunState",
+    "default_path",
+]
+
+
+def default_path() -> Path:
+    """Where the journal is unless somebody says otherwise: in the user's state folder, as the platform has it."""
+    return user_state_path("aliasctl") / "journal.jsonl"
+
+
+class Journal:
+    """A file of recorded runs, which need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, plan: Plan, origins: Origins) -> Run:
+        """Start to record a run; it is on the disk on return.
+
+        Args:
+            plan: what is about to be done.
+            origins: who does it, and from what.
+
+        Raises:
+            JournalError: the file cannot be written.
+        """
+        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
+        started = list(lines.run_started(run, plan, origins))
+        file = AppendOnly(self.path)
+        try:
+            file.append(started)
+        except BaseException:
+            file.close()
+            raise
+        return Run(run, file)
+
+    def read(self) -> Recorded:
+        """All runs, and how much of the file could not be understood. Raises `JournalError`."""
+        return reading.read(self.path)
+
+    def runs(self) -> list[PastRun]:
+        """All runs, oldest first; none where there is no file. Raises `JournalError`."""
+        return list(self.read().runs)
+
+    def rejected(self) -> Mapping[tuple[Target, str], Rejection]:
+        """What an earlier run had to move back, and no later one moved there again. Raises `JournalError`."""
+        return reading.rejected(self.path)

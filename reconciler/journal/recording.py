@@ -1,0 +1,63 @@
+"""Writing one run down as it happens."""
+
+from __future__ import annotations
+
+import structlog
+
+from reconciler.errors import JournalError
+from reconciler.journal import lines
+from reconciler.journal.appending import AppendOnly
+from reconciler.journal.records import Act
+from reconciler.model import Target
+from reconciler.plan import Step
+from reconciler.report import Report, StepResult
+
+log = structlog.get_logger()
+
+
+class Run:
+    """One run being recorded. May be used by several threads; `Journal.begin` makes it."""
+
+    def __init__(self, run: str, file: AppendOnly) -> None:
+        self.id = run
+        self._file = file
+
+    def intend(self, target: Target, step: Step, act: Act) -> None:
+        """Write down that a call is about to be made; for every call that changes an alias.
+
+        Raises:
+            JournalError: it is not on the disk, and the call must not be made.
+        """
+        self._file.append([lines.intent(self.id, target, step, act)])
+
+    def note(self, target: Target, result: StepResult) -> None:
+        """Write down what became of a step; the last note of a step counts.
+
+        Raises:
+            JournalError: it may not be on the disk.
+        """
+        self._file.append([lines.result(self.id, target, result)])
+
+    def end(self, report: Report) -> None:
+        """Write down that the run is over. What was done is done, so a journal that fails now is only logged."""
+        try:
+            self._file.append([lines.run_ended(self.id, report)])
+        except JournalError as error:
+            log.warning("the end of the run is not in the journal", run=self.id, reason=str(error))
+        finally:
+            self._file.close()
+
+
+class NoRun:
+    """A run that nobody wants recorded."""
+
+    id = ""
+
+    def intend(self, target: Target, step: Step, act: Act) -> None:
+        """Nothing."""
+
+    def note(self, target: Target, result: StepResult) -> None:
+        """Nothing."""
+
+    def end(self, report: Report) -> None:
+        """Nothing."""

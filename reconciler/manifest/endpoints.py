@@ -1,0 +1,67 @@
+"""The further proxies of a Milvus that a set is verified through: MilvusConnections of the set's namespace, by name.
+
+They are not addresses, because whoever writes an AliasSet must not be able to send a connection's token somewhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.errors import Problem
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
+from reconciler.model import AliasSet
+
+
+def absent_endpoints(wanted: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
+    """A problem for each endpoint of a set that the manifests do not have."""
+    for name, source in wanted.endpoints.items():
+        if (wanted.namespace, name) not in manifests.connections:
+            yield Problem(
+                f'MilvusConnection "{name}" is not among the manifests{elsewhere(wanted, name, manifests)}; '
+                "give its file with -f",
+                source,
+            )
+
+
+def elsewhere(wanted: AliasSetManifest, name: str, manifests: Manifests) -> str:
+    """Where a connection is that the set's own namespace does not have: words for a message, or none."""
+    others = sorted(namespace or "none" for namespace, other in manifests.connections if other == name)
+    return f" in namespace {wanted.namespace or 'none'} (there is one in {', '.join(others)})" if others else ""
+
+
+def endpoints_of(wanted: AliasSetManifest, manifests: Manifests) -> list[ConnectionManifest]:
+    """The endpoints of a set, as far as the manifests have them."""
+    known = manifests.connections
+    return [known[wanted.namespace, name] for name in wanted.endpoints if (wanted.namespace, name) in known]
+
+
+def wrong_endpoints(wanted: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
+    """What cannot be a proxy beside the others: the same address again, and Milvus Lite."""
+    first: dict[str, str] = {}
+    if home := manifests.connections.get((wanted.namespace, wanted.connection_name)):
+        first[home.address] = home.name
+    for one in endpoints_of(wanted, manifests):
+        source = wanted.endpoints[one.name]
+        if one.uri == one.address:
+            yield Problem(f'MilvusConnection "{one.name}" is a Milvus Lite file, not a proxy of a server', source)
+        elif first.setdefault(one.address, one.name) != one.name:
+            reason = f'has the address of "{first[one.address]}", {one.address}; each proxy has one of its own'
+            yield Problem(f'MilvusConnection "{one.name}" {reason}', source)
+
+
+def endpoints_left_out(manifests: Manifests, sets: Sequence[AliasSet]) -> tuple[Problem, ...]:
+    """A warning for each set that this run sends to another server than its endpoints are proxies of.
+
+    Args:
+        manifests: what was read.
+        sets: what `settle` made of it.
+    """
+    return tuple(
+        Problem(
+            f'these endpoints are left out: they are proxies of "{before.connection_name}", '
+            f"and this run goes to {after.connection.address}",
+            next(iter(before.endpoints.values())),
+        )
+        for before, after in zip(manifests.sets, sets, strict=True)
+        if before.endpoints and after.connection and not after.verify.endpoints
+    )

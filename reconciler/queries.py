@@ -1,0 +1,122 @@
+"""Files of query vectors for the gate `canary`: JSON Lines, one query a line.
+
+    {"vector": [0.12, -0.5, …], "filter": "lang == \"en\""}
+    {"from": [0.12, …], "to": [0.9, …]}
+
+`vector` is searched in both collections. Where they hold embeddings of different models, `from` is the query for the
+collection that the alias serves now, and `to` the same for the new one. `filter`, which may be left out, is in Milvus's
+language. Empty lines are skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_QUERIES = 1000
+LARGEST_FLOAT = 3.4028234663852886e38
+"""Vectors are of 32-bit floats; a larger number would arrive as infinity."""
+
+_KEYS = {"vector", "from", "to", "filter"}
+_SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may have a "filter"'
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search on two collections: `current` for the one that the alias serves now, `wanted` for the new one."""
+
+    current: tuple[float, ...]
+    wanted: tuple[float, ...]
+    where: str = ""
+
+
+class QueriesError(ValueError):
+    """A file of queries that cannot be used. `line` counts from 1, and is 0 for the file as a whole."""
+
+    def __init__(self, line: int, message: str) -> None:
+        self.line = line
+        super().__init__(message)
+
+
+def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
+    """The queries of a file, and the SHA-256 of its bytes in hexadecimal.
+
+    Raises:
+        QueriesError: its content cannot be used.
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise QueriesError(0, "it is not a file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    _check_size(len(content))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise QueriesError(content.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text") from error
+    return parse_queries(text), hashlib.sha256(content).hexdigest()
+
+
+def parse_queries(text: str) -> tuple[Query, ...]:
+    """The queries of a text. Raises `QueriesError` at the first line that is wrong."""
+    _check_size(len(text))
+    queries: list[Query] = []
+    # Not `splitlines`: a string in JSON may hold line separators that are none here.
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        if len(queries) == MAX_QUERIES:
+            raise QueriesError(number, f"more than {MAX_QUERIES:,} queries; leave some out")
+        query = _query(number, line)
+        if queries:
+            _check_lengths(number, query, queries[0])
+        queries.append(query)
+    if not queries:
+        raise QueriesError(0, "there is no query in it")
+    return tuple(queries)
+
+
+def _query(number: int, line: str) -> Query:
+    try:
+        content = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise QueriesError(number, f"not JSON: {error.msg} at column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of brackets
+        raise QueriesError(number, "not JSON that can be read") from error
+    if not isinstance(content, dict) or not content.keys() <= _KEYS:
+        raise QueriesError(number, _SHAPE)
+    where = content.pop("filter", "")
+    if not isinstance(where, str):
+        raise QueriesError(number, "filter: not a text")
+    if content.keys() not in ({"vector"}, {"from", "to"}):
+        raise QueriesError(number, _SHAPE)
+    vectors = {key: _vector(number, key, value) for key, value in content.items()}
+    if "vector" in vectors:
+        return Query(vectors["vector"], vectors["vector"], where)
+    return Query(vectors["from"], vectors["to"], where)
+
+
+def _vector(number: int, key: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list) or not value:
+        raise QueriesError(number, f"{key}: not a list of numbers" if value != [] else f"{key}: the vector is empty")
+    for place, one in enumerate(value, 1):
+        if isinstance(one, bool) or not isinstance(one, int | float):
+            raise QueriesError(number, f"{key}: element {place} is not a number")
+        if not abs(one) <= LARGEST_FLOAT:  # NaN too
+            raise QueriesError(number, f"{key}: element {place} is not a finite 32-bit number")
+    return tuple(map(float, value))
+
+
+def _check_lengths(number: int, query: Query, first: Query) -> None:
+    for found, wanted in ((query.current, first.current), (query.wanted, first.wanted)):
+        if len(found) != len(wanted):
+            raise QueriesError(number, f"a vector of {len(found)} numbers; the first query has {len(wanted)}")
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise QueriesError(0, f"it has more than {MAX_BYTES // 1024 // 1024} MiB; leave some queries out")

@@ -1,0 +1,175 @@
+"""Recorded runs as text and as a document.
+
+    ID                       WHEN                   WHO        WHAT                      RESULT
+    20261123-230102-4f2a9c   2026-11-23T23:01:02Z   ann@ci-7   apply aliases/ @4f2a9c1   3 done, 1 failed
+
+With one run's id, or an alias, the steps stand below their run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.text import Text
+
+from reconciler.codec import Document, result_document, step_document, without_none
+from reconciler.formats import FORMAT_VERSION
+from reconciler.history import begun_words, counts_of
+from reconciler.journal import PastRun, PastStep, Recorded, RunState
+from reconciler.plan import Step, Verdict
+from reconciler.printable import printable
+from reconciler.render.text import OUTCOME_WORDS, OUTCOMES, SIGNS, VERDICTS, columns
+from reconciler.report import Outcome, Reach
+
+HEADS = ("ID", "WHEN", "WHO", "WHAT", "RESULT")
+SHORT_COMMIT = 7
+
+
+def history_lines(runs: Sequence[PastRun]) -> Iterator[Text]:
+    """One row a run, in columns."""
+    last = len(HEADS) - 1
+    return columns(HEADS, [_cells(run) for run in runs], lambda row: {last: _style(runs[row])})
+
+
+def run_lines(run: PastRun, alias: str | None) -> Iterator[Text]:
+    """A run in full: who and from what, its steps, how it ended."""
+    origins = run.origins
+    yield Text.assemble(("Run ", "bold"), (run.id, "bold"), "   ", printable(_what(run, shortened=False)))
+    by = f"by {origins.user}@{origins.host}, process {origins.pid}, aliasctl {run.tool_version}"
+    took = f", {_seconds(run.started, run.end.time)}" if run.end else ""
+    yield Text(printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim")
+    yield from _step_lines(run, run.steps_of(alias))
+    end = f" Exit code {run.end.exit_code}." if run.end else ""
+    yield Text(f"Result: {_result(run)}.{end}", "bold")
+
+
+def alias_lines(runs: Iterable[PastRun], alias: str) -> Iterator[Text]:
+    """What happened to an alias: each run in a line, its steps below."""
+    for run in runs:
+        *cells, _ = _cells(run)
+        yield Text("   ".join(map(printable, cells)), "bold")
+        yield from _step_lines(run, run.steps_of(alias))
+
+
+def _cells(run: PastRun) -> tuple[str, ...]:
+    who = f"{run.origins.user}@{run.origins.host}"
+    return (run.id, _moment(run.started), who, _what(run), _result(run))
+
+
+def _what(run: PastRun, *, shortened: bool = True) -> str:
+    """The command, and what it was given: `apply aliases/ @4f2a9c1`."""
+    commits = [one.removeprefix("commit ") for one in run.origins.source if one.startswith("commit ")]
+    paths = [one for one in run.origins.source if not one.startswith("commit ")]
+    if shortened:
+        paths = paths[:1] + ([f"and {len(paths) - 1} more"] if len(paths) > 1 else [])
+        commits = [one[:SHORT_COMMIT] for one in commits[:1]]
+    return " ".join([run.origins.command, *paths, *(f"@{one}" for one in commits)])
+
+
+def _result(run: PastRun) -> str:
+    counts, begun = counts_of(run)
+    parts = [f"{counts[outcome]} {OUTCOME_WORDS.get(outcome, outcome)}" for outcome in Outcome if counts[outcome]]
+    parts += [f"{begun} unclear"] if begun else []
+    stopped = run.end.stopped if run.end else False
+    state = RunState.INTERRUPTED if stopped else run.state
+    words = ", ".join(parts) or "nothing done"
+    return words if state is RunState.ENDED else f"{state}: {words}" if parts else str(state)
+
+
+def _style(run: PastRun) -> str:
+    """That of the worst that happened."""
+    if run.state is RunState.RUNNING:
+        return ""
+    if run.state is not RunState.ENDED:
+        return OUTCOMES[Outcome.UNKNOWN]
+    counts, _ = counts_of(run)
+    return next((OUTCOMES[outcome] for outcome in reversed(Outcome) if counts[outcome]), "")
+
+
+def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Text]:
+    names = {one.target: one.connection.name for one in run.targets}
+    alias = max((len(printable(past.step.alias)) for past in steps), default=0)
+    route = max((len(_route(past.step)) for past in steps), default=0)
+    for target in dict.fromkeys(past.target for past in steps):
+        yield Text(printable(f"{names.get(target, target.address)} / {target.database}"), "bold")
+        for past in steps:
+            if past.target == target:
+                yield _step_line(past, alias, route)
+
+
+def _step_line(past: PastStep, alias: int, route: int) -> Text:
+    step, result = past.step, past.result
+    sign, style = SIGNS[step.action]
+    line = Text.assemble("  ", (sign, style), f" {printable(step.alias).ljust(alias)}   {_route(step).ljust(route)}   ")
+    if past.begun or result is None:
+        line.append(begun_words(past.begun) if past.begun else "nothing recorded", OUTCOMES[Outcome.UNKNOWN])
+    else:
+        line.append(OUTCOME_WORDS.get(result.outcome, result.outcome), OUTCOMES[result.outcome])
+        if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
+            line.append(", readers verified", "dim")
+        if result.started and result.ended and result.outcome is not Outcome.BLOCKED:
+            line.append(f", {_seconds(result.started, result.ended)}", "dim")
+        if result.message:
+            line.append(f": {printable(result.message)}")
+    for gate in step.skipped_gates:
+        line.append(f"   {printable(gate)} SKIPPED", "bold red")
+    for one in step.gate_results:
+        passed = one.verdict is Verdict.PASS
+        line.append(f"   {printable(one.gate)} {VERDICTS[one.verdict]}", "green" if passed else "yellow")
+        if one.detail:
+            line.append(f" ({printable(one.detail)})", "dim")
+    return line
+
+
+def _route(step: Step) -> str:
+    return printable(" ".join(filter(None, (step.current, "→" if step.wanted else "", step.wanted))))
+
+
+def _moment(time: str) -> str:
+    """A time to the second."""
+    return re.sub(r"\.\d+", "", time)
+
+
+def _seconds(start: str, end: str) -> str:
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    return f"{max(0.0, seconds):.1f} s"
+
+
+def history_document(path: Path, recorded: Recorded, runs: Iterable[PastRun], alias: str | None) -> Document:
+    """Runs as `schemas/history.schema.json` has them, in the order given; with the steps of one alias, or all."""
+    return {
+        "kind": "History",
+        "formatVersion": FORMAT_VERSION,
+        "journal": str(path),
+        "unreadableLines": recorded.unreadable,
+        "newerLines": recorded.newer,
+        "runs": [_run_document(run, run.steps_of(alias)) for run in runs],
+    }
+
+
+def _run_document(run: PastRun, steps: Sequence[PastStep]) -> Document:
+    counts, _ = counts_of(run)
+    return {
+        "id": run.id,
+        "state": str(run.state),
+        "command": run.origins.command,
+        "source": list(run.origins.source),
+        "user": run.origins.user,
+        "host": run.origins.host,
+        "pid": run.origins.pid,
+        "tool": {"name": "aliasctl", "version": run.tool_version},
+        "planDigest": run.digest,
+        "started": run.started,
+        "summary": {str(outcome): counts[outcome] for outcome in Outcome},
+        "steps": [_step_document(past) for past in steps],
+        **({"ended": run.end.time, "exitCode": run.end.exit_code, "interrupted": run.end.stopped} if run.end else {}),
+    }
+
+
+def _step_document(past: PastStep) -> Document:
+    place = {"address": past.target.address, "database": past.target.database}
+    known = result_document(past.result) if past.result else step_document(past.step)
+    return place | known | without_none(begun=str(past.begun) if past.begun else None)

@@ -1,0 +1,215 @@
+"""The way back as an ordinary plan.
+
+    the run did        alias now        step
+    from → to          at `to`          to → from    blocked if `from` is gone, or another collection has its name now
+    from → to          at `from`        none
+    from → to          elsewhere        blocked: it is not what the run left, somebody else moved it
+    to (created)       at `to`          drop         as careful as any drop
+    from (dropped)     absent           create
+
+Where the record does not say whether the run's call was made, an alias that is not at `to` is none of its business.
+Waves go in reverse. What is impossible comes after all waves, so that it holds up nothing; what may become possible,
+such as a collection that must be loaded first, holds up the waves after it, as in any plan.
+
+Of the gates only `loaded` can hold up a step on its way back; the others are asked and shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from reconciler.catalog import Catalogs
+from reconciler.catalog.port import check_alias_name
+from reconciler.catalog.read import read_live
+from reconciler.clock import now
+from reconciler.execute.revert import inverse
+from reconciler.gates import CHEAP, gated_sets
+from reconciler.journal import PastStep, PastTarget
+from reconciler.lossy_drops import block_lossy_drops
+from reconciler.model import Alias, AliasSet, Gates, Limits, LiveCatalog, Verify
+from reconciler.plan import Action, Block, BlockReason, Plan, SetPlan, Step, TargetPlan, block_later_waves, place
+from reconciler.rollback.made import Made, is_certain
+from reconciler.version import __version__
+
+DEFAULT_MAX_DROPS = Limits().max_drops
+OWN_SET = "rollback"
+"""The set of a step for an alias of which no run is recorded."""
+
+
+def plan_rollback(made: Made, catalogs: Catalogs, *, max_drops: int = DEFAULT_MAX_DROPS) -> Plan:
+    """Plan to undo what a run did. Changes nothing.
+
+    Args:
+        made: from `made_by`, `reported` or `newest_made`.
+        catalogs: connections, opened as they are needed.
+        max_drops: how many aliases of one set may be dropped.
+
+    Raises:
+        CatalogError: a catalog cannot be read.
+        InvalidInput: how a database was reached is not recorded.
+    """
+    steps = sorted(made.steps, key=lambda past: past.target)
+    return _plan(
+        [
+            _undo(made, made.target(target), list(members), catalogs, max_drops)
+            for target, members in groupby(steps, key=lambda past: past.target)
+        ]
+    )
+
+
+def plan_move(alias: str, collection: str, where: PastTarget, last: PastStep | None, catalogs: Catalogs) -> Plan:
+    """Plan to point one alias at a collection, whatever happened to it before. Changes nothing.
+
+    Args:
+        alias: it may be absent.
+        collection: where it should go.
+        where: the database.
+        last: what a recorded run did with it there; its set, gates and verification are used again.
+        catalogs: connections, opened as they are needed.
+
+    Raises:
+        CatalogError: the catalog cannot be read, or `alias` is no name for one.
+    """
+    check_alias_name(alias)
+    name = last.step.set if last else OWN_SET
+    gates = last.step.gates if last else Gates()
+    live = _read(where, {alias: collection}, catalogs)
+    current = live.pointing.get(alias)
+    steps = []
+    if current != collection:
+        step = Step(
+            set=name,
+            alias=alias,
+            current=current,
+            wanted=collection,
+            current_id=_id(current, live),
+            wanted_id=_id(collection, live),
+            gates=gates,
+            way_back=True,
+        )
+        steps.append(replace(step, blocked=_obstacle(step, live)))
+    return _plan([_target_plan(where, {name: steps}, 1 - len(steps), live, catalogs, DEFAULT_MAX_DROPS)])
+
+
+def _undo(made: Made, where: PastTarget, steps: Sequence[PastStep], catalogs: Catalogs, max_drops: int) -> TargetPlan:
+    """One database."""
+    live = _read(where, {past.step.alias: past.step.current for past in steps}, catalogs)
+    by_set: dict[str, list[Step]] = {}
+    for past in steps:
+        last = max(one.step.wave for one in steps if one.step.set == past.step.set)
+        if back := _way_back(past, made, live, last):
+            by_set.setdefault(past.step.set, []).append(back)
+    unchanged = len(steps) - sum(map(len, by_set.values()))
+    return _target_plan(where, by_set, unchanged, live, catalogs, max_drops)
+
+
+def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> Step | None:
+    """The step that undoes one, as things are now; None where there is nothing to undo."""
+    back = replace(inverse(past.step), wave=last_wave - past.step.wave, prune=False, wish="", skipped_gates=())
+    at = live.pointing.get(back.alias)
+    if at == back.wanted:
+        return None
+    if moved := _moved(back, at, live):
+        if not is_certain(past):
+            return None
+        message = (
+            f"{made.run} left it {place(back.current)}; {moved}, so somebody else moved it since; "
+            f"rollback --alias {back.alias} --to COLLECTION moves it all the same"
+        )
+        block = Block(BlockReason.MOVED, message)
+        return replace(back, current=at, current_id=_id(at, live), wave=last_wave + 1, blocked=block)
+    if obstacle := _obstacle(back, live):
+        return replace(back, wave=last_wave + 1, blocked=obstacle)
+    return back
+
+
+def _moved(back: Step, at: str | None, live: LiveCatalog) -> str:
+    """How an alias is not where a run left it; empty if it is there."""
+    if at != back.current:
+        return f"it is {place(at)} now"
+    found = _id(at, live)
+    if found and back.current_id and found != back.current_id:
+        return f'"{at}" is another collection now (id {found}, it was {back.current_id})'
+    return ""
+
+
+def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
+    """What makes the way back impossible."""
+    if back.wanted is None:
+        return None
+    database = live.target.database
+    if back.wanted in live.aliases:
+        return Block(BlockReason.TARGET_IS_ALIAS, f"{back.wanted} is itself an alias now")
+    if live.described.get(back.wanted) is None:
+        return Block(
+            BlockReason.TARGET_MISSING, f'{back.wanted} does not exist in database "{database}": it was dropped'
+        )
+    found = _id(back.wanted, live)
+    if found and back.wanted_id and found != back.wanted_id:
+        message = (
+            f"{back.wanted} was dropped: another collection has its name now (id {found}, it was {back.wanted_id})"
+        )
+        return Block(BlockReason.TARGET_MISSING, message)
+    if back.current is None and back.alias in live.collections:
+        return Block(BlockReason.NAME_TAKEN, f'"{back.alias}" is the name of a collection in database "{database}"')
+    return None
+
+
+def _read(where: PastTarget, wanted: dict[str, str | None], catalogs: Catalogs) -> LiveCatalog:
+    """The live catalog, as far as these aliases and collections need it."""
+    aliases = tuple(Alias(alias, collection) for alias, collection in wanted.items())
+    asked = AliasSet(OWN_SET, "", where.connection.name, where.connection, where.target.database, aliases)
+    return read_live(catalogs.open(where.connection, where.target.database), where.target, [asked])
+
+
+def _target_plan(
+    where: PastTarget,
+    by_set: dict[str, list[Step]],
+    unchanged: int,
+    live: LiveCatalog,
+    catalogs: Catalogs,
+    max_drops: int,
+) -> TargetPlan:
+    """The steps of one database, judged."""
+    catalog = catalogs.open(where.connection, where.target.database)
+    plans = [
+        SetPlan(
+            set=name,
+            steps=tuple(sorted(steps, key=lambda step: step.order)),
+            verify=replace(where.verify.get(name, Verify()), soak=None),
+        )
+        for name, steps in sorted(by_set.items())
+    ]
+    plans = gated_sets(block_lossy_drops(plans, live), catalog, which=CHEAP)
+    plans = [replace(plan, steps=block_later_waves(plan.steps), refusals=_refusals(plan, max_drops)) for plan in plans]
+    if plans:
+        plans[0] = replace(plans[0], unchanged=unchanged)
+    return TargetPlan(
+        target=where.target,
+        connection=where.connection,
+        sets=tuple(plans) or (SetPlan(OWN_SET, unchanged=unchanged),),
+        server_version=live.server_version,
+        alias_count=len(live.aliases),
+        calls=catalog.calls,
+    )
+
+
+def _refusals(plan: SetPlan, max_drops: int) -> tuple[str, ...]:
+    drops = sum(step.action is Action.DROP for step in plan.steps)
+    if drops <= max_drops:
+        return ()
+    return (
+        f'the way back would drop {drops} aliases of set "{plan.set}", over the limit of {max_drops}; '
+        f"if that is meant, run with --max-drops {drops}",
+    )
+
+
+def _plan(targets: Sequence[TargetPlan]) -> Plan:
+    return Plan(tuple(targets), created=now(), tool_version=__version__)
+
+
+def _id(collection: str | None, live: LiveCatalog) -> int | None:
+    described = live.described.get(collection) if collection else None
+    return described.id if described else None

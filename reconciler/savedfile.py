@@ -1,0 +1,119 @@
+"""Reading back the JSON documents that this tool wrote: what plan files and reports have in common.
+
+What is loaded is checked against its schema, and becomes nothing but records: there is nothing in it that could be
+executed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.codec import Document, connection_of, set_of, step_of
+from reconciler.errors import InvalidInput, Problem
+from reconciler.formats import FORMAT_VERSION
+from reconciler.manifest.address import normalise
+from reconciler.model import Source, Target
+from reconciler.plan import TargetPlan
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SavedForm:
+    """A kind of document: what people call it, and what they may have meant when they named another file."""
+
+    kind: str
+    schema: Document
+    name: str
+    hint: str
+    newer: str
+
+
+def load_document(path: Path, form: SavedForm) -> Document:
+    """Read a document of a certain kind.
+
+    Raises:
+        InvalidInput: not readable, of another kind, of another format, or not as its schema has it.
+    """
+    document = _read(path, form)
+    if document.get("kind") != form.kind:
+        raise invalid(path, f"not a {form.name}: kind is {json.dumps(document.get('kind'))}")
+    if document.get("formatVersion") != FORMAT_VERSION:
+        version = json.dumps(document.get("formatVersion"))
+        about = f"{form.kind.lower()} format {version} is not the one this aliasctl reads ({FORMAT_VERSION})"
+        raise invalid(path, f"{about}; {form.newer}")
+    _check(path, document, form)
+    return document
+
+
+def invalid(path: Path, message: str) -> InvalidInput:
+    """What is wrong with a file."""
+    return InvalidInput(Problem(message, Source(str(path))))
+
+
+def target_plan_of(document: Document, path: Path, form: SavedForm) -> TargetPlan:
+    """One database of a plan or report. Raises `InvalidInput` if its connection leads somewhere else."""
+    places = [document, *(end for one in document["sets"] for end in one.get("verify", {}).get("endpoints", ()))]
+    if any(_address(place["connection"]["uri"]) != place["address"] for place in places):
+        message = (
+            f"the {form.name} was edited: a connection does not lead to the address that the {form.kind.lower()} is for"
+        )
+        raise invalid(path, message)
+    steps = [step_of(step) for step in document["steps"]]
+    return TargetPlan(
+        target=Target(document["address"], document["database"]),
+        connection=connection_of(document["connection"], document["address"]),
+        sets=tuple(set_of(one, steps) for one in document["sets"]),
+        server_version=document["serverVersion"],
+        alias_count=document["aliases"],
+        calls=document["calls"],
+        offline=document["offline"],
+    )
+
+
+def _read(path: Path, form: SavedForm) -> Document:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise invalid(path, f"too large for a {form.name} (over {MAX_BYTES // 1024 // 1024} MiB)")
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except OSError as error:
+        raise invalid(path, f"cannot be read as a {form.name}: {error.strerror}; {form.hint}") from error
+    except (ValueError, RecursionError) as error:
+        raise invalid(path, f"not a {form.name}: not valid JSON; {form.hint}") from error
+    if not isinstance(document, dict):
+        raise invalid(path, f"not a {form.name}: not a JSON object")
+    return document
+
+
+def _check(path: Path, document: Document, form: SavedForm) -> None:
+    """Against the schema; jsonschema is imported here because few commands read documents back."""
+    from jsonschema import Draft202012Validator
+
+    problems = [
+        Problem(f"not a valid {form.name}: {error.json_path}: {_words(error)}", Source(str(path)))
+        for error in Draft202012Validator(form.schema).iter_errors(document)
+    ]
+    if problems:
+        raise InvalidInput(*problems[:10])
+
+
+def _words(error: ValidationError) -> str:
+    """What is wrong; near a credential without the value, which somebody may have written in its place."""
+    return "is not as it should be" if "connection" in error.absolute_path else error.message[:200]
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(text)  # NaN and the infinities, which JSON does not have
+
+
+def _address(uri: str) -> str | None:
+    try:
+        return normalise(uri, Path("/"))[1]
+    except ValueError:
+        return None

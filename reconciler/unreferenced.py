@@ -1,0 +1,81 @@
+"""Collections that are loaded and that no alias points at: memory that perhaps nobody needs. A report, never a drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from reconciler.catalog.port import Catalog
+from reconciler.catalog.read import read_all
+from reconciler.errors import CatalogError
+from reconciler.journal import PastRun
+from reconciler.model import LoadState, Target
+from reconciler.report import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Unreferenced:
+    """One such collection.
+
+    Args:
+        target: its database.
+        connection: the connection's name.
+        collection: its name.
+        rows: how many it has, exactly; None where that cannot be read.
+        since: when a recorded run moved the last alias away from it, RFC 3339; None where the journal knows of none.
+    """
+
+    target: Target
+    connection: str
+    collection: str
+    rows: int | None
+    since: str | None
+
+
+def unreferenced(
+    catalog: Catalog, target: Target, connection: str, departures: Mapping[tuple[Target, str], str]
+) -> list[Unreferenced]:
+    """The loaded collections of a database that no alias points at, by name.
+
+    It takes the calls of `read_all`, one for each collection without an alias, and one for each that is loaded.
+
+    Args:
+        catalog: the database.
+        target: which it is.
+        connection: the name of its connection.
+        departures: when the last alias left a collection, by database and collection.
+
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    referenced = set(read_all(catalog).values())
+    idle = sorted(catalog.collection_names() - referenced)
+    with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read") as pool:
+        loaded = [
+            name
+            for name, state in zip(idle, pool.map(catalog.load_state, idle), strict=True)
+            if state is LoadState.LOADED
+        ]
+        counts = list(pool.map(lambda name: _count(catalog, name), loaded))
+    return [
+        Unreferenced(target, connection, name, rows, departures.get((target, name)))
+        for name, rows in zip(loaded, counts, strict=True)
+    ]
+
+
+def departures(runs: Iterable[PastRun]) -> dict[tuple[Target, str], str]:
+    """When a recorded run last moved an alias away from each collection, RFC 3339."""
+    left: dict[tuple[Target, str], str] = {}
+    for run in runs:
+        for past in run.steps:
+            if past.outcome is Outcome.DONE and past.result and past.result.ended and past.step.current:
+                left[past.target, past.step.current] = past.result.ended
+    return left
+
+
+def _count(catalog: Catalog, collection: str) -> int | None:
+    try:
+        return catalog.count(collection)
+    except CatalogError:
+        return None

@@ -1,0 +1,136 @@
+"""`history`: what earlier runs did, for people and for programs."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COLOUR, run, run_at_terminal
+from tests.cli.shop import Shop
+
+ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
+WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+WHO = re.escape(f"{getpass.getuser()}@{socket.gethostname()}")
+
+
+@pytest.fixture
+def past(shop: Shop) -> Shop:
+    """Two runs: one that moved everything, and one of which something failed."""
+    shop.point(a="v1", gone="v1")
+    shop.want({"a": "v2", "new": "v1", "gone": None}, gates={"loaded": {}})
+    assert shop.apply().code == 0
+    shop.want({"a": "v3", "new": {"collection": "v9", "wave": 1}})
+    assert shop.apply().code == 5
+    return shop
+
+
+def test_without_a_journal_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    told = run("history", cwd=tmp_path)
+    assert (told.code, told.stdout, told.stderr) == (0, f"No runs recorded at {tmp_path}/journal.jsonl.\n", "")
+    assert not list(tmp_path.iterdir())
+    assert run("history", "--format", "json", cwd=tmp_path).document["runs"] == []
+    unknown = run("history", "2026", cwd=tmp_path)
+    assert (unknown.code, unknown.stderr) == (
+        1,
+        'error: no recorded run is called "2026"; aliasctl history lists them\n',
+    )
+
+
+def test_runs_are_listed_newest_first(past: Shop) -> None:
+    head, second, first = past.run("history").stdout.splitlines()
+    assert head.split() == ["ID", "WHEN", "WHO", "WHAT", "RESULT"]
+    what = r"apply aliases\.yaml"
+    assert re.fullmatch(rf"{ID}   {WHEN}   {WHO}   {what}   3 done", first)
+    assert re.fullmatch(rf"{ID}   {WHEN}   {WHO}   {what}   1 done, 1 blocked", second)
+    assert head.index("WHEN") == first.index("20", 20)
+
+    newest = past.run("history", "--limit", "1")
+    assert newest.stdout.splitlines() == [head, second]
+    assert newest.stderr == "2 runs recorded; --limit N shows more than 1\n"
+
+
+def test_a_run_is_shown_in_full_by_the_beginning_of_its_id(past: Shop) -> None:
+    first = past.run("history", "--format", "json").document["runs"][1]
+    shown = past.run("history", first["id"][:-1])
+    assert shown.code == 0
+    head, facts, target, *steps, result = shown.stdout.splitlines()
+    assert head == f"Run {first['id']}   apply aliases.yaml"
+    assert re.fullmatch(rf"{WHEN}, \d+\.\d s, by {WHO}, process {first['pid']}, aliasctl \S+, digest sha256:\w+", facts)
+    assert target == f"main / {past.database}"
+    assert [re.sub(r"\d+\.\d s", "0.1 s", line) for line in sorted(steps, key=lambda line: line.split()[1])] == [
+        "  ~ a      v1 → v2   done, 0.1 s   loaded ✓",
+        "  - gone   v1        done, 0.1 s",
+        "  + new    → v1      done, 0.1 s   loaded ✓",
+    ]
+    assert result == "Result: 3 done. Exit code 0."
+
+    several = past.run("history", "2")
+    assert several.code == 1
+    assert re.fullmatch(rf'error: "2" is the beginning of several runs: {ID}, {ID}; write more of it\n', several.stderr)
+
+
+def test_what_happened_to_an_alias_is_told_run_by_run(past: Shop) -> None:
+    told = past.run("history", "--alias", "new").stdout.splitlines()
+    assert [line for line in told if not re.match(ID, line)] == [
+        f"main / {past.database}",
+        f'  ~ new   v1 → v9   blocked: v9 does not exist in database "{past.database}"',
+        f"main / {past.database}",
+        next(line for line in told if "→ v1" in line),
+    ]
+    documents = past.run("history", "--alias", "gone", "--format", "json", "--output", "json=told.json").document
+    assert documents == past.read("told.json")
+    (run,) = documents["runs"]
+    (step,) = run["steps"]
+    assert (step["from"], step["to"], step["outcome"], step["database"]) == ("v1", None, "done", past.database)
+
+    nothing = past.run("history", "--alias", "nobody")
+    assert (nothing.code, nothing.stdout) == (
+        0,
+        f'No run recorded at {past.folder}/journal.jsonl touched alias "nobody".\n',
+    )
+
+
+def test_a_run_that_was_cut_off_says_so(past: Shop) -> None:
+    """As a crash between a call and the note about it leaves it; a line that another wrote badly is counted."""
+    journal = past.folder / "journal.jsonl"
+    lines = journal.read_text().splitlines()
+    kept = [line for line in lines[:4] if '"event":"result"' not in line]
+    assert json.loads(kept[-1])["event"] == "intent"
+    journal.write_text(
+        "\n".join([*kept, "{torn", ""]).replace(f'"pid":{json.loads(lines[0])["pid"]}', '"pid":999999999')
+    )
+    told = past.run("history")
+    assert told.stdout.splitlines()[1].endswith("   interrupted: 1 unclear")
+    assert told.stderr == f"warning: {journal}: left out 1 line, not readable, as a crash may leave them\n"
+    (run,) = past.run("history", "--format", "json").document["runs"]
+    assert (run["state"], run["steps"][0]["begun"], "outcome" in run["steps"][0]) == ("interrupted", "move", False)
+    shown = past.run("history", run["id"]).stdout
+    assert "interrupted: the call may or may not have been made" in shown
+    assert "\nResult: interrupted: 1 unclear.\n" in shown
+
+
+def test_colours_and_escape_codes(past: Shop) -> None:
+    """Who may write the journal may not command the terminal."""
+    journal = past.folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace(getpass.getuser(), "e\\u001b[31mvil"))
+    told = past.run("history")
+    assert "e\\x1b[31mvil@" in told.stdout
+    assert COLOUR not in told.stdout
+    screen = run_at_terminal("history", cwd=past.folder).stdout
+    assert "\x1b[32m3 done" in screen
+    assert "\x1b[1;35m1 done, 1 blocked" in screen
+
+
+def test_an_unreadable_journal_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    told = run("history", "--journal", "folder", "--format", "json", cwd=tmp_path)
+    (error,) = told.document["errors"]
+    assert (told.code, error) == (
+        1,
+        {"code": "JournalError", "message": "folder: the journal cannot be read: Is a directory"},
+    )

@@ -1,0 +1,251 @@
+"""A run that is killed at any of its steps: its record says what is true, and the next run finishes the work."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import grpc
+import pytest
+from pymilvus import MilvusClient, MilvusException
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.journal import Act, Journal, PastRun, RunState
+from reconciler.manifest import load
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ExitCode, Outcome, Report
+from tests.cli.command import finish, start
+from tests.cli.shop import Relay, Shop
+from tests.end_to_end.conftest import NEW_KEYS, OLD_KEYS
+
+STEPS = (
+    *((f"alter{number}", "old", "new", 0) for number in range(6)),
+    *((f"create{number}", None, "new", 0) for number in range(3)),
+    *((f"alter{number}", "old", "new", 1) for number in range(6, 10)),
+    *((f"create{number}", None, "new", 1) for number in range(3, 5)),
+    ("gone", "old", None, 1),
+    *((f"alter{number}", "old", "new", 2) for number in range(10, 12)),
+    ("pruned0", "old", None, 3),
+    ("pruned1", "old", None, 3),
+)
+"""Alias, from, to, and wave, in the order in which they are made if it is one at a time."""
+ORDER = [alias for alias, *_ in STEPS]
+WAVES = {alias: wave for alias, *_, wave in STEPS}
+ALTERED = [alias for alias, old, new, _ in STEPS if old and new]
+UNTOUCHED = {"bystander": "old", "listed": "new"}
+BEFORE = UNTOUCHED | {alias: old for alias, old, _, _ in STEPS if old}
+AFTER = UNTOUCHED | {alias: new for alias, _, new, _ in STEPS if new}
+BOUNDARIES = range(1, len(STEPS) + 1)
+
+WRITES = {"CreateAlias", "AlterAlias", "DropAlias"}
+NOT_FOUND = {100, 1600}
+"""What servers answer when an alias or a collection does not exist."""
+
+
+def after_steps(number: int) -> dict[str, str]:
+    """Where the aliases are when so many steps were made, one at a time."""
+    live: dict[str, str | None] = dict(BEFORE)
+    live |= {alias: new for alias, _, new, _ in STEPS[:number]}
+    return {alias: collection for alias, collection in sorted(live.items()) if collection}
+
+
+class DeadlyRelay(Relay):
+    """Kills the client when its n-th alias write arrives: before it is passed on, or once the server has acted."""
+
+    def __init__(self, uri: str, at: int, *, acted: bool) -> None:
+        super().__init__(uri)
+        self._arrived, self._at, self._acted = count(1), at, acted
+        self.client: Popen[str] | None = None
+
+    def answer(self, method: str, request: bytes, context: grpc.ServicerContext) -> Any:
+        if method.rpartition("/")[2] not in WRITES or next(self._arrived) != self._at:
+            return super().answer(method, request, context)
+        reply = super().answer(method, request, context) if self._acted else b""
+        assert self.client
+        self.client.kill()
+        self.client.wait()
+        return reply
+
+
+def apply_and_be_killed(shop: Shop, journal: Path, at: int, *, acted: bool, concurrency: int = 1) -> None:
+    relay = DeadlyRelay(shop.uri, at, acted=acted)
+    options = ["--uri", relay.uri, "--yes", "--journal", str(journal), "--concurrency", str(concurrency)]
+    try:
+        relay.client = start(["apply", "-f", "aliases.yaml", *options], shop.folder)
+        killed = finish(relay.client)
+    finally:
+        relay.stop()
+    assert killed.code == -signal.SIGKILL, killed.stderr
+
+
+def apply(shop: Shop, journal: Journal) -> Report:
+    """What the command does, without the second that a process takes to start."""
+    with Catalogs(connect) as catalogs:
+        plan = make_plan(load(shop.folder / "aliases.yaml"), catalogs=catalogs, journal=journal)
+        return apply_plan(plan, catalogs=catalogs, journal=journal)
+
+
+def put_back(shop: Shop) -> None:
+    """Make the aliases what they were before the first run; one that moves is altered, so that readers see no gap."""
+    client, live = shop.admin.client(shop.database), shop.live
+    for alias in live.keys() - BEFORE.keys():
+        client.drop_alias(alias)
+    for alias, collection in BEFORE.items():
+        if alias not in live:
+            client.create_alias(collection, alias)
+        elif live[alias] != collection:
+            client.alter_alias(collection, alias)
+
+
+@pytest.fixture
+def journal(shop: Shop, tmp_path: Path) -> Journal:
+    """A new journal; and the shop with its aliases as they were, and the manifest of 20 changes."""
+    put_back(shop)
+    wanted: dict[str, Mapping[str, Any] | None] = {
+        alias: {"collection": new, "wave": wave} if new else {"state": "Absent", "wave": wave}
+        for alias, _, new, wave in STEPS
+        if not alias.startswith("pruned")
+    }
+    shop.want({**wanted, "listed": "new"}, scope={"include": ["pruned*"]})
+    text = (shop.folder / "aliases.yaml").read_text()
+    (shop.folder / "aliases.yaml").write_text(text.replace("  token:\n    env: TOKEN\n", ""))
+    return Journal(tmp_path / "journal.jsonl")
+
+
+@contextmanager
+def reading(shop: Shop) -> Iterator[Counter[str]]:
+    """Read through every altered alias in turn, meanwhile; what was found, counted."""
+    stop, found = threading.Event(), Counter[str]()
+
+    def read() -> None:
+        client = MilvusClient(shop.uri, db_name=shop.database, dedicated=True)
+        while not stop.wait(0.005):
+            alias = ALTERED[found.total() % len(ALTERED)]
+            try:
+                rows = client.query(alias, filter="id > 0", output_fields=["id"], timeout=10, retry_times=0)
+            except MilvusException as error:
+                found[f"error {error.code}"] += 1
+            else:
+                keys = {row["id"] for row in rows}
+                found["old" if keys == OLD_KEYS else "new" if keys == NEW_KEYS else f"other: {keys}"] += 1
+        client.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        reader.join()
+
+
+def insist_on_old_or_new(found: Counter[str]) -> None:
+    print(f"reads: {dict(found)}")
+    assert found["old"], "the reader did read"
+    assert found["new"], "the reader did read"
+    assert not [answer for answer in found if answer.startswith("other")]
+    assert not [code for code in NOT_FOUND if found[f"error {code}"]]
+
+
+def insist_on_truth(run: PastRun, live: Mapping[str, str]) -> None:
+    """What a killed run left behind, and what its record says of it."""
+    assert (run.state, run.end, run.planned) == (RunState.INTERRUPTED, None, len(STEPS))
+    begun = {past.step.alias: past for past in run.steps}
+    for alias in BEFORE.keys() | AFTER.keys():
+        assert live.get(alias) in {BEFORE.get(alias), AFTER.get(alias)}, alias
+    for alias in ORDER:
+        if alias not in begun:
+            assert live.get(alias) == BEFORE.get(alias), f"{alias} was moved, and nothing was written down before"
+        elif begun[alias].outcome is Outcome.DONE:
+            assert live.get(alias) == AFTER.get(alias), f"{alias} is said to be done"
+        else:
+            assert (begun[alias].outcome, begun[alias].begun) == (None, Act.MOVE), alias
+    last = max(WAVES[alias] for alias in begun)
+    assert all(begun[alias].outcome is Outcome.DONE for alias in ORDER if WAVES[alias] < last)
+
+
+def insist_that_the_next_run_finishes(shop: Shop, journal: Journal) -> None:
+    remaining = sum(shop.live.get(alias) != AFTER.get(alias) for alias in ORDER)
+    known = len(journal.runs())
+    report = apply(shop, journal)
+    assert (report.exit_code, report.counts, shop.live) == (
+        ExitCode.DONE,
+        Counter({Outcome.DONE: remaining} if remaining else {}),
+        after_steps(len(STEPS)),
+    )
+    runs = journal.runs()
+    assert len(runs) == known + bool(remaining), "a run without a change is not recorded"
+    if remaining:
+        assert (runs[-1].id, runs[-1].state) == (report.run, RunState.ENDED)
+        assert runs[-1].end
+        assert (runs[-1].end.exit_code, runs[-1].end.counts) == (0, report.counts)
+    again = apply(shop, journal)
+    assert (again.exit_code, again.plan.steps, len(journal.runs())) == (ExitCode.DONE, (), len(runs))
+
+
+MOMENTS = pytest.mark.parametrize("acted", [False, True], ids=["before the server acted", "after the server acted"])
+
+
+@MOMENTS
+@pytest.mark.parametrize(
+    ("shop", "boundaries"), [("lite_server", BOUNDARIES), ("milvus", BOUNDARIES[1::3])], indirect=["shop"]
+)
+def test_killed_at_any_step(acted: bool, boundaries: Sequence[int], shop: Shop, journal: Journal) -> None:
+    with reading(shop) as found:
+        for boundary in boundaries:
+            apply_and_be_killed(shop, journal.path, boundary, acted=acted)
+            live, run = shop.live, journal.runs()[-1]
+            assert live == after_steps(boundary if acted else boundary - 1)
+            insist_on_truth(run, live)
+            assert [past.step.alias for past in run.steps] == ORDER[:boundary]
+            assert [past.outcome for past in run.steps] == [*[Outcome.DONE] * (boundary - 1), None]
+            insist_that_the_next_run_finishes(shop, journal)
+            put_back(shop)
+    insist_on_old_or_new(found)
+    assert Counter(run.state for run in journal.runs())[RunState.INTERRUPTED] == len(boundaries)
+    assert journal.read().unreadable == 0
+
+
+@pytest.mark.parametrize("shop", ["milvus"], indirect=True)  # on Milvus Lite there is never more than one
+def test_killed_with_eight_calls_in_flight(shop: Shop, journal: Journal) -> None:
+    with reading(shop) as found:
+        for boundary in BOUNDARIES:
+            apply_and_be_killed(shop, journal.path, boundary, acted=boundary % 2 == 0, concurrency=8)
+            insist_on_truth(journal.runs()[-1], shop.live)
+            insist_that_the_next_run_finishes(shop, journal)
+            put_back(shop)
+    insist_on_old_or_new(found)
+
+
+@pytest.mark.parametrize("shop", ["lite_server"], indirect=True)
+@pytest.mark.parametrize(("share", "outcome"), [(0, None), (0.5, None), (1, Outcome.DONE)])
+def test_killed_while_a_line_was_being_written(
+    share: float, outcome: Outcome | None, shop: Shop, journal: Journal
+) -> None:
+    """The last line is torn after its first byte, in the middle, or before its end; what is whole of it counts."""
+    boundary = 12
+    apply_and_be_killed(shop, journal.path, boundary, acted=True)
+    before = journal.path.read_bytes()
+    *_, result, _intent = before.splitlines()
+    line = result.replace(
+        b'"alias":"%s"' % ORDER[boundary - 2].encode(), b'"alias":"%s"' % ORDER[boundary - 1].encode()
+    )
+    journal.path.write_bytes(before + line[: max(1, int(len(line) * share))])
+    (killed,) = journal.runs()
+    insist_on_truth(killed, shop.live)
+    assert [past.outcome for past in killed.steps] == [*[Outcome.DONE] * (boundary - 1), outcome]
+    assert journal.read().unreadable == 0, "it may be half of a line that is being written"
+
+    finished = shop.apply("--journal", str(journal.path))
+    assert (finished.code, shop.live) == (0, after_steps(len(STEPS)))
+    same, ended = journal.runs()
+    assert (same.id, same.state, same.steps) == (killed.id, killed.state, killed.steps)
+    assert (ended.state, len(ended.steps)) == (RunState.ENDED, len(STEPS) - boundary)
+    insist_that_the_next_run_finishes(shop, journal)

@@ -1,0 +1,219 @@
+"""Verified propagation: reads through the alias prove the move; a stuck alias is healed, or told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.errors import ConnectionFailed, PermissionDenied
+from reconciler.execute import propagation
+from reconciler.model import Connection, OnFailure, Propagation, Row, Verify
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ExitCode, Outcome, Reach, Report, StepResult
+from tests.builders import LOCAL, alias_set, live, server
+from tests.faults import Recorder
+
+PROXY = Connection(name="proxy", uri="http://proxy:19530", address="proxy:19530")
+SHORT = Verify(propagation=Propagation(timeout=0.4))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memory server has no reads in flight that a proof must outlast."""
+    monkeypatch.setattr(propagation, "PROVING_SECONDS", 0.05)
+    monkeypatch.setattr(propagation, "PAUSE", 0.01)
+
+
+def row(key: int, *, x: float = 0.0) -> Row:
+    return {"id": key, "vector": (x, 0.0, 0.0, 1.0)}
+
+
+def shop(
+    old: Sequence[Row] = (row(1), row(2)),
+    new: Sequence[Row] = (row(2), row(3)),
+    *,
+    flavour: Flavour = Flavour.MILVUS_2_3,
+) -> MemoryServer:
+    made = server("old", "new", aliases={"a": "old"}, flavour=flavour)
+    made.insert("old", old)
+    made.insert("new", new)
+    return made
+
+
+def moved(made: MemoryServer | Recorder, *, verify: Verify = SHORT, on_failure: OnFailure = OnFailure.STOP) -> Report:
+    recorder = made if isinstance(made, Recorder) else Recorder(made)
+    with recorder.catalogs() as opened:
+        wanted = alias_set({"a": "new"}, verify=verify, on_failure=on_failure)
+        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened)
+
+
+def only(report: Report) -> StepResult:
+    return report.results[0]
+
+
+def keys_through(made: MemoryServer, alias: str) -> set[object]:
+    return set(made.connect(LOCAL, "default").sample_keys(alias, "id", 100))
+
+
+WAYS_TO_DIFFER: Mapping[str, tuple[Sequence[Row], Sequence[Row]]] = {
+    "a key that only the new one has": ([row(1)], [row(1), row(2)]),
+    "a key that only the old one has": ([row(1), row(2)], [row(1)]),
+    "other keys altogether": ([row(1)], [row(2)]),
+    "the same keys, embedded anew": ([row(1), row(2)], [row(1, x=1.0), row(2, x=1.0)]),
+    "an empty new one": ([row(1)], []),
+    "an empty old one": ([], [row(1)]),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), WAYS_TO_DIFFER.values(), ids=WAYS_TO_DIFFER)
+def test_readers_that_follow_are_proved_to(old: Sequence[Row], new: Sequence[Row]) -> None:
+    result = only(moved(shop(old, new)))
+    assert result.outcome is Outcome.DONE
+    assert [(one.reach, one.heals) for one in result.propagation] == [(Reach.VERIFIED, 0)]
+    assert result.propagation[0].reads >= propagation.PROVING_READS
+
+
+@pytest.mark.parametrize(("old", "new"), WAYS_TO_DIFFER.values(), ids=WAYS_TO_DIFFER)
+def test_stuck_readers_are_healed_where_the_server_allows_it(old: Sequence[Row], new: Sequence[Row]) -> None:
+    made = shop(old, new)
+    made.stick_readers("a", alters=3)
+    result = only(moved(made))
+    assert (result.outcome, result.propagation[0].reach) == (Outcome.DONE, Reach.VERIFIED)
+    assert result.propagation[0].heals == 3
+    assert keys_through(made, "a") == {one["id"] for one in new}
+
+
+def test_where_the_server_ignores_a_repeated_alter_stuck_readers_are_told() -> None:
+    made = shop(flavour=Flavour.MILVUS_2_6)
+    made.stick_readers("a")
+    report = moved(made)
+    result = only(report)
+    assert (result.outcome, result.code) == (Outcome.FAILED, "PropagationStuck")
+    assert result.propagation[0].reach is Reach.STUCK
+    assert "the catalog has new, but reads through the alias are still answered by old" in (result.message or "")
+    assert report.exit_code is ExitCode.INCOMPLETE
+    assert live(made) == {"a": "new"}
+
+
+def test_stuck_readers_count_as_a_failure_for_a_revert() -> None:
+    made = shop(flavour=Flavour.MILVUS_2_6)
+    made.stick_readers("a")
+    result = only(moved(made, on_failure=OnFailure.REVERT))
+    assert result.outcome is Outcome.REVERTED
+    assert live(made) == {"a": "old"}
+
+
+def test_two_collections_that_answer_alike_cannot_be_told_apart_and_it_says_so() -> None:
+    report = moved(shop([row(1)], [row(1)]))
+    result = only(report)
+    assert (result.outcome, report.exit_code) == (Outcome.DONE, ExitCode.DONE)
+    assert result.propagation[0].reach is Reach.UNKNOWN
+    assert "old and new answer alike" in (result.message or "")
+
+
+def test_a_collection_that_cannot_be_read_proves_nothing() -> None:
+    made = shop()
+    made.release("new")
+    made.release("old")
+    result = only(moved(made))
+    assert (result.outcome, result.propagation[0].reach) == (Outcome.DONE, Reach.UNKNOWN)
+    assert "new cannot be read" in (result.message or "")
+
+
+def test_an_old_collection_that_is_released_answers_nobody() -> None:
+    made = shop([row(1)], [row(1)])
+    made.release("old")
+    assert only(moved(made)).propagation[0].reach is Reach.VERIFIED
+
+
+def test_every_endpoint_is_proved_by_itself_and_a_heal_is_checked_at_all_of_them() -> None:
+    made = shop()
+    made.stick_readers("a", address=PROXY.address)
+    result = only(moved(made, verify=replace(SHORT, endpoints=(PROXY,))))
+    assert [(one.endpoint, one.reach) for one in result.propagation] == [
+        (LOCAL.address, Reach.VERIFIED),
+        (PROXY.address, Reach.VERIFIED),
+    ]
+    assert result.propagation[1].heals == 1
+
+
+def test_one_stuck_endpoint_of_two_is_named() -> None:
+    made = shop(flavour=Flavour.MILVUS_2_6)
+    made.stick_readers("a", address=PROXY.address)
+    result = only(moved(made, verify=replace(SHORT, endpoints=(PROXY,))))
+    assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.STUCK]
+    assert (result.message or "").startswith("proxy:19530: ")
+
+
+def test_an_endpoint_that_cannot_be_reached_is_unknown_and_named() -> None:
+    class WithoutProxy(Recorder):
+        def connect(self, connection: Connection, database: str, *, create: bool = False):  # type: ignore[no-untyped-def]
+            if connection.address == PROXY.address:
+                raise ConnectionFailed("cannot reach proxy:19530")
+            return super().connect(connection, database, create=create)
+
+    result = only(moved(WithoutProxy(shop()), verify=replace(SHORT, endpoints=(PROXY,))))
+    assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
+    assert (result.outcome, "cannot reach proxy:19530" in (result.message or "")) == (Outcome.DONE, True)
+
+
+def test_reads_that_fail_for_a_while_only_take_longer() -> None:
+    recorder = Recorder(shop())
+    failures = iter(range(3))
+
+    def unlucky(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a") and next(failures, None) is not None:
+            raise ConnectionFailed("failed to get delegator")
+
+    recorder.before = unlucky
+    assert only(moved(recorder)).propagation[0].reach is Reach.VERIFIED
+
+
+def test_reads_that_are_forbidden_prove_nothing() -> None:
+    recorder = Recorder(shop())
+
+    def forbidden(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a"):
+            raise PermissionDenied("the privilege Query is missing")
+
+    recorder.before = forbidden
+    result = only(moved(recorder))
+    assert result.propagation[0].reach is Reach.UNKNOWN
+    assert "the privilege Query is missing" in (result.message or "")
+
+
+def test_an_alias_that_somebody_moves_meanwhile_is_not_altered_again() -> None:
+    made = shop()
+    made.create_collection("theirs")
+    made.stick_readers("a", alters=9)
+    recorder = Recorder(made)
+
+    def race(method: str, alias: str) -> None:
+        recorder.after = lambda method, alias: None
+        made.connect(LOCAL, "default").alter_alias("a", "theirs")
+
+    recorder.before = lambda method, name: race(method, name) if (method, name) == ("rows", "a") else None
+    moved(recorder)
+    assert live(made) == {"a": "theirs"}
+
+
+def test_without_the_wish_nothing_is_read_through_the_alias() -> None:
+    recorder = Recorder(shop())
+    seen: list[str] = []
+    recorder.before = lambda method, name: seen.append(name) if method in {"rows", "count", "sample_keys"} else None
+    result = only(moved(recorder, verify=Verify()))
+    assert (result.outcome, result.propagation, seen) == (Outcome.DONE, (), [])
+
+
+def test_where_nothing_tells_them_apart_the_alias_is_altered_once_more_if_that_helps() -> None:
+    same = [row(1)]
+    for flavour, heals in ((Flavour.MILVUS_2_3, 1), (Flavour.MILVUS_2_6, 0)):
+        made = shop(same, same, flavour=flavour)
+        recorder = Recorder(made)
+        result = only(moved(recorder))
+        assert (result.outcome, result.propagation[0].heals) == (Outcome.DONE, heals)
+        assert len(recorder.writes) == 1 + heals
+        assert ("altered once more" in (result.message or "")) is bool(heals)

@@ -1,0 +1,242 @@
+"""`onFailure: Revert`: after a failure anywhere the catalog is as it was, or the report names what is not."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+
+from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ExitCode, Outcome, Report
+from tests.builders import LOCAL, alias_set, catalogs, live, server
+from tests.faults import Recorder
+
+BEFORE = {"a": "old", "b": "old", "c": "old", "d": "old", "gone": "old", "s_x": "old", "bystander": "old"}
+WANTED = alias_set(
+    {"a": "new", "b": "new"},
+    Alias("c", "new", wave=1),
+    Alias("d", "new", wave=1),
+    Alias("made", "new", wave=2),
+    Alias("gone", None, wave=2),
+    include=("s_*",),
+    on_failure=OnFailure.REVERT,
+)
+CHANGED = {"alter": "abcd", "create": ["made"], "drop": ["gone", "s_x"]}
+WRITES = [(method, alias) for method, aliases in CHANGED.items() for alias in aliases]
+
+
+def three_waves(flavour: Flavour = Flavour.MILVUS_2_6) -> Recorder:
+    return Recorder(server("old", "new", aliases=BEFORE, flavour=flavour))
+
+
+def run(recorder: Recorder, wanted: AliasSet = WANTED, *, stop: Event | None = None) -> Report:
+    with recorder.catalogs() as opened:
+        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, stop=stop)
+
+
+def outcomes(report: Report) -> dict[str, Outcome]:
+    return {result.step.alias: result.outcome for result in report.results}
+
+
+def message(report: Report, alias: str) -> str:
+    return next(result.message or "" for result in report.results if result.step.alias == alias)
+
+
+class FailsOnce:
+    """A hook that raises at the first call of one method on one alias."""
+
+    def __init__(self, method: str, alias: str, error: CatalogError) -> None:
+        self.place, self.error, self.spent = (method, alias), error, False
+
+    def __call__(self, method: str, alias: str) -> None:
+        if (method, alias) == self.place and not self.spent:
+            self.spent = True
+            raise self.error
+
+
+@pytest.mark.parametrize("flavour", [Flavour.MILVUS_2_3, Flavour.MILVUS_2_6])
+@pytest.mark.parametrize(("method", "alias"), WRITES)
+@pytest.mark.parametrize("error", [PermissionDenied("no"), ConnectionFailed("cut")], ids=["refused", "cut"])
+def test_a_failure_at_any_step_of_three_waves_leaves_the_catalog_as_it_was(
+    error: CatalogError, method: str, alias: str, flavour: Flavour
+) -> None:
+    recorder = three_waves(flavour)
+    recorder.before = FailsOnce(method, alias, error)
+    report = run(recorder)
+    assert live(recorder.server) == BEFORE
+    ends = outcomes(report)
+    assert ends[alias] is Outcome.FAILED
+    assert Outcome.DONE not in ends.values()
+    wrote = any(result.wrote for result in report.results)
+    assert report.exit_code is (ExitCode.INCOMPLETE if wrote else ExitCode.ERROR)
+
+
+def test_without_a_failure_nothing_is_undone() -> None:
+    recorder = three_waves()
+    report = run(recorder)
+    assert set(outcomes(report).values()) == {Outcome.DONE}
+    assert live(recorder.server) == dict.fromkeys(["a", "b", "c", "d", "made"], "new") | {"bystander": "old"}
+
+
+def test_what_was_made_is_undone_newest_first() -> None:
+    one_by_one = type(LOCAL)(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
+    wanted = alias_set(
+        {"a": "new"},
+        Alias("b", "new", wave=1),
+        Alias("c", "new", wave=2),
+        connection=one_by_one,
+        on_failure=OnFailure.REVERT,
+    )
+    recorder = three_waves()
+    recorder.before = FailsOnce("alter", "c", PermissionDenied("no"))
+    report = run(recorder, wanted)
+    assert [alias for method, alias in recorder.writes if method == "alter"] == ["a", "b", "c", "b", "a"]
+    assert message(report, "a") == '"c" failed: no; the alias is still at "old"; it is at "old" again'
+
+
+def test_a_call_whose_fate_was_unknown_is_undone_too() -> None:
+    recorder = three_waves()
+    recorder.after = FailsOnce("alter", "c", CallTimedOut("late"))
+    unreadable = Unreadable(recorder, "c", times=1)
+    recorder.before = unreadable
+    report = run(recorder)
+    assert live(recorder.server) == BEFORE
+    assert outcomes(report)["c"] is Outcome.REVERTED
+
+
+class Unreadable:
+    """After an alter of an alias, its next reads fail."""
+
+    def __init__(self, recorder: Recorder, alias: str, *, times: int) -> None:
+        self.recorder, self.alias, self.times, self.armed = recorder, alias, times, False
+
+    def __call__(self, method: str, alias: str) -> None:
+        if alias == self.alias and method == "alter":
+            self.armed = True
+        if alias == self.alias and method == "resolve" and self.armed and self.times:
+            self.times -= 1
+            raise ConnectionFailed("cut")
+
+
+def test_an_alias_that_somebody_else_moved_is_left_alone_and_named() -> None:
+    recorder = three_waves()
+    recorder.server.create_collection("theirs")
+
+    def race(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "theirs")
+            raise PermissionDenied("no")
+
+    recorder.before = race
+    report = run(recorder)
+    assert live(recorder.server)["a"] == "theirs"
+    assert live(recorder.server)["b"] == "old"
+    assert (outcomes(report)["a"], report.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
+    assert 'is at "theirs" now' in message(report, "a")
+
+
+@pytest.mark.parametrize("fate", ["dropped", "replaced", "released"])
+def test_a_way_back_that_is_gone_is_named_and_the_others_are_taken(fate: str) -> None:
+    made = server("old", "other", "new", aliases={"a": "old", "b": "other", "c": "old"}, flavour=Flavour.MILVUS_2_3)
+    recorder = Recorder(made)
+
+    def meanwhile(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            if fate == "released":
+                made.release("other")
+            else:
+                made.drop_collection("other")
+            if fate == "replaced":
+                made.create_collection("other")
+            raise PermissionDenied("no")
+
+    recorder.before = meanwhile
+    wanted = alias_set({"a": "new", "b": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, wanted)
+    assert live(made) == {"a": "old", "b": "new", "c": "old"}
+    assert outcomes(report) == {"a": Outcome.REVERTED, "b": Outcome.FAILED, "c": Outcome.FAILED}
+    reason = {
+        "dropped": "other does not exist any more",
+        "replaced": "other is another collection now",
+        "released": "other is not loaded while new is",
+    }[fate]
+    assert reason in message(report, "b")
+    assert 'the alias is at "new" now' in message(report, "b")
+
+
+def test_a_gate_that_fails_in_a_later_wave_undoes_the_earlier_ones() -> None:
+    recorder = three_waves()
+    strict = Gates(loaded=LoadedGate())
+    wanted = alias_set({"a": "new"}, Alias("c", "late", wave=1, gates=strict), on_failure=OnFailure.REVERT)
+    recorder.server.create_collection("late")
+
+    def released_meanwhile(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "a"):
+            recorder.server.release("late")
+
+    recorder.after = released_meanwhile
+    report = run(recorder, wanted)
+    assert live(recorder.server) == BEFORE
+    assert outcomes(report) == {"a": Outcome.REVERTED, "c": Outcome.BLOCKED}
+
+
+def test_a_set_of_which_one_alias_is_blocked_does_not_start() -> None:
+    made = server("old", "new", aliases=BEFORE)
+    wanted = alias_set({"a": "new", "b": "missing"}, on_failure=OnFailure.REVERT)
+    with catalogs(made) as opened:
+        plan = make_plan([wanted], catalogs=opened)
+        report = apply_plan(plan, catalogs=opened)
+    assert report.exit_code is ExitCode.REFUSED
+    assert live(made) == BEFORE
+    assert 'it moves together with "b"' in message(report, "a")
+
+
+def test_a_run_that_was_stopped_is_not_undone_and_says_what_it_did() -> None:
+    recorder, stop = three_waves(), Event()
+
+    def stopping(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            stop.set()
+
+    recorder.before = stopping
+    report = run(recorder, stop=stop)
+    ends = outcomes(report)
+    assert ends["a"] is ends["b"] is Outcome.DONE
+    assert ends["made"] is Outcome.NOT_ATTEMPTED
+    assert {alias: live(recorder.server)[alias] for alias in "ab"} == {"a": "new", "b": "new"}
+
+
+def test_a_set_that_stops_keeps_what_it_has_made() -> None:
+    recorder = three_waves()
+    recorder.before = FailsOnce("alter", "c", PermissionDenied("no"))
+    wanted = alias_set({"a": "new"}, Alias("c", "new", wave=1))
+    report = run(recorder, wanted)
+    assert outcomes(report) == {"a": Outcome.DONE, "c": Outcome.FAILED}
+    assert live(recorder.server)["a"] == "new"
+
+
+def test_the_way_back_by_a_drop_does_not_take_other_aliases_along() -> None:
+    made = server("old", "new", aliases={"ab_long": "old", "z": "old"}, flavour=Flavour.MILVUS_2_3)
+    recorder = Recorder(made)
+    recorder.before = FailsOnce("alter", "z", PermissionDenied("no"))
+    wanted = alias_set({"ab": "new"}, Alias("z", "new", wave=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, wanted)
+    assert outcomes(report)["ab"] is Outcome.FAILED
+    assert "would lose ab_long" in message(report, "ab")
+    made.restart()
+    assert live(made) == {"ab": "new", "ab_long": "old", "z": "old"}
+
+
+def test_other_sets_of_the_run_are_not_undone() -> None:
+    made: MemoryServer = server("old", "new", aliases={"a": "old", "b": "old", "c": "old"})
+    recorder = Recorder(made)
+    recorder.before = FailsOnce("alter", "b", PermissionDenied("no"))
+    together = alias_set({"a": "new"}, Alias("b", "new", wave=1), name="together", on_failure=OnFailure.REVERT)
+    alone = alias_set({"c": "new"}, name="alone")
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([together, alone], catalogs=opened), catalogs=opened)
+    assert outcomes(report) == {"a": Outcome.REVERTED, "b": Outcome.FAILED, "c": Outcome.DONE}
+    assert live(made) == {"a": "old", "b": "old", "c": "new"}

@@ -1,0 +1,127 @@
+"""The soak: what goes wrong with a wave while it is watched fails it, and a hiccup does not."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+
+from reconciler.errors import ConnectionFailed, PermissionDenied
+from reconciler.model import Alias, OnFailure, Verify
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ExitCode, Outcome, Report
+from tests.builders import LOCAL, alias_set, live, server
+from tests.faults import Hook, Recorder
+
+SOAK = Verify(soak=0.6)
+ROW = {"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}
+
+
+def shop() -> Recorder:
+    made = server("old", "new", aliases={"a": "old", "b": "old"})
+    for collection in ("old", "new"):
+        made.insert(collection, [ROW])
+    return Recorder(made)
+
+
+def moved(
+    recorder: Recorder, *, after: Hook, on_failure: OnFailure = OnFailure.REVERT, stop: Event | None = None
+) -> Report:
+    """Move `a`, watch it, then move `b`; `after` is a hook that is in place once `a` has moved."""
+    recorder.after = lambda method, alias: setattr(recorder, "before", after)
+    wanted = alias_set({"a": "new"}, Alias("b", "new", wave=1), verify=SOAK, on_failure=on_failure)
+    with recorder.catalogs() as opened:
+        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, stop=stop)
+
+
+def quiet(method: str, name: str) -> None:
+    """Nothing goes wrong."""
+
+
+def outcomes(report: Report) -> dict[str, Outcome]:
+    return {result.step.alias: result.outcome for result in report.results}
+
+
+def test_a_quiet_soak_lets_the_next_wave_start() -> None:
+    recorder = shop()
+    report = moved(recorder, after=quiet)
+    assert (report.exit_code, live(recorder.server)) == (ExitCode.DONE, {"a": "new", "b": "new"})
+
+
+def released(recorder: Recorder) -> Hook:
+    return lambda method, name: recorder.server.release("new")
+
+
+def reads_fail(recorder: Recorder) -> Hook:
+    def fail(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "a"):
+            raise PermissionDenied("no grant on a")
+
+    return fail
+
+
+def taken_away(recorder: Recorder) -> Hook:
+    recorder.server.create_collection("theirs")
+
+    def take(method: str, name: str) -> None:
+        if method == "sample_keys":
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "theirs")
+
+    return take
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason", "ends_at"),
+    [
+        (released, "new is not loaded", "old"),
+        (reads_fail, "a read through the alias failed: no grant on a", "old"),
+        (taken_away, 'somebody moved the alias; it is at "theirs" now', "theirs"),
+    ],
+)
+def test_what_goes_wrong_while_it_is_watched_is_undone(trouble: object, reason: str, ends_at: str) -> None:
+    recorder = shop()
+    report = moved(recorder, after=trouble(recorder))  # type: ignore[operator]
+    ends = outcomes(report)
+    assert ends == {"a": Outcome.REVERTED if ends_at == "old" else Outcome.FAILED, "b": Outcome.NOT_ATTEMPTED}
+    assert reason in (report.results[0].message or "")
+    assert live(recorder.server) == {"a": ends_at, "b": "old"}
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def test_with_stop_the_alias_stays_and_the_next_wave_does_not_start() -> None:
+    recorder = shop()
+    report = moved(recorder, after=reads_fail(recorder), on_failure=OnFailure.STOP)
+    assert outcomes(report) == {"a": Outcome.FAILED, "b": Outcome.NOT_ATTEMPTED}
+    assert (report.results[0].code, live(recorder.server)) == ("SoakFailed", {"a": "new", "b": "old"})
+
+
+def test_one_bad_probe_is_a_hiccup() -> None:
+    recorder = shop()
+    hiccups = iter([1])
+
+    def hiccup(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "a") and next(hiccups, None):
+            raise PermissionDenied("for a moment")
+
+    assert moved(recorder, after=hiccup).exit_code is ExitCode.DONE
+
+
+@pytest.mark.parametrize(("for_good", "code"), [(False, ExitCode.DONE), (True, ExitCode.INCOMPLETE)])
+def test_a_server_out_of_reach_is_held_against_the_collection_only_at_the_end(for_good: bool, code: ExitCode) -> None:
+    recorder = shop()
+    outage = iter([1, 1, 1])
+
+    def cut(method: str, name: str) -> None:
+        if method == "load_state" and (for_good or next(outage, None)):
+            raise ConnectionFailed("cannot reach it")
+
+    assert moved(recorder, after=cut, on_failure=OnFailure.STOP).exit_code is code
+
+
+def test_a_soak_that_is_cut_short_leaves_the_alias_and_says_so() -> None:
+    recorder, stop = shop(), Event()
+    report = moved(recorder, after=lambda method, name: stop.set(), stop=stop)
+    assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.NOT_ATTEMPTED}
+    assert "the soak was cut short" in (report.results[0].message or "")
+    assert report.exit_code is ExitCode.INCOMPLETE
+    assert live(recorder.server)["a"] == "new"

@@ -1,0 +1,94 @@
+"""`--wait`: a wave whose gates do not pass yet is asked again until they do, or the time is up."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+
+from reconciler.errors import ConnectionFailed
+from reconciler.execute import wait
+from reconciler.model import Alias, Gates, LoadedGate
+from reconciler.reconcile import GatesAsked, apply_plan, make_plan
+from reconciler.report import ExitCode, Outcome, Report
+from tests.builders import alias_set, live, server
+from tests.faults import Recorder
+
+LOADED = Gates(loaded=LoadedGate())
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wait, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(wait, "LONGEST_PAUSE", 0.02)
+
+
+def shop() -> Recorder:
+    made = server("old", "new", "ready", aliases={"a": "old", "b": "old"})
+    made.release("new")
+    return Recorder(made)
+
+
+def applied(recorder: Recorder, seconds: float, *, stop: Event | None = None) -> tuple[Report, list[str]]:
+    wanted = alias_set({}, Alias("a", "new", gates=LOADED), Alias("b", "ready", gates=LOADED))
+    told: list[str] = []
+    with recorder.catalogs() as opened:
+        plan = make_plan([wanted], catalogs=opened, ask=GatesAsked.SHOWN)
+        return apply_plan(plan, catalogs=opened, wait=seconds, stop=stop, tell=told.append), told
+
+
+def loads_after(recorder: Recorder, asked: int) -> None:
+    """The new collection is loaded when its state has been asked for so often."""
+    seen = iter(range(asked))
+
+    def note(method: str, name: str) -> None:
+        if (method, name) == ("load_state", "new") and next(seen, None) is None:
+            recorder.server.load("new")
+
+    recorder.before = note
+
+
+def test_a_wave_goes_on_as_soon_as_its_gates_pass() -> None:
+    recorder = shop()
+    loads_after(recorder, 4)
+    report, told = applied(recorder, 60)
+    assert (report.exit_code, live(recorder.server)) == (ExitCode.DONE, {"a": "new", "b": "ready"})
+    assert told[0] == "shop: waiting for gates (a): loaded: new is not loaded; load it first"
+
+
+def test_when_the_time_is_up_what_passes_is_done_and_the_rest_is_blocked() -> None:
+    report, _ = applied(shop(), 0.1)
+    assert {result.step.alias: result.outcome for result in report.results} == {
+        "a": Outcome.BLOCKED,
+        "b": Outcome.DONE,
+    }
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def test_a_server_that_is_away_for_a_moment_does_not_end_the_waiting() -> None:
+    recorder = shop()
+    failures = iter(range(2))
+
+    def away(method: str, name: str) -> None:
+        if method == "load_state" and next(failures, None) is not None:
+            raise ConnectionFailed("cannot reach it")
+
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set({}, Alias("b", "ready", gates=LOADED))], catalogs=opened, ask=GatesAsked.SHOWN)
+        recorder.before = away
+        report = apply_plan(plan, catalogs=opened, wait=60)
+    assert report.exit_code is ExitCode.DONE
+
+
+def test_a_signal_ends_the_waiting() -> None:
+    recorder, stop = shop(), Event()
+    asked = iter(range(6))
+
+    def interrupted(method: str, name: str) -> None:
+        if next(asked, None) is None:
+            stop.set()
+
+    recorder.before = interrupted
+    report, _ = applied(recorder, 3600, stop=stop)
+    assert report.interrupted
+    assert live(recorder.server) == {"a": "old", "b": "old"}

@@ -1,0 +1,79 @@
+"""The gate `contract`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import PermissionDenied
+from reconciler.model import ContractGate, Gates
+from reconciler.plan import GateResult, Verdict
+from tests.builders import server, vector_schema
+from tests.gates.judging import OFF, asked, failing
+
+GATES = Gates(loaded=OFF, contract=ContractGate((("lang", "en"), ("model", "bge-m3"))))
+
+
+def judged(description: str = "", **properties: str) -> GateResult:
+    made = server()
+    made.create_collection("c2", schema=replace(vector_schema(), description=description, properties=properties))
+    return asked(made, GATES, current=None)
+
+
+@pytest.mark.parametrize(
+    ("description", "properties"),
+    [
+        ("", {"lang": "en", "model": "bge-m3", "mmap.enabled": "true"}),
+        ('{"model": "bge-m3", "lang": "en", "tags": ["a"]}', {}),
+        ("model=bge-m3,lang=en", {}),
+        ("Products of the shop; model: bge-m3 ; lang : en", {}),
+        ("model: bge-m3\nlang=en\nsee https://wiki/products", {}),
+        ("lang: en", {"model": "bge-m3"}),
+        ("lang: en, model: old", {"model": "bge-m3"}),
+        ("lang: en, model: bge-m3, model: old", {}),
+    ],
+)
+def test_properties_count_and_where_they_say_nothing_the_description(
+    description: str, properties: dict[str, str]
+) -> None:
+    result = judged(description, **properties)
+    assert (result.verdict, result.detail) == (Verdict.PASS, "")
+    assert result.figures == {"lang": "en", "model": "bge-m3"}
+
+
+@pytest.mark.parametrize(
+    ("description", "properties", "troubles"),
+    [
+        ("", {}, "lang is not given, en wanted; model is not given, bge-m3 wanted"),
+        ("lang=en", {"model": "bge-small"}, "model is bge-small, bge-m3 wanted"),
+        ("lang=en; model=BGE-M3", {}, "model is BGE-M3, bge-m3 wanted"),
+        ('{"lang": "en", "model": {"name": "bge-m3"}}', {}, 'model is {"name": "bge-m3"}, bge-m3 wanted'),
+        ('["lang=en", "model=bge-m3"]', {}, "lang is not given, en wanted; model is not given, bge-m3 wanted"),
+        ("model bge-m3, lang en", {}, "lang is not given, en wanted; model is not given, bge-m3 wanted"),
+        (f"lang=en; model={'x' * 99}", {}, f"model is {'x' * 59}…, bge-m3 wanted"),
+    ],
+)
+def test_a_failure_names_what_is_wanted_and_what_was_found(
+    description: str, properties: dict[str, str], troubles: str
+) -> None:
+    result = judged(description, **properties)
+    assert result.verdict is Verdict.FAIL
+    assert result.detail == (f"c2: {troubles}; set its properties or its description right, or move to another one")
+
+
+def test_figures_are_what_was_found() -> None:
+    assert judged("lang=de").figures == {"lang": "de"}
+
+
+@pytest.mark.parametrize(("found", "wanted"), [("3", "3"), ("true", "true"), ("0.5", "0.5")])
+def test_values_in_json_that_are_no_texts_count_as_json_writes_them(found: str, wanted: str) -> None:
+    made = server()
+    made.create_collection("c2", schema=replace(vector_schema(), description=f'{{"version": {found}}}'))
+    gates = Gates(loaded=OFF, contract=ContractGate((("version", wanted),)))
+    assert asked(made, gates, current=None).verdict is Verdict.PASS
+
+
+def test_what_may_not_be_read_is_unknown() -> None:
+    result = asked(failing(server("c1", "c2"), PermissionDenied("no"), ("schema", "c2")), GATES)
+    assert (result.verdict, result.detail) == (Verdict.UNKNOWN, "the properties of c2 cannot be read: no")

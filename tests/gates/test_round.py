@@ -1,0 +1,232 @@
+"""One round of gates: which are asked, what blocks, and how often the server is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.catalog.memory import MemoryServer
+from reconciler.errors import CatalogError, ConnectionFailed
+from reconciler.gates import ALL, CHEAP, gated, gated_sets
+from reconciler.model import (
+    CanaryGate,
+    ContractGate,
+    Gates,
+    IndexedGate,
+    LoadedGate,
+    OnUnknown,
+    RowsGate,
+    SchemaGate,
+)
+from reconciler.plan import Block, BlockReason, GateResult, SetPlan, Step, Verdict
+from tests.builders import LOCAL, server
+from tests.gates.judging import OFF, counting, failing, judged, move, rows
+
+EVERY = Gates(
+    loaded=LoadedGate(),
+    indexed=IndexedGate(),
+    rows=RowsGate(min_percent=90),
+    schema=SchemaGate(),
+    contract=ContractGate((("model", "bge"),)),
+    canary=CanaryGate(0.5),
+)
+IN_ORDER = ("loaded", "indexed", "rows", "schema", "contract", "canary")
+
+
+@pytest.fixture
+def pair() -> MemoryServer:
+    """Two collections between which every gate passes but `contract`."""
+    made = server()
+    for name in ("c1", "c2"):
+        made.create_collection(name, rows=rows(30))
+    return made
+
+
+def names(step: Step) -> tuple[str, ...]:
+    return tuple(result.gate for result in step.gate_results)
+
+
+def test_all_gates_of_a_step_are_asked_in_order_and_one_that_fails_blocks(pair: MemoryServer) -> None:
+    step = judged(pair, move(EVERY))
+    assert names(step) == IN_ORDER
+    assert {result.gate for result in step.gate_results if result.verdict is Verdict.PASS} == {*IN_ORDER} - {"contract"}
+    assert step.blocked
+    assert step.blocked.reason is BlockReason.GATE_FAILED
+    assert step.blocked.message.startswith("contract: c2: model is not given, bge wanted")
+
+
+def test_gates_that_a_step_does_not_have_say_nothing(pair: MemoryServer) -> None:
+    assert judged(pair, move(Gates(loaded=OFF))).gate_results == ()
+
+
+def test_a_drop_and_a_blocked_step_pass_through(pair: MemoryServer) -> None:
+    blocked = replace(move(EVERY), blocked=Block(BlockReason.PROTECTED, "no"))
+    assert judged(pair, blocked) == blocked
+    drop = move(EVERY, wanted=None)
+    assert judged(pair, drop) == drop
+
+
+def test_which_says_what_is_asked_and_the_costly_ones_are_rows_and_canary(pair: MemoryServer) -> None:
+    assert names(judged(pair, move(EVERY), which=CHEAP)) == ("loaded", "indexed", "schema", "contract")
+    assert ALL.difference(CHEAP) == {"rows", "canary"}
+    soaking = judged(pair, move(EVERY), which={"loaded", "canary"})
+    assert (names(soaking), soaking.blocked) == (("loaded", "canary"), None)
+
+
+def test_earlier_results_give_way_to_those_of_this_round(pair: MemoryServer) -> None:
+    old = GateResult("rows", Verdict.FAIL, "old", {})
+    step = judged(pair, replace(move(EVERY), gate_results=(old,)), which={"loaded"})
+    assert names(step) == ("loaded",)
+
+
+def test_without_blocking_results_are_only_noted(pair: MemoryServer) -> None:
+    step = judged(pair, move(EVERY), blocking=False)
+    assert (names(step), step.blocked) == (IN_ORDER, None)
+    assert Verdict.FAIL in {result.verdict for result in step.gate_results}
+
+
+def test_a_skipped_gate_is_not_asked(pair: MemoryServer) -> None:
+    recorder, calls = counting(pair)
+    step = judged(recorder, replace(move(EVERY), skipped_gates=("contract", "canary")))
+    assert (names(step), step.blocked) == (IN_ORDER[:-2], None)
+    assert calls("search") == 0
+
+
+def test_the_block_names_every_gate_that_fails_the_first_one_first() -> None:
+    made = server("c1")
+    made.create_collection("c2", indexes=(), replicas=0)
+    step = judged(made, move(Gates(loaded=LoadedGate(), indexed=IndexedGate(), rows=RowsGate(min=1))))
+    assert step.blocked
+    assert step.blocked.message == (
+        "loaded: c2 is not loaded; load it first; also indexed: c2: vector has no index; create one; "
+        "also rows: c2 cannot be counted: it is not loaded; load it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gates", "offered"),
+    [
+        (Gates(loaded=OFF, rows=RowsGate(min=1)), True),
+        (Gates(loaded=LoadedGate(), rows=RowsGate(min=1)), False),
+    ],
+)
+def test_going_on_without_an_answer_is_offered_where_that_is_enough(gates: Gates, offered: bool) -> None:
+    made = server("c1", "c2")
+    made.release("c2")
+    blocked = judged(made, move(gates)).blocked
+    assert blocked
+    assert blocked.message.endswith("; set gates.onUnknown: Pass to go on without an answer") is offered
+    passing = judged(made, move(replace(gates, on_unknown=OnUnknown.PASS))).blocked
+    assert (passing is None) is offered
+
+
+def test_sets_share_a_round_and_keep_their_steps(pair: MemoryServer) -> None:
+    recorder, calls = counting(pair)
+    gates = Gates(loaded=OFF, rows=RowsGate(min=1))
+    plans = [
+        SetPlan("one", (move(gates, alias="a"), move(gates, alias="b"))),
+        SetPlan("none"),
+        SetPlan("two", (move(gates, alias="c"),)),
+    ]
+    judged_plans = gated_sets(plans, recorder.connect(LOCAL, "default"))
+    assert [[step.alias for step in plan.steps] for plan in judged_plans] == [["a", "b"], [], ["c"]]
+    assert {names(step) for plan in judged_plans for step in plan.steps} == {("rows",)}
+    assert calls("count") == 1
+
+
+def test_many_aliases_ask_each_question_once(pair: MemoryServer) -> None:
+    recorder, calls = counting(pair)
+    steps = [move(EVERY, alias=f"a{number}") for number in range(20)]
+    results = gated(steps, recorder.connect(LOCAL, "default"))
+    assert len({step.gate_results[5].figures["overlap"] for step in results}) == 1
+    assert {method: calls(method) for method in ("load_state", "schema", "indexes", "count")} == {
+        "load_state": 1,
+        "schema": 2,
+        "indexes": 2,
+        "count": 2,
+    }
+    assert {method: calls(method) for method in ("sample_keys", "rows", "search")} == {
+        "sample_keys": 1,
+        "rows": 2,
+        "search": 2,
+    }
+
+
+def test_schema_and_contract_share_one_description(pair: MemoryServer) -> None:
+    recorder, calls = counting(pair)
+    judged(recorder, move(replace(EVERY, canary=None, indexed=None)))
+    assert calls("schema") == 2
+
+
+def test_a_canary_with_other_settings_or_another_pair_is_measured_by_itself(pair: MemoryServer) -> None:
+    pair.create_collection("c3", rows=rows(30))
+    recorder, calls = counting(pair)
+    strict, lax = Gates(loaded=OFF, canary=CanaryGate(0.9)), Gates(loaded=OFF, canary=CanaryGate(0.1))
+    judged(recorder, move(strict), move(lax, alias="b"), move(lax, wanted="c3", alias="c"))
+    assert calls("sample_keys") == 3
+
+
+LOST = ConnectionFailed("cut")
+QUESTIONS = {
+    ("load_state", "c2"): Gates(loaded=LoadedGate()),
+    ("indexes", "c2"): Gates(loaded=OFF, indexed=IndexedGate()),
+    **dict.fromkeys([("count", "c1"), ("count", "c2")], Gates(loaded=OFF, rows=RowsGate(min_percent=1))),
+    **dict.fromkeys([("schema", "c1"), ("indexes", "c1")], Gates(loaded=OFF, schema=SchemaGate())),
+    ("schema", "c2"): Gates(loaded=OFF, contract=ContractGate((("model", "bge"),))),
+    **dict.fromkeys([("rows", "c1"), ("rows", "c2"), ("search", "c1")], Gates(loaded=OFF, canary=CanaryGate(0.5))),
+    ("search", "c2"): Gates(loaded=OFF, canary=CanaryGate(0.5)),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_lost_connection_is_an_error_and_not_a_verdict(pair: MemoryServer, question: tuple[str, str]) -> None:
+    with pytest.raises(ConnectionFailed):
+        judged(failing(pair, LOST, question), move(QUESTIONS[question]))
+
+
+class TestWayBack:
+    """A step of a rollback: from the bad c1 back to the old c2."""
+
+    @staticmethod
+    def back(gates: Gates) -> Step:
+        return replace(move(gates), way_back=True)
+
+    def test_other_gates_are_asked_and_shown_and_do_not_block(self, pair: MemoryServer) -> None:
+        step = judged(pair, self.back(EVERY))
+        assert (names(step), step.blocked) == (IN_ORDER, None)
+        assert step.gate_results[4].verdict is Verdict.FAIL
+
+    @pytest.mark.parametrize("own", [None, OFF, LoadedGate(), LoadedGate(replicas=5)])
+    @pytest.mark.parametrize(("loaded", "blocked"), [(True, False), (False, True)])
+    def test_not_from_a_loaded_collection_to_one_that_is_not_whatever_the_manifest_says(
+        self, pair: MemoryServer, own: LoadedGate | None, loaded: bool, blocked: bool
+    ) -> None:
+        if not loaded:
+            pair.release("c2")
+        step = judged(pair, self.back(Gates(loaded=own)))
+        assert (step.blocked is not None) is blocked
+        if step.blocked:
+            assert step.blocked.message == "loaded: c2 is not loaded while c1 is; load it first"
+
+    def test_from_one_that_is_not_loaded_it_goes_anywhere(self, pair: MemoryServer) -> None:
+        pair.release("c1")
+        pair.release("c2")
+        assert judged(pair, self.back(Gates(loaded=LoadedGate()))).blocked is None
+
+    @pytest.mark.parametrize("error", [LOST, CatalogError("odd")])
+    def test_a_question_without_an_answer_keeps_nobody_from_going_back(
+        self, pair: MemoryServer, error: CatalogError
+    ) -> None:
+        silent = failing(pair, error, ("indexes", "c2"), ("count", "c2"), ("schema", "c2"))
+        step = judged(silent, self.back(EVERY))
+        assert step.blocked is None
+        assert {result.verdict for result in step.gate_results[1:]} == {Verdict.UNKNOWN}
+
+    def test_a_load_state_that_may_not_be_read_does_not_either(self, pair: MemoryServer) -> None:
+        step = judged(failing(pair, CatalogError("no"), ("load_state", "c2")), self.back(Gates()))
+        assert (step.gate_results[0].verdict, step.blocked) == (Verdict.UNKNOWN, None)
+
+    def test_a_lost_connection_ends_it_all_the_same_where_the_load_state_is_asked(self, pair: MemoryServer) -> None:
+        with pytest.raises(ConnectionFailed):
+            judged(failing(pair, LOST, ("load_state", "c2")), self.back(Gates()))

@@ -1,0 +1,137 @@
+"""The gate `rows`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.errors import PermissionDenied
+from reconciler.model import Gates, RowsGate
+from reconciler.plan import Verdict
+from tests.builders import server
+from tests.gates.judging import OFF, asked, counting, failing, rows
+
+WAY_OUT = "see what became of the import, or change gates.rows"
+
+
+def gates(**limits: Any) -> Gates:
+    return Gates(loaded=OFF, rows=RowsGate(**limits))
+
+
+@pytest.mark.parametrize(
+    ("limits", "before", "after", "trouble"),
+    [
+        ({"min": 3}, 0, 3, None),
+        ({"min": 3}, 0, 2, "c2 has 2 rows; at least 3 wanted, 1 too few"),
+        ({"min": 3}, 0, 1, "c2 has 1 row; at least 3 wanted, 2 too few"),
+        ({"max": 3}, 0, 3, None),
+        ({"max": 3}, 0, 5, "c2 has 5 rows; at most 3 wanted, 2 too many"),
+        ({"min_percent": 95}, 20, 19, None),
+        ({"min_percent": 95}, 20, 18, "c2 has 18 rows, 90 % of c1 (20); at least 95 % wanted, 1 too few"),
+        ({"max_percent": 120}, 10, 12, None),
+        ({"max_percent": 120}, 10, 15, "c2 has 15 rows, 150 % of c1 (10); at most 120 % wanted, 3 too many"),
+        ({"min_percent": 99.9}, 1000, 999, None),
+        (
+            {"min_percent": 95},
+            3001,
+            2850,
+            "c2 has 2,850 rows, 94.97 % of c1 (3,001); at least 95 % wanted, 1 too few",
+        ),
+        (
+            {"min": 5, "min_percent": 50.5},
+            10,
+            2,
+            "c2 has 2 rows, 20 % of c1 (10); at least 5 wanted, 3 too few; at least 50.5 % wanted, 4 too few",
+        ),
+    ],
+)
+def test_limits_are_kept_exactly_and_a_failure_says_by_how_much(
+    limits: dict[str, float], before: int, after: int, trouble: str | None
+) -> None:
+    made = server()
+    made.create_collection("c1", rows=rows(before))
+    made.create_collection("c2", rows=rows(after))
+    result = asked(made, gates(**limits))
+    assert result.verdict is (Verdict.FAIL if trouble else Verdict.PASS)
+    assert result.figures["rows"] == after
+    if trouble:
+        assert result.detail == f"{trouble}; {WAY_OUT}"
+
+
+@pytest.mark.parametrize(
+    ("after", "shown", "percent"),
+    [
+        (999, "99.9 % of c1", 99.9),
+        (1000, "100 % of c1", 100),
+        (1001, "100.1 % of c1", 100.1),
+        (333, "33.3 % of c1", 33.3),
+    ],
+)
+def test_the_plan_shows_the_share(after: int, shown: str, percent: float) -> None:
+    made = server()
+    made.create_collection("c1", rows=rows(1000))
+    made.create_collection("c2", rows=rows(after))
+    result = asked(made, gates(min_percent=1))
+    assert (result.detail, result.figures) == (shown, {"rows": after, "currentRows": 1000, "percent": percent})
+
+
+def test_nearly_all_is_not_shown_as_all() -> None:
+    made = server()
+    made.create_collection("c1", rows=rows(3000))
+    made.create_collection("c2", rows=rows(2999))
+    assert asked(made, gates(min_percent=99)).detail == "99.97 % of c1"
+
+
+def test_a_create_is_held_to_what_does_not_need_a_current_collection() -> None:
+    made = server()
+    made.create_collection("c2", rows=rows(5))
+    result = asked(made, gates(min=5, min_percent=90), current=None)
+    assert (result.verdict, result.detail) == (
+        Verdict.PASS,
+        "5 rows; not compared: there is no collection to compare with yet",
+    )
+    assert asked(made, gates(min=6, min_percent=90), current=None).verdict is Verdict.FAIL
+    assert asked(made, gates(min_percent=90), current=None).verdict is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("released", "c1 cannot be counted: it is not loaded"),
+        ("empty", "c1 has no rows to compare with"),
+        ("forbidden", "c1 cannot be counted: the privilege Query is missing"),
+        ("gone", "c1 cannot be counted: there is no collection c1"),
+    ],
+)
+def test_a_current_collection_without_a_number_is_not_compared(trouble: str, reason: str) -> None:
+    made = server()
+    made.create_collection("c1", rows=rows(0 if trouble == "empty" else 5))
+    made.create_collection("c2", rows=rows(5))
+    if trouble == "released":
+        made.release("c1")
+    if trouble == "gone":
+        made.drop_collection("c1")
+    denied = PermissionDenied("the privilege Query is missing")
+    asking = failing(made, denied, *([("count", "c1")] if trouble == "forbidden" else []))
+    result = asked(asking, gates(min_percent=90))
+    assert (result.verdict, result.detail) == (Verdict.NOT_APPLICABLE, reason)
+
+
+@pytest.mark.parametrize(
+    ("released", "detail"),
+    [(True, "c2 cannot be counted: it is not loaded; load it"), (False, "c2 cannot be counted: no")],
+)
+def test_a_target_that_cannot_be_counted_is_unknown(released: bool, detail: str) -> None:
+    made = server("c1", "c2")
+    if released:
+        made.release("c2")
+    asking = made if released else failing(made, PermissionDenied("no"), ("count", "c2"))
+    result = asked(asking, gates(min=1))
+    assert (result.verdict, result.detail) == (Verdict.UNKNOWN, detail)
+
+
+def test_without_a_percentage_the_current_collection_is_not_counted() -> None:
+    recorder, calls = counting(server("c1", "c2"))
+    asked(recorder, gates(min=0))
+    assert calls("count") == 1
