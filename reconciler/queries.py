@@ -114,7 +114,7 @@ def _vector(number: int, key: str, value: object) -> tuple[float, ...]:
 def _check_lengths(number: int, query: Query, first: Query) -> None:
     for found, wanted in ((query.current, first.current), (query.wanted, first.wanted)):
         if len(found) != len(wanted):
-            raise QueriesError(number, f"a vector of {len(found)} numbers; the first query has {len(wanted)}")
+            raise QueriesError(number, f"a vector of length {len(found)}; in the first query it is {len(wanted)}")
 
 
 def _check_size(size: int) -> None:

@@ -58,8 +58,8 @@ SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may h
         ('{"vector": [1, -Infinity]}', 1, "vector: element 2 is not a finite 32-bit number"),
         ('{"vector": [1e39]}', 1, "vector: element 1 is not a finite 32-bit number"),
         ('{"vector": [1' + "0" * 400 + "]}", 1, "vector: element 1 is not a finite 32-bit number"),
-        ('{"vector": [1, 2]}\n\n{"vector": [1]}', 3, "a vector of 1 numbers; the first query has 2"),
-        ('{"vector": [1, 2]}\n{"from": [1, 2], "to": [1]}', 2, "a vector of 1 numbers; the first query has 2"),
+        ('{"vector": [1, 2]}\n\n{"vector": [1]}', 3, "a vector of length 1; in the first query it is 2"),
+        ('{"vector": [1, 2]}\n{"from": [1, 2], "to": [1]}', 2, "a vector of length 1; in the first query it is 2"),
         ('{"vector": [1]}\n' * (MAX_QUERIES + 1), 1001, "more than 1,000 queries; leave some out"),
     ],
 )

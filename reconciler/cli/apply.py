@@ -117,7 +117,8 @@ def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs) -> t
     plan = reconnected(load_plan(planfile), flags, Path.cwd())
     if options.run_options(values) != Options():
         raise click.UsageError(
-            "--only, --allow-protected, --max-drops, --include-suspended, --skip-gate and --retry-rejected are for planning"
+            "--only, --allow-protected, --max-drops, --include-suspended, --skip-gate and --retry-rejected "
+            "are for planning"
         )
     inputs.announce_new_files([target.connection for target in plan.targets if target.steps])
     return plan, ensure_fresh(plan, catalogs=catalogs)

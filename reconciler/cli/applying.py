@@ -21,9 +21,10 @@ from reconciler.cli.plan import plan_result
 from reconciler.errors import Interrupted, InvalidInput
 from reconciler.journal import Journal, Origins
 from reconciler.plan import Plan
+from reconciler.printable import counted
 from reconciler.reconcile import apply_plan
 from reconciler.render.documents import report_document
-from reconciler.render.text import counted, plan_lines, report_lines, report_summary
+from reconciler.render.text import plan_lines, report_lines, report_summary
 from reconciler.report import ExitCode, Report, StepResult
 
 LONG_WORK_STEPS = 20

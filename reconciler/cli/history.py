@@ -14,8 +14,8 @@ from reconciler.cli import inputs, options, output
 from reconciler.errors import Problem
 from reconciler.history import find_run, newest
 from reconciler.journal import Journal, PastRun, Recorded
+from reconciler.printable import counted
 from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
-from reconciler.render.text import counted
 
 LIMIT = 20
 

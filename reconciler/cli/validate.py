@@ -9,8 +9,8 @@ from rich.text import Text
 
 from reconciler.cli import options, output
 from reconciler.manifest import Manifests, check, read
+from reconciler.printable import counted
 from reconciler.render.documents import validation_document
-from reconciler.render.text import counted
 
 
 @click.command()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import stamina
-
 from reconciler.catalog.port import Catalog
 from reconciler.errors import AliasAlreadyExists, CatalogError, JournalError, RateLimited, UnexpectedAnswer
 from reconciler.plan import Step, place
@@ -38,6 +36,8 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
         intend: writes down what is about to happen, before the read and the call, so that the moment between those
             two stays short; what it raises keeps the call from being made.
     """
+    import stamina  # which takes longer to import than all the rest of what needs no server
+
     try:
         intend()
         for try_again in stamina.retry_context(

@@ -14,6 +14,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError
 from reconciler.execute.attempt import ALIAS_MOVED, End, attempt, where
 from reconciler.gates import gated
+from reconciler.gates.loaded import NAME as LOADED
 from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.plan import Action, Step, place
 from reconciler.report import ACHIEVED, Outcome
@@ -73,7 +74,7 @@ def _obstacle(undo: Step, catalog: Catalog) -> str | None:
         return f"{undo.wanted} does not exist any more"
     if found.id and undo.wanted_id and found.id != undo.wanted_id:
         return f"{undo.wanted} is another collection now (id {found.id}, it was {undo.wanted_id})"
-    judged = gated((undo,), catalog)[0]
+    judged = gated((undo,), catalog, which={LOADED})[0]
     return judged.blocked.message if judged.blocked else None
 
 

@@ -16,6 +16,7 @@ from reconciler.execute.attempt import where
 from reconciler.execute.conduct import Halt
 from reconciler.gates import gated
 from reconciler.plan import Step, place
+from reconciler.printable import counted
 
 WATCHED_GATES = frozenset({"loaded", "canary"})
 LONGEST_PAUSE = 30.0
@@ -45,7 +46,7 @@ def soak(
     watch = _Watch(steps, catalog)
     pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
     end = time.monotonic() + seconds
-    tell(f"watching {len(steps)} moved aliases for {seconds:g} s")
+    tell(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
     while not (failed := watch.probe()):
         left = end - time.monotonic()
         if left <= 0 and not watch.suspects:

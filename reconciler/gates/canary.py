@@ -14,9 +14,10 @@ from statistics import fmean
 from reconciler.gates.comparison import Asked, Comparison, Side, compare
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
 from reconciler.gates.sampling import from_file, sampled
-from reconciler.gates.wording import counted, listed, rounded
+from reconciler.gates.wording import listed, rounded
 from reconciler.model import CanaryGate, Schema
 from reconciler.plan import Figure, GateResult, Step, Verdict
+from reconciler.printable import counted
 
 NAME = "canary"
 WORST_SHOWN = 3

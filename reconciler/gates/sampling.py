@@ -12,9 +12,10 @@ from typing import cast
 
 from reconciler.gates.comparison import Asked, Side
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
-from reconciler.gates.wording import counted, shortened
+from reconciler.gates.wording import shortened
 from reconciler.model import PrimaryKey, QueriesFile, Row, Vector
 from reconciler.plan import Verdict
+from reconciler.printable import counted
 from reconciler.queries import QueriesError, Query, read_queries
 
 KEYS_TO_PICK_FROM = 1_000

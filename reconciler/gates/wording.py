@@ -9,13 +9,6 @@ LONGEST_TEXT = 60
 MOST_PARTS = 5
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things: 1 row, 2,000 rows, 3 queries."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
-
-
 def rounded(value: float, *limits: float, digits: int = 1) -> str:
     """A number in few digits, but never so few that it looks like a limit which it is not: 94.96 against 95."""
     shown = round(value, digits)

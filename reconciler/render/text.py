@@ -19,7 +19,7 @@ from itertools import islice
 from rich.text import Text
 
 from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Verdict
-from reconciler.printable import printable
+from reconciler.printable import counted, printable
 from reconciler.report import Outcome, Propagated, Reach, Report, StepResult
 from reconciler.status import State, StatusRow
 from reconciler.unreferenced import Unreferenced
@@ -271,9 +271,3 @@ def report_summary(report: Report) -> Text:
     ]
     head = "Interrupted: " if report.interrupted else "Apply: "
     return Text(head + ", ".join(parts) + ".", "bold")
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: 1 alias, 2 aliases."""
-    plural = noun + ("es" if noun.endswith("s") else "s")
-    return f"{number} {noun if number == 1 else plural}"

@@ -111,6 +111,8 @@ def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> 
     at = live.pointing.get(back.alias)
     if at == back.wanted:
         return None
+    if back.current_id and _id(at, live) == back.current_id:
+        back = replace(back, current=at)  # an alias follows a collection that is renamed
     if moved := _moved(back, at, live):
         if not is_certain(past):
             return None
@@ -143,9 +145,7 @@ def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
     if back.wanted in live.aliases:
         return Block(BlockReason.TARGET_IS_ALIAS, f"{back.wanted} is itself an alias now")
     if live.described.get(back.wanted) is None:
-        return Block(
-            BlockReason.TARGET_MISSING, f'{back.wanted} does not exist in database "{database}": it was dropped'
-        )
+        return Block(BlockReason.TARGET_MISSING, f'{back.wanted} does not exist in database "{database}" any more')
     found = _id(back.wanted, live)
     if found and back.wanted_id and found != back.wanted_id:
         message = (

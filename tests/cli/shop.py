@@ -100,6 +100,16 @@ class Shop:
         for alias, collection in aliases.items():
             self.admin.client(self.database).alter_alias(collection, alias)
 
+    def put_back(self, aliases: Mapping[str, str]) -> None:
+        """Make the aliases exactly these, by another client; what only has to move is altered."""
+        client, live = self.admin.client(self.database), self.live
+        for alias in live.keys() - aliases.keys():
+            client.drop_alias(alias)
+        self.point(**{alias: collection for alias, collection in aliases.items() if alias not in live})
+        self.move(
+            **{alias: collection for alias, collection in aliases.items() if live.get(alias, collection) != collection}
+        )
+
 
 def open_shop(uri: str, database: str, admin: Admin, folder: Path) -> Shop:
     for name in ("v1", "v2", "v3"):

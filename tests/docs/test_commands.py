@@ -4,13 +4,14 @@ A page says in its first line what it starts from, in a comment that readers do 
 
     <!-- sandbox: collections c1 c2; aliases a=c1; manifests a=c1 -->
 
-`manifests` makes a folder `aliases/` with a connection `local` and a set that wants those aliases. Blocks marked `sh`
+`rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local` and a set that wants those aliases. Blocks marked `sh`
 are run in order, in one folder; `python` blocks are run at their place, and their exit code is their last word.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 import yaml
 
 from reconciler.manifest import read
+from reconciler.model import Row
 from tests.servers import MilvusAdmin, lite_server
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +51,8 @@ def server(tmp_path: Path) -> Iterator[str]:
 def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
     admin = MilvusAdmin(uri)
     for collection in start.get("collections", []):
-        admin.create_collection(collection)
-        admin.load(collection)
+        rows = random_rows() if collection in start.get("rows", []) else ()
+        admin.create_collection(collection, replicas=1, rows=rows)
     for alias, _, collection in (pair.partition("=") for pair in start.get("aliases", [])):
         admin.client().create_alias(collection, alias)
     admin.close()
@@ -66,6 +68,12 @@ def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
             for kind, name, spec in documents
         )
         (folder / "aliases" / "search.yaml").write_text(text)
+
+
+def random_rows() -> list[Row]:
+    """A hundred, the same each time."""
+    source = random.Random(7)
+    return [{"id": key, "vector": tuple(source.uniform(-1, 1) for _ in range(4))} for key in range(100)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,23 +10,19 @@ import pytest
 from tests.cli.shop import Shop
 from tests.servers import MilvusAdmin
 
-OLD_KEYS, NEW_KEYS = {1, 2, 3}, {101, 102, 103}
-"""The primary keys of the rows in the collections `old` and `new`."""
-
 
 @pytest.fixture(scope="module", params=["lite_server", "milvus"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A new database with the loaded collections `old` and `new`, and a folder to run the command in."""
+    """A new database with the loaded collections `old` and `new`, of different rows; and a folder to work in."""
     server = request.getfixturevalue(request.param)
     uri = server if isinstance(server, str) else server.connection.uri
     admin, database = MilvusAdmin(uri), f"shop_{uuid4().hex[:8]}"
     admin.create_database(database)
     try:
-        for name, keys in (("old", OLD_KEYS), ("new", NEW_KEYS)):
-            rows = [{"id": key, "vector": (float(key), 0.0, 0.0, 0.0)} for key in sorted(keys)]
+        for name, keys in (("old", (1, 2, 3)), ("new", (101, 102, 103))):
+            rows = [{"id": key, "vector": (float(key), 0.0, 0.0, 0.0)} for key in keys]
             admin.create_collection(name, database, replicas=1, rows=rows)
-        shop = Shop(uri, database, admin, tmp_path_factory.mktemp("shop"))
-        yield shop
+        yield Shop(uri, database, admin, tmp_path_factory.mktemp("shop"))
     finally:
         client = admin.client(database)
         for alias in client.list_aliases("", db_name=database)["aliases"]:

@@ -7,12 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
-import grpc
 import pytest
 from pymilvus import MilvusClient, MilvusException
 
@@ -21,9 +18,10 @@ from reconciler.journal import Act, Journal, PastRun, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
+from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import finish, start
-from tests.cli.shop import Relay, Shop
-from tests.end_to_end.conftest import NEW_KEYS, OLD_KEYS
+from tests.cli.shop import Shop, alias_set, connection
+from tests.end_to_end.sabotage import Saboteur, saboteur
 
 STEPS = (
     *((f"alter{number}", "old", "new", 0) for number in range(6)),
@@ -44,7 +42,6 @@ BEFORE = UNTOUCHED | {alias: old for alias, old, _, _ in STEPS if old}
 AFTER = UNTOUCHED | {alias: new for alias, _, new, _ in STEPS if new}
 BOUNDARIES = range(1, len(STEPS) + 1)
 
-WRITES = {"CreateAlias", "AlterAlias", "DropAlias"}
 NOT_FOUND = {100, 1600}
 """What servers answer when an alias or a collection does not exist."""
 
@@ -56,32 +53,12 @@ def after_steps(number: int) -> dict[str, str]:
     return {alias: collection for alias, collection in sorted(live.items()) if collection}
 
 
-class DeadlyRelay(Relay):
-    """Kills the client when its n-th alias write arrives: before it is passed on, or once the server has acted."""
-
-    def __init__(self, uri: str, at: int, *, acted: bool) -> None:
-        super().__init__(uri)
-        self._arrived, self._at, self._acted = count(1), at, acted
-        self.client: Popen[str] | None = None
-
-    def answer(self, method: str, request: bytes, context: grpc.ServicerContext) -> Any:
-        if method.rpartition("/")[2] not in WRITES or next(self._arrived) != self._at:
-            return super().answer(method, request, context)
-        reply = super().answer(method, request, context) if self._acted else b""
-        assert self.client
-        self.client.kill()
-        self.client.wait()
-        return reply
-
-
-def apply_and_be_killed(shop: Shop, journal: Path, at: int, *, acted: bool, concurrency: int = 1) -> None:
-    relay = DeadlyRelay(shop.uri, at, acted=acted)
+def run_until_killed(relay: Saboteur, shop: Shop, journal: Path, at: int, *, acted: bool, concurrency: int = 1) -> None:
+    """Run the command and kill it when its n-th alias write arrives: before the server acts on it, or after."""
+    relay.faults[at] = relay.kill_after if acted else relay.kill_before
     options = ["--uri", relay.uri, "--yes", "--journal", str(journal), "--concurrency", str(concurrency)]
-    try:
-        relay.client = start(["apply", "-f", "aliases.yaml", *options], shop.folder)
-        killed = finish(relay.client)
-    finally:
-        relay.stop()
+    relay.client = start(["apply", "-f", "aliases.yaml", *options], shop.folder)
+    killed = finish(relay.client)
     assert killed.code == -signal.SIGKILL, killed.stderr
 
 
@@ -92,31 +69,24 @@ def apply(shop: Shop, journal: Journal) -> Report:
         return apply_plan(plan, catalogs=catalogs, journal=journal)
 
 
-def put_back(shop: Shop) -> None:
-    """Make the aliases what they were before the first run; one that moves is altered, so that readers see no gap."""
-    client, live = shop.admin.client(shop.database), shop.live
-    for alias in live.keys() - BEFORE.keys():
-        client.drop_alias(alias)
-    for alias, collection in BEFORE.items():
-        if alias not in live:
-            client.create_alias(collection, alias)
-        elif live[alias] != collection:
-            client.alter_alias(collection, alias)
-
-
 @pytest.fixture
 def journal(shop: Shop, tmp_path: Path) -> Journal:
     """A new journal; and the shop with its aliases as they were, and the manifest of 20 changes."""
-    put_back(shop)
-    wanted: dict[str, Mapping[str, Any] | None] = {
+    shop.put_back(BEFORE)
+    wanted: dict[str, Any] = {
         alias: {"collection": new, "wave": wave} if new else {"state": "Absent", "wave": wave}
         for alias, _, new, wave in STEPS
         if not alias.startswith("pruned")
     }
-    shop.want({**wanted, "listed": "new"}, scope={"include": ["pruned*"]})
-    text = (shop.folder / "aliases.yaml").read_text()
-    (shop.folder / "aliases.yaml").write_text(text.replace("  token:\n    env: TOKEN\n", ""))
+    shop_set = alias_set({**wanted, "listed": "new"}, database=shop.database, scope={"include": ["pruned*"]})
+    shop.write("aliases.yaml", connection(shop.uri), shop_set)
     return Journal(tmp_path / "journal.jsonl")
+
+
+def keys(client: MilvusClient, name: str) -> frozenset[int]:
+    """The primary keys that a reader finds."""
+    found = client.query(name, filter="id > 0", output_fields=["id"], timeout=10, retry_times=0)
+    return frozenset(row["id"] for row in found)
 
 
 @contextmanager
@@ -126,15 +96,14 @@ def reading(shop: Shop) -> Iterator[Counter[str]]:
 
     def read() -> None:
         client = MilvusClient(shop.uri, db_name=shop.database, dedicated=True)
+        known = {keys(client, collection): collection for collection in ("old", "new")}
         while not stop.wait(0.005):
-            alias = ALTERED[found.total() % len(ALTERED)]
             try:
-                rows = client.query(alias, filter="id > 0", output_fields=["id"], timeout=10, retry_times=0)
+                rows = keys(client, ALTERED[found.total() % len(ALTERED)])
             except MilvusException as error:
                 found[f"error {error.code}"] += 1
             else:
-                keys = {row["id"] for row in rows}
-                found["old" if keys == OLD_KEYS else "new" if keys == NEW_KEYS else f"other: {keys}"] += 1
+                found[known.get(rows, f"other rows: {sorted(rows)}")] += 1
         client.close()
 
     reader = threading.Thread(target=read)
@@ -171,6 +140,12 @@ def insist_on_truth(run: PastRun, live: Mapping[str, str]) -> None:
     assert all(begun[alias].outcome is Outcome.DONE for alias in ORDER if WAVES[alias] < last)
 
 
+def insist_that_it_can_be_undone(run: PastRun, shop: Shop) -> None:
+    with Catalogs(connect) as catalogs:
+        report = apply_plan(plan_rollback(made_by(run), catalogs), catalogs=catalogs)
+    assert (report.exit_code, shop.live) == (ExitCode.DONE, after_steps(0))
+
+
 def insist_that_the_next_run_finishes(shop: Shop, journal: Journal) -> None:
     remaining = sum(shop.live.get(alias) != AFTER.get(alias) for alias in ORDER)
     known = len(journal.runs())
@@ -200,14 +175,17 @@ MOMENTS = pytest.mark.parametrize("acted", [False, True], ids=["before the serve
 def test_killed_at_any_step(acted: bool, boundaries: Sequence[int], shop: Shop, journal: Journal) -> None:
     with reading(shop) as found:
         for boundary in boundaries:
-            apply_and_be_killed(shop, journal.path, boundary, acted=acted)
-            live, run = shop.live, journal.runs()[-1]
-            assert live == after_steps(boundary if acted else boundary - 1)
-            insist_on_truth(run, live)
-            assert [past.step.alias for past in run.steps] == ORDER[:boundary]
-            assert [past.outcome for past in run.steps] == [*[Outcome.DONE] * (boundary - 1), None]
+            with saboteur(shop.uri) as relay:
+                run_until_killed(relay, shop, journal.path, boundary, acted=acted)
+                live, run = shop.live, journal.runs()[-1]
+                assert live == after_steps(boundary if acted else boundary - 1)
+                insist_on_truth(run, live)
+                assert [past.step.alias for past in run.steps] == ORDER[:boundary]
+                assert [past.outcome for past in run.steps] == [*[Outcome.DONE] * (boundary - 1), None]
+                insist_that_it_can_be_undone(run, shop)
+            shop.put_back(live)
             insist_that_the_next_run_finishes(shop, journal)
-            put_back(shop)
+            shop.put_back(BEFORE)
     insist_on_old_or_new(found)
     assert Counter(run.state for run in journal.runs())[RunState.INTERRUPTED] == len(boundaries)
     assert journal.read().unreadable == 0
@@ -217,10 +195,11 @@ def test_killed_at_any_step(acted: bool, boundaries: Sequence[int], shop: Shop, 
 def test_killed_with_eight_calls_in_flight(shop: Shop, journal: Journal) -> None:
     with reading(shop) as found:
         for boundary in BOUNDARIES:
-            apply_and_be_killed(shop, journal.path, boundary, acted=boundary % 2 == 0, concurrency=8)
+            with saboteur(shop.uri) as relay:
+                run_until_killed(relay, shop, journal.path, boundary, acted=boundary % 2 == 0, concurrency=8)
             insist_on_truth(journal.runs()[-1], shop.live)
             insist_that_the_next_run_finishes(shop, journal)
-            put_back(shop)
+            shop.put_back(BEFORE)
     insist_on_old_or_new(found)
 
 
@@ -231,7 +210,8 @@ def test_killed_while_a_line_was_being_written(
 ) -> None:
     """The last line is torn after its first byte, in the middle, or before its end; what is whole of it counts."""
     boundary = 12
-    apply_and_be_killed(shop, journal.path, boundary, acted=True)
+    with saboteur(shop.uri) as relay:
+        run_until_killed(relay, shop, journal.path, boundary, acted=True)
     before = journal.path.read_bytes()
     *_, result, _intent = before.splitlines()
     line = result.replace(

@@ -7,17 +7,18 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconciler.catalog.memory import DEFAULT_SCHEMA, MemoryServer
+from reconciler.catalog.memory import DEFAULT_SCHEMA, MemoryCatalog, MemoryServer
 from reconciler.errors import InvalidName, PermissionDenied, UnexpectedAnswer
-from reconciler.gates import comparison
-from reconciler.model import CanaryGate, Field, Gates, QueriesFile, Row, Schema
+from reconciler.gates import comparison, gated
+from reconciler.model import CanaryGate, Field, Gates, PrimaryKey, QueriesFile, Row, Schema
 from reconciler.plan import GateResult, Verdict
 from tests.builders import server, vector_schema
 from tests.faults import Recorder
-from tests.gates.judging import OFF, asked, counting, failing, rows, vectors
+from tests.gates.judging import OFF, asked, counting, failing, move, rows, vectors
 
 
 def pair(
@@ -140,8 +141,9 @@ class TestSampled:
         nullable = Schema((vector_schema().fields[0], replace(vector_schema().fields[1], nullable=True)))
         made = pair(old, old, nullable)
         made.insert("c1", [{"id": 1000, "vector": None}])
+        made.insert("c2", [{"id": 1000, "vector": None}])
         result = asked(made, gates(sample=41, k=1))
-        assert (result.verdict, result.figures["queries"]) == (Verdict.PASS, 40)
+        assert result.figures == {"overlap": 1.0, "k": 1, "queries": 40, "overlaps": (1.0,) * 40}
 
     def test_a_small_collection_is_compared_with_as_many_hits_as_it_has(self) -> None:
         assert asked(pair(rows(3), rows(3)), gates()).figures == {
@@ -425,6 +427,17 @@ class TestLatency:
         recorder.before = lambda method, name: order.append(name) if method == "search" else None
         asked(recorder, gates(max_latency_ratio=2))
         assert order == ["c1", "c2"] * (1 + comparison.TIMED_ROUNDS)
+
+    def test_hits_are_found_with_strong_consistency_and_times_measured_without(self) -> None:
+        levels: list[bool] = []
+
+        class Noted(MemoryCatalog):
+            def search(self, *args: Any, **options: Any) -> tuple[tuple[PrimaryKey, ...], ...]:
+                levels.append(options["strong"])
+                return super().search(*args, **options)
+
+        gated([move(gates(max_latency_ratio=2))], Noted(pair(rows(20), rows(20)), "default"))
+        assert levels == [True] * 2 + [False] * 2 * comparison.TIMED_ROUNDS
 
     def test_without_a_limit_there_is_one_round(self) -> None:
         recorder, calls = counting(pair(rows(20), rows(20)))

@@ -163,8 +163,9 @@ def test_a_canary_with_other_settings_or_another_pair_is_measured_by_itself(pair
     pair.create_collection("c3", rows=rows(30))
     recorder, calls = counting(pair)
     strict, lax = Gates(loaded=OFF, canary=CanaryGate(0.9)), Gates(loaded=OFF, canary=CanaryGate(0.1))
-    judged(recorder, move(strict), move(lax, alias="b"), move(lax, wanted="c3", alias="c"))
-    assert calls("sample_keys") == 3
+    others = move(lax, alias="b"), move(lax, wanted="c3", alias="c"), move(lax, current="c3", alias="d")
+    judged(recorder, move(strict), *others)
+    assert calls("sample_keys") == 4
 
 
 LOST = ConnectionFailed("cut")

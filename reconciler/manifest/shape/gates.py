@@ -119,13 +119,21 @@ def _canary(operator: bool) -> Schema:
     fields = {
         "minOverlap": number("The least share of hits that both collections find, on average.", 0, 1),
         "k": whole_number("How many hits of each search are compared.", 1, 1000, DEFAULT_CANARY_K),
-        "maxLatencyRatio": number("How many times as long as on the current collection a search may take.", 0.01, 1000),
+        "maxLatencyRatio": number(
+            "How many times as long as on the current collection a search may take; above 0.", 0, 1000
+        ),
         "sample": whole_number(
             "So many rows of the current collection are the queries.", 1, 200, DEFAULT_CANARY_SAMPLE
         ),
         "field": milvus_name("The vector field; needed where a collection has several."),
     }
-    rules = [_needed("a canary gate needs minOverlap: the least share of hits in common, 0 to 1", "minOverlap")]
+    ratio = "maxLatencyRatio"
+    # Not a minimum such as 0.01: for a value without a fraction, Kubernetes cuts the minimum's off (measured on 1.36).
+    above_zero: Schema = {"properties": {ratio: {"exclusiveMinimum": 0}}}
+    rules = [
+        Rule(f"{ratio} must be above 0", f"!has(self.{ratio}) || self.{ratio} > 0.0", above_zero),
+        _needed("a canary gate needs minOverlap: the least share of hits in common, 0 to 1", "minOverlap"),
+    ]
     if not operator:
         fields["queriesFile"] = file("Queries to use instead of rows, JSON Lines")
         both: Schema = {"not": {"required": ["queriesFile", "sample"]}}
