@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import structlog
+import logging
 
 from reconciler.errors import JournalError
 from reconciler.journal import lines
@@ -12,7 +12,7 @@ from reconciler.model import Target
 from reconciler.plan import Step
 from reconciler.report import Report, StepResult
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -43,7 +43,7 @@ class Run:
         try:
             self._file.append([lines.run_ended(self.id, report)])
         except JournalError as error:
-            log.warning("the end of the run is not in the journal", run=self.id, reason=str(error))
+            log.warning("the end of the run is not in the journal", extra={"run": self.id, "reason": str(error)})
         finally:
             self._file.close()
 
