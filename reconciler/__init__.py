@@ -10,7 +10,9 @@ Nothing here imports the command line; pymilvus is imported when the first conne
 """
 
 from reconciler.manifest import Overrides, load
-from reconciler.reconcile import Options, apply_plan, ensure_fresh, make_plan
+from reconciler.options import Options
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.review import ensure_fresh
 from reconciler.version import __version__
 
 __all__ = ["Options", "Overrides", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]

@@ -198,6 +198,12 @@ class Gates:
     canary: CanaryGate | None = None
     on_unknown: OnUnknown = OnUnknown.FAIL
 
+    def has(self, gate: str) -> bool:
+        """Whether a gate of this name is asked."""
+        if gate == "loaded":
+            return self.loaded is None or self.loaded.enabled
+        return getattr(self, gate) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Propagation:

@@ -11,10 +11,9 @@ only if it is the same) stands before `apply_plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 from itertools import groupby
 from threading import Event
 
@@ -22,49 +21,20 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.clock import now
 from reconciler.diff import diff
-from reconciler.errors import InvalidInput, Problem, StalePlan
+from reconciler.errors import InvalidInput, Problem
 from reconciler.execute import Conduct, execute
 from reconciler.gates import ALL, CHEAP, gated_sets
 from reconciler.guards import guarded
 from reconciler.journal import Journal, NoRun, Origins
 from reconciler.lossy_drops import block_lossy_drops
-from reconciler.model import Alias, AliasSet, Connection, LiveCatalog, Target
-from reconciler.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves, staleness
+from reconciler.model import AliasSet, Connection, LiveCatalog, Target
+from reconciler.options import GatesAsked, Options, insist_on_known, limited, with_skipped_gates
+from reconciler.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves
 from reconciler.rejections import Rejected, block_rejected
 from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
 from reconciler.version import __version__
 
 LiveCatalogs = Mapping[Target, LiveCatalog]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What one run may do beyond the manifests.
-
-    Args:
-        only: plan these aliases and no others; empty for all.
-        allow_protected: protected aliases that may be altered.
-        max_drops: in place of every set's `limits.maxDrops`.
-        include_suspended: work on suspended sets too.
-        skip_gates: gates that are not asked, each with the alias for which it is not.
-        retry_rejected: move aliases again to collections that an earlier run had to move them back from.
-    """
-
-    only: Collection[str] = ()
-    allow_protected: Collection[str] = ()
-    max_drops: int | None = None
-    include_suspended: bool = False
-    skip_gates: Collection[tuple[str, str]] = ()
-    retry_rejected: bool = False
-
-
-class GatesAsked(Enum):
-    """Which gates a plan asks. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is shown
-    and blocks nothing yet, because the run will wait for it."""
-
-    CHEAP = auto()
-    ALL = auto()
-    SHOWN = auto()
 
 
 def make_plan(
@@ -91,7 +61,7 @@ def make_plan(
         CatalogError: a catalog cannot be read.
         JournalError: the journal cannot be read.
     """
-    _insist_on_known(options, sets)
+    insist_on_known(options, sets)
     rejected = journal.rejected() if journal and not options.retry_rejected else {}
     by_target = groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of)
     with _opened(catalogs) as opened:
@@ -103,63 +73,6 @@ def make_plan(
             created=now(),
             tool_version=__version__,
         )
-
-
-def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
-    """Refuse a plan whose aliases have moved on since it was made.
-
-    Returns:
-        Whether any of its steps is still to be made; False where all aliases are where they should be.
-
-    Raises:
-        StalePlan: with every reason.
-        InvalidInput: the plan was made against an export, and has never seen the server.
-        CatalogError: a catalog cannot be read.
-    """
-    reasons, pending = [], False
-    for target in plan.targets:
-        if target.offline:
-            raise InvalidInput(
-                Problem("the plan was made against an export and cannot be applied by itself; use apply -f … --plan")
-            )
-        if not target.steps:
-            continue
-        catalog = catalogs.open(target.connection, target.target.database)
-        live = read_live(catalog, target.target, [_as_set(set_plan, target) for set_plan in target.sets])
-        reasons += staleness(target, live)
-        pending |= any(live.pointing.get(step.alias) != step.wanted for step in target.runnable)
-    if reasons:
-        raise StalePlan("the plan is stale: " + "; ".join(reasons))
-    return pending
-
-
-def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
-    """Refuse a fresh plan that is not the one that was reviewed.
-
-    It must be the same work on the same collections, and do nothing that the review saw as blocked or refused: a flag,
-    or a collection that was loaded since, may have lifted that, but nobody has agreed to it.
-
-    Raises:
-        StalePlan: with what differs.
-    """
-    if reviewed.refusals:
-        raise StalePlan(f"the reviewed plan was refused: {reviewed.refusals[0]}; plan and review again")
-    if plan.digest != reviewed.digest:
-        raise StalePlan(
-            f"the reviewed plan is stale: its digest is {reviewed.digest}, planning now gives {plan.digest}; the "
-            "manifests, --only, --include-suspended or the live aliases changed since; plan and review again"
-        )
-    seen, found = _wanted_ids(reviewed), _wanted_ids(plan)
-    replaced = sorted(
-        f"{name} in {target}"
-        for target, name in seen.keys() & found.keys()
-        if seen[target, name] != found[target, name]
-    )
-    if replaced:
-        raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
-    was_blocked = {(step.set, step.alias) for step in reviewed.steps if step.blocked}
-    if freed := sorted(step.alias for step in plan.runnable if (step.set, step.alias) in was_blocked):
-        raise StalePlan(f"blocked when the plan was reviewed, and not now: {', '.join(freed)}; plan and review again")
 
 
 def apply_plan(
@@ -231,7 +144,7 @@ def _plan_target(
     rejected: Rejected,
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
-    active = [_limited(one, options) for one in sets if options.include_suspended or not one.suspend]
+    active = [limited(one, options) for one in sets if options.include_suspended or not one.suspend]
     connection = _common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
     if catalog:
@@ -241,7 +154,7 @@ def _plan_target(
 
     changes = [diff(one, live, only=options.only, allow_protected=options.allow_protected) for one in active]
     changes = block_lossy_drops(changes, live)
-    changes = [block_rejected(_with_skipped(change, options), target, rejected) for change in changes]
+    changes = [block_rejected(with_skipped_gates(change, options), target, rejected) for change in changes]
     if catalog:
         which = CHEAP if ask is GatesAsked.CHEAP else ALL
         changes = gated_sets(changes, catalog, which=which, blocking=ask is not GatesAsked.SHOWN)
@@ -283,37 +196,6 @@ def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
     )
 
 
-def _wanted_ids(plan: Plan) -> dict[tuple[Target, str], int]:
-    """The ids of the collections that a plan moves aliases to."""
-    return {
-        (target.target, step.wanted): step.wanted_id
-        for target in plan.targets
-        for step in target.steps
-        if step.wanted and step.wanted_id
-    }
-
-
-def _limited(wanted: AliasSet, options: Options) -> AliasSet:
-    if options.max_drops is None:
-        return wanted
-    return replace(wanted, limits=replace(wanted.limits, max_drops=options.max_drops))
-
-
-def _with_skipped(plan: SetPlan, options: Options) -> SetPlan:
-    """The plan, each step with the gates that this run skips for its alias."""
-    steps = (
-        replace(step, skipped_gates=tuple(sorted(gate for gate, alias in options.skip_gates if alias == step.alias)))
-        for step in plan.steps
-    )
-    return replace(plan, steps=tuple(steps)) if options.skip_gates else plan
-
-
-def _as_set(plan: SetPlan, target: TargetPlan) -> AliasSet:
-    """A plan's steps as the wish they came from, so that the same reading serves both."""
-    aliases = tuple(Alias(step.alias, step.wanted) for step in plan.steps)
-    return AliasSet(plan.set, "", "", target.connection, target.target.database, aliases)
-
-
 def _common_connection(sets: Sequence[AliasSet]) -> Connection:
     """The connection for all sets of one database. It has one, or it is not clear whose token and settings count."""
     first = sets[0]
@@ -331,33 +213,6 @@ def _connection(wanted: AliasSet) -> Connection:
     if wanted.connection is None:
         raise InvalidInput(Problem(f'set "{wanted.key}" has no connection "{wanted.connection_name}"', wanted.source))
     return wanted.connection
-
-
-def _insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
-    """A name in an option that no set of this run knows is a typing error, not a wish for nothing."""
-    asleep = [] if options.include_suspended else [one for one in sets if one.suspend]
-    awake = [one for one in sets if one not in asleep]
-    problems = []
-    flags = (
-        ("--only", options.only),
-        ("--allow-protected", options.allow_protected),
-        *((f"--skip-gate {gate}:", [alias]) for gate, alias in options.skip_gates),
-    )
-    for flag, names in flags:
-        for name in names:
-            if any(_knows(one, name) for one in awake):
-                continue
-            sleeper = next((one.key for one in asleep if _knows(one, name)), None)
-            why = (
-                f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
-            )
-            problems.append(Problem(f"{flag}{'' if flag.endswith(':') else ' '}{name}: {why}"))
-    if problems:
-        raise InvalidInput(*problems)
-
-
-def _knows(wanted: AliasSet, name: str) -> bool:
-    return any(alias.name == name for alias in wanted.aliases) or wanted.scope.covers(name)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import AliasSet, Limits, Source
-from reconciler.reconcile import Options, make_plan
+from reconciler.options import Options
+from reconciler.reconcile import make_plan
 from tests.builders import alias_set, catalogs, server
 
 

@@ -16,10 +16,12 @@ from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.errors import InvalidInput, StalePlan
 from reconciler.formats import PLAN, REPORT, checksum
 from reconciler.model import Alias, Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Tls
+from reconciler.options import Options
 from reconciler.plan import Plan
 from reconciler.planfile import load_plan
-from reconciler.reconcile import Options, apply_plan, ensure_fresh, ensure_reviewed, make_plan
+from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
+from reconciler.review import ensure_fresh, ensure_reviewed
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 
 EVERYTHING = Connection(

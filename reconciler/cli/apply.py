@@ -12,9 +12,11 @@ from reconciler.cli import inputs, options, output
 from reconciler.cli.applying import Manner, carry_out
 from reconciler.journal import Journal
 from reconciler.manifest.targets import reconnected
+from reconciler.options import GatesAsked, Options
 from reconciler.plan import Plan
 from reconciler.planfile import load_plan
-from reconciler.reconcile import GatesAsked, Options, ensure_fresh, ensure_reviewed, make_plan
+from reconciler.reconcile import make_plan
+from reconciler.review import ensure_fresh, ensure_reviewed
 
 
 @click.command()

@@ -13,7 +13,7 @@ from reconciler.cli import output
 from reconciler.gates import GATES
 from reconciler.manifest import Overrides
 from reconciler.manifest.durations import parse_duration
-from reconciler.reconcile import Options
+from reconciler.options import Options
 from reconciler.telemetry import LEVELS, configure_logging
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -4,8 +4,9 @@ A page says in its first line what it starts from, in a comment that readers do 
 
     <!-- sandbox: collections c1 c2; aliases a=c1; manifests a=c1 -->
 
-`rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local` and a set that wants those aliases. Blocks marked `sh`
-are run in order, in one folder; `python` blocks are run at their place, and their exit code is their last word.
+`rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local` and
+a set that wants those aliases. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their
+place, and their exit code is their last word.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
 
 def random_rows() -> list[Row]:
     """A hundred, the same each time."""
-    source = random.Random(7)
+    source = random.Random(7)  # noqa: S311 - no secret is made of it
     return [{"id": key, "vector": tuple(source.uniform(-1, 1) for _ in range(4))} for key in range(100)]
 
 

@@ -13,8 +13,9 @@ import pytest
 from reconciler.catalog import Catalogs, connect
 from reconciler.journal import Act, Journal, RunState
 from reconciler.manifest import load
+from reconciler.options import Options
 from reconciler.plan import place
-from reconciler.reconcile import Options, apply_plan, make_plan
+from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
 from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import Completed, finish, start

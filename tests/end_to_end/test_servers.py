@@ -10,8 +10,10 @@ import pytest
 
 from reconciler.catalog import Catalog, Catalogs
 from reconciler.model import DEFAULT_DATABASE, Alias, AliasSet, Connection, Scope
-from reconciler.reconcile import Options, apply_plan, ensure_fresh, make_plan
+from reconciler.options import Options
+from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
+from reconciler.review import ensure_fresh
 from tests.builders import alias_set
 from tests.servers import Backend, Room, opened_room
 

@@ -9,7 +9,8 @@ import pytest
 from reconciler.errors import ConnectionFailed
 from reconciler.execute import wait
 from reconciler.model import Alias, Gates, LoadedGate
-from reconciler.reconcile import GatesAsked, apply_plan, make_plan
+from reconciler.options import GatesAsked
+from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
 from tests.builders import alias_set, live, server
 from tests.faults import Recorder
