@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -21,8 +22,8 @@ from jsonschema import Draft202012Validator
 
 from reconciler.errors import JournalError, PermissionDenied
 from reconciler.formats import JOURNAL
-from reconciler.journal import Act, Journal, Origins, Run, RunState
-from reconciler.model import Alias, ContractGate, Credential, Gates, OnFailure, Target
+from reconciler.journal import Act, Journal, Origins, Run, RunState, appending
+from reconciler.model import Alias, ContractGate, Credential, Gates, LoadedGate, OnFailure, RowsGate, Target
 from reconciler.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
@@ -64,7 +65,9 @@ def documents(path: Path) -> list[dict[str, object]]:
 def test_a_run_can_be_told_from_what_it_left(path: Path) -> None:
     """Through the front door: who, from what, to where; each step with its ids, gates and outcome; no secret."""
     connection = replace(LOCAL, token=Credential(env="TOKEN"))
-    wanted = alias_set({"a": "v2", "new": "v2", "old": None, "bad": "v9"}, connection=connection)
+    gates = Gates(loaded=LoadedGate(), rows=RowsGate(max=100))
+    a = Alias("a", "v2", gates=gates)
+    wanted = alias_set({"new": "v2", "old": None, "bad": "v9"}, a, connection=connection)
     made = server("v1", "v2", aliases={"a": "v1", "old": "v1"})
     with catalogs(made) as opened:
         plan = make_plan([wanted], catalogs=opened)
@@ -83,7 +86,7 @@ def test_a_run_can_be_told_from_what_it_left(path: Path) -> None:
     recorded = {past.step.alias: past for past in run.steps}
     assert [recorded[result.step.alias].result for result in report.results] == list(report.results)
     assert recorded["a"].step.current_id
-    assert recorded["a"].step.gate_results
+    assert (recorded["a"].step.gates, len(recorded["a"].step.gate_results)) == (gates, 2)
     assert [past.step.alias for past in run.steps_of("new")] == ["new"]
 
 
@@ -173,6 +176,28 @@ def test_a_disk_that_is_full_at_the_start_or_in_between_keeps_calls_from_being_m
     assert recorded.runs[1].steps[0].outcome is Outcome.DONE
 
 
+def test_a_repeated_alter_leaves_no_doubt_where_the_alias_is_and_a_revert_does(path: Path) -> None:
+    """As the record ends after each of them."""
+    run = begun(path, MOVE)
+    for act, open_call in ((Act.MOVE, Act.MOVE), (Act.HEAL, None), (Act.REVERT, Act.REVERT)):
+        run.intend(TARGET, MOVE, act)
+        (step,) = Journal(path).runs()[0].steps
+        assert step.begun is open_call
+        run.note(TARGET, done(MOVE))
+        (step,) = Journal(path).runs()[0].steps
+        assert (step.begun, step.outcome) == (None, Outcome.DONE)
+
+
+def test_a_journal_that_stays_locked_is_not_waited_for_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(path, MOVE)
+    monkeypatch.setattr(appending, "LOCK_SECONDS", 0)
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(JournalError, match="another process keeps it locked"):
+            run.intend(TARGET, MOVE, Act.MOVE)
+    run.intend(TARGET, MOVE, Act.MOVE)
+
+
 def test_what_is_too_long_for_a_line_is_not_begun(path: Path) -> None:
     huge = replace(MOVE, gates=Gates(contract=ContractGate((("k", "x" * 2_000_000),))))
     run = begun(path, huge)
@@ -210,7 +235,6 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
     run.note(TARGET, done(MOVE))
     intent, result = (json.loads(line) for line in path.read_bytes().splitlines()[-2:])
     others = [
-        json.dumps(result | {"formatVersion": 2, "outcome": "reverted"}),
         json.dumps(result | {"event": "celebrated"}),
         json.dumps(result | {"weather": "fine"}),
         json.dumps({key: value for key, value in result.items() if key != "set"}),
@@ -224,6 +248,7 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
         '{"kind":"Journal","formatVersion":1,"event":"runStarted","run":"half","time":"2026"}',
         '{"kind":"Journal","formatVersion":1,"event":"runEnded","run":"half","time":3}',
         "\0" * 500,
+        json.dumps(result | {"formatVersion": 2, "outcome": "reverted"}),
     ]
     with path.open("a") as file:
         file.writelines(line + "\n" for line in others)

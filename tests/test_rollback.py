@@ -11,7 +11,7 @@ import pytest
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.errors import CallTimedOut, InvalidInput, InvalidName
 from reconciler.journal import Act, Journal, Origins, PastStep
-from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, RowsGate, Verify
+from reconciler.model import Alias, AliasSet, ContractGate, Gates, LoadedGate, OnFailure, Propagation, Verify
 from reconciler.plan import BlockReason, Plan, Step
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
@@ -98,6 +98,7 @@ def test_everything_a_run_did_is_undone_in_reverse_order(world: World, by: str) 
         ("made", "v2", None, 2),
         ("a", "v2", "v1", 3),
     ]
+    assert not any(step.prune for step in plan.steps)
     back = world.roll_back(made)
     assert set(back.counts) == {Outcome.DONE}
     assert world.live == BEFORE
@@ -219,7 +220,7 @@ def test_names_that_were_taken_since_are_in_the_way(world: World) -> None:
     assert reasons["gone"] is (BlockReason.NAME_TAKEN if world.server.is_lite else BlockReason.TARGET_MISSING)
 
 
-GATES = Gates(loaded=LoadedGate(), rows=RowsGate(min=1_000_000))
+GATES = Gates(loaded=LoadedGate(), contract=ContractGate((("model", "other"),)))
 
 
 def test_the_way_back_must_be_loaded_and_other_gates_are_only_shown(world: World) -> None:
@@ -237,11 +238,22 @@ def test_the_way_back_must_be_loaded_and_other_gates_are_only_shown(world: World
     report = world.roll_back(made)
     (result,) = report.results
     assert (report.exit_code, world.live["a"]) == (ExitCode.DONE, "v1")
-    assert {one.gate: str(one.verdict) for one in result.step.gate_results} == {"loaded": "pass", "rows": "fail"}
+    assert {one.gate: str(one.verdict) for one in result.step.gate_results} == {"loaded": "pass", "contract": "fail"}
+
+
+def test_what_can_be_loaded_first_holds_up_the_waves_after_it(world: World) -> None:
+    world.server.create_collection("old", replicas=0)
+    world.move("a", "old")
+    world.apply(alias_set({"b": "v2"}, Alias("a", "v2", wave=1)))
+    reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(world.newest)).items()}
+    assert reasons == {"a": BlockReason.GATE_FAILED, "b": BlockReason.EARLIER_WAVE}
+    world.server.load("old")
+    world.roll_back(world.newest)
+    assert world.live == BEFORE | {"a": "old"}
 
 
 def _with_gates(past: PastStep) -> PastStep:
-    return replace(past, step=replace(past.step, gates=GATES, skipped_gates=("loaded", "rows")))
+    return replace(past, step=replace(past.step, gates=GATES, skipped_gates=("loaded", "contract")))
 
 
 def test_readers_are_proved_on_the_way_back_but_nothing_soaks(world: World) -> None:
@@ -341,12 +353,13 @@ def test_one_alias_goes_to_any_collection(world: World, alias: str, collection: 
 
 
 def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World) -> None:
-    world.apply(alias_set({"a": "v2"}))
+    gates = Gates(rows=RowsGate(max=9))
+    world.apply(alias_set({}, Alias("a", "v2", gates=gates)))
     ((where, last),) = places_of(world.journal.runs(), "a", lambda _: True).values()
     with catalogs(world.server) as opened:
         plan = plan_move("a", "v9", where, last, opened)
         assert blocked(plan)["a"][0] is BlockReason.TARGET_MISSING
         (step,) = plan_move("a", "v3", where, last, opened).steps
-        assert (step.set, step.current, step.way_back) == ("shop", "v2", True)
+        assert (step.set, step.current, step.gates, step.way_back) == ("shop", "v2", gates, True)
         with pytest.raises(InvalidName):
             plan_move("no name", "v3", where, last, opened)

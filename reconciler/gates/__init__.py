@@ -46,7 +46,8 @@ def gated(
 ) -> tuple[Step, ...]:
     """The same steps with their gates' results, in place of earlier ones; those that fail one are blocked.
 
-    Drops and blocked steps pass through. On the way back (`Step.way_back`) only `loaded` blocks, and only if it fails.
+    Drops and blocked steps pass through. On the way back (`Step.way_back`) only `loaded` blocks, and only if it fails;
+    costly gates are not asked at all, because the way back must be short.
 
     Args:
         steps: changes of one database.
@@ -76,7 +77,7 @@ def gated_sets(
 def _judged(step: Step, asked: Sequence[Gate], probe: Probe, blocking: bool) -> Step:
     if step.blocked or step.action is Action.DROP:
         return step
-    gates = [gate for gate in asked if gate.name not in step.skipped_gates]
+    gates = [gate for gate in asked if gate.name not in step.skipped_gates and not (step.way_back and gate.costly)]
     results = tuple(result for gate in gates if (result := _ask(gate, step, probe)))
     failed = [result for result in results if _holds_up(result, step)] if blocking else []
     return replace(step, gate_results=results, blocked=_block(failed) if failed else None)

@@ -12,7 +12,7 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -31,7 +31,7 @@ MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 """What comes of reading a line that is JSON and not what its schema says."""
 CLOCK_SLACK_SECONDS = 2.0
 _HEAD = re.compile(HEAD)
-_REVERTED = re.compile(rb'"outcome":"reverted"')
+_REVERTED = re.compile(rb'"outcome": ?"reverted"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class PastRun:
         return tuple(found.values())
 
     def _documents(self, *events: str, alias: str | None = None) -> Iterator[tuple[str, Document]]:
-        mark = None if alias is None else f'"alias":{json.dumps(alias)}'.encode()
+        mark = None if alias is None else _about([alias])
         for line in self.lines:
-            if (mark is None or mark in line) and (document := _parsed(line)) and document["event"] in events:
+            if (mark is None or mark.search(line)) and (document := _parsed(line)) and document["event"] in events:
                 yield document["event"], document
 
 
@@ -131,7 +131,6 @@ def read(path: Path) -> Recorded:
             runs.append(_run(run, start, ends.get(run), between.get(run, [])))
         except MALFORMED:
             counts["unreadable"] += 1
-    runs.sort(key=lambda one: one.started)
     return Recorded(tuple(runs), counts["unreadable"], counts["newer"])
 
 
@@ -144,13 +143,11 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
     aliases = {document["alias"] for line in _lines(path) if _REVERTED.search(line) and (document := _result(line))}
     if not aliases:
         return {}
-    names = "|".join(re.escape(json.dumps(alias)) for alias in sorted(aliases))
-    about = re.compile(f'"alias":(?:{names})'.encode())
+    about = _about(aliases)
     last: dict[tuple[str, Target, str], Document] = {}
     for line in _lines(path):
         if about.search(line) and (document := _result(line)):
             key = (document["run"], _target(document), document["alias"])
-            last.pop(key, None)  # a dict keeps the place of a key's first entry
             last[key] = document
     found: dict[tuple[Target, str], Rejection] = {}
     for (run, target, alias), document in last.items():
@@ -160,6 +157,12 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
         elif document["outcome"] == Outcome.DONE and before and before.collection == document["to"]:
             del found[target, alias]
     return found
+
+
+def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:
+    """Found in every line about one of the aliases, and in few others."""
+    names = "|".join(re.escape(json.dumps(alias)) for alias in sorted(aliases))
+    return re.compile(f'"alias": ?(?:{names})'.encode())
 
 
 def _rejection(run: str, document: Document) -> Rejection:

@@ -134,3 +134,8 @@ def test_an_unreadable_journal_is_an_error(tmp_path: Path) -> None:
         1,
         {"code": "JournalError", "message": "folder: the journal cannot be read: Is a directory"},
     )
+
+
+def test_the_journal_is_in_the_state_folder_of_the_user_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    told = run("history", cwd=tmp_path, env={"ALIASCTL_JOURNAL": "", "XDG_STATE_HOME": "", "HOME": str(tmp_path)})
+    assert re.fullmatch(rf"No runs recorded at {tmp_path}/.+/aliasctl/journal\.jsonl\.\n", told.stdout)

@@ -4,8 +4,8 @@ A page says in its first line what it starts from, in a comment that readers do 
 
     <!-- sandbox: collections c1 c2; aliases a=c1; manifests a=c1 -->
 
-`rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local` and
-a set that wants those aliases. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their
+`rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local`
+and a set that wants those aliases. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their
 place, and their exit code is their last word.
 """
 
