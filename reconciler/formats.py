@@ -397,7 +397,7 @@ HISTORY = _document(
                         _object(
                             {**PLACE, **STEP_FIELDS},
                             {
-                                **{name: RESULT_FIELDS[name] for name in RESULT_FIELDS.keys() - STEP_FIELDS.keys()},
+                                **{name: field for name, field in RESULT_FIELDS.items() if name not in STEP_FIELDS},
                                 **RESULT_OPTIONS,
                                 "begun": {**ACT, "description": "A call that may or may not have been made."},
                             },

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
 from reconciler.errors import InvalidInput, Problem, StalePlan
 from reconciler.model import Alias, AliasSet, Target
-from reconciler.plan import Plan, SetPlan, TargetPlan, staleness
+from reconciler.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves, staleness
+from reconciler.rejections import Rejected, block_rejected
 
 
 def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
@@ -35,6 +38,21 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
     if reasons:
         raise StalePlan("the plan is stale: " + "; ".join(reasons))
     return pending
+
+
+def without_rejected(plan: Plan, rejected: Rejected) -> Plan:
+    """A saved plan, each step blocked that would repeat what had to be undone since, and what depends on it."""
+
+    def judged(target: TargetPlan, one: SetPlan) -> SetPlan:
+        steps = block_rejected(one, target.target, rejected).steps
+        return replace(one, steps=block_companions(block_later_waves(steps), one.on_failure))
+
+    return replace(
+        plan,
+        targets=tuple(
+            replace(target, sets=tuple(judged(target, one) for one in target.sets)) for target in plan.targets
+        ),
+    )
 
 
 def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:

@@ -248,7 +248,7 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
         '{"kind":"Journal","formatVersion":1,"event":"runStarted","run":"half","time":"2026"}',
         '{"kind":"Journal","formatVersion":1,"event":"runEnded","run":"half","time":3}',
         "\0" * 500,
-        json.dumps(result | {"formatVersion": 2, "outcome": "reverted"}),
+        json.dumps(result | {"formatVersion": 2, "outcome": "reverted", "run": "later"}),
     ]
     with path.open("a") as file:
         file.writelines(line + "\n" for line in others)
@@ -400,7 +400,8 @@ Told = tuple[str, Outcome]
         ([[("v2", Outcome.REVERTED)], [("v1", Outcome.DONE)]], "v2"),
         ([[("v2", Outcome.REVERTED)], [("v3", Outcome.DONE)]], "v2"),
         ([[("v2", Outcome.REVERTED)], [("v3", Outcome.REVERTED)]], "v3"),
-        ([[("v2", Outcome.REVERTED), ("v2", Outcome.FAILED)]], None),
+        ([[("v2", Outcome.REVERTED), ("v2", Outcome.FAILED)]], "v2"),
+        ([[("v2", Outcome.REVERTED), ("v2", Outcome.UNKNOWN)]], "v2"),
     ],
 )
 def test_what_had_to_be_moved_back_is_remembered_until_it_is_done(

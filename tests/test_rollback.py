@@ -11,7 +11,17 @@ import pytest
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.errors import CallTimedOut, InvalidInput, InvalidName
 from reconciler.journal import Act, Journal, Origins, PastStep
-from reconciler.model import Alias, AliasSet, ContractGate, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.model import (
+    Alias,
+    AliasSet,
+    ContractGate,
+    Gates,
+    IndexedGate,
+    LoadedGate,
+    OnFailure,
+    Propagation,
+    Verify,
+)
 from reconciler.plan import BlockReason, Plan, Step
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
@@ -327,8 +337,10 @@ def test_a_run_that_is_still_at_work_is_not_undone(world: World) -> None:
     begun(world.journal.path, MOVE, origins=Origins.of_this_process()).note(TARGET, done(MOVE))
     with pytest.raises(InvalidInput, match=rf"is still running \(process {os.getpid()} on .*\); wait for its end"):
         made_by(world.journal.runs()[0])
-    with pytest.raises(InvalidInput, match="is still running"):
-        newest_made(world.journal.runs())
+    for alias in (None, "a"):
+        with pytest.raises(InvalidInput, match="is still running"):
+            newest_made(world.journal.runs(), alias)
+    assert newest_made(world.journal.runs(), "b") is None
 
 
 @pytest.mark.parametrize(
@@ -353,7 +365,7 @@ def test_one_alias_goes_to_any_collection(world: World, alias: str, collection: 
 
 
 def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World) -> None:
-    gates = Gates(rows=RowsGate(max=9))
+    gates = Gates(indexed=IndexedGate())
     world.apply(alias_set({}, Alias("a", "v2", gates=gates)))
     ((where, last),) = places_of(world.journal.runs(), "a", lambda _: True).values()
     with catalogs(world.server) as opened:

@@ -16,7 +16,7 @@ from reconciler.options import GatesAsked, Options
 from reconciler.plan import Plan
 from reconciler.planfile import load_plan
 from reconciler.reconcile import make_plan
-from reconciler.review import ensure_fresh, ensure_reviewed
+from reconciler.review import ensure_fresh, ensure_reviewed, without_rejected
 
 
 @click.command()
@@ -80,7 +80,7 @@ def apply(
     )
     with Catalogs(connect, create=True) as catalogs:
         if planfile:
-            plan, pending = _saved_plan(planfile, values, catalogs)
+            plan, pending = _saved_plan(planfile, values, catalogs, manner.journal)
         else:
             ask = GatesAsked.SHOWN if wait else GatesAsked.ALL
             plan = _fresh_plan(paths, reviewed, values, catalogs, ask, manner.journal)
@@ -110,17 +110,19 @@ def _fresh_plan(
     return plan
 
 
-def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs) -> tuple[Plan, bool]:
+def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs, journal: Journal) -> tuple[Plan, bool]:
     """The plan of a file, with this call's credentials if it names any, and whether anything is left to do.
 
-    Nothing else about it can be changed.
+    Nothing else about it can be changed; but what had to be undone since is not done again.
     """
     flags = options.overrides(values)
     plan = reconnected(load_plan(planfile), flags, Path.cwd())
-    if options.run_options(values) != Options():
+    run = options.run_options(values)
+    if run != Options(retry_rejected=run.retry_rejected):
         raise click.UsageError(
-            "--only, --allow-protected, --max-drops, --include-suspended, --skip-gate and --retry-rejected "
-            "are for planning"
+            "--only, --allow-protected, --max-drops, --include-suspended and --skip-gate are for planning"
         )
+    if not run.retry_rejected:
+        plan = without_rejected(plan, journal.rejected())
     inputs.announce_new_files([target.connection for target in plan.targets if target.steps])
     return plan, ensure_fresh(plan, catalogs=catalogs)

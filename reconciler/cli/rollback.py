@@ -23,7 +23,7 @@ from reconciler.model import Origin, Target
 from reconciler.plan import Plan, TargetPlan
 from reconciler.printable import printable
 from reconciler.reconcile import apply_plan
-from reconciler.render.documents import report_document
+from reconciler.render.documents import plan_document, report_document
 from reconciler.report import ExitCode, plan_exit_code
 from reconciler.reportfile import load_report
 from reconciler.rollback import (
@@ -116,14 +116,21 @@ def rollback(
             source = made.run
             with output.busy("Reading the catalog"):
                 plan = plan_rollback(made, catalogs, max_drops=max_drops)
-            nothing = f"what {made.about} changed is back already" if made.steps else made.about
+            back = f"what {made.about} changed is back already; for an older run give its ID"
+            nothing = back if made.steps else made.about
+            if plan.steps:
+                output.say(f"Undoing {made.about}")
         if not plan.steps:
-            return _tell_nothing(plan, f"Nothing to undo: {nothing}.", outputs, output_format)
+            sentence = f"Nothing to undo: {nothing}."
+            document = plan_document(plan) if dry_run else report_document(apply_plan(plan))
+            return _tell(
+                output.Result(lambda: [Text(printable(sentence), "bold")], lambda: document),
+                plan,
+                outputs,
+                output_format,
+            )
         if dry_run:
-            result = plan_result(plan)
-            output.emit_files(result, outputs)
-            output.emit(result, output_format)
-            return plan_exit_code(plan)
+            return _tell(plan_result(plan), plan, outputs, output_format)
         origins = Origins.of_this_process(command=ROLLBACK, source=(source,))
         code = carry_out(
             plan, catalogs, Manner(yes, past, origins, output_format, outputs), pending=bool(plan.runnable)
@@ -145,7 +152,7 @@ def _insist_on_sense(run: str | None, alias: str | None, collection: str | None,
 
 
 def _made(run: str | None, alias: str | None, past: Journal, paths: tuple[str, ...], flags: Overrides) -> Made:
-    """What is to be undone. Says which run that is."""
+    """What is to be undone."""
     place, given = _place(paths, flags)
     if run is None:
         runs = past.runs()
@@ -161,7 +168,6 @@ def _made(run: str | None, alias: str | None, past: Journal, paths: tuple[str, .
         made = made_by(find_run(past.runs(), run), alias)
     if not made.steps:
         return replace(made, about=f"{made.about} changed nothing" + (f' about alias "{alias}"' if alias else ""))
-    output.say(f"Undoing {made.about}")
     return replace(made, targets=_reached(made.targets, flags, given))
 
 
@@ -216,13 +222,11 @@ def _reached(targets: Sequence[PastTarget], flags: Overrides, given: PastTarget 
     )
 
 
-def _tell_nothing(plan: Plan, sentence: str, outputs: tuple[tuple[str, Path], ...], output_format: str) -> int:
-    """There is nothing to do: in words, or as the report of it."""
-    report = apply_plan(plan)
-    result = output.Result(lambda: [Text(printable(sentence), "bold")], lambda: report_document(report))
+def _tell(result: output.Result, plan: Plan, outputs: tuple[tuple[str, Path], ...], output_format: str) -> int:
+    """Show what would be done, or that there is nothing to do."""
     output.emit_files(result, outputs)
     output.emit(result, output_format)
-    return report.exit_code
+    return plan_exit_code(plan)
 
 
 def _remind(plan: Plan) -> None:

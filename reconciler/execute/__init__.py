@@ -41,10 +41,9 @@ def execute(plan: TargetPlan, catalog: Catalog, conduct: Conduct) -> Generator[S
     results: SimpleQueue[StepResult | None] = SimpleQueue()
     abandoned = Event()
     halt = Halt(conduct.stop, abandoned)
-    width = max(1, min(len(plan.sets), catalog.concurrency))
     with (
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
-        ThreadPoolExecutor(width, thread_name_prefix="set") as sets,
+        ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one each: no set waits
     ):
         runs = [
             sets.submit(SetRun(set_plan, plan.target, catalog, steps, conduct, halt, results).run)

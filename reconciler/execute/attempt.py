@@ -109,6 +109,8 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
         return End(Outcome.UNKNOWN, error.code, message, wrote=True)
     if current == step.wanted:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
+        if refused:
+            return End(Outcome.NOOP, message=f"{message}: somebody else moved it")
         return End(Outcome.DONE, message=message, wrote=True)
     if current != step.current:
         message = f"{error}; the alias is {place(current)} now, moved by someone else"

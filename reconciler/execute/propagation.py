@@ -22,6 +22,7 @@ from reconciler.execute.attempt import where
 from reconciler.execute.conduct import Halt
 from reconciler.execute.marks import Answer, Mark, find_mark
 from reconciler.plan import Step, place
+from reconciler.printable import counted
 from reconciler.report import Propagated, Reach
 
 PROVING_READS = 5
@@ -48,24 +49,27 @@ class Prover:
 
     Args:
         endpoints: the proxies to prove for; the first is the one that writes.
+        catalog: that one.
+        pool: for as many calls as may be in flight: the gates have just been asked, and their answers age meanwhile.
         timeout: seconds for the wave.
         steps: the alters to come.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint], catalog: Catalog, timeout: float, steps: Sequence[Step]) -> None:
+    def __init__(
+        self, endpoints: Sequence[Endpoint], catalog: Catalog, pool: Executor, timeout: float, steps: Sequence[Step]
+    ) -> None:
         self._endpoints = endpoints
         self._catalog = catalog
+        self._pool = pool
         self._timeout = timeout
-        self._marks = {pair: self._mark(*pair) for pair in sorted({_pair(step) for step in steps})}
+        pairs = sorted({_pair(step) for step in steps})
+        self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
-    def prove(
-        self, steps: Sequence[Step], pool: Executor, intend: Intend, halt: Halt
-    ) -> dict[str, tuple[Propagated, ...]]:
+    def prove(self, steps: Sequence[Step], intend: Intend, halt: Halt) -> dict[str, tuple[Propagated, ...]]:
         """Read through altered aliases, round by round, and heal what is stuck where that is possible.
 
         Args:
             steps: the alters that were made and read back.
-            pool: for as many reads as may be in flight.
             intend: see `Intend`.
             halt: ends the proof.
 
@@ -74,26 +78,26 @@ class Prover:
         """
         proofs = [_AliasProof(step, self._marks[_pair(step)], self._endpoints, self._catalog) for step in steps]
         deadline = time.monotonic() + self._timeout
-        self._alter_blindly([proof for proof in proofs if proof.blind], pool, intend, halt)
+        self._alter_blindly([proof for proof in proofs if proof.blind], intend, halt)
         while open_ones := [proof for proof in proofs if not proof.settled]:
-            list(pool.map(lambda proof: proof.read(), open_ones))
+            list(self._pool.map(lambda proof: proof.read(), open_ones))
             if halt.is_set() or time.monotonic() > deadline:
                 break
-            list(pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.stuck]))
+            list(self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.stuck]))
             halt.pause(PAUSE)
         return {proof.alias: proof.outcome() for proof in proofs}
 
-    def _alter_blindly(self, proofs: Sequence[_AliasProof], pool: Executor, intend: Intend, halt: Halt) -> None:
+    def _alter_blindly(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
         """Where no read can tell, alter again when nothing that was in flight at the move can be any more.
 
         Measured on 2.3.5 under readers in tight loops: 5 of 72 aliases were stuck before that, none after it.
         """
         if proofs and self._catalog.heals_by_alter and not halt.pause(PROVING_SECONDS):
-            list(pool.map(lambda proof: proof.heal(intend), proofs))
+            list(self._pool.map(lambda proof: proof.heal(intend), proofs))
 
-    def _mark(self, current: str, wanted: str) -> Mark | str:
+    def _mark(self, pair: tuple[str, str]) -> Mark | str:
         try:
-            return find_mark(self._catalog, current, wanted)
+            return find_mark(self._catalog, *pair)
         except CatalogError as error:
             return f"the collections could not be compared: {error}"
 
@@ -138,7 +142,7 @@ class _AliasProof:
         if not self._obstacle:
             self._heals += 1
             for view in self._views:
-                view.forget()
+                view.start_anew()
 
     def _altered_again(self, intend: Intend) -> str:
         """In words why not, or empty."""
@@ -170,8 +174,9 @@ class _AliasProof:
         reach, detail = Reach.UNKNOWN, view.trouble
         if view.settled:
             reach, detail = Reach.VERIFIED, ""
-        elif view.last is Answer.OLD:
-            why = self._obstacle or f"{self._heals} repeated alters did not help"
+        elif view.old_seen:
+            why = self._obstacle or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
+            why = why or "there was no time to alter it again"
             catalog = f"the catalog has {self._step.wanted}"
             reach = Reach.STUCK
             detail = f"{catalog}, but reads through the alias are still answered by {self._step.current}; {why}"
@@ -186,10 +191,14 @@ class _View:
         self.reads = 0
         self.last: Answer | None = None
         self.trouble = ""
-        self.forget()
+        self.start_anew()
 
-    def forget(self) -> None:
-        """Start the row anew."""
+    def start_anew(self) -> None:
+        """After an alter: nothing of what was seen before counts."""
+        self.old_seen = False
+        self._break_row()
+
+    def _break_row(self) -> None:
         self._in_a_row = 0
         self._since = time.monotonic()
 
@@ -208,6 +217,7 @@ class _View:
             self.last = mark.read(self.endpoint.catalog, alias)
         except CatalogError as error:
             self.last, self.trouble = None, f"reads through the alias fail: {error}"
+            self._break_row()
             return
         self.trouble = {
             Answer.NEW: "the time was too short for enough reads",
@@ -217,7 +227,8 @@ class _View:
             self._in_a_row += 1
             self._until = begun
         else:
-            self.forget()
+            self.old_seen |= self.last is Answer.OLD
+            self._break_row()
 
 
 def _pair(step: Step) -> tuple[str, str]:

@@ -32,6 +32,7 @@ def inverse(step: Step) -> Step:
         current_id=step.wanted_id,
         wanted_id=step.current_id,
         gate_results=(),
+        skipped_gates=(),
         blocked=None,
         way_back=True,
     )
@@ -61,7 +62,8 @@ def revert(step: Step, catalog: Catalog, intend: Callable[[], None], failure: st
         return _failed(f"{failure}; it was not moved back, because it is not where this run put it", step, catalog)
     if end.outcome not in ACHIEVED:
         return _failed(f"{failure}; it could not be moved back: {end.message}", step, catalog)
-    return End(Outcome.REVERTED, message=f"{failure}; it is {place(step.current)} again", wrote=True)
+    wrote = end.outcome is Outcome.DONE
+    return End(Outcome.REVERTED, message=f"{failure}; it is {place(step.current)} again", wrote=wrote)
 
 
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:

@@ -14,8 +14,9 @@ from reconciler.clock import now
 from reconciler.errors import AliasctlError, CatalogError, JournalError
 from reconciler.execute.attempt import attempt
 from reconciler.execute.conduct import Conduct, Halt
+from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import revert
+from reconciler.execute.revert import REVERT_FAILED, inverse, revert
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import judged_in_time
 from reconciler.journal import Act
@@ -26,6 +27,7 @@ from reconciler.report import ACHIEVED, Outcome, Propagated, Reach, StepResult
 
 VERIFY_MISMATCH = "VerifyMismatch"
 PROPAGATION_STUCK = "PropagationStuck"
+PROPAGATION_INTERRUPTED = "PropagationInterrupted"
 SOAK_FAILED = "SoakFailed"
 SOAK_INTERRUPTED = "SoakInterrupted"
 
@@ -88,40 +90,50 @@ class SetRun:
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.
 
-        Where all changes of a set go together, a blocked one keeps the rest from starting, or has it undone.
+        Where all changes of a set go together, all waves are asked before the first one. A blocked step keeps the rest
+        from starting, or has it undone.
         """
         if self._halt.is_set():
             return wave, later
+        together = self._plan.on_failure is OnFailure.REVERT
+        asked = (*wave, *later) if together and not self._touched else wave
         try:
-            wave = judged_in_time(wave, self._catalog, self._conduct.wait, self._halt, self._tell)
+            asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
+            wave = unreplaced(asked[: len(wave)], self._catalog)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
-        together = block_companions((*wave, *later), self._plan.on_failure)
-        wave, later = together[: len(wave)], together[len(wave) :]
-        culprit = next((step for step in wave if step.blocked), None)
-        if culprit and culprit.blocked and self._touched and self._plan.on_failure is OnFailure.REVERT:
-            self._fail(f'"{culprit.alias}" is blocked: {culprit.blocked.message}')
-            for step in wave:
-                if step.blocked:
-                    self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
-            return (), later
+        if not together:
+            return wave, later
+        everything = block_companions((*wave, *asked[len(wave) :], *later[len(asked) - len(wave) :]), OnFailure.REVERT)
+        wave, later = everything[: len(wave)], everything[len(wave) :]
+        if self._touched:
+            self._fail_if_blocked(wave)
         return wave, later
+
+    def _fail_if_blocked(self, steps: Sequence[Step]) -> None:
+        """Where all changes of a set go together, one that is blocked after others were made undoes them."""
+        culprit = next((step for step in steps if step.blocked), None)
+        if culprit and culprit.blocked and self._plan.on_failure is OnFailure.REVERT:
+            self._fail(f'"{culprit.alias}" is blocked: {culprit.blocked.message}')
 
     def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
         """Creates and alters, drops, read-back, propagation, soak; the wave as it was judged, with what was blocked."""
         moves = tuple(step for step in wave if step.action is not Action.DROP)
         prover = self._prover(moves)
         moved = self._attempt_all(moves)
-        drops = self._judge_drops(wave[len(moves) :])
-        dropped = self._attempt_all(drops)
+        drops, dropped = self._drop_all(wave[len(moves) :])
         if moved or dropped:
             moved = self._read_back(moved, dropped)
-        if prover and moved:
+        if prover and moved and not self._to_be_undone:
             self._prove(prover, [step for step in moved if step.action is Action.ALTER])
         if moved and self._plan.verify.soak and not self._failed.is_set():
             self._soak(moved, self._plan.verify.soak)
         return (*moves, *drops)
+
+    @property
+    def _to_be_undone(self) -> bool:
+        return self._failed.is_set() and self._plan.on_failure is OnFailure.REVERT
 
     def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
         """Make the changes of one phase, as many at a time as may be; the steps that were made."""
@@ -133,16 +145,27 @@ class SetRun:
                 attempts.append((step, self._pool.submit(self._attempt, step)))
         return [step for step, made in attempts if made.result()]
 
-    def _judge_drops(self, drops: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Where a drop takes longer names along, look once more which there are."""
-        if self._halt.is_set() or not drops or not self._catalog.drops_by_prefix:
-            return drops
-        try:
-            staying = self._catalog.alias_names() - {drop.alias for drop in drops if not drop.blocked}
-        except CatalogError as error:
-            self._give_up(drops, error, "the aliases that it could take along could not be read")
-            return ()
-        return tuple(drop if drop.blocked else blocked_if_lossy(drop, staying) for drop in drops)
+    def _drop_all(self, drops: tuple[Step, ...]) -> tuple[tuple[Step, ...], list[Step]]:
+        """Drop; the drops as they were judged, and those that were made.
+
+        Where a drop takes longer names along, they go one by one, the longest first, each after another look at which
+        names there are: one that could not be dropped must not be lost with a shorter one.
+        """
+        if not drops or not self._catalog.drops_by_prefix:
+            return drops, self._attempt_all(drops)
+        judged: dict[str, Step] = {drop.alias: drop for drop in drops}
+        dropped = []
+        for drop in sorted(drops, key=lambda step: -len(step.alias)):
+            if not drop.blocked and not self._halt.is_set():
+                try:
+                    judged[drop.alias] = blocked_if_lossy(drop, self._catalog.alias_names())
+                except CatalogError as error:
+                    self._give_up([drop], error, "the aliases that it could take along could not be read")
+                    continue
+                if not drop.blocked:
+                    self._fail_if_blocked([judged[drop.alias]])
+            dropped += self._attempt_all([judged[drop.alias]])
+        return tuple(judged.values()), dropped
 
     def _attempt(self, step: Step) -> bool:
         """Make one step's change unless the run was halted; True if it was made."""
@@ -151,7 +174,7 @@ class SetRun:
             return False
         started = now()
         end = attempt(step, self._catalog, self._intent(step, Act.MOVE))
-        if end.outcome in {Outcome.DONE, Outcome.UNKNOWN}:
+        if end.wrote:
             with self._lock:
                 self._touched.append(step)
         if end.outcome not in ACHIEVED:
@@ -181,11 +204,11 @@ class SetRun:
         """What tells the collections apart, found before the aliases move."""
         altered = [step for step in moves if step.action is Action.ALTER and not step.blocked]
         propagation = self._plan.verify.propagation
-        if propagation is None or not altered or self._halt.is_set():
+        if propagation is None or not altered or self._stopped.is_set():
             return None
         further = [Endpoint(one.address, self._opened(one)) for one in self._plan.verify.endpoints]
         endpoints = [Endpoint(self._target.address, self._catalog), *further]
-        return Prover(endpoints, self._catalog, propagation.timeout, altered)
+        return Prover(endpoints, self._catalog, self._pool, propagation.timeout, altered)
 
     def _opened(self, endpoint: Connection) -> Catalog | str:
         """A further proxy; one that cannot be reached keeps nothing from moving, and is told."""
@@ -196,9 +219,10 @@ class SetRun:
 
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; say what could not be proved."""
-        proved = prover.prove(steps, self._pool, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
         for step in steps:
             last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
+            cut_short = self._stopped.is_set() and any(one.reach is not Reach.VERIFIED for one in last.propagation)
             stuck = [one for one in last.propagation if one.reach is Reach.STUCK]
             unknown = [one for one in last.propagation if one.reach is Reach.UNKNOWN]
             if stuck:
@@ -206,7 +230,8 @@ class SetRun:
                 message = "; ".join(f"{one.endpoint}: {one.detail}" for one in stuck)
                 last = replace(last, outcome=Outcome.FAILED, code=PROPAGATION_STUCK, message=message)
             elif unknown:
-                last = replace(last, message=_added(last.message, _unproved(unknown)))
+                code = PROPAGATION_INTERRUPTED if cut_short else last.code
+                last = replace(last, code=code, message=_added(last.message, _unproved(unknown)))
             self._put(last)
 
     def _soak(self, steps: Sequence[Step], seconds: float) -> None:
@@ -220,16 +245,23 @@ class SetRun:
                 self._reserve(step, Outcome.DONE, SOAK_INTERRUPTED, message)
 
     def _revert(self) -> None:
-        """Undo what was made, newest first, one by one."""
+        """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
+        prover = self._prover([inverse(step) for step in self._touched])
         for step in reversed(self._touched):
+            if self._stopped.is_set():
+                message = f"{self._failure}; it was not moved back, because the run was stopped"
+                self._reserve(step, Outcome.FAILED, REVERT_FAILED, message)
+                continue
             end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
+            if self._last[step.alias].outcome is Outcome.FAILED and not end.wrote:
+                continue  # it never was at its target, as the step's own message says
             self._reserve(step, end.outcome, end.code, end.message)
             if end.outcome is Outcome.REVERTED:
                 undone.append(step)
-        self._confirm_reverted(undone)
+        self._confirm_reverted(undone, prover)
 
-    def _confirm_reverted(self, undone: Sequence[Step]) -> None:
+    def _confirm_reverted(self, undone: Sequence[Step], prover: Prover | None) -> None:
         """Read back what was undone: a revert is reported when it is seen, not when it was accepted."""
         try:
             live = locate(self._catalog, {step.alias: step.current for step in undone})
@@ -241,6 +273,9 @@ class SetRun:
         for step in undone:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
+        back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
+        if prover and back:
+            self._prove(prover, [inverse(step) for step in back])
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._fail(f'"{step.alias}" {finding}')
@@ -274,7 +309,11 @@ class SetRun:
         if outcome is Outcome.UNKNOWN:
             self._fail(f'"{step.alias}": {message}')
         before = self._last[step.alias]
-        self._put(replace(before, outcome=outcome, code=code, message=message, ended=now(), wrote=True))
+        reverted = outcome is Outcome.REVERTED
+        proof = () if reverted else before.propagation  # which was about the other collection
+        self._put(
+            replace(before, outcome=outcome, code=code, message=message, ended=now(), wrote=True, propagation=proof)
+        )
 
     def _put(self, result: StepResult) -> None:
         """Tell a result, once it is written down."""

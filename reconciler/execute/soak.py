@@ -49,9 +49,9 @@ def soak(
     tell(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
     while not (failed := watch.probe()):
         left = end - time.monotonic()
-        if left <= 0 and not watch.suspects:
-            return watch.unreachable
-        if halt.pause(min(pause, left) if left > 0 else SHORTEST_PAUSE):
+        if left <= 0:
+            return watch.last_look(halt)
+        if halt.pause(min(pause, left)):
             return {}
     return failed
 
@@ -66,14 +66,10 @@ class _Watch:
         self._primary: dict[str, str | None] = {}
         self._unreachable: CatalogError | None = None
 
-    @property
-    def suspects(self) -> bool:
-        """Whether an alias was bad at the last probe, and it is not decided yet."""
-        return any(self._bad.values())
-
-    @property
-    def unreachable(self) -> dict[str, str]:
-        """The aliases that the last probe could say nothing about."""
+    def last_look(self, halt: Halt) -> dict[str, str]:
+        """At the end: what is bad now is looked at once more, and what cannot be watched is not good."""
+        if any(self._bad.values()) and not halt.pause(SHORTEST_PAUSE) and (failed := self.probe()):
+            return failed
         if self._unreachable is None:
             return {}
         reason = f"at the end of the soak it could not be watched: {self._unreachable}"
@@ -83,30 +79,36 @@ class _Watch:
         """One look at every alias; what is wrong for good."""
         try:
             judged = gated(self._steps, self._catalog, which=WATCHED_GATES)
+            reasons = {step.alias: step.blocked.message if step.blocked else self._trouble(step) for step in judged}
         except CatalogError as error:
             self._unreachable = error
+            self._bad.clear()
             return {}
         self._unreachable = None
         failed = {}
         for step in judged:
-            reason = step.blocked.message if step.blocked else self._trouble(step)
+            reason = reasons[step.alias]
             self._bad[step.alias] = self._bad.get(step.alias, 0) + 1 if reason else 0
             if reason and self._bad[step.alias] >= BAD_PROBES:
                 failed[step.alias] = f"during the soak: {reason}"
         return failed
 
     def _trouble(self, step: Step) -> str | None:
-        """What a reader of the alias would meet."""
+        """What a reader of the alias would meet. Raises `CatalogError` where the server does not answer at all."""
         collection = step.wanted or ""
+        now_at = where(step.alias, self._catalog)
+        if now_at != collection:
+            return f"somebody moved the alias; it is {place(now_at)} now"
+        if collection not in self._primary:
+            self._primary[collection] = self._readable_by(collection)
+        primary = self._primary[collection]
+        if primary is None:
+            return None
         try:
-            now_at = where(step.alias, self._catalog)
-            if now_at != collection:
-                return f"somebody moved the alias; it is {place(now_at)} now"
-            if collection not in self._primary:
-                self._primary[collection] = self._readable_by(collection)
-            if primary := self._primary[collection]:
-                self._catalog.sample_keys(step.alias, primary, 1)
+            self._catalog.sample_keys(step.alias, primary, 1)
         except CatalogError as error:
+            if error.transient:
+                where(step.alias, self._catalog)  # which fails too if it is not the collection's fault
             return f"a read through the alias failed: {error}"
         return None
 

@@ -9,7 +9,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError
 from reconciler.execute.conduct import Halt
 from reconciler.gates import gated
-from reconciler.plan import BlockReason, Step
+from reconciler.plan import Step
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two rounds; each pause is twice the one before."""
@@ -43,10 +43,13 @@ def judged_in_time(
                 raise
             failing, reason = asked, str(error)
         else:
-            failing = tuple(before for before, after in zip(asked, judged, strict=True) if _fails(after))
+            failing = tuple(
+                before for before, after in zip(asked, judged, strict=True) if not before.blocked and after.blocked
+            )
             if not failing and len(asked) == len(wave):
                 return judged
-            reason = next((step.blocked.message for step in judged if step.blocked and _fails(step)), "")
+            waits_for = {step.alias for step in failing}
+            reason = next((step.blocked.message for step in judged if step.blocked and step.alias in waits_for), "")
         if not failing:
             asked = tuple(wave)
         elif _time_left(deadline, halt):
@@ -56,10 +59,6 @@ def judged_in_time(
             asked = failing
         else:
             return judged if len(asked) == len(wave) else gated(wave, catalog)
-
-
-def _fails(step: Step) -> bool:
-    return step.blocked is not None and step.blocked.reason is BlockReason.GATE_FAILED
 
 
 def _time_left(deadline: float, halt: Halt) -> bool:

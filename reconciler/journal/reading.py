@@ -145,14 +145,18 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
         return {}
     about = _about(aliases)
     last: dict[tuple[str, Target, str], Document] = {}
+    reverted = set()
     for line in _lines(path):
         if about.search(line) and (document := _result(line)):
             key = (document["run"], _target(document), document["alias"])
             last[key] = document
+            if document["outcome"] == Outcome.REVERTED:
+                reverted.add(key)
     found: dict[tuple[Target, str], Rejection] = {}
-    for (run, target, alias), document in last.items():
+    for key, document in last.items():
+        run, target, alias = key
         before = found.get((target, alias))
-        if document["outcome"] == Outcome.REVERTED and document["to"]:
+        if key in reverted and document["to"]:  # whatever its read-back or its readers then said
             found[target, alias] = _rejection(run, document)
         elif document["outcome"] == Outcome.DONE and before and before.collection == document["to"]:
             del found[target, alias]

@@ -49,9 +49,17 @@ def made_by(run: PastRun, alias: str | None = None) -> Made:
     Raises:
         InvalidInput: it is still running.
     """
+    _insist_on_end(run)
+    return _left_by(run, alias)
+
+
+def _insist_on_end(run: PastRun) -> None:
     if run.state is RunState.RUNNING:
         process = f"process {run.origins.pid} on {run.origins.host}"
         raise InvalidInput(Problem(f"run {run.id} is still running ({process}); wait for its end, or end it"))
+
+
+def _left_by(run: PastRun, alias: str | None) -> Made:
     origins = run.origins
     about = f"run {run.id} ({origins.command}, {run.started}, {origins.user}@{origins.host})"
     return Made(run.id, about, run.targets, tuple(past for past in run.steps_of(alias) if leaves_something(past)))
@@ -98,7 +106,9 @@ def newest_made(runs: Sequence[PastRun], alias: str | None = None, place: Place 
     undone: set[tuple[str, Target, str]] = set()
     for run in reversed(runs):
         if run.origins.command != ROLLBACK:
-            made = made_by(run, alias).only(alias, place)
+            made = _left_by(run, alias).only(alias, place)
+            if alias is None or made.steps:
+                _insist_on_end(run)
             left = tuple(past for past in made.steps if (run.id, past.target, past.step.alias) not in undone)
             if left:
                 return replace(made, steps=left)

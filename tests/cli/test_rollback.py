@@ -55,7 +55,9 @@ def test_a_report_is_enough(moved: Shop) -> None:
     assert (back.code, back.document["summary"]["done"], moved.live) == (0, 1, {"a": "v1"})
     assert back.stderr.endswith(REMARK)
     again = moved.run("rollback", "report.json")
-    assert again.stdout == "Nothing to undo: what the run of report.json changed is back already.\n"
+    assert again.stdout == (
+        "Nothing to undo: what the run of report.json changed is back already; for an older run give its ID.\n"
+    )
     (run,) = moved.run("history", "--format", "json").document["runs"]
     assert run["source"] == [moved.read("report.json")["run"]]
 

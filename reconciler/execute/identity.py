@@ -1,0 +1,36 @@
+"""Is it still the collection that the plan meant?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reconciler.catalog.port import Catalog
+from reconciler.gates import ALL
+from reconciler.model import Collection
+from reconciler.plan import Block, BlockReason, Step
+
+
+def unreplaced(wave: Sequence[Step], catalog: Catalog) -> tuple[Step, ...]:
+    """A wave, right before its calls, each step blocked whose collection was dropped and made anew under its name.
+
+    One call for each collection that has an id; a step without any gate is taken as it is. Raises `CatalogError`.
+    """
+    meant = {
+        step.wanted: step.wanted_id
+        for step in wave
+        if step.wanted and step.wanted_id and not step.blocked and any(step.gates.has(gate) for gate in ALL)
+    }
+    found = {name: catalog.describe(name) for name in sorted(meant)}
+    return tuple(_judged(step, found[step.wanted]) if step.wanted in found else step for step in wave)
+
+
+def _judged(step: Step, found: Collection | None) -> Step:
+    if step.blocked or (found and found.id in {None, step.wanted_id}):
+        return step
+    message = (
+        f"{step.wanted} was dropped and made anew since the plan (id {found.id}, it was {step.wanted_id}); plan again"
+        if found
+        else f"{step.wanted} was dropped since the plan"
+    )
+    return replace(step, blocked=Block(BlockReason.TARGET_MISSING, message))
