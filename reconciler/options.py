@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from reconciler.errors import InvalidInput, Problem
+from reconciler.gates import ALL
 from reconciler.model import AliasSet
 from reconciler.plan import SetPlan
 
@@ -56,10 +57,12 @@ def insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
         why = f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
         problems.append(Problem(f"{flag} {value}: {why}"))
     listed = {alias.name: alias for one in awake for alias in one.aliases}
+    unknown = {gate for gate, _ in options.skip_gates} - ALL
+    problems += [Problem(f"--skip-gate {gate}: there is no such gate") for gate in sorted(unknown)]
     problems += [
         Problem(f'--skip-gate {gate}:{name}: alias "{name}" has no gate {gate}')
         for gate, name in options.skip_gates
-        if name in listed and not listed[name].gates.has(gate)
+        if name in listed and gate not in unknown and not listed[name].gates.has(gate)
     ]
     if problems:
         raise InvalidInput(*problems)

@@ -106,16 +106,20 @@ def _overlap(
     shares = [(share, one.name) for one, share in zip(queries, overlaps, strict=True) if share is not None]
     if not shares:
         raise CannotTell(Verdict.NOT_APPLICABLE, "no query finds anything on the collection that is served now")
+    shares += [(0.0, "that is missing")] * missing  # a row that nobody can find any more
     mean = fmean(share for share, _ in shares)
     figures: dict[str, Figure] = {
         "overlap": round(mean, 4),
         "k": gate.k,
-        "queries": len(shares),
+        "queries": len(shares) - missing,
         "overlaps": tuple(round(share, 4) for share, _ in shares),
     }
-    figures |= {"withoutHits": len(queries) - len(shares)} if len(shares) < len(queries) else {}
+    silent = len(queries) + missing - len(shares)
+    figures |= {"withoutHits": silent} if silent else {}
     figures |= {"missing": missing} if missing else {}
     shown, number = rounded(mean, gate.min_overlap, digits=2), counted(len(shares), "query")
+    if missing:
+        number += f", {missing} of them rows that {wanted.collection} lacks"
     if round(mean, 9) >= gate.min_overlap:  # 0.7 + 0.5 is no exact 1.2
         return _Finding(figures, f"overlap@{gate.k} {shown} over {number}")
     worst = sorted(shares, key=lambda one: one[0])[:WORST_SHOWN]

@@ -114,6 +114,20 @@ def test_a_run_that_was_cut_off_says_so(past: Shop) -> None:
     assert "\nResult: interrupted: 1 unclear.\n" in shown
 
 
+def test_a_revert_that_was_cut_off_leaves_open_whether_the_alias_went_back(past: Shop) -> None:
+    """As a crash between the call that moves it back and the note about it leaves it."""
+    journal = past.folder / "journal.jsonl"
+    lines = journal.read_text().splitlines()
+    first = json.loads(lines[0])
+    kept = [line for line in lines if first["run"] in line and '"runEnded"' not in line]
+    (move,) = (json.loads(line) for line in kept if '"intent"' in line and '"alias":"a"' in line)
+    text = "\n".join([*kept, json.dumps(move | {"act": "revert"}), ""])
+    journal.write_text(text.replace(f'"pid":{first["pid"]}', '"pid":999999999'))
+    assert past.run("history").stdout.splitlines()[1].endswith("   interrupted: 2 done, 1 unclear")
+    told = past.run("history", "--alias", "a").stdout
+    assert "  ~ a   v1 → v2   interrupted: it may or may not have been moved back   loaded ✓\n" in told
+
+
 def test_colours_and_escape_codes(past: Shop) -> None:
     """Who may write the journal may not command the terminal."""
     journal = past.folder / "journal.jsonl"

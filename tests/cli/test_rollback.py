@@ -143,10 +143,11 @@ def test_an_alias_of_that_name_in_two_databases_must_be_chosen(moved: Shop) -> N
     shop.want({"a": "v2"})
     assert shop.apply().code == 0
 
-    unclear = moved.run("rollback", "--alias", "a", "--yes")
     places = f"main / {moved.database}, main / {other}"
-    assert unclear.code == 1
-    assert f'error: recorded runs know alias "a" in several places: {places}; choose one with --' in unclear.stderr
+    for to in ((), ("--to", "v1")):
+        unclear = moved.run("rollback", "--alias", "a", *to, "--yes")
+        assert unclear.code == 1
+        assert f'error: recorded runs know alias "a" in several places: {places}; choose one with --' in unclear.stderr
     chosen = moved.run("rollback", "--alias", "a", "--database", moved.database, "--yes")
     assert (chosen.code, moved.live, shop.live) == (0, {"a": "v1"}, {"a": "v2"})
     by_address = moved.run("rollback", "--alias", "a", "--uri", moved.uri, "--database", other, "--yes")

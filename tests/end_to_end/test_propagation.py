@@ -138,7 +138,7 @@ def test_no_reader_in_a_tight_loop_is_left_behind(milvus: Backend) -> None:
         for short, some in held.items():
             room.catalog.count(room.create(short, some))  # a strong read: from here on every reader sees the rows
         room.catalog.create_alias(room.name("served"), room.name("old"))
-        expected = {
+        expected: dict[str, dict[PrimaryKey, Row]] = {
             short: {int(str(one["id"])): {"vector": one["vector"]} for one in some} for short, some in held.items()
         }
         question = Question(milvus.connection.uri, room.database, room.name("served"), expected)

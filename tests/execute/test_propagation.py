@@ -10,7 +10,7 @@ import pytest
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.errors import ConnectionFailed, PermissionDenied
 from reconciler.execute import propagation
-from reconciler.model import Connection, OnFailure, Propagation, Row, Verify
+from reconciler.model import Connection, Field, OnFailure, Propagation, Row, Schema, Verify
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Reach, Report, StepResult
 from tests.builders import LOCAL, alias_set, live, server
@@ -217,3 +217,29 @@ def test_where_nothing_tells_them_apart_the_alias_is_altered_once_more_if_that_h
         assert (result.outcome, result.propagation[0].heals) == (Outcome.DONE, heals)
         assert len(recorder.writes) == 1 + heals
         assert ("altered once more" in (result.message or "")) is bool(heals)
+
+
+def test_a_key_that_is_an_ordinary_field_of_the_old_collection_proves_nothing() -> None:
+    """A filter on the new one's key is a filter on that field of the old one, and finds its rows."""
+    made = MemoryServer(Flavour.MILVUS_2_6)
+    fields = (Field("pk", "INT64", primary=True), Field("id", "INT64"), Field("vector", "FLOAT_VECTOR", dimension=4))
+    old = Schema(fields)
+    made.create_collection("old", schema=old, rows=[{"pk": 9, "id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}])
+    made.create_collection("new", rows=[row(1)])
+    made.connect(LOCAL, "default").create_alias("a", "old")
+    made.stick_readers("a")
+    assert only(moved(made)).propagation[0].reach is not Reach.VERIFIED
+
+
+def test_an_old_answer_is_not_forgotten_because_later_reads_fail() -> None:
+    recorder = Recorder(shop(flavour=Flavour.MILVUS_2_6))
+    recorder.server.stick_readers("a")
+    reads = iter(range(4))
+
+    def then_fail(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a") and next(reads, None) is None:
+            raise ConnectionFailed("failed to get delegator")
+
+    recorder.before = then_fail
+    result = only(moved(recorder))
+    assert (result.outcome, result.propagation[0].reach) == (Outcome.FAILED, Reach.STUCK)

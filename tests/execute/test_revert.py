@@ -8,9 +8,11 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
-from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure
+from reconciler.execute import propagation
+from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.options import GatesAsked, Options
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
+from reconciler.report import ExitCode, Outcome, Reach, Report
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults import Recorder
 
@@ -240,3 +242,100 @@ def test_other_sets_of_the_run_are_not_undone() -> None:
         report = apply_plan(make_plan([together, alone], catalogs=opened), catalogs=opened)
     assert outcomes(report) == {"a": Outcome.REVERTED, "b": Outcome.FAILED, "c": Outcome.DONE}
     assert live(made) == {"a": "old", "b": "old", "c": "new"}
+
+
+def test_a_gate_that_was_skipped_on_the_way_there_counts_on_the_way_back() -> None:
+    recorder = three_waves()
+
+    def released(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            recorder.server.release("old")
+            raise PermissionDenied("no")
+
+    recorder.before = released
+    wanted = alias_set({"a": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT)
+    with recorder.catalogs() as opened:
+        plan = make_plan([wanted], Options(skip_gates=[("loaded", "a")]), catalogs=opened)
+        report = apply_plan(plan, catalogs=opened)
+    assert (outcomes(report)["a"], live(recorder.server)["a"]) == (Outcome.FAILED, "new")
+    assert "old is not loaded" in message(report, "a")
+
+
+def test_readers_that_are_stuck_after_a_revert_are_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propagation, "PROVING_SECONDS", 0.05)
+    made = server("old", "new", aliases={"a": "old", "b": "old"}, flavour=Flavour.MILVUS_2_3)
+    for key, collection in enumerate(("old", "new")):
+        made.insert(collection, [{"id": key, "vector": (0.0, 0.0, 0.0, 1.0)}])
+    recorder = Recorder(made)
+
+    def stuck(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "b"):
+            made.stick_readers("a")
+            raise PermissionDenied("no")
+
+    recorder.before = stuck
+    wanted = alias_set(
+        {"a": "new"},
+        Alias("b", "new", wave=1),
+        verify=Verify(propagation=Propagation()),
+        on_failure=OnFailure.REVERT,
+    )
+    report = run(recorder, wanted)
+    result = report.results[0]
+    assert (result.outcome, result.propagation[0].reach, result.propagation[0].heals) == (
+        Outcome.REVERTED,
+        Reach.VERIFIED,
+        1,
+    )
+    assert made.connect(LOCAL, "default").sample_keys("a", "id", 9) == (0,)
+
+
+def test_what_somebody_else_moved_while_our_call_was_refused_is_not_ours_to_undo() -> None:
+    recorder = three_waves()
+
+    def race(method: str, alias: str) -> None:
+        if (method, alias) in {("alter", "a"), ("alter", "c")}:
+            if alias == "a":
+                recorder.server.connect(LOCAL, "default").alter_alias("a", "new")
+            raise PermissionDenied("no")
+
+    recorder.before = race
+    report = run(recorder, alias_set({"a": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT))
+    assert outcomes(report) == {"a": Outcome.NOOP, "c": Outcome.FAILED}
+    assert live(recorder.server)["a"] == "new"
+
+
+def test_a_shorter_name_is_not_dropped_where_the_longer_one_could_not_be() -> None:
+    made = server("old", aliases={"s": "old", "s_x": "old"}, flavour=Flavour.MILVUS_2_3)
+    recorder = Recorder(made)
+    recorder.before = FailsOnce("drop", "s_x", PermissionDenied("no"))
+    report = run(recorder, alias_set({"s": None, "s_x": None}))
+    assert outcomes(report)["s_x"] is Outcome.FAILED
+    made.restart()
+    assert "s_x" in live(made)
+
+
+def test_no_wave_starts_before_the_gates_of_all_waves_pass() -> None:
+    recorder = three_waves()
+    recorder.server.create_collection("late", replicas=0)
+    wanted = alias_set(
+        {"a": "new"},
+        Alias("b", "late", wave=1, gates=Gates(loaded=LoadedGate())),
+        on_failure=OnFailure.REVERT,
+    )
+    with recorder.catalogs() as opened:
+        plan = make_plan([wanted], catalogs=opened, ask=GatesAsked.SHOWN)
+        recorder.journal.clear()
+        report = apply_plan(plan, catalogs=opened, wait=0.01)
+    assert (report.exit_code, recorder.writes) == (ExitCode.REFUSED, [])
+
+
+def test_a_collection_that_was_made_anew_since_the_plan_is_not_moved_to() -> None:
+    made = server("old", "new", aliases={"a": "old"})
+    with catalogs(made) as opened:
+        plan = make_plan([alias_set({"a": "new"})], catalogs=opened)
+        made.drop_collection("new")
+        made.create_collection("new")
+        report = apply_plan(plan, catalogs=opened)
+    assert (outcomes(report), live(made)) == ({"a": Outcome.BLOCKED}, {"a": "old"})
+    assert "was dropped and made anew since the plan" in message(report, "a")

@@ -125,3 +125,46 @@ def test_a_soak_that_is_cut_short_leaves_the_alias_and_says_so() -> None:
     assert "the soak was cut short" in (report.results[0].message or "")
     assert report.exit_code is ExitCode.INCOMPLETE
     assert live(recorder.server)["a"] == "new"
+
+
+def test_a_bad_probe_before_the_server_is_gone_does_not_keep_the_soak_from_ending() -> None:
+    recorder = shop()
+    bad = iter([1])
+
+    def bad_then_gone(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "a") and next(bad, None):
+            raise PermissionDenied("for a moment")
+        if method == "load_state" and next(bad, None) is None and bad_then_gone.armed:  # type: ignore[attr-defined]
+            raise ConnectionFailed("cannot reach it")
+        bad_then_gone.armed = method == "sample_keys" or bad_then_gone.armed  # type: ignore[attr-defined]
+
+    bad_then_gone.armed = False  # type: ignore[attr-defined]
+    report = moved(recorder, after=bad_then_gone, on_failure=OnFailure.STOP)
+    assert (report.results[0].code, report.exit_code) == ("SoakFailed", ExitCode.INCOMPLETE)
+
+
+def test_a_created_alias_too_is_not_blamed_for_a_server_out_of_reach() -> None:
+    recorder = shop()
+    outage, soaking = iter([1, 1, 1]), iter([1, 1])  # the read-back and the first look come before
+
+    def cut(method: str, name: str) -> None:
+        began = method == "sample_keys" or next(soaking, None) is None
+        if name == "made" and method in {"resolve", "sample_keys"} and began and next(outage, None):
+            raise ConnectionFailed("cannot reach it")
+
+    recorder.after = lambda method, alias: setattr(recorder, "before", cut)
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set({"made": "new"}, verify=SOAK)], catalogs=opened)
+        assert apply_plan(plan, catalogs=opened).exit_code is ExitCode.DONE
+
+
+def test_no_set_waits_for_the_soak_of_another() -> None:
+    recorder = shop()
+    one_by_one = type(LOCAL)(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
+    slow = alias_set({"a": "new"}, name="slow", verify=Verify(soak=30), connection=one_by_one)
+    quick = alias_set({"b": "new"}, name="zquick", connection=one_by_one)
+    stop = Event()
+    recorder.after = lambda method, alias: stop.set() if len(recorder.writes) == 2 else None
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([slow, quick], catalogs=opened), catalogs=opened, stop=stop)
+    assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.DONE}

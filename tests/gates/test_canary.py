@@ -122,10 +122,12 @@ class TestSampled:
         result = asked(pair(old, reembedded(old)), gates(sample=3, min_overlap=1.0))
         assert all(f" {key} (" in result.detail for key in (0, 333, 666))
 
-    def test_rows_that_the_target_lacks_do_not_take_part(self) -> None:
+    @pytest.mark.parametrize(("wanted", "verdict"), [(0.9, Verdict.PASS), (0.97, Verdict.FAIL)])
+    def test_rows_that_the_target_lacks_count_as_found_by_nobody(self, wanted: float, verdict: Verdict) -> None:
         old = rows(100)
-        result = asked(pair(old, [row for row in old if row["id"] != 50]), gates())
-        assert (result.verdict, result.figures["queries"], result.figures["missing"]) == (Verdict.PASS, 19, 1)
+        result = asked(pair(old, [row for row in old if row["id"] != 50]), gates(wanted))
+        assert (result.verdict, result.figures["queries"], result.figures["missing"]) == (verdict, 19, 1)
+        assert "over 20 queries, 1 of them rows that c2 lacks" in result.detail
 
     @pytest.mark.parametrize(("start", "verdict"), [(50, Verdict.PASS), (55, Verdict.UNKNOWN), (100, Verdict.UNKNOWN)])
     def test_where_most_of_them_are_lacking_nothing_can_be_said(self, start: int, verdict: Verdict) -> None:

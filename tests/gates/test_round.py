@@ -195,7 +195,7 @@ class TestWayBack:
 
     def test_other_gates_are_asked_and_shown_and_do_not_block(self, pair: MemoryServer) -> None:
         step = judged(pair, self.back(EVERY))
-        cheap = [name for name in IN_ORDER if name in CHEAP]
+        cheap = tuple(name for name in IN_ORDER if name in CHEAP)
         assert (names(step), step.blocked) == (cheap, None)
         assert step.gate_results[3].verdict is Verdict.FAIL
 
