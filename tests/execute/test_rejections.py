@@ -1,0 +1,79 @@
+"""What had to be undone is refused until the set changes or somebody insists, for manifests and plan files alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import PermissionDenied
+from reconciler.journal import Journal
+from reconciler.model import Alias, AliasSet, OnFailure
+from reconciler.options import Options
+from reconciler.plan import BlockReason, Plan
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ExitCode
+from reconciler.review import without_rejected
+from tests.builders import alias_set, live, server
+from tests.faults import Recorder
+
+
+def wanted(*more: Alias) -> AliasSet:
+    return alias_set({"a": "new"}, Alias("b", "new", wave=1), *more, on_failure=OnFailure.REVERT)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal.jsonl")
+
+
+@pytest.fixture
+def reverted(journal: Journal) -> tuple[Recorder, Plan]:
+    """A server on which a run had to undo what it made, and the plan of that run."""
+    recorder = Recorder(server("old", "new", aliases={"a": "old", "b": "old"}))
+
+    def refuse(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "b"):
+            raise PermissionDenied("no")
+
+    recorder.before = refuse
+    with recorder.catalogs() as opened:
+        plan = make_plan([wanted()], catalogs=opened, journal=journal)
+        assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.INCOMPLETE
+    recorder.before = lambda method, alias: None
+    return recorder, plan
+
+
+def reasons(plan: Plan) -> dict[str, BlockReason]:
+    return {step.alias: step.blocked.reason for step in plan.steps if step.blocked}
+
+
+REFUSED = {"a": BlockReason.REJECTED, "b": BlockReason.EARLIER_WAVE}
+
+
+def test_the_same_again_is_refused_with_the_reason(reverted: tuple[Recorder, Plan], journal: Journal) -> None:
+    with reverted[0].catalogs() as opened:
+        plan = make_plan([wanted()], catalogs=opened, journal=journal)
+    assert reasons(plan) == REFUSED
+    blocked = plan.steps[0].blocked
+    assert blocked
+    assert '"b" failed: no' in blocked.message
+    assert "--retry-rejected" in blocked.message
+
+
+def test_a_saved_plan_of_it_is_refused_too(reverted: tuple[Recorder, Plan], journal: Journal) -> None:
+    recorder, saved = reverted
+    with recorder.catalogs() as opened:
+        report = apply_plan(without_rejected(saved, journal.rejected()), catalogs=opened, journal=journal)
+    assert reasons(report.plan) == REFUSED
+    assert live(recorder.server) == {"a": "old", "b": "old"}
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_another_wish_or_insisting_lifts_it(reverted: tuple[Recorder, Plan], journal: Journal, changed: bool) -> None:
+    again = wanted(Alias("c", "new")) if changed else wanted()
+    with reverted[0].catalogs() as opened:
+        plan = make_plan([again], Options(retry_rejected=not changed), catalogs=opened, journal=journal)
+        assert reasons(plan) == {}
+        assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.DONE
+        assert journal.rejected() == {}
