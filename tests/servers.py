@@ -36,6 +36,8 @@ HOW_TO_GET_MILVUS = (
     "MILVUS_URI names no real Milvus server; start one with: python tests/milvus_server.py /tmp/milvus-data 19530"
 )
 ADMIN_TIMEOUT = 30.0
+QUIET_CHANNEL = {"grpc.keepalive_permit_without_calls": 0, "grpc.use_local_subchannel_pool": 1}
+"""No pings while idle: Milvus Lite's server hangs up on them ("Too many pings"), on all clients of one channel."""
 
 
 class Admin(Protocol):
@@ -127,7 +129,9 @@ class MilvusAdmin:
 
     def client(self, database: str = DEFAULT_DATABASE) -> Any:
         if database not in self._clients:
-            self._clients[database] = MilvusClient(self._uri, db_name=database, timeout=ADMIN_TIMEOUT, dedicated=True)
+            self._clients[database] = MilvusClient(
+                self._uri, db_name=database, timeout=ADMIN_TIMEOUT, dedicated=True, grpc_options=QUIET_CHANNEL
+            )
         return self._clients[database]
 
     def forget(self, database: str) -> None:

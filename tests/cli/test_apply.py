@@ -132,7 +132,7 @@ def test_an_interrupt_while_planning_is_before_any_write(shop: Shop, relay: Rela
 
     def slow(_: grpc.ServicerContext) -> None:
         in_flight.set()
-        time.sleep(1)
+        time.sleep(3)
 
     relay.before["ListAliases"] = slow
     shop.uri = relay.uri
