@@ -9,10 +9,31 @@
 Nothing here imports the command line; pymilvus is imported when the first connection is opened.
 """
 
-from reconciler.manifest import Overrides, load
-from reconciler.options import Options
-from reconciler.reconcile import apply_plan, make_plan
-from reconciler.review import ensure_fresh
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from reconciler.version import __version__
 
+if TYPE_CHECKING:
+    from reconciler.manifest import Overrides, load
+    from reconciler.options import Options
+    from reconciler.reconcile import apply_plan, make_plan
+    from reconciler.review import ensure_fresh
+
 __all__ = ["Options", "Overrides", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]
+
+_MODULES = {
+    "Options": "options",
+    "Overrides": "manifest",
+    "apply_plan": "reconcile",
+    "ensure_fresh": "review",
+    "load": "manifest",
+    "make_plan": "reconcile",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Each name is imported when it is first asked for: every command imports this package, and few need all of it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

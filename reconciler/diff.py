@@ -32,7 +32,7 @@ def diff(wanted: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_pr
         allow_protected: protected aliases that this run may alter.
     """
     listed = {alias.name for alias in wanted.aliases}
-    covered = {name for name in live.aliases if wanted.scope.covers(name)}
+    covered = wanted.scope.covered(live.names)
     considered = [alias for alias in wanted.aliases if not only or alias.name in only]
     changed = [step for alias in considered if (step := _step_of(wanted, alias, live, allow_protected))]
 

@@ -277,6 +277,27 @@ VALIDATION = _document(
         "warnings": _list(_object({"message": {"type": "string"}}, {"source": SOURCE})),
     },
 )
+EDIT = _document(
+    "Edit",
+    "What `set` changed in the manifests.",
+    {
+        "written": {"type": "boolean", "description": "false under --check, and where nothing had to change."},
+        "aliases": _list(
+            _object(
+                {
+                    "alias": {"type": "string"},
+                    "set": {"type": "string"},
+                    "from": _name("null: the alias was to be absent."),
+                    "to": {"type": "string"},
+                    "changed": {"type": "boolean", "description": "false: the manifests had this collection already."},
+                    "protected": {"type": "boolean", "description": "apply moves it only with --allow-protected."},
+                    "source": SOURCE,
+                }
+            )
+        ),
+        "files": _list(_object({"file": {"type": "string"}, "diff": _text("A unified diff.")})),
+    },
+)
 STATUS = _document(
     "Status",
     "Desired against live, one row an alias.",
@@ -321,14 +342,27 @@ VERSION = _document(
 )
 
 RUN_ORIGIN: dict[str, object] = {
-    "command": _text("apply or rollback."),
-    "source": _list(_text("What it was given: a path, a commit, a run.")),
+    "command": _text("apply, rollback or sync."),
+    "source": _list(_text("What it was given: a path, a repository, a run.")),
     "user": {"type": "string"},
     "host": {"type": "string"},
     "pid": _count("The process."),
     "tool": TOOL,
     "planDigest": DIGEST,
 }
+PROVENANCE = _object(
+    {},
+    {
+        "commit": _text("Its id."),
+        "author": _text("Of the commit, as Name <address>."),
+        "ref": _text("The branch or tag."),
+        "repository": _text("Its address."),
+        "signature": _text("What the commit's signature is worth, and by whom."),
+        "pipeline": _text("The page of the pipeline that carried it here."),
+        "modified": {"type": "boolean", "description": "Whether the files differed from the commit."},
+    },
+    about="Where the manifests come from, as far as it is known.",
+)
 PLACE: dict[str, object] = {"address": _text("The server's identity."), "database": {"type": "string"}}
 ACT = _one_of(list(Act), "move: the step's own call. heal: the same alter again. revert: undoing it.")
 
@@ -349,7 +383,12 @@ JOURNAL: Document = {
     "$id": "https://aliasctl.dev/schemas/journal.schema.json",
     "title": "One line of the journal. Readers pass over events and fields that they do not know.",
     "oneOf": [
-        _journal_line("runStarted", "A run begins.", {**RUN_ORIGIN, "steps": _count("Steps that nothing blocks.")}),
+        _journal_line(
+            "runStarted",
+            "A run begins.",
+            {**RUN_ORIGIN, "steps": _count("Steps that nothing blocks.")},
+            {"provenance": PROVENANCE},
+        ),
         _journal_line(
             "targetPlanned", "A database of the run.", {**PLACE, "connection": CONNECTION, "serverVersion": _text("")}
         ),
@@ -405,6 +444,7 @@ HISTORY = _document(
                     ),
                 },
                 {
+                    "provenance": PROVENANCE,
                     "ended": TIME,
                     "exitCode": {"type": "integer", "minimum": 0, "maximum": 5},
                     "interrupted": {"type": "boolean", "description": "A signal ended it early."},
@@ -419,6 +459,7 @@ SCHEMAS = {
     "Report": REPORT,
     "Error": ERROR,
     "Validation": VALIDATION,
+    "Edit": EDIT,
     "Status": STATUS,
     "Version": VERSION,
     "Journal": JOURNAL,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reconciler.model import LiveCatalog
+from reconciler.patterns import beginning_like
 from reconciler.plan import Action, Block, BlockReason, SetPlan, Step
 
 
@@ -29,13 +30,16 @@ def block_lossy_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPl
     if not live.drops_by_prefix:
         return list(plans)
     steps = [step for plan in plans for step in plan.steps if not step.blocked]
+    drops = {step.alias: step for step in steps if step.action is Action.DROP}
+    creates = {step.alias: step for step in steps if step.action is Action.CREATE}
+    created = sorted(creates)
 
     def judged(step: Step) -> Step:
         if step.action is not Action.DROP or step.blocked:
             return step
-        gone = {one.alias for one in steps if one.action is Action.DROP and _surely_before(one, step)}
-        new = {one.alias for one in steps if one.action is Action.CREATE and _perhaps_before(one, step)}
-        return blocked_if_lossy(step, (live.aliases - gone) | new)
+        there, new = beginning_like(step.alias, live.names), beginning_like(step.alias, created)
+        stay = {name for name in there if name not in drops or not _surely_before(drops[name], step)}
+        return blocked_if_lossy(step, stay | {name for name in new if _perhaps_before(creates[name], step)})
 
     return [replace(plan, steps=tuple(map(judged, plan.steps))) for plan in plans]
 

@@ -6,11 +6,12 @@ side (`AliasSet`); `catalog` builds the *live* side (`LiveCatalog`); `diff` comp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
-from reconciler.patterns import matches
+from reconciler.patterns import beginning_like, matches
 
 DEFAULT_DATABASE = "default"
 NAME_PATTERN = "[A-Za-z_][A-Za-z0-9_]{0,254}"
@@ -19,8 +20,7 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_CONCURRENCY = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where in the user's input something was written; lines and columns count from 1, and 0 is not known."""
 
     file: str
@@ -183,6 +183,10 @@ class CanaryGate:
     field: str | None = None
 
 
+GATE_NAMES = ("loaded", "indexed", "rows", "schema", "contract", "canary")
+"""What the gates are called in manifests, plans and flags."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gates:
     """What must be true of a collection before an alias points at it; None for a gate that is off.
@@ -245,16 +249,38 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What another set has authority over: the names it lists, and those its scope covers."""
+
+    names: frozenset[str]
+    scope: Scope
+
+    def holds(self, name: str) -> bool:
+        return name in self.names or self.scope.covers(name)
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """The names over which a set has authority: included, and not excluded. Protected names are never dropped."""
+    """The names over which a set has authority: included, and not excluded. Protected names are never dropped.
+
+    `yields` are claims that go before this one: what they hold, this scope does not cover.
+    """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
+    yields: tuple[Claim, ...] = ()
+
+    def covered(self, names: Sequence[str]) -> set[str]:
+        """Those of some sorted names that it covers; looks only at names that begin like one of its patterns."""
+        begun = {name for glob in self.include for name in beginning_like(glob, names)}
+        return {name for name in begun if self.covers(name)}
 
     def covers(self, name: str) -> bool:
-        return any(matches(glob, name) for glob in self.include) and not any(
-            matches(glob, name) for glob in self.exclude
+        return (
+            any(matches(glob, name) for glob in self.include)
+            and not any(matches(glob, name) for glob in self.exclude)
+            and not any(claim.holds(name) for claim in self.yields)
         )
 
     def protects(self, name: str) -> bool:
@@ -392,7 +418,7 @@ class LiveCatalog:
     names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it
     may exist all the same). `described` has each collection that a change would involve, None where it does not exist.
     `drops_by_prefix` says that this server loses more than the alias it is told to drop (see `lossy_drops`). `calls` is
-    the number of calls to the server that it took.
+    the number of calls to the server that it took. `names` are the `aliases` in order.
     """
 
     target: Target
@@ -403,3 +429,7 @@ class LiveCatalog:
     described: Mapping[str, Collection | None]
     drops_by_prefix: bool = False
     calls: int = 0
+    names: Sequence[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", sorted(self.aliases))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from reconciler.errors import InvalidInput, Problem
-from reconciler.gates import ALL
-from reconciler.model import AliasSet
-from reconciler.plan import SetPlan
+from reconciler.model import GATE_NAMES, AliasSet
+
+if TYPE_CHECKING:
+    from reconciler.plan import SetPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
         why = f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
         problems.append(Problem(f"{flag} {value}: {why}"))
     listed = {alias.name: alias for one in awake for alias in one.aliases}
-    unknown = {gate for gate, _ in options.skip_gates} - ALL
+    unknown = {gate for gate, _ in options.skip_gates} - set(GATE_NAMES)
     problems += [Problem(f"--skip-gate {gate}: there is no such gate") for gate in sorted(unknown)]
     problems += [
         Problem(f'--skip-gate {gate}:{name}: alias "{name}" has no gate {gate}')

@@ -7,6 +7,7 @@ of them at once as automata, a character at a time, until a name is in both grou
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,13 @@ def _compiled(glob: str) -> re.Pattern[str]:
 def matches(glob: str, name: str) -> bool:
     """Whether the whole of `name` matches `glob`."""
     return _compiled(glob).fullmatch(name) is not None
+
+
+def beginning_like(glob: str, names: Sequence[str]) -> Sequence[str]:
+    """Those of some sorted names that begin with what comes before a pattern's first `*` or `?`."""
+    start = re.split(r"[*?]", glob, maxsplit=1)[0]
+    first = bisect_left(names, start)
+    return names[first : bisect_right(names, start, lo=first, key=lambda name: name[: len(start)])]
 
 
 class Undecided(Exception):

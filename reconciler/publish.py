@@ -17,6 +17,7 @@ import yaml
 
 from reconciler.cli.main import aliasctl
 from reconciler.formats import SCHEMAS
+from reconciler.manifest import shape
 from reconciler.manifest.schema import KINDS, custom_resource_definition
 
 LIMITS = {
@@ -36,6 +37,9 @@ def published() -> Iterator[tuple[str, str]]:
     for kind in KINDS:
         definition = yaml.safe_dump(custom_resource_definition(kind), sort_keys=False, width=120)
         yield f"crds/{kind.lower()}s.aliasctl.dev.yaml", f"# {NOTICE}\n{definition}"
+    names = "\n".join(f"- {kind.lower()}s.aliasctl.dev.yaml" for kind in KINDS)
+    head = f"# {NOTICE}\napiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+    yield "crds/kustomization.yaml", f"{head}resources:\n{names}\n"
     yield "docs/reference/manifests.md", "\n".join(_manifest_reference())
     yield "docs/reference/commands.md", "\n".join(_command_reference())
 
@@ -48,6 +52,11 @@ def _manifest_reference() -> Iterator[str]:
         yield f"## {kind}\n"
         yield "| field | type | meaning |\n|---|---|---|"
         yield from _rows("spec", fields["spec"], required=True)
+        yield ""
+        yield f"### The status of {'an' if kind[0] in 'AEIOU' else 'a'} {kind}\n"
+        yield "Written by the operator, in Kubernetes only.\n"
+        yield "| field | type | meaning |\n|---|---|---|"
+        yield from _rows("status", shape.status(kind), required=False)
         yield ""
 
 
@@ -80,8 +89,10 @@ def _meaning(schema: Mapping[str, Any]) -> str:
 def _command_reference() -> Iterator[str]:
     yield f"<!-- {NOTICE} -->\n# Commands\n"
     yield from _command("aliasctl", aliasctl)
-    for name, command in sorted(aliasctl.commands.items()):
-        yield from _command(f"aliasctl {name}", command)
+    context = click.Context(aliasctl)
+    for name in aliasctl.list_commands(context):
+        if command := aliasctl.get_command(context, name):
+            yield from _command(f"aliasctl {name}", command)
 
 
 def _command(name: str, command: click.Command) -> Iterator[str]:

@@ -16,16 +16,16 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import groupby
 from threading import Event
+from typing import TYPE_CHECKING
 
-from reconciler.catalog import Catalogs, connect
+from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.clock import now
 from reconciler.diff import diff
 from reconciler.errors import InvalidInput, Problem
-from reconciler.execute import Conduct, execute
 from reconciler.gates import ALL, CHEAP, gated_sets
 from reconciler.guards import guarded
-from reconciler.journal import Journal, NoRun, Origins
+from reconciler.journal import Ledger, NoRun, Origins
 from reconciler.lossy_drops import block_lossy_drops
 from reconciler.model import AliasSet, Connection, LiveCatalog, Target
 from reconciler.options import GatesAsked, Options, insist_on_known, limited, with_skipped_gates
@@ -34,7 +34,12 @@ from reconciler.rejections import Rejected, block_rejected
 from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
 from reconciler.version import __version__
 
+if TYPE_CHECKING:
+    from reconciler.execute import Conduct
+
 LiveCatalogs = Mapping[Target, LiveCatalog]
+Read = Callable[[Catalog, Target, Sequence[AliasSet]], LiveCatalog]
+"""How the live side of one database is read for some sets."""
 
 
 def make_plan(
@@ -44,7 +49,8 @@ def make_plan(
     catalogs: Catalogs | None = None,
     against: LiveCatalogs | None = None,
     ask: GatesAsked = GatesAsked.CHEAP,
-    journal: Journal | None = None,
+    journal: Ledger | None = None,
+    read: Read = read_live,
 ) -> Plan:
     """Read the live catalogs and say what would change. Changes nothing.
 
@@ -55,6 +61,7 @@ def make_plan(
         against: live catalogs known beforehand, such as from an export; then no server is asked.
         ask: which gates are asked already now; `apply_plan` asks all of them, right before each wave.
         journal: earlier runs; what they had to move back is refused until the manifest changes.
+        read: how the live catalogs are read; others may share one read among many plans.
 
     Raises:
         InvalidInput: `options` name an alias that no set of this run lists or covers, or a gate that it does not have.
@@ -67,7 +74,7 @@ def make_plan(
     with _opened(catalogs) as opened:
         return Plan(
             tuple(
-                _plan_target(target, list(members), options, opened, against, ask, rejected)
+                _plan_target(target, list(members), options, opened, against, ask, rejected, read)
                 for target, members in by_target
             ),
             created=now(),
@@ -82,7 +89,7 @@ def apply_plan(
     keep_going: bool = False,
     stop: Event | None = None,
     wait: float = 0.0,
-    journal: Journal | None = None,
+    journal: Ledger | None = None,
     origins: Origins | None = None,
     on_result: Callable[[StepResult], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
@@ -104,6 +111,8 @@ def apply_plan(
         CatalogError: a database cannot be opened; nothing was written.
         JournalError: the journal cannot be written; nothing was written to Milvus.
     """
+    from reconciler.execute import Conduct  # not needed to plan
+
     started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
@@ -142,13 +151,14 @@ def _plan_target(
     against: LiveCatalogs | None,
     ask: GatesAsked,
     rejected: Rejected,
+    read: Read,
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
     active = [limited(one, options) for one in sets if options.include_suspended or not one.suspend]
     connection = _common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
     if catalog:
-        live = read_live(catalog, target, active)
+        live = read(catalog, target, active)
     else:
         live = (against or {}).get(target) or LiveCatalog(target, "", frozenset(), {}, frozenset(), {})
 
@@ -177,6 +187,8 @@ def _apply_target(
     plan: TargetPlan, catalogs: Catalogs, conduct: Conduct, on_result: Callable[[StepResult], None]
 ) -> TargetReport:
     """One database: the last result of each step counts."""
+    from reconciler.execute import execute
+
     catalog = catalogs.open(plan.connection, plan.target.database)
     last: dict[tuple[str, str], StepResult] = {}
     with closing(execute(plan, catalog, conduct)) as results:

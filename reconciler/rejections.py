@@ -17,7 +17,10 @@ from reconciler.plan import Block, BlockReason, SetPlan, Step
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One alias that was moved back: from which collection, by which run, when (RFC 3339) and why."""
+    """One alias that was moved back: from which collection, by which run, when (RFC 3339) and why.
+
+    `retry` says how whoever keeps this record takes the wish for another try.
+    """
 
     collection: str
     collection_id: int | None
@@ -25,6 +28,7 @@ class Rejection:
     run: str
     time: str
     reason: str
+    retry: str = "with --retry-rejected"
 
 
 Rejected = Mapping[tuple[Target, str], Rejection]
@@ -43,7 +47,7 @@ def _judged(step: Step, rejection: Rejection | None) -> Step:
         return step
     message = (
         f"{rejection.collection} was rejected at {rejection.time} (run {rejection.run}): {rejection.reason}; "
-        "change the set in the manifest, or try again with --retry-rejected"
+        f"change the set in the manifest, or try again {rejection.retry}"
     )
     return replace(step, blocked=Block(BlockReason.REJECTED, message))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from reconciler.codec import Document, connection_of, set_of, step_of
 from reconciler.errors import InvalidInput, Problem
@@ -18,10 +20,9 @@ from reconciler.manifest.address import normalise
 from reconciler.model import Source, Target
 from reconciler.plan import TargetPlan
 
-if TYPE_CHECKING:
-    from jsonschema import ValidationError
-
 MAX_BYTES = 64 * 1024 * 1024
+MAX_PROBLEMS = 10
+"""Of one document; the further ones are mostly echoes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +93,28 @@ def _read(path: Path, form: SavedForm) -> Document:
 
 
 def _check(path: Path, document: Document, form: SavedForm) -> None:
-    """Against the schema; jsonschema is imported here because few commands read documents back."""
-    from jsonschema import Draft202012Validator
+    """Against the schema."""
+    try:
+        errors = list(islice(Draft202012Validator(form.schema).iter_errors(document), MAX_PROBLEMS))
+    except UnicodeEncodeError as error:
+        raise invalid(path, f"not a valid {form.name}: it has a name that is not text") from error
+    if errors:
+        raise InvalidInput(
+            *(
+                Problem(f"not a valid {form.name}: {_place(error)}: {_words(error)}", Source(str(path)))
+                for error in errors
+            )
+        )
 
-    problems = [
-        Problem(f"not a valid {form.name}: {error.json_path}: {_words(error)}", Source(str(path)))
-        for error in Draft202012Validator(form.schema).iter_errors(document)
-    ]
-    if problems:
-        raise InvalidInput(*problems[:10])
+
+def _place(error: ValidationError) -> str:
+    """As a JSON path."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
 
 
 def _words(error: ValidationError) -> str:
     """What is wrong; near a credential without the value, which somebody may have written in its place."""
-    return "is not as it should be" if "connection" in error.absolute_path else error.message[:200]
+    return "is not as it should be" if "connection" in error.instance_path else error.message[:200]
 
 
 def _no_constant(text: str) -> float:

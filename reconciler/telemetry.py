@@ -4,30 +4,61 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
-from typing import Literal
-
-import stamina
-import structlog
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from reconciler.printable import printable
+
+if TYPE_CHECKING:
+    from structlog.types import EventDict, Processor
 
 LogFormat = Literal["console", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def configure_logging(log_format: LogFormat, level: str, *, color: bool) -> None:
+def configure_logging_when_needed(log_format: LogFormat, level: str, *, color: bool) -> None:
+    """As `configure_logging`, but structlog is imported when there is something to log: most commands have nothing.
+
+    It is for processes that log through `logging` alone.
+
+    Args:
+        log_format: see there.
+        level: see there.
+        color: see there.
+    """
+    logger = logging.getLogger("reconciler")
+    logger.handlers = [_FirstEntry(lambda: configure_logging(log_format, level, color=color))]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+class _FirstEntry(logging.Handler):
+    """Has logging configured for the first entry, which then goes the way of all others."""
+
+    def __init__(self, configure: Callable[[], None]) -> None:
+        super().__init__()
+        self._configure = configure
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._configure()
+        logging.getLogger(record.name).handle(record)
+
+
+def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: Sequence[str] = ()) -> None:
     """Set structlog up for this process.
 
     Args:
         log_format: `console` for people, `json` for one JSON object a line.
         level: the least severe level to show; one of `LEVELS`.
         color: whether to colour the log for people.
+        also: loggers of libraries whose warnings are shown in the same form.
     """
-    renderer: structlog.types.Processor = (
+    import structlog
+
+    renderer: Processor = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=color)
     )
-    common: list[structlog.types.Processor] = [
+    common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -40,14 +71,18 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool) -> None
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    stamina.instrumentation.set_on_retry_hooks([_on_retry])
-    _join_standard_logging(common, renderer, threshold)
+    _join_standard_logging(common, renderer, threshold, also)
 
 
 def _join_standard_logging(
-    common: list[structlog.types.Processor], renderer: structlog.types.Processor, threshold: int
+    common: list[Processor],
+    renderer: Processor,
+    threshold: int,
+    also: Sequence[str],
 ) -> None:
-    """The catalog logs as a library does, through `logging`: show that in the same form."""
+    """The core logs as a library does, through `logging`: show that in the same form."""
+    import structlog
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -55,16 +90,12 @@ def _join_standard_logging(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *common],
         )
     )
-    ours = logging.getLogger("reconciler")
-    ours.handlers = [handler]
-    ours.setLevel(threshold)
-    ours.propagate = False
+    for name, least in {"reconciler": threshold, **dict.fromkeys(also, max(threshold, logging.WARNING))}.items():
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(least)
+        logger.propagate = False
 
 
-def _printable_values(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+def _printable_values(_logger: object, _method: str, event: EventDict) -> EventDict:
     return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
-
-
-def _on_retry(details: stamina.instrumentation.RetryDetails) -> None:
-    with suppress(OSError):  # a log that nobody reads must not end the work
-        structlog.get_logger().info("trying again", attempt=details.retry_num + 1, reason=str(details.caused_by))

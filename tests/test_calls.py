@@ -1,8 +1,8 @@
 """Calls to Milvus, counted exactly: the cost that a production server sees.
 
-A plan reads version, alias names and collection names (3), then T wanted collections that several live aliases share or
-A aliases that none of those placed, then describes the C collections that steps name. An apply adds two calls a step
-(re-read and write) and, for each wave, one a collection moved to and one if anything was dropped.
+A plan reads version, alias names and collection names (3), then T collections that several live aliases should be on,
+or were found on, and A aliases that none of those placed, then describes the C collections that steps name. An apply
+adds two calls a step (re-read and write) and, for each wave, one a collection moved to and one if anything was dropped.
 """
 
 from __future__ import annotations
@@ -48,17 +48,23 @@ def test_each_drifted_alias_costs_one_call_more_and_each_collection_in_a_step_is
     assert plan_calls(existing, wish(spread(400, 4))) == 3 + 4 + drifted + named_by_steps
 
 
+def test_after_a_reindex_of_everything_the_old_collections_are_asked_for_their_aliases() -> None:
+    existing = spread(400, 4)
+    resolved, listed, named_by_steps = 16, 4 + 4, 4 + 4  # one round of calls is resolved before anything is known
+    assert plan_calls(existing, wish(spread(400, 4, start=20))) == 3 + resolved + listed + named_by_steps
+
+
 def test_aliases_that_do_not_exist_yet_cost_nothing_but_their_collections() -> None:
     assert plan_calls({}, wish(spread(400, 4))) == 3 + 4
 
 
 def test_unlisted_aliases_cost_nothing_unless_the_scope_could_drop_them() -> None:
-    existing = spread(10, 10) | {f"b{number}": "c1" for number in range(10)}
+    existing = spread(10, 10) | {f"b{number}": f"c{10 + number}" for number in range(10)}
     assert plan_calls(existing, wish(spread(10, 10))) == 3 + 10
     scoped = alias_set(
         {}, *(Alias(name, to, gates=OFF) for name, to in spread(10, 10).items()), include=("b*",), protect=("b9",)
     )
-    assert plan_calls(existing, scoped) == 3 + 10 + 9 + 1
+    assert plan_calls(existing, scoped) == 3 + 10 + 9 + 9
 
 
 def test_two_sets_on_one_database_share_the_read() -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from reconciler.catalog.port import Catalog, Connect
+from reconciler.catalog.port import Catalog, Connect, Observe, Secrets
 from reconciler.catalog.sessions import Catalogs
 from reconciler.errors import ConnectionFailed, InvalidInput, Problem
 from reconciler.model import Connection
 
-__all__ = ["Catalog", "Catalogs", "Connect", "connect", "lite_file"]
+__all__ = ["Catalog", "Catalogs", "Connect", "Observe", "Secrets", "connect", "lite_file"]
 
 
 def lite_file(connection: Connection) -> Path | None:
@@ -22,12 +22,21 @@ def lite_file(connection: Connection) -> Path | None:
     return Path(connection.uri) if is_file else None
 
 
-def connect(connection: Connection, database: str, *, create: bool = False) -> Catalog:
+def connect(
+    connection: Connection,
+    database: str,
+    *,
+    create: bool = False,
+    secrets: Secrets | None = None,
+    observe: Observe | None = None,
+) -> Catalog:
     """Open a database, with at most `connection.timeout` seconds for it.
 
     Args:
         create: whether a Milvus Lite file that does not exist may be made. Milvus Lite makes one (a folder, in fact)
             as soon as it is opened.
+        secrets: how credentials in Kubernetes Secrets are read; without it they are an error.
+        observe: told of each call.
 
     Raises:
         InvalidInput: token or TLS settings that cannot be used; milvus-lite is not installed.
@@ -44,4 +53,4 @@ def connect(connection: Connection, database: str, *, create: bool = False) -> C
 
     from reconciler.catalog.milvus import MilvusCatalog
 
-    return MilvusCatalog(connection, database)
+    return MilvusCatalog(connection, database, secrets=secrets, observe=observe)

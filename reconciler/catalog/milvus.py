@@ -7,20 +7,24 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-import stamina
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
+from reconciler.catalog.adaptive_limit import AdaptiveLimit
 from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of
 from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt, open_client
 from reconciler.catalog.milvus_errors import our_errors, worth_another_read
-from reconciler.catalog.port import check_alias_name, check_sizes
+from reconciler.catalog.port import Observe, Secrets, check_alias_name, check_sizes
 from reconciler.errors import (
     AliasNotFound,
+    CatalogError,
     CollectionNotFound,
     InvalidName,
     NotSupported,
     PermissionDenied,
+    RateLimited,
     UnexpectedAnswer,
 )
 from reconciler.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Target, Vector
@@ -46,17 +50,25 @@ _LITE_SLOT = threading.BoundedSemaphore(1)
 class MilvusCatalog:
     """See `Catalog`. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 with pymilvus 3.0.2."""
 
-    def __init__(self, connection: Connection, database: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        database: str,
+        *,
+        secrets: Secrets | None = None,
+        observe: Observe | None = None,
+    ) -> None:
         self.database = database
         self._target = Target(connection.address, database)
         self._timeout = connection.timeout
         self._limit = connection.concurrency
-        self._slots = threading.BoundedSemaphore(connection.concurrency)
+        self._slots = AdaptiveLimit(connection.concurrency)
         self._version: str | None = None
         self._version_lock = threading.Lock()
         self._calls = 0
         self._calls_lock = threading.Lock()
-        self._client = self._until_deadline(lambda timeout: open_client(connection, database, timeout))
+        self._observe = observe
+        self._client = self._until_deadline(lambda timeout: open_client(connection, database, timeout, secrets))
 
     @property
     def concurrency(self) -> int:
@@ -227,39 +239,51 @@ class MilvusCatalog:
             return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
 
     def _write(self, method: str, *args: str) -> None:
-        with self._slot(), our_errors(self._target, self._timeout):
+        with self._slot():
             self._send(method, SingleAttempt(self._timeout), *args)
 
-    def _slot(self) -> threading.BoundedSemaphore:
-        return _LITE_SLOT if self._is_lite() else self._slots
+    def _slot(self) -> AbstractContextManager[object]:
+        return _LITE_SLOT if self._is_lite() else self._slots.slot()
 
     def _send(self, method: str, timeout: SingleAttempt, *args: str, sends: int = 1, **options: object) -> Any:
         """One attempt; `sends` is how many calls to the server pymilvus makes of it."""
         with self._calls_lock:
             self._calls += sends
-        start = time.perf_counter()
+        start, code, refused = time.perf_counter(), "ok", False
         try:
-            return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
+            with our_errors(self._target, self._timeout):
+                return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
+        except CatalogError as error:
+            code, refused = error.code, isinstance(error, RateLimited)
+            raise
         finally:
-            spent = round((time.perf_counter() - start) * 1000, 1)
-            log.debug("call", extra={"method": method, "names": args, "database": self.database, "milliseconds": spent})
+            spent = time.perf_counter() - start
+            self._slots.learn(method, spent, refused=refused)
+            if self._observe:
+                self._observe(method, code, spent)
+            details = {"method": method, "names": args, "database": self.database, "code": code}
+            log.debug("call", extra=details | {"milliseconds": round(spent * 1000, 1)})
 
     def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T]) -> T:
         """Try again on transient errors, a few times, as long as the connection's timeout is not used up."""
         deadline = time.monotonic() + self._timeout
 
-        def worth_another(error: Exception) -> bool:
+        def worth_another(error: BaseException) -> bool:
             return worth_another_read(error) and time.monotonic() + LONGEST_WAIT < deadline
 
-        retries = stamina.retry_context(
-            on=worth_another,
-            attempts=READ_ATTEMPTS,
-            timeout=self._timeout,
-            wait_initial=0.05,
-            wait_max=LONGEST_WAIT,
-            wait_jitter=0.1,
+        retries = Retrying(
+            retry=retry_if_exception(worth_another),
+            stop=stop_after_attempt(READ_ATTEMPTS),
+            wait=wait_exponential(multiplier=0.05, max=LONGEST_WAIT) + wait_random(0, 0.1),
+            before_sleep=_log_retry,
+            reraise=True,
         )
         for attempt in retries:
             with attempt, our_errors(self._target, self._timeout):
                 return attempt_once(SingleAttempt(deadline - time.monotonic()))
-        raise AssertionError("stamina ends with a result or an error")
+        raise AssertionError("it ends with a result or an error")
+
+
+def _log_retry(state: RetryCallState) -> None:
+    reason = state.outcome.exception() if state.outcome else None
+    log.info("trying again", extra={"attempt": state.attempt_number, "reason": str(reason)})

@@ -9,9 +9,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from reconciler.catalog.milvus_options import client_options
+from reconciler.catalog.port import Secrets
+from reconciler.catalog.without_pandas import without_pandas
 from reconciler.model import Connection
 
 
@@ -31,6 +34,8 @@ def _environment_untouched() -> Iterator[None]:
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 with _environment_untouched():
     from grpc import RpcError, StatusCode
+
+    without_pandas(lambda: import_module("pymilvus"))
     from pymilvus import MilvusClient, MilvusException
 
 # Importing pymilvus gives these loggers a stderr handler; each expected failure would print a traceback there.
@@ -64,19 +69,20 @@ _CHANNEL = {
 }
 
 
-def open_client(connection: Connection, database: str, timeout: SingleAttempt) -> Any:
+def open_client(connection: Connection, database: str, timeout: SingleAttempt, secrets: Secrets | None = None) -> Any:
     """A `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
 
     On UNAVAILABLE pymilvus would open a new channel before it reports, with all threads queueing for it, each for
     the whole timeout. gRPC reconnects by itself, so that hook is taken off.
     """
-    client = MilvusClient(
-        uri=connection.uri,
-        db_name=database,
-        timeout=timeout,
-        dedicated=True,
-        grpc_options=_CHANNEL,
-        **client_options(connection),
-    )
+    with client_options(connection, secrets) as options:
+        client = MilvusClient(
+            uri=connection.uri,
+            db_name=database,
+            timeout=timeout,
+            dedicated=True,
+            grpc_options=_CHANNEL,
+            **options,
+        )
     vars(client._handler).pop("_on_rpc_error", None)
     return client

@@ -124,7 +124,7 @@ def translate(error: Exception, target: Target, timeout: float) -> CatalogError:
     return kind(message.strip(), server_code=int(code) if code.isdigit() else None)
 
 
-def worth_another_read(error: Exception) -> bool:
+def worth_another_read(error: BaseException) -> bool:
     """Whether the same read may succeed in a moment.
 
     Beside what is transient by its kind that is a proxy which has just been told that an alias moved, and does not

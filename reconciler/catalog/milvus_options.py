@@ -5,50 +5,68 @@ Values are read at connect and stay inside the client; an error names the place,
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from reconciler.catalog.port import Secrets
+from reconciler.credentials import read_secret
 from reconciler.errors import InvalidInput, Problem
 from reconciler.model import Connection, Credential, Tls
 
 
-def client_options(connection: Connection) -> dict[str, str]:
+@contextmanager
+def client_options(connection: Connection, secrets: Secrets | None = None) -> Iterator[dict[str, str]]:
     """Keyword arguments of `MilvusClient` for the connection's token and TLS settings.
 
+    PEM data out of Secrets lie in private files while the context is open; gRPC reads them when the client is made.
+
+    Args:
+        connection: where its credentials are.
+        secrets: how Kubernetes Secrets are read; None where there is no way.
+
     Raises:
-        InvalidInput: a variable or file is missing, empty or unreadable, or the TLS settings do not go together.
+        InvalidInput: a variable, file or Secret is missing, empty or unreadable, or the settings do not go together.
     """
-    token = {"token": _token(connection.token)} if connection.token else {}
-    tls = _tls(connection, connection.tls) if connection.tls else {}
-    return token | tls
-
-
-def _token(credential: Credential) -> str:
-    if credential.env is not None:
-        place = f"environment variable {credential.env}"
-        token = os.environ.get(credential.env)
-        if token is None:
-            raise _invalid(f"the token's {place} is not set")
+    token = {"token": _token(connection, connection.token, secrets)} if connection.token else {}
+    if connection.tls is None:
+        yield token
+    elif secrets is None:
+        yield token | _tls(connection, connection.tls)
     else:
-        path = _path(credential, "token", "--token-env or --token-file")
-        place = f"file {path}"
-        try:
-            token = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise _invalid(f"cannot read the token's {place}: {error.strerror}") from None
-        except UnicodeDecodeError:  # whose text would show the content
-            raise _invalid(f"the token's {place} is not text") from None
-        token = token.removesuffix("\n").removesuffix("\r")
+        with TemporaryDirectory(prefix="aliasctl-") as folder:
+            yield token | _tls(connection, _on_disk(connection.tls, connection.namespace, secrets, Path(folder)))
+
+
+def _on_disk(tls: Tls, namespace: str, secrets: Secrets, folder: Path) -> Tls:
+    """The TLS settings with files in place of Secrets."""
+
+    def written(credential: Credential | None, name: str) -> Credential | None:
+        if credential is None or credential.secret is None:
+            return credential
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(secrets(namespace, credential.secret))
+        return Credential(file=str(path))
+
+    return replace(tls, ca=written(tls.ca, "ca"), cert=written(tls.cert, "cert"), key=written(tls.key, "key"))
+
+
+def _token(connection: Connection, credential: Credential, secrets: Secrets | None) -> str:
+    if credential.secret is None:
+        return read_secret(credential, "the token")
+    if secrets is None:
+        raise _unreadable_here("token", "--token-env or --token-file")
+    place = f"Secret {credential.secret.name} (key {credential.secret.key})"
+    try:
+        token = secrets(connection.namespace, credential.secret).decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:  # whose text would show the content
+        raise _invalid(f"the token's {place} is not text") from None
     if not token:
         raise _invalid(f"the token's {place} is empty")
-    if not token.isascii() and _undecodable(token):
-        raise _invalid(f"the token's {place} is not text")
     return token
-
-
-def _undecodable(text: str) -> bool:
-    """Whether bytes that are no UTF-8 were smuggled in, as Python does with environment variables."""
-    return any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _tls(connection: Connection, tls: Tls) -> dict[str, str]:
@@ -79,11 +97,14 @@ def _pem(credential: Credential, part: str) -> Path:
 
 def _path(credential: Credential, what: str, flags: str) -> Path:
     if credential.secret is not None:
-        where = f"the {what} is in a Kubernetes Secret, which only the operator can read"
-        raise _invalid(f"{where}; pass {flags}")
+        raise _unreadable_here(what, flags)
     if credential.file is None:
         raise _invalid(f"the {what} must come from a file; pass {flags}")
     return Path(credential.file)
+
+
+def _unreadable_here(what: str, flags: str) -> InvalidInput:
+    return _invalid(f"the {what} is in a Kubernetes Secret, which only the operator can read; pass {flags}")
 
 
 def _invalid(message: str) -> InvalidInput:

@@ -7,8 +7,8 @@ suite (`tests/catalog/test_contract.py`) runs on both, and defines what this pro
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from reconciler.errors import InvalidName
 from reconciler.model import (
@@ -20,8 +20,14 @@ from reconciler.model import (
     PrimaryKey,
     Row,
     Schema,
+    SecretKeyRef,
     Vector,
 )
+
+Secrets: TypeAlias = Callable[[str, SecretKeyRef], bytes]
+"""Reads a key of a Kubernetes Secret in a namespace. Raises `InvalidInput`, naming the Secret, if it is not there."""
+Observe: TypeAlias = Callable[[str, str, float], None]
+"""Told of each call to Milvus: pymilvus's name of the method, `ok` or the name of our error, and the seconds."""
 
 
 class Catalog(Protocol):

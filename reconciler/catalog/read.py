@@ -18,10 +18,10 @@ T = TypeVar("T")
 def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
     """Read the live side for `sets`, all of them on `target` and none suspended.
 
-    It takes 3 + T + A + D calls: version, alias names and collection names; T collections that two or more of the
-    live aliases are wanted on, each asked for its aliases; A aliases that those did not place, each resolved; D
-    collections that a change would involve and whose id is not known yet, each described. So many aliases on few
-    collections cost about T, one alias a collection costs A, and what stays as it is needs no D.
+    It takes 3 + T + A + D calls: version, alias names and collection names; T collections, each asked for its aliases:
+    those that two or more of the live aliases are wanted on, or were found on; A aliases that no list had, each
+    resolved; D collections that a change would involve and whose id is not known yet, each described. So many aliases
+    on few collections cost about T, one alias a collection costs A, and what stays as it is needs no D.
 
     Raises:
         CatalogError: a call failed. Only the list of collections may be forbidden; it then counts as empty.
@@ -33,7 +33,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         alias_names, collection_names = names.result(), collections.result()
 
         wanted = {alias.name: alias.collection for each in sets for alias in each.aliases}
-        droppable = {name for each in sets for name in alias_names - wanted.keys() if _may_drop(each, name)}
+        droppable = _droppable(sets, sorted(alias_names), wanted)
         of_interest = alias_names & (wanted.keys() | droppable)
         known = _look_up(pool, catalog, {alias: wanted.get(alias) for alias in of_interest})
         pointing = _names(known)
@@ -53,10 +53,20 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
     )
 
 
+def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
+    """Whether a catalog that was read, perhaps for other sets, has all that a diff of these sets needs."""
+    wanted = {alias.name: alias.collection for each in sets for alias in each.aliases}
+    droppable = _droppable(sets, live.names, wanted)
+    if not (live.aliases & wanted.keys()) | droppable <= live.pointing.keys():
+        return False
+    return _involved(wanted, live.pointing, droppable) - live.aliases <= live.described.keys()
+
+
 def locate(catalog: Catalog, wanted: Mapping[str, str | None]) -> dict[str, str | None]:
     """The collection that each alias points at now, None for one that is gone, sorted by alias.
 
-    It takes T + A calls: T collections that two or more of the aliases are wanted on, A aliases those did not place.
+    It takes T + A calls: T collections that two or more of the aliases are wanted on, or were found on; A aliases that
+    no list had.
 
     Args:
         wanted: the aliases, each with the collection where it is most likely, None where nothing is known.
@@ -91,19 +101,42 @@ def read_all(catalog: Catalog) -> dict[str, str]:
 def _look_up(
     pool: ThreadPoolExecutor, catalog: Catalog, wanted: Mapping[str, str | None]
 ) -> dict[str, Collection | None]:
-    """Where each alias points; first the collections are asked that should have several of them."""
-    shared = [name for name, aliases in Counter(wanted.values()).items() if name is not None and aliases > 1]
-    placed = {
-        alias: Collection(name)
-        for name, aliases in _each(pool, catalog.aliases_of, shared).items()
-        for alias in (aliases or frozenset()) & wanted.keys()
-    }
-    found = placed | _each(pool, catalog.resolve, wanted.keys() - placed.keys())
+    """Where each alias points.
+
+    First the collections are asked that should have several of them. What these do not have is resolved alias by alias,
+    and where two of them are found on one collection, it is asked for the others: after a re-index most are there.
+    """
+    asked = {name for name, aliases in Counter(wanted.values()).items() if name is not None and aliases > 1}
+    found = _placed(pool, catalog, asked, wanted)
+    remaining, hits = sorted(wanted.keys() - found.keys()), Counter[str]()
+    while remaining:
+        resolved = _each(pool, catalog.resolve, remaining[: 2 * catalog.concurrency])
+        found |= resolved
+        remaining = remaining[len(resolved) :]
+        hits.update(one.name for one in resolved.values() if one)
+        shared = {name for name, aliases in hits.items() if aliases > 1} - asked
+        if remaining and shared:
+            asked |= shared
+            found = _placed(pool, catalog, shared, wanted) | found  # what was resolved knows more
+            remaining = [alias for alias in remaining if alias not in found]
     return dict(sorted(found.items()))
 
 
-def _may_drop(each: AliasSet, name: str) -> bool:
-    return each.scope.covers(name) and not each.scope.protects(name)
+def _placed(
+    pool: ThreadPoolExecutor, catalog: Catalog, collections: Iterable[str], wanted: Mapping[str, str | None]
+) -> dict[str, Collection | None]:
+    """The wanted aliases that some collections say are theirs."""
+    return {
+        alias: Collection(name)
+        for name, aliases in _each(pool, catalog.aliases_of, collections).items()
+        for alias in (aliases or frozenset()) & wanted.keys()
+    }
+
+
+def _droppable(sets: Iterable[AliasSet], names: Sequence[str], wanted: Mapping[str, str | None]) -> set[str]:
+    """Those of the sorted names that some set could drop."""
+    unlisted = [(each.scope, each.scope.covered(names) - wanted.keys()) for each in sets]
+    return {name for scope, covered in unlisted for name in covered if not scope.protects(name)}
 
 
 def _involved(

@@ -36,12 +36,22 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
         intend: writes down what is about to happen, before the read and the call, so that the moment between those
             two stays short; what it raises keeps the call from being made.
     """
-    import stamina  # which takes longer to import than all the rest of what needs no server
+    from tenacity import (  # later than all the rest: it takes long to import, and plans do not need it
+        Retrying,
+        retry_if_exception_type,
+        stop_after_attempt,
+        stop_after_delay,
+        wait_exponential,
+        wait_random,
+    )
 
     try:
         intend()
-        for try_again in stamina.retry_context(
-            on=RateLimited, attempts=RATE_LIMIT_ATTEMPTS, timeout=RATE_LIMIT_SECONDS
+        for try_again in Retrying(
+            retry=retry_if_exception_type(RateLimited),
+            stop=stop_after_attempt(RATE_LIMIT_ATTEMPTS) | stop_after_delay(RATE_LIMIT_SECONDS),
+            wait=wait_exponential(multiplier=0.1, max=5.0) + wait_random(0, 1),
+            reraise=True,
         ):
             with try_again:
                 return _attempt_once(step, catalog)
@@ -49,7 +59,7 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
         return End(Outcome.FAILED, error.code, f"{error}; the alias was left as it was")
     except JournalError as error:
         return End(Outcome.FAILED, error.code, f"{error}; without it nothing is changed")
-    raise AssertionError("retry_context ends with a return or an error")
+    raise AssertionError("it ends with a return or an error")
 
 
 def _attempt_once(step: Step, catalog: Catalog) -> End:

@@ -6,26 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Protocol
 
 from reconciler.catalog.port import Catalog
-from reconciler.journal import Act, NoRun
-from reconciler.model import Connection, Target
-from reconciler.plan import Step
-from reconciler.report import StepResult
+from reconciler.journal import NoRun, RecordedRun
+from reconciler.model import Connection
 
 LONGEST_NAP = 0.1
 """Seconds after which a pause looks whether it should end."""
-
-
-class Record(Protocol):
-    """Where a run writes down what it is about to do, and what became of it; `journal.Run` is one."""
-
-    def intend(self, target: Target, step: Step, act: Act) -> None:
-        """Before a call; raises `JournalError` if it cannot be written, and then the call is not made."""
-
-    def note(self, target: Target, result: StepResult) -> None:
-        """After it."""
 
 
 def _no_endpoints(connection: Connection, database: str) -> Catalog:
@@ -45,7 +32,7 @@ class Conduct:
     """
 
     stop: Event
-    record: Record = field(default_factory=NoRun)
+    record: RecordedRun = field(default_factory=NoRun)
     wait: float = 0.0
     open_endpoint: Callable[[Connection, str], Catalog] = _no_endpoints
     tell: Callable[[str], None] = lambda _: None

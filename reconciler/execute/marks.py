@@ -53,7 +53,7 @@ class RowMark:
 
         Rows that are missing may just not be seen yet: what was inserted moments before was invisible to weaker reads
         for up to 0.4 s (measured on 2.3.5). So that counts only in a strong read, which takes 0.2 s there instead of
-        2 ms, and then it speaks for the old collection.
+        2 ms, and then it speaks for the old collection if that one has none of them.
         """
         answer = self._judge(catalog, alias, strong=False)
         return self._judge(catalog, alias, strong=True) if answer is Answer.OTHER else answer
@@ -65,8 +65,8 @@ class RowMark:
         old = any(rows[key] == row for key, row in self.old.items() if row is not None)
         if new is not old:
             return Answer.NEW if new else Answer.OLD
-        nothing_there = strong and not any(rows.values())
-        return Answer.OLD if nothing_there and self.old else Answer.OTHER
+        old_has_none = bool(self.old) and not any(self.old.values())
+        return Answer.OLD if strong and old_has_none and not any(rows.values()) else Answer.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,8 @@ def find_mark(catalog: Catalog, current: str, wanted: str) -> Mark | str:
     except (NotLoaded, CollectionNotFound):
         old = None  # it can answer nobody, so any row of the new one is proof
     if old is None:
-        fields = (new.primary,)
-        present = new.rows(new.keys[:MARKED_KEYS], fields)
-        return RowMark(new.primary, fields, {}, present) if present else f"{wanted} is empty"
+        present = _keys_as_rows(new.primary, new.keys[:MARKED_KEYS])
+        return RowMark(new.primary, (new.primary,), {}, present) if present else f"{wanted} is empty"
     if old.primary != new.primary:
         return _by_count(old, new)  # a filter on the one's key can be an ordinary filter on the other
     return _by_keys(old, new) or _by_values(old, new) or _by_count(old, new)
@@ -143,13 +142,12 @@ class _Side:
 
 def _by_keys(old: _Side, new: _Side) -> Mark | None:
     """Keys that only the new one has, and beside them such that only the old one has."""
-    fields = (new.primary,)
-    only_new = _some(set(new.keys) - old.rows(new.keys, fields).keys())
+    primary = new.primary
+    only_new = _some(set(new.keys) - old.rows(new.keys, (primary,)).keys())
     if not only_new:
         return None
-    only_old = _some(set(old.keys) - new.rows(old.keys, fields).keys())
-    chosen = [*only_new, *only_old]
-    return _row_mark(new.primary, fields, old.rows(chosen, fields), new.rows(chosen, fields))
+    only_old = _some(set(old.keys) - new.rows(old.keys, (primary,)).keys())
+    return _row_mark(primary, (primary,), _keys_as_rows(primary, only_old), _keys_as_rows(primary, only_new))
 
 
 def _by_values(old: _Side, new: _Side) -> Mark | None:

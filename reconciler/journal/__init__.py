@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import Protocol
 
 from platformdirs import user_state_path
 
@@ -24,25 +25,56 @@ from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
 from reconciler.journal.reading import PastRun, Recorded
 from reconciler.journal.recording import NoRun, Run
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunEnd, RunState
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
 from reconciler.model import Target
-from reconciler.plan import Plan
-from reconciler.rejections import Rejection
+from reconciler.plan import Plan, Step
+from reconciler.rejections import Rejected, Rejection
+from reconciler.report import Report, StepResult
 
 __all__ = [
     "Act",
     "Journal",
+    "Ledger",
     "NoRun",
     "Origins",
     "PastRun",
     "PastStep",
     "PastTarget",
+    "Provenance",
     "Recorded",
+    "RecordedRun",
     "Run",
     "RunEnd",
     "RunState",
     "default_path",
 ]
+
+
+class RecordedRun(Protocol):
+    """One run that is written down as it happens; see `Run`."""
+
+    @property
+    def id(self) -> str:
+        """The run's name."""
+
+    def intend(self, target: Target, step: Step, act: Act) -> None:
+        """Before a call; raises `JournalError` if it must not be made."""
+
+    def note(self, target: Target, result: StepResult) -> None:
+        """After it."""
+
+    def end(self, report: Report) -> None:
+        """After all."""
+
+
+class Ledger(Protocol):
+    """What the story needs of a place where runs are written down; `Journal` is one."""
+
+    def begin(self, plan: Plan, origins: Origins) -> RecordedRun:
+        """Start to record a run. Raises `JournalError`."""
+
+    def rejected(self) -> Rejected:
+        """What an earlier run had to move back."""
 
 
 def default_path() -> Path:

@@ -1,8 +1,9 @@
 """A file that grows by whole lines, and is on the disk when it says so.
 
 Many threads and processes may append. Each append is one `write` under a lock of the whole file, so that lines never
-mix; a line that a crash left torn is ended first, so that it spoils no other. Syncing takes milliseconds: threads that
-come while a sync is running are written and synced together by one of them.
+mix; a line that a crash left torn is ended first, so that it spoils no other. What is written outlives the process;
+that it outlives the machine too takes a sync, of milliseconds. One sync serves all threads that have written before it
+began, and whoever does not need one does not wait.
 
 Locks are `flock`, which Windows does not have.
 """
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Lock
 
 from reconciler.errors import JournalError
 
@@ -34,10 +35,11 @@ class AppendOnly:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._writing = Lock()
         self._turn = Condition()
-        self._waiting: list[_Batch] = []
-        self._busy = False
-        self._broken = False
+        self._written = self._synced = 0  # appends so far
+        self._syncing = self._broken = False
+        self._new = False
         try:
             with suppress(FileExistsError):  # and if that is no folder, `open` says so
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,64 +50,61 @@ class AppendOnly:
             os.close(self._file)
             raise self._failure("it is not a file")
 
-    def append(self, lines: Sequence[bytes]) -> None:
-        """Append lines, each with its end; they are on the disk, with the lines of other threads, on return.
+    def append(self, lines: Sequence[bytes], *, sync: bool = True) -> None:
+        """Append lines, each with its end.
+
+        Args:
+            lines: one or more.
+            sync: whether they must be on the disk on return; otherwise they are with the next append that must.
 
         Raises:
-            JournalError: they may not be on the disk.
+            JournalError: they may not be written, or not on the disk.
         """
-        mine = _Batch(lines)
-        if batches := self._wait_for_turn(mine):
-            self._commit(batches)
-        if mine.error:
-            raise mine.error
+        with self._writing:
+            self._append(b"".join(lines))
+            self._written += 1
+            mine = self._written
+        if sync:
+            self._sync(mine)
 
     def close(self) -> None:
         """Further appends are errors."""
         os.close(self._file)
 
-    def _wait_for_turn(self, mine: _Batch) -> list[_Batch]:
-        """Wait until another thread has committed these lines, or it is for this one to commit all that wait."""
-        with self._turn:
-            self._waiting.append(mine)
-            while self._busy and not mine.done:
-                self._turn.wait()
-            if mine.done:
-                return []
-            self._busy = True
-            batches, self._waiting = self._waiting, []
-            return batches
-
-    def _commit(self, batches: Sequence[_Batch]) -> None:
-        """Write and sync for everybody who waits."""
-        error: JournalError | None = self._failure("the writer was interrupted")
-        try:
-            error = self._write_and_sync(b"".join(line for batch in batches for line in batch.lines))
-        finally:
-            with self._turn:
-                for batch in batches:
-                    batch.done, batch.error = True, error
-                self._busy = False
-                self._turn.notify_all()
-
-    def _write_and_sync(self, data: bytes) -> JournalError | None:
+    def _append(self, data: bytes) -> None:
         if self._broken:
-            return self._failure("an earlier write did not reach the disk")
+            raise self._failure("an earlier write did not reach the disk")
         try:
             with self._locked():
                 size = os.fstat(self._file).st_size
+                self._new |= size == 0
                 torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
                 self._write(b"\n" + data if torn else data)
         except OSError as error:
-            return self._failure(error.strerror)
+            raise self._failure(error.strerror) from error
+
+    def _sync(self, mine: int) -> None:
+        """Wait for a sync that began after an append, or make it, for all that were written by now."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._syncing or self._synced >= mine)
+            if self._synced >= mine:
+                return
+            self._syncing, upto = True, self._written
         try:
+            if self._broken:
+                raise self._failure("an earlier write did not reach the disk")
             os.fsync(self._file)
-            if size == 0:
+            if self._new:
                 _sync_folder(self._path.parent)
+                self._new = False
+            self._synced = upto
         except OSError as error:
             self._broken = True  # after a failed sync the next one may succeed without the lost data
-            return self._failure(error.strerror)
-        return None
+            raise self._failure(error.strerror) from error
+        finally:
+            with self._turn:
+                self._syncing = False
+                self._turn.notify_all()
 
     def _write(self, data: bytes) -> None:
         """One write; what a full disk cuts off is tried once more, for the reason."""
@@ -133,17 +132,6 @@ class AppendOnly:
             f"{self._path}: the journal cannot be written: {reason}; name another file with --journal or "
             "ALIASCTL_JOURNAL"
         )
-
-
-class _Batch:
-    """The lines of one thread on their way to the disk."""
-
-    __slots__ = ("done", "error", "lines")
-
-    def __init__(self, lines: Sequence[bytes]) -> None:
-        self.lines = lines
-        self.done = False
-        self.error: JournalError | None = None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -28,7 +28,7 @@ from reconciler.codec import (
     without_none,
 )
 from reconciler.errors import JournalError
-from reconciler.journal.records import Act, Origins
+from reconciler.journal.records import Act, Origins, Provenance
 from reconciler.model import OnFailure, Target
 from reconciler.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.report import Report, StepResult
@@ -55,6 +55,7 @@ def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
         tool={"name": "aliasctl", "version": plan.tool_version},
         planDigest=plan.digest,
         steps=len(plan.runnable),
+        **without_none(provenance=_shortened(origins.provenance) or None),
     )
     for target in plan.targets:
         if target.steps:
@@ -106,6 +107,10 @@ def run_ended(run: str, report: Report) -> bytes:
         seconds=max(0.0, seconds),
         summary={str(outcome): count for outcome, count in sorted(report.counts.items())},
     )
+
+
+def _shortened(provenance: Provenance) -> Document:
+    return {name: _short(value) if isinstance(value, str) else value for name, value in provenance.known().items()}
 
 
 def _place(target: Target) -> Document:

@@ -21,7 +21,7 @@ from pathlib import Path
 from reconciler.codec import Document, connection_of, result_of, step_of, verify_of
 from reconciler.errors import JournalError
 from reconciler.journal.lines import FORMAT_VERSION, HEAD, LONGEST_LINE
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunEnd, RunState
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
 from reconciler.model import Target
 from reconciler.plan import Step
 from reconciler.rejections import Rejection
@@ -182,7 +182,12 @@ def _rejection(run: str, document: Document) -> Rejection:
 
 def _run(run: str, start: Document, end: Document | None, lines: list[bytes]) -> PastRun:
     origins = Origins(
-        _text(start, "user"), _text(start, "host"), int(start["pid"]), tuple(start["source"]), _text(start, "command")
+        _text(start, "user"),
+        _text(start, "host"),
+        int(start["pid"]),
+        tuple(start["source"]),
+        _text(start, "command"),
+        Provenance.of(start.get("provenance") or {}),
     )
     return PastRun(
         id=run,

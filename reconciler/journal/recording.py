@@ -33,10 +33,13 @@ class Run:
     def note(self, target: Target, result: StepResult) -> None:
         """Write down what became of a step; the last note of a step counts.
 
+        It is on the disk with the next intent or the end of the run: where a machine dies in between, the intent stands
+        without an outcome, and whoever reads it looks at the server.
+
         Raises:
-            JournalError: it may not be on the disk.
+            JournalError: it may not be written.
         """
-        self._file.append([lines.result(self.id, target, result)])
+        self._file.append([lines.result(self.id, target, result)], sync=False)
 
     def end(self, report: Report) -> None:
         """Write down that the run is over. What was done is done, so a journal that fails now is only logged."""

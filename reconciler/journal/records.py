@@ -6,8 +6,10 @@ import getpass
 import os
 import socket
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from typing import Self
 
 from reconciler.model import Connection, Target, Verify
 from reconciler.plan import Step
@@ -24,23 +26,60 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a wish comes from; empty texts are not known.
+
+    Args:
+        commit: the id of the commit.
+        author: of the commit, as `Name <address>`.
+        ref: the branch or tag.
+        repository: its address, without credentials.
+        signature: what the commit's signature is worth, and by whom.
+        pipeline: the page of the pipeline that carried it here.
+        modified: whether the files differ from the commit.
+    """
+
+    commit: str = ""
+    author: str = ""
+    ref: str = ""
+    repository: str = ""
+    signature: str = ""
+    pipeline: str = ""
+    modified: bool = False
+
+    def known(self) -> dict[str, str | bool]:
+        """What is known, by name."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def of(cls, known: Mapping[str, object]) -> Self:
+        """The reverse of `known`; what is no text is left out."""
+        names = [one.name for one in fields(cls) if one.name != "modified"]
+        texts = {name: value for name in names if isinstance(value := known.get(name), str)}
+        return cls(**texts, modified=known.get("modified") is True)
+
+
+@dataclass(frozen=True, slots=True)
 class Origins:
-    """Who runs this, and from what: files, a commit, another run. `command` is `apply` or `rollback`."""
+    """Who runs this, and from what: files, another run; `command` is `apply`, `rollback`, `sync` or `operator`."""
 
     user: str
     host: str
     pid: int
     source: tuple[str, ...] = ()
     command: str = "apply"
+    provenance: Provenance = field(default_factory=Provenance)
 
     @classmethod
-    def of_this_process(cls, *, command: str = "apply", source: tuple[str, ...] = ()) -> Origins:
+    def of_this_process(
+        cls, *, command: str = "apply", source: tuple[str, ...] = (), provenance: Provenance | None = None
+    ) -> Origins:
         """This process, with the user and host as the system names them."""
         try:
             user = getpass.getuser()
         except (OSError, KeyError, ImportError):  # a container's user has no name; which of them depends on Python
             user = str(os.getuid())
-        return cls(user, socket.gethostname(), os.getpid(), source, command)
+        return cls(user, socket.gethostname(), os.getpid(), source, command, provenance or Provenance())
 
 
 class RunState(StrEnum):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from reconciler.errors import InvalidInput, Problem
 from reconciler.manifest.endpoints import endpoints_left_out, wrong_endpoints
+from reconciler.manifest.files import Tree, is_manifest
 from reconciler.manifest.overrides import Overrides
-from reconciler.manifest.reading import read
+from reconciler.manifest.reading import read, read_tree
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import conflicts, in_order
 from reconciler.manifest.targets import absent_connections, as_written, retarget
@@ -24,10 +25,13 @@ __all__ = [
     "ConnectionManifest",
     "Manifests",
     "Overrides",
+    "Tree",
     "check",
     "endpoints_left_out",
+    "is_manifest",
     "load",
     "read",
+    "read_tree",
     "settle",
 ]
 

@@ -9,17 +9,26 @@ from typing import Literal, NotRequired, TypedDict, cast
 from reconciler.manifest.address import normalise
 from reconciler.manifest.durations import parse_duration
 from reconciler.manifest.gates import GatesDocument, gates_of
-from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
+from reconciler.manifest.records import (
+    AliasSetManifest,
+    Approval,
+    ConnectionManifest,
+    DeletionPolicy,
+    DriftPolicy,
+    Operation,
+)
 from reconciler.manifest.yaml_marks import Node
 from reconciler.model import (
     Alias,
     Credential,
+    Gates,
     Limits,
     OnFailure,
     Propagation,
     QueriesFile,
     Scope,
     SecretKeyRef,
+    Source,
     Tls,
     Verify,
 )
@@ -64,6 +73,11 @@ class _AliasSetSpec(TypedDict):
     verify: NotRequired[_Verify]
     onFailure: NotRequired[Literal["Stop", "Revert"]]
     suspend: NotRequired[bool]
+    interval: NotRequired[str]
+    approval: NotRequired[Literal["Auto", "Manual"]]
+    drift: NotRequired[Literal["Correct", "Report"]]
+    deletionPolicy: NotRequired[Literal["Orphan", "Delete"]]
+    deletionTimeout: NotRequired[str]
 
 
 class _AliasSet(TypedDict):
@@ -140,6 +154,7 @@ def alias_set(root: Node, queries: Mapping[str, QueriesFile]) -> AliasSetManifes
     spec = document["spec"]
     gates, scope = spec.get("gates", {}), spec.get("scope", {})
     limits, verify = spec.get("limits", {}), spec.get("verify", {})
+    shared = gates_of(gates, queries)
     return AliasSetManifest(
         name=document["metadata"]["name"],
         namespace=document["metadata"].get("namespace", ""),
@@ -147,8 +162,12 @@ def alias_set(root: Node, queries: Mapping[str, QueriesFile]) -> AliasSetManifes
         connection_source=root.at(("spec", "connectionRef", "name")).source,
         database=spec.get("database"),
         aliases=tuple(
-            _alias(entry, gates, queries, root.at(("spec", "aliases", index, "name")))
-            for index, entry in enumerate(spec.get("aliases", []))
+            _alias(
+                entry,
+                gates_of({**gates, **entry["gates"]}, queries) if "gates" in entry else shared,
+                node.fields["name"].source,
+            )
+            for entry, node in zip(spec.get("aliases", []), root.at(("spec", "aliases")).items, strict=True)
         ),
         scope=Scope(tuple(scope.get("include", ())), tuple(scope.get("exclude", ())), tuple(scope.get("protect", ()))),
         limits=Limits(
@@ -163,18 +182,19 @@ def alias_set(root: Node, queries: Mapping[str, QueriesFile]) -> AliasSetManifes
         },
         on_failure=OnFailure(spec.get("onFailure", OnFailure.STOP)),
         suspend=spec.get("suspend", False),
+        operation=_operation(spec),
         source=root.at(("metadata", "name")).source,
     )
 
 
-def _alias(entry: _Alias, set_gates: GatesDocument, queries: Mapping[str, QueriesFile], name: Node) -> Alias:
+def _alias(entry: _Alias, gates: Gates, source: Source) -> Alias:
     return Alias(
         name=entry["name"],
         collection=entry.get("collection"),
         wave=int(entry.get("wave", 0)),
         protect=entry.get("protect", False),
-        gates=gates_of({**set_gates, **entry.get("gates", {})}, queries),
-        source=name.source,
+        gates=gates,
+        source=source,
     )
 
 
@@ -188,6 +208,19 @@ def _verify(verify: _Verify) -> Verify:
 
 def _propagation(propagation: _Propagation) -> Propagation:
     return Propagation(parse_duration(propagation["timeout"])) if "timeout" in propagation else Propagation()
+
+
+def _operation(spec: _AliasSetSpec) -> Operation:
+    default = Operation()
+    return Operation(
+        interval=parse_duration(spec["interval"], hours=24) if "interval" in spec else default.interval,
+        approval=Approval(spec.get("approval", default.approval)),
+        drift=DriftPolicy(spec.get("drift", default.drift)),
+        deletion_policy=DeletionPolicy(spec.get("deletionPolicy", default.deletion_policy)),
+        deletion_timeout=(
+            parse_duration(spec["deletionTimeout"], hours=24) if "deletionTimeout" in spec else default.deletion_timeout
+        ),
+    )
 
 
 def _token(token: _Token, folder: Path) -> Credential:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO, TextIO
+from pathlib import Path, PurePath
+from typing import BinaryIO, Protocol, TextIO
 
 from reconciler.errors import Problem
 from reconciler.model import Source
@@ -18,9 +19,24 @@ STDIN = "<stdin>"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
+def is_manifest(path: PurePath) -> bool:
+    """Whether a file in a folder is taken for a manifest, by its name."""
+    return path.suffix in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+
+
+class Tree(Protocol):
+    """Files that are in no folder, such as those of a commit; their names are paths from the top."""
+
+    def content(self, name: str) -> bytes:
+        """A file's content. Raises `ValueError`, with a message for the user, if it cannot be used."""
+
+    def on_disk(self, name: str) -> Path:
+        """Where a copy of a file is, which nobody changes. Raises `OSError` as opening it would."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to read: `name` is how the user knows it, `path` is None for standard input.
+    """A file to read: `name` is how the user knows it, `path` is None for standard input and for a file of a `tree`.
 
     `named` says that the user named this very file; `folders` are the named folders it is in.
     """
@@ -29,11 +45,18 @@ class File:
     path: Path | None
     named: bool
     folders: tuple[str, ...] = ()
+    tree: Tree | None = None
 
     @property
     def base(self) -> Path:
         """Where relative paths in this file start."""
         return self.path.absolute().parent if self.path else Path.cwd()
+
+    def beside(self, name: str) -> Path:
+        """The file that a path in this file means. Raises `OSError` where a tree has none."""
+        if self.tree:
+            return self.tree.on_disk(posixpath.join(posixpath.dirname(self.name), name))
+        return self.base / name
 
 
 def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> tuple[list[File], list[str]]:
@@ -77,7 +100,7 @@ def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
         seen.add(real)
         folders[:] = [] if known else sorted(name for name in folders if not name.startswith("."))
         for path in (Path(parent) / name for name in ([] if known else sorted(names))):
-            if path.suffix not in _SUFFIXES or path.name.startswith("."):
+            if not is_manifest(Path(path.name)):
                 continue
             try:
                 if stat.S_ISREG(path.stat().st_mode):
@@ -103,7 +126,10 @@ def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
         ValueError: with a message for the user, where it cannot be read, is too large, or is not UTF-8.
     """
     try:
-        data = _read(file.path) if file.path else _read_stdin(stdin or sys.stdin.buffer)
+        if file.tree:
+            data = file.tree.content(file.name)
+        else:
+            data = _read(file.path) if file.path else _read_stdin(stdin or sys.stdin.buffer)
     except OSError as error:
         raise ValueError(_reason(error)) from error
     if len(data) > MAX_BYTES:
@@ -112,8 +138,15 @@ def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 text (byte {error.start + 1})") from error
-    # JSON may be indented with tabs, YAML may not; inside JSON's strings a raw tab is illegal anyway.
-    return text.replace("\t", " ") if file.name.endswith(".json") else text
+    return as_yaml(text, file.name)
+
+
+def as_yaml(text: str, name: str) -> str:
+    """A file's text for the YAML reader, every character at its place.
+
+    JSON may be indented with tabs, YAML may not; inside JSON's strings a raw tab is illegal anyway.
+    """
+    return text.replace("\t", " ") if name.endswith(".json") else text
 
 
 def _read(path: Path) -> bytes:

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from jsonschema.exceptions import ValidationError
+from jsonschema_rs import ValidationError
 
 from reconciler.errors import Problem
 from reconciler.manifest.shape import Schema
+from reconciler.manifest.string_formats import complaint
 from reconciler.manifest.wording import closest, did_you_mean, one_of, quoted
 from reconciler.manifest.yaml_marks import Node, described
 from reconciler.version import __version__
@@ -60,14 +61,12 @@ class _Finding:
     wanted: object
     schema: Schema
     rule: str | None
-    cause: BaseException | None
 
     @classmethod
     def of(cls, error: ValidationError, schema: Schema, root: Node) -> _Finding:
-        path = tuple(error.absolute_path)
-        rule = _rule(list(error.absolute_schema_path), schema)
-        broken = cast("Schema", error.schema)
-        return cls(path, root.at(path), str(error.validator), error.validator_value, broken, rule, error.cause)
+        path, (*steps, word) = tuple(error.instance_path), error.schema_path
+        broken = _part(schema, steps)
+        return cls(path, root.at(path), str(word), broken[str(word)], broken, _rule(steps, schema))
 
     @property
     def rank(self) -> int:
@@ -112,7 +111,7 @@ def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> 
     problems: list[Problem] = []
     for one in findings:
         if one.word == _UNKNOWN:
-            problems += [Problem(_unknown_field(one, name), one.node.keys[name]) for name in one.unknown]
+            problems += [Problem(_unknown_field(one, name), one.node.key_source(name)) for name in one.unknown]
         elif one.word == "required":
             absent = [name for name in one.words if name not in one.node.fields and (one.path, name) not in misspelt]
             problems += [Problem(one.rule or f'"{name}" is missing', one.node.source) for name in absent]
@@ -131,10 +130,14 @@ def _rule(steps: list[str | int], schema: Schema) -> str | None:
     """The message of the condition across fields on the way to a place in the schema."""
     if "allOf" not in steps:
         return None
+    return str(_part(schema, steps[: steps.index("allOf") + 2])["errorMessage"])
+
+
+def _part(schema: Schema, steps: list[str | int]) -> Schema:
     place: object = schema
-    for step in steps[: steps.index("allOf") + 2]:
+    for step in steps:
         place = cast("dict[str | int, object]", place)[step]
-    return str(cast("Schema", place)["errorMessage"])
+    return cast("Schema", place)
 
 
 def _unknown_field(finding: _Finding, name: str) -> str:
@@ -158,7 +161,7 @@ def _wrong_value(finding: _Finding) -> str:
             hint = did_you_mean(finding.node.text, finding.words)
             return f"expected {one_of(finding.words)}{finding.found}{hint}"
         case "format":
-            return f"{finding.cause}{finding.found}"
+            return f"{complaint(str(finding.wanted), finding.node.value)}{finding.found}"
         case "minimum" | "maximum":
             low, high = finding.schema["minimum"], finding.schema.get("maximum")
             wanted = f"at least {low}" if high is None else f"{low} to {high}"

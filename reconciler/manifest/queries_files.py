@@ -39,19 +39,23 @@ class QueriesFiles:
         """
         found: dict[str, QueriesFile] = {}
         for node in nodes:
-            match self._read(file.base / node.text):
+            match self._read(file, node.text):
                 case QueriesFile() as queries:
                     found[node.text] = queries
                 case QueriesError() as error:
-                    shown = str(Path(file.name).parent / node.text) if file.path else node.text
+                    shown = str(Path(file.name).parent / node.text) if file.path or file.tree else node.text
                     problems.append(Problem(str(error), Source(shown, error.line)))
                 case error:
-                    folder = "the folder of this file" if file.path else "the working directory"
+                    folder = "the folder of this file" if file.path or file.tree else "the working directory"
                     reason = f"cannot be read: {error.strerror}; a relative path starts in {folder}"
                     problems.append(Problem(f"the queries file {quoted(node.text)} {reason}", node.source))
         return found
 
-    def _read(self, path: Path) -> QueriesFile | OSError | QueriesError:
+    def _read(self, file: File, name: str) -> QueriesFile | OSError | QueriesError:
+        try:
+            path = file.beside(name)
+        except OSError as error:
+            return error
         if path not in self._known:
             try:
                 self._known[path] = QueriesFile(str(path), read_queries(path)[1])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, TextIO
 
 from reconciler.errors import InvalidInput, Problem
 from reconciler.manifest import documents, files, yaml_marks
-from reconciler.manifest.files import File
+from reconciler.manifest.files import File, Tree
 from reconciler.manifest.queries_files import QueriesFiles, queries_nodes
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import in_order
@@ -21,26 +21,46 @@ from reconciler.model import Source
 from reconciler.version import __version__
 
 
-def read(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | BinaryIO | None = None) -> Manifests:
+def read(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: TextIO | BinaryIO | None = None,
+    edited: Mapping[str, str] | None = None,
+) -> Manifests:
     """Read manifests, offline.
 
     Args:
         paths: files, folders (all `*.yaml`, `*.yml` and `*.json` below them but hidden ones), and `-` for standard
             input.
         stdin: what `-` reads; None is the process's own standard input.
+        edited: by a file's name as problems tell it, the text to take instead of what is in the file.
 
     Raises:
         InvalidInput: everything that is wrong with any document, by file, line and column.
     """
-    harvest = _Harvest()
+    harvest = _Harvest(edited=edited or {})
     inputs, folders = files.found(paths, harvest.problems)
     fruitful = {file.name for file in inputs if _gather(file, stdin, harvest)}
     for folder in folders:
         if not any(file.name in fruitful for file in inputs if folder in file.folders):
             harvest.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
-    if harvest.problems:
-        raise InvalidInput(*in_order(harvest.problems))
-    return Manifests(harvest.connections, tuple(harvest.sets), harvest.skipped, tuple(harvest.warnings))
+    return harvest.manifests()
+
+
+def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
+    """Read manifests that are in no folder, such as those of a commit.
+
+    Args:
+        names: of the files.
+        tree: what is in them; relative paths stay inside.
+
+    Raises:
+        InvalidInput: everything that is wrong with any document, by file, line and column.
+    """
+    harvest = _Harvest()
+    for name in sorted(names):
+        _gather(File(name, None, named=False, tree=tree), None, harvest)
+    return harvest.manifests()
 
 
 @dataclass(slots=True)
@@ -54,12 +74,20 @@ class _Harvest:
     skipped: int = 0
     places: dict[tuple[str, str, str], Source] = field(default_factory=dict)
     queries: QueriesFiles = field(default_factory=QueriesFiles)
+    edited: Mapping[str, str] = field(default_factory=dict)
+
+    def manifests(self) -> Manifests:
+        """All of it. Raises `InvalidInput` if anything is wrong."""
+        if self.problems:
+            raise InvalidInput(*in_order(self.problems))
+        return Manifests(self.connections, tuple(self.sets), self.skipped, tuple(self.warnings))
 
 
 def _gather(file: File, stdin: TextIO | BinaryIO | None, harvest: _Harvest) -> bool:
     """Add what one file has; False if it is a readable file with nothing of ours in it."""
     try:
-        text = files.text_of(file, stdin)
+        edited = harvest.edited.get(file.name)
+        text = files.text_of(file, stdin) if edited is None else files.as_yaml(edited, file.name)
     except ValueError as error:
         harvest.problems.append(Problem(str(error), Source(file.name)))
         return True
@@ -86,6 +114,15 @@ def _unwrapped(document: Document) -> Iterator[Document]:
         yield from (Document(item, document.problems) for item in root.fields["items"].items)
     else:
         yield document
+
+
+def alias_sets(documents: Iterable[Document]) -> Iterator[tuple[str, Node]]:
+    """The AliasSets among the documents of a file, each with its key: `namespace/name`, or `name` alone."""
+    for root in (one.root for document in documents for one in _unwrapped(document)):
+        if _is_ours(root) and _text(root, "kind") == "AliasSet":
+            metadata = root.at(("metadata",))
+            namespace, name = _text(metadata, "namespace"), _text(metadata, "name")
+            yield f"{namespace}/{name}" if namespace else name, root
 
 
 def _is_ours(root: Node) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, takewhile
+from itertools import combinations
 from typing import TypeAlias
 
 from reconciler.errors import Problem
@@ -112,23 +111,11 @@ class _Target:
 
     def listed_and_covered(self) -> Iterator[Problem]:
         for wanted in self._sets:
-            for name in self._covered_by(wanted):
+            for name in wanted.scope.covered(self._names):
                 for entry in self._listed[name]:
                     if entry.owner is not wanted:
                         place = f'the scope of AliasSet "{wanted.key}"{_at(wanted.source)}'
                         yield Problem(f'alias "{name}" is also covered by {place}', entry.alias.source)
-
-    def _covered_by(self, wanted: AliasSet) -> set[str]:
-        """The listed names that a set's scope covers; looks only at names that begin like one of its patterns."""
-        covered = set()
-        for glob in wanted.scope.include:
-            start = "".join(takewhile(lambda character: character not in "*?", glob))
-            position = bisect_left(self._names, start)
-            while position < len(self._names) and self._names[position].startswith(start):
-                if wanted.scope.covers(self._names[position]):
-                    covered.add(self._names[position])
-                position += 1
-        return covered
 
     def overlapping_scopes(self) -> Iterator[Problem]:
         scoped = [wanted for wanted in self._sets if wanted.scope.include]

@@ -28,23 +28,49 @@ _NAMES = {
     "AliasSet": ("aliassets", "aliasset", "aset"),
     "MilvusConnection": ("milvusconnections", "milvusconnection", "milvusconn"),
 }
+_DESCRIPTIONS = {
+    "AliasSet": "An AliasSet says which alias of one Milvus database points at which collection.",
+    "MilvusConnection": "A MilvusConnection says how to reach a Milvus server: its address, token and TLS settings.",
+}
+_READY = ".status.conditions[?(@.type=='Ready')]"
+
+
+def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
+    """What `kubectl get` shows of an object; `wide` is only for `-o wide`."""
+    return {"name": name, "type": kind, "jsonPath": path, "priority": int(wide)}
+
+
 _COLUMNS = {
-    "AliasSet": [("Connection", ".spec.connectionRef.name"), ("Database", ".spec.database")],
-    "MilvusConnection": [("URI", ".spec.uri")],
+    "AliasSet": [
+        _column("Ready", f"{_READY}.status"),
+        _column("Status", f"{_READY}.message"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+        _column("Connection", ".spec.connectionRef.name", wide=True),
+        _column("Database", ".spec.database", wide=True),
+        _column("Aliases", ".status.counts.aliases", "integer", wide=True),
+        _column("Drift", ".status.counts.drift", "integer", wide=True),
+    ],
+    "MilvusConnection": [
+        _column("URI", ".spec.uri"),
+        _column("Ready", f"{_READY}.status"),
+        _column("Status", f"{_READY}.message"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+    ],
 }
 
 
-def json_schema(kind: str) -> Schema:
-    """The JSON Schema (draft 2020-12) of a kind: what the command line accepts.
+def json_schema(kind: str, *, operator: bool = False) -> Schema:
+    """The JSON Schema (draft 2020-12) of a kind: what the command line accepts, or what the operator does.
 
     Args:
         kind: `AliasSet` or `MilvusConnection`.
+        operator: whether it may point only at http(s) addresses and Secrets.
     """
     fields: Schema = {
         "apiVersion": {"type": "string", "description": "The format's version.", "enum": [API_VERSION]},
         "kind": {"type": "string", "description": "What this document describes.", "enum": [kind]},
         "metadata": _metadata(),
-        "spec": _as_json_schema(shape.spec(kind, operator=False)),
+        "spec": _as_json_schema(shape.spec(kind, operator=operator)),
         "status": {"description": "Written by the operator; ignored here."},
     }
     return {
@@ -62,15 +88,13 @@ def json_schema(kind: str) -> Schema:
 def custom_resource_definition(kind: str) -> Schema:
     """The CustomResourceDefinition of a kind: what the API server accepts."""
     plural, singular, short = _NAMES[kind]
-    columns = [{"name": name, "type": "string", "jsonPath": path, "priority": 1} for name, path in _COLUMNS[kind]]
-    columns.append({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"})
     names = {"kind": kind, "plural": plural, "singular": singular, "shortNames": [short], "categories": ["aliasctl"]}
     version = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": columns,
+        "additionalPrinterColumns": _COLUMNS[kind],
         "schema": {"openAPIV3Schema": _resource(kind)},
     }
     return {
@@ -102,13 +126,14 @@ def _metadata() -> Schema:
 def _resource(kind: str) -> Schema:
     return {
         "type": "object",
+        "description": _DESCRIPTIONS[kind],
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
+            "apiVersion": {"type": "string", "description": f"{API_VERSION}."},
+            "kind": {"type": "string", "description": f"{kind}."},
             "metadata": {"type": "object"},
             "spec": _as_open_api(shape.spec(kind, operator=True)),
-            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            "status": shape.status(kind),
         },
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.errors import InvalidInput, Problem
 from reconciler.manifest.address import normalise
@@ -26,7 +27,9 @@ from reconciler.model import (
     Source,
     Tls,
 )
-from reconciler.plan import Plan, SetPlan
+
+if TYPE_CHECKING:
+    from reconciler.plan import Plan, SetPlan
 
 __all__ = ["Overrides", "absent_connections", "as_written", "reconnected", "retarget", "single_connection"]
 

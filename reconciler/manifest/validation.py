@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from jsonschema.validators import extend
+from jsonschema_rs import Draft202012Validator
 
 from reconciler.errors import Problem
-from reconciler.manifest.address import normalise
-from reconciler.manifest.durations import FORMATS, parse_duration
 from reconciler.manifest.gates import gate_nodes
 from reconciler.manifest.messages import explained
 from reconciler.manifest.rules import wrong_among_aliases
-from reconciler.manifest.schema import KINDS
+from reconciler.manifest.schema import KINDS, json_schema
 from reconciler.manifest.shape import OWN_CONNECTION, PERCENT_ORDER, ROWS_ORDER, Schema
+from reconciler.manifest.string_formats import CHECKS
 from reconciler.manifest.yaml_marks import Document, Node, Value
 from reconciler.model import Alias, Source
 
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
 
-_FORMATS = FormatChecker(formats=())
-
-
-def problems_of(kind: str, document: Document) -> list[Problem]:
+def problems_of(kind: str, document: Document, *, operator: bool = False) -> list[Problem]:
     """All that is wrong with a document of ours; nothing, if a record can be made of it.
 
     Args:
         kind: its kind, one of ours.
-        document: with what the YAML reader found.
+        document: with what its reader found.
+        operator: whether it is for the operator, which takes no files, no environment and no Milvus Lite.
     """
     root = document.root
     told = {problem.source for problem in document.problems}
-    found = explained(validator(kind).iter_errors(root.value), KINDS[kind], root)
+    schema, validator = _schema(kind, operator=operator)
+    found = explained(validator.iter_errors(root.value), schema, root)
     if kind == "AliasSet":
         found += wrong_among_aliases(list(_legible_aliases(root)))
         found += _wrong_endpoints(root)
@@ -86,27 +78,12 @@ def _is_more(one: Value, other: Value) -> bool:
 
 
 @cache
-def validator(kind: str) -> Validator:
-    strict = cast("type[Validator]", extend(Draft202012Validator, {"pattern": _whole_pattern}))  # type: ignore[no-untyped-call]
-    return strict(KINDS[kind], format_checker=_FORMATS)
+def _schema(kind: str, *, operator: bool) -> tuple[Schema, Draft202012Validator]:
+    """The schema of a kind, and the validator of it."""
+    schema = json_schema(kind, operator=True) if operator else KINDS[kind]
+    return schema, compiled(schema)
 
 
-def _whole_pattern(_: Validator, pattern: str, value: object, __: Schema) -> Iterator[ValidationError]:
-    # jsonschema searches, and Python's `$` also matches before a line break at the end.
-    if isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield ValidationError(f"does not match {pattern}")
-
-
-@_FORMATS.checks("milvus-uri", raises=ValueError)
-def _is_uri(value: object) -> bool:
-    return not isinstance(value, str) or bool(normalise(value, Path()))
-
-
-@_FORMATS.checks(FORMATS[1], raises=ValueError)
-def _is_duration(value: object) -> bool:
-    return not isinstance(value, str) or bool(parse_duration(value))
-
-
-@_FORMATS.checks(FORMATS[24], raises=ValueError)
-def _is_long_duration(value: object) -> bool:
-    return not isinstance(value, str) or bool(parse_duration(value, hours=24))
+def compiled(schema: Schema) -> Draft202012Validator:
+    """What checks values against a schema, or a part of one."""
+    return Draft202012Validator(schema, validate_formats=True, formats=dict(CHECKS))

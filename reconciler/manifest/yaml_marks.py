@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias, cast
 
 import yaml
 from yaml.events import (
@@ -35,25 +37,67 @@ _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _TAG = "tag:yaml.org,2002:"
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_RESOLVED = frozenset(_LOADER.yaml_implicit_resolvers)
+"""What a plain scalar begins with that may be something else than a string."""
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?")
 _QUOTE = {"timestamp": "a date", "merge": "a merge key", "value": "a default value"}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+class Mark(Protocol):
+    """Where the parser was; lines and columns count from 0."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Node:
     """A value with the place it was written at.
 
-    `text` is a scalar as it was written, `keys` the places of a mapping's keys. `size` counts the value and all values
-    in it, those that an anchor stands for each time.
+    `text` is a scalar as it was written. `place` and `marks`, the places of a mapping's keys, are as the parser has
+    them; `source` and `key_source` make something of them where it is needed, which for most values is never.
     """
 
-    value: Value
-    source: Source
-    text: str = ""
-    size: int = 1
-    items: list[Node] = field(default_factory=list)
-    fields: dict[str, Node] = field(default_factory=dict)
-    keys: dict[str, Source] = field(default_factory=dict)
+    __slots__ = ("_size", "fields", "file", "items", "marks", "place", "text", "value")
+
+    def __init__(
+        self,
+        value: Value,
+        file: str,
+        place: Mark | None = None,
+        text: str = "",
+        *,
+        items: Sequence[Node] = (),
+        fields: Mapping[str, Node] = _NOTHING,
+        marks: Mapping[str, Mark | None] = _NOTHING,
+    ) -> None:
+        self.value = value
+        self.file = file
+        self.place = place
+        self.text = text
+        self.items = items
+        self.fields = fields
+        self.marks = marks
+        self._size = 0
+
+    @property
+    def source(self) -> Source:
+        return _source(self.file, self.place)
+
+    def key_source(self, name: str) -> Source:
+        """Where the key of a field stands."""
+        return _source(self.file, self.marks[name])
+
+    @property
+    def size(self) -> int:
+        """The number of values here: this one and all in it, those that an anchor stands for each time."""
+        if not self._size:
+            self._size = 1 + sum(node.size for node in (*self.items, *self.fields.values()))
+        return self._size
 
     def at(self, path: Sequence[str | int]) -> Node:
         """The node at a JSON path, or the deepest one on the way there that exists."""
@@ -71,6 +115,10 @@ class Node:
         for name in names:
             node = node.fields.get(name) if node else None
         return node
+
+
+def _source(file: str, mark: Mark | None) -> Source:
+    return Source(file, mark.line + 1, mark.column + 1) if mark else Source(file)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -117,6 +165,7 @@ class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self.documents: list[Document] = []
         self._loader = _LOADER(text)
+        self._next = cast("Callable[[], Event]", self._loader.get_event)
         self._file = file
         self._anchors: dict[str, Node] = {}
         self._problems: list[Problem] = []
@@ -137,23 +186,16 @@ class _Reader:
         except yaml.YAMLError as error:
             raise _Unreadable(f"this is not YAML: {error}", Source(self._file)) from error
 
-    def _next(self) -> Event:
-        return cast("Event", self._loader.get_event())
-
-    def _place(self, event: Event) -> Source:
-        mark = event.start_mark
-        return Source(self._file, mark.line + 1, mark.column + 1) if mark else Source(self._file)
-
-    def _problem(self, message: str, source: Source) -> None:
-        self._problems.append(Problem(message, source))
+    def _problem(self, message: str, event: Event) -> None:
+        self._problems.append(Problem(message, _source(self._file, event.start_mark)))
 
     def _node(self, event: Event, depth: int) -> Node:
-        if isinstance(event, AliasEvent):
-            return self._alias(event)
         if isinstance(event, ScalarEvent):
             node = self._scalar(event)
+        elif isinstance(event, AliasEvent):
+            return self._alias(event)
         elif depth > MAX_DEPTH:
-            raise _Unreadable(f"nested more than {MAX_DEPTH} levels deep", self._place(event))
+            raise _Unreadable(f"nested more than {MAX_DEPTH} levels deep", _source(self._file, event.start_mark))
         elif isinstance(event, MappingStartEvent):
             node = self._mapping(event, depth)
         else:
@@ -163,71 +205,73 @@ class _Reader:
         return node
 
     def _alias(self, event: AliasEvent) -> Node:
-        place = self._place(event)
         target = self._anchors.get(event.anchor or "")
         if target is None:
             # Its name is not told: a password may well begin with a star.
             self._problem(
-                "no anchor of this name ends before here; quote it, if it is a text that begins with *", place
+                "no anchor of this name ends before here; quote it, if it is a text that begins with *", event
             )
-            return Node(None, place)
+            return Node(None, self._file, event.start_mark)
         self._expanded += target.size
         if self._expanded > MAX_EXPANDED_VALUES:
-            raise _Unreadable(f"the anchors of this file stand for more than {MAX_EXPANDED_VALUES:,} values", place)
+            message = f"the anchors of this file stand for more than {MAX_EXPANDED_VALUES:,} values"
+            raise _Unreadable(message, _source(self._file, event.start_mark))
         return target
 
-    def _sequence(self, event: Event, depth: int) -> Node:
-        self._check_tag(event, "seq")
-        node = Node(None, self._place(event))
+    def _sequence(self, start: Event, depth: int) -> Node:
+        self._check_tag(start, "seq")
+        items = []
         while not isinstance(event := self._next(), CollectionEndEvent):
-            node.items.append(self._node(event, depth + 1))
-        node.value = [item.value for item in node.items]
-        node.size += sum(item.size for item in node.items)
-        return node
+            items.append(self._node(event, depth + 1))
+        return Node([item.value for item in items], self._file, start.start_mark, items=items)
 
-    def _mapping(self, event: Event, depth: int) -> Node:
-        self._check_tag(event, "map")
-        node = Node(None, self._place(event))
+    def _mapping(self, start: Event, depth: int) -> Node:
+        self._check_tag(start, "map")
+        value: dict[str, Value] = {}
+        fields: dict[str, Node] = {}
+        marks: dict[str, Mark | None] = {}
         while not isinstance(event := self._next(), CollectionEndEvent):
-            place, key = self._place(event), self._key(event, depth + 1)
+            key = self._key(event, depth + 1)
             child = self._node(self._next(), depth + 1)
             if key is None:
                 continue
-            if key in node.fields:
-                self._problem(f'"{key}" is given twice; first on line {node.keys[key].line}', place)
+            if key in fields:
+                first = _source(self._file, marks[key])
+                self._problem(f'"{key}" is given twice; first on line {first.line}', event)
                 continue
-            node.keys[key], node.fields[key] = place, child
-        node.value = {key: child.value for key, child in node.fields.items()}
-        node.size += sum(child.size for child in node.fields.values())
-        return node
+            marks[key], fields[key], value[key] = event.start_mark, child, child.value
+        return Node(value, self._file, start.start_mark, fields=fields, marks=marks)
 
     def _key(self, event: Event, depth: int) -> str | None:
         """A mapping's key; None, and a problem, where it is not a string."""
-        place = self._place(event)
-        if isinstance(event, ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            self._problem('"<<" merge keys are not supported; write the fields out', place)
-            return None
+        if isinstance(event, ScalarEvent):
+            if event.tag is None and event.anchor is None and _is_plainly_text(event):
+                return event.value
+            if event.value == "<<" and event.implicit[0]:
+                self._problem('"<<" merge keys are not supported; write the fields out', event)
+                return None
         node = self._node(event, depth)
         match node.value:
             case str():
                 return node.value
             case bool():
-                self._problem(f"key is the boolean {str(node.value).lower()}; quote it", place)
+                self._problem(f"key is the boolean {str(node.value).lower()}; quote it", event)
             case int() | float():
-                self._problem(f"key is the number {node.text}; quote it", place)
+                self._problem(f"key is the number {node.text}; quote it", event)
             case None:
-                self._problem("key is empty", place)
+                self._problem("key is empty", event)
             case _:
-                self._problem("key is not a string", place)
+                self._problem("key is not a string", event)
         return None
 
     def _scalar(self, event: ScalarEvent) -> Node:
-        place, text = self._place(event), event.value
-        kind = "str"
+        text = event.value
         if event.tag is not None:
             kind = event.tag.removeprefix(_TAG)
-        elif event.implicit[0]:
-            kind = "float" if _NUMBER.fullmatch(text) else self._plain_kind(text)
+        elif _is_plainly_text(event):
+            return Node(text, self._file, event.start_mark, text)
+        else:
+            kind = "float" if _NUMBER.fullmatch(text) else _plain_kind(text)
         # A scalar that is refused goes on as a string: one problem a place is enough.
         value: Value = text
         if kind == "null":
@@ -235,29 +279,37 @@ class _Reader:
         elif kind == "bool":
             value = text.lower() in ("yes", "true", "on")
         elif kind in ("int", "float"):
-            value = self._number(text, place)
+            value = self._number(text, event)
         elif kind in _QUOTE:
-            self._problem(f"to some YAML readers this is {_QUOTE[kind]}, not a string; quote it", place)
+            self._problem(f"to some YAML readers this is {_QUOTE[kind]}, not a string; quote it", event)
         elif kind != "str":
-            self._problem("tags are not supported; write a plain string and quote it", place)
-        return Node(value, place, text)
+            self._problem("tags are not supported; write a plain string and quote it", event)
+        return Node(value, self._file, event.start_mark, text)
 
-    def _plain_kind(self, text: str) -> str:
-        tag: str = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-        return tag.removeprefix(_TAG)
-
-    def _number(self, text: str, place: Source) -> int | float | str:
+    def _number(self, text: str, event: Event) -> int | float | str:
         if _INTEGER.fullmatch(text):
             return int(text)
         if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
             return number
-        self._problem("YAML readers do not agree on this number; write plain decimal digits, or quote it", place)
+        self._problem("YAML readers do not agree on this number; write plain decimal digits, or quote it", event)
         return text
 
     def _check_tag(self, event: Event, kind: str) -> None:
         tag = getattr(event, "tag", None)
         if tag not in (None, _TAG + kind):
-            self._problem("tags are not supported; write a plain list or mapping", self._place(event))
+            self._problem("tags are not supported; write a plain list or mapping", event)
+
+
+def _is_plainly_text(event: ScalarEvent) -> bool:
+    """Whether a scalar without a tag is a string by its quotes or its first letter, as most are."""
+    return not event.implicit[0] or event.value[:1] not in _RESOLVED
+
+
+@lru_cache(maxsize=1024)  # a manifest has few field names, many times
+def _plain_kind(text: str) -> str:
+    """What a plain scalar is to a reader of YAML 1.1."""
+    kinds = _LOADER.yaml_implicit_resolvers.get(text[:1], ())
+    return next((tag.removeprefix(_TAG) for tag, pattern in kinds if pattern.match(text)), "str")
 
 
 def described(node: Node) -> str:

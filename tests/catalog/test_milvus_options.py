@@ -6,6 +6,7 @@ import base64
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ class TestToken:
     @pytest.mark.parametrize("written", [TOKEN, TOKEN + "\n", TOKEN + "\r\n"])
     def test_from_a_file(self, tmp_path: Path, written: str) -> None:
         (tmp_path / "token").write_bytes(written.encode())
-        assert client_options(with_token(Credential(file=str(tmp_path / "token")))) == {"token": TOKEN}
+        assert options(with_token(Credential(file=str(tmp_path / "token")))) == {"token": TOKEN}
 
     def test_only_one_line_end_is_stripped(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_bytes(b" x \n\n")
-        assert client_options(with_token(Credential(file=str(tmp_path / "token")))) == {"token": " x \n"}
+        assert options(with_token(Credential(file=str(tmp_path / "token")))) == {"token": " x \n"}
 
     def test_from_the_environment_reaches_the_server(self, toy: ToyMilvus, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: dict[str, Any] = {}
@@ -44,6 +45,23 @@ class TestToken:
         monkeypatch.setenv("MY_TOKEN", TOKEN)
         connect(connection_to(toy.uri, token=Credential(env="MY_TOKEN")), "default").close()
         assert base64.b64decode(seen["authorization"]).decode() == TOKEN
+
+    def test_from_a_secret_of_the_namespace(self) -> None:
+        asked = []
+
+        def secrets(namespace: str, secret: SecretKeyRef) -> bytes:
+            asked.append((namespace, secret.name, secret.key))
+            return TOKEN.encode() + b"\n"
+
+        with client_options(replace(with_token(SECRET), namespace="search"), secrets) as found:
+            assert found == {"token": TOKEN}
+        assert asked == [("search", "milvus", "token")]
+
+    @pytest.mark.parametrize("content", [b"", b"s3cret\xff"])
+    def test_a_secret_that_holds_no_token(self, content: bytes) -> None:
+        refused = pytest.raises(InvalidInput, match=r"Secret milvus \(key token\) is (empty|not text)$")
+        with refused, client_options(with_token(SECRET), lambda *_: content):
+            pass
 
     @pytest.mark.parametrize(
         ("credential", "words"),
@@ -66,7 +84,7 @@ class TestToken:
         Path("empty").write_bytes(b"\n")
         Path("binary").write_bytes(b"s3cret\xff")
         with pytest.raises(InvalidInput) as caught:
-            client_options(with_token(credential))
+            options(with_token(credential))
         assert words in str(caught.value)
         assert "s3cret" not in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -76,26 +94,26 @@ class TestTlsSettings:
     @pytest.mark.parametrize("uri", ["http://host:19530", "/folder/x.db"])
     def test_need_https(self, uri: str) -> None:
         with pytest.raises(InvalidInput, match="TLS settings need an https:// address"):
-            client_options(connection_to(uri, tls=Tls(server_name="milvus")))
+            options(connection_to(uri, tls=Tls(server_name="milvus")))
 
     @pytest.mark.parametrize("given", [("cert",), ("key",), ("cert", "key"), ("cert", "ca"), ("key", "ca")])
     def test_need_all_parts_of_a_client_certificate(self, tmp_path: Path, given: tuple[str, ...]) -> None:
         (tmp_path / "x.pem").touch()
         tls = tls_with(pem(tmp_path, "x.pem"), *given)
         with pytest.raises(InvalidInput, match="--tls-cert, --tls-key and --tls-ca together"):
-            client_options(connection_to("https://host:19530", tls=tls))
+            options(connection_to("https://host:19530", tls=tls))
 
     @pytest.mark.parametrize("part", ["ca", "cert", "key"])
     def test_name_a_file_that_cannot_be_read(self, part: str) -> None:
         tls = tls_with(Credential(file="/no/such.pem"), part)
         with pytest.raises(InvalidInput, match=rf"cannot read the TLS {part} file /no/such\.pem: No such file"):
-            client_options(connection_to("https://host:19530", tls=tls))
+            options(connection_to("https://host:19530", tls=tls))
 
     @pytest.mark.parametrize("credential", [SECRET, Credential(env="PEM")])
     @pytest.mark.parametrize("part", ["ca", "cert", "key"])
     def test_are_files(self, part: str, credential: Credential) -> None:
         with pytest.raises(InvalidInput, match=f"pass --tls-{part}"):
-            client_options(connection_to("https://host:19530", tls=tls_with(credential, part)))
+            options(connection_to("https://host:19530", tls=tls_with(credential, part)))
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +157,20 @@ class TestTls:
         assert catalog.server_version() == "v2.6.4"
         catalog.close()
 
+    def test_out_of_secrets_of_which_nothing_stays_on_the_disk(
+        self, tls_toy: tuple[ToyMilvus, bool], pems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        toy, _ = tls_toy
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        ca, cert, key = (
+            Credential(secret=SecretKeyRef("tls", name)) for name in ("ca.pem", "client.pem", "client.key")
+        )
+        connection = over_tls(toy, Tls(ca, cert, key, "milvus.test"))
+        catalog = connect(connection, "default", secrets=lambda _, secret: (pems / secret.key).read_bytes())
+        assert catalog.server_version() == "v2.6.4"
+        catalog.close()
+        assert list(tmp_path.iterdir()) == []
+
     def test_without_a_certificate_of_ours(self, tls_toy: tuple[ToyMilvus, bool], pems: Path) -> None:
         toy, mutual = tls_toy
         connection = over_tls(toy, Tls(ca=pem(pems, "ca.pem"), server_name="milvus.test"))
@@ -161,6 +193,11 @@ class TestTls:
     def test_a_plain_client(self, tls_toy: tuple[ToyMilvus, bool]) -> None:
         with pytest.raises(ConnectionFailed, match="the connection was closed"):
             connect(connection_to(tls_toy[0].uri, timeout=1.0), "default")
+
+
+def options(connection: Connection) -> dict[str, str]:
+    with client_options(connection) as found:
+        return found
 
 
 def tls_with(credential: Credential, *parts: str) -> Tls:

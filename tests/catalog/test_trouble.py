@@ -299,31 +299,50 @@ class TestVersion:
         catalog.close()
 
 
+class InFlight:
+    """Answers, slowly, and knows how many calls there were at a time."""
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, _: bytes, _context: grpc.ServicerContext) -> Any:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.02)
+        with self._lock:
+            self._now -= 1
+        return status()
+
+
 class TestConcurrency:
     @pytest.mark.parametrize(("version", "databases", "most"), [("v2.6.4", 1, 3), ("milvus_lite-3.2.2", 2, 1)])
     def test_calls_in_flight(self, version: str, databases: int, most: int) -> None:
         """On Milvus Lite one at a time, over all its databases."""
-        lock, now, seen = threading.Lock(), 0, 0
-
-        def count_in_flight(_: bytes, _context: grpc.ServicerContext) -> Any:
-            nonlocal now, seen
-            with lock:
-                now += 1
-                seen = max(seen, now)
-            time.sleep(0.02)
-            with lock:
-                now -= 1
-            return status()
-
+        in_flight = InFlight()
         with toy_milvus(version) as toy, ThreadPoolExecutor(12) as pool:
-            toy.answers["AlterAlias"] = count_in_flight
+            toy.answers["AlterAlias"] = in_flight
             catalogs = [connect(connection_to(toy.uri, concurrency=3), f"db{n}") for n in range(databases)]
             for alter in [pool.submit(catalogs[n % databases].alter_alias, "a", "c") for n in range(12)]:
                 alter.result()
-            assert seen == most
+            assert in_flight.most == most
             assert sum(catalog.calls for catalog in catalogs) == 12 + databases
             for catalog in catalogs:
                 catalog.close()
+
+    def test_are_fewer_once_the_server_has_limited_their_rate(self, toy: ToyMilvus) -> None:
+        in_flight = InFlight()
+        catalog = connect(connection_to(toy.uri, concurrency=8), "default")
+        toy.answers["AlterAlias"] = lambda *_: status(8, "rate limit exceeded")
+        with pytest.raises(RateLimited):
+            catalog.alter_alias("a", "c")
+        toy.answers["AlterAlias"] = in_flight
+        with ThreadPoolExecutor(12) as pool:
+            for alter in [pool.submit(catalog.alter_alias, "a", "c") for _ in range(6)]:
+                alter.result()
+        catalog.close()
+        assert 4 <= in_flight.most <= 5
 
 
 class TestLiteFile:

@@ -78,7 +78,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(propagation, "PROVING_SECONDS", 0.2)
 
 
-def moved(room: Room, alias: str, collection: str) -> Report:
+def moved(room: Room, alias: str, collection: str, opened: Catalogs | None = None) -> Report:
     entry = Alias(room.name(alias), room.name(collection), gates=Gates(LoadedGate(enabled=False)))
     wanted = alias_set(
         {},
@@ -87,8 +87,9 @@ def moved(room: Room, alias: str, collection: str) -> Report:
         database=room.database,
         verify=Verify(propagation=Propagation(timeout=20.0)),
     )
-    with Catalogs(room.backend.connect) as catalogs:
-        return apply_plan(make_plan([wanted], catalogs=catalogs), catalogs=catalogs)
+    if opened:
+        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened)
+    return apply_plan(make_plan([wanted]))
 
 
 def proof(report: Report) -> Propagated:
@@ -144,9 +145,9 @@ def test_no_reader_in_a_tight_loop_is_left_behind(milvus: Backend) -> None:
         question = Question(milvus.connection.uri, room.database, room.name("served"), expected)
         idle = milvus.connect(milvus.connection, room.database)
         stuck, heals = [], 0
-        with reading(question, processes=3, threads=4) as answers:
+        with reading(question, processes=3, threads=4) as answers, Catalogs(milvus.connect) as opened:
             for switch in range(1, SWITCHES + 1):
-                found = proof(moved(room, "served", ("old", "new")[switch % 2]))
+                found = proof(moved(room, "served", ("old", "new")[switch % 2], opened))
                 keys = set(idle.rows(room.name("served"), "id", [1, 2, 3], ["id"]))
                 heals += found.heals
                 if found.reach is not VERIFIED or keys != ({1, 2}, {2, 3})[switch % 2]:

@@ -43,12 +43,13 @@ class Deck:
         made = alias_set(connection=self.room.backend.connection, database=self.room.database, **settings)
         entries = (*(Alias(name, collection) for name, collection in aliases.items()), *more)
         long, scope = self.room.name, made.scope
+        include, exclude, protect = (tuple(map(long, globs)) for globs in (scope.include, scope.exclude, scope.protect))
         return replace(
             made,
             aliases=tuple(
                 replace(one, name=long(one.name), collection=one.collection and long(one.collection)) for one in entries
             ),
-            scope=Scope(*(tuple(map(long, globs)) for globs in (scope.include, scope.exclude, scope.protect))),
+            scope=Scope(include, exclude, protect),
         )
 
     def connect(self, connection: Connection, database: str, *, create: bool = False) -> Catalog:

@@ -243,3 +243,12 @@ def test_an_old_answer_is_not_forgotten_because_later_reads_fail() -> None:
     recorder.before = then_fail
     result = only(moved(recorder))
     assert (result.outcome, result.propagation[0].reach) == (Outcome.FAILED, Reach.STUCK)
+
+
+def test_marked_rows_that_somebody_deletes_are_no_old_answer() -> None:
+    made = shop([row(1), row(2)], [row(1, x=1.0), row(2, x=1.0)])
+    recorder = Recorder(made)
+    recorder.before = lambda method, name: made.delete("new", [1, 2]) if (method, name) == ("rows", "a") else None
+    result = only(moved(recorder))
+    assert (result.outcome, result.propagation[0].reach, len(recorder.writes)) == (Outcome.DONE, Reach.UNKNOWN, 1)
+    assert "the rows that tell the collections apart have changed" in (result.message or "")

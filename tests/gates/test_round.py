@@ -8,8 +8,9 @@ import pytest
 
 from reconciler.catalog.memory import MemoryServer
 from reconciler.errors import CatalogError, ConnectionFailed
-from reconciler.gates import ALL, CHEAP, gated, gated_sets
+from reconciler.gates import ALL, CHEAP, GATES, gated, gated_sets
 from reconciler.model import (
+    GATE_NAMES,
     CanaryGate,
     ContractGate,
     Gates,
@@ -32,6 +33,10 @@ EVERY = Gates(
     canary=CanaryGate(0.5),
 )
 IN_ORDER = ("loaded", "indexed", "rows", "schema", "contract", "canary")
+
+
+def test_every_gate_goes_by_the_name_that_flags_and_manifests_know() -> None:
+    assert {gate.name for gate in GATES} == set(GATE_NAMES)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import pytest
 import yaml
@@ -23,15 +23,21 @@ Place: TypeAlias = tuple[str, ...]
 # the command line that editors may show.
 OF_ONE_LANGUAGE = re.compile("x-kubernetes-.*|allOf|additionalProperties|errorMessage|format")
 SECRETS_AND_ADDRESSES = {("token",), ("tls",), ("uri",)}
+TIMES = {"lastTransitionTime", "created", "started", "ended", "time"}
 QUERIES_FILES = {("gates", "canary", "queriesFile"), ("aliases", "[]", "gates", "canary", "queriesFile")}
 
 
 def specs(kind: str) -> tuple[Schema, Schema]:
     """The `spec` of the published JSON Schema and of the CustomResourceDefinition."""
     told = json.loads((REPOSITORY / f"schemas/{kind.lower()}.schema.json").read_text())
+    return told["properties"]["spec"], cast("dict[str, Schema]", served_schema(kind)["properties"])["spec"]
+
+
+def served_schema(kind: str) -> Schema:
+    """The whole schema in the published CustomResourceDefinition."""
     definition = yaml.safe_load((REPOSITORY / f"crds/{kind.lower()}s.aliasctl.dev.yaml").read_text())
-    served = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return told["properties"]["spec"], served["properties"]["spec"]
+    schema: Schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
 
 
 def fields(schema: Schema, place: Place = ()) -> Iterator[tuple[Place, Schema]]:
@@ -107,6 +113,10 @@ def test_conditions_are_told_in_both_languages(kind: str) -> None:
         shape.PERCENT_ORDER,
         "the timeout must be above 0s and at most 1h",
         "the soak must be above 0s and at most 24h",
+        "the interval must be above 0s and at most 24h",
+        "the deletionTimeout must be above 0s and at most 24h",
+        shape.FIXED_CONNECTION,
+        shape.FIXED_DATABASE,
     }
     told, served = (json.dumps(spec) for spec in specs(kind))
     for rule in rules(shape.spec(kind, operator=True)):
@@ -127,3 +137,38 @@ def test_definitions_keep_kubernetes_limits(kind: str) -> None:
             assert schema["maxProperties"] == 64
         if schema["type"] == "array":
             assert schema["maxItems"] == (1000 if place == ("aliases",) else 64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_server_keeps_and_explains_every_field(kind: str) -> None:
+    served = served_schema(kind)
+    assert "x-kubernetes-preserve-unknown-fields" not in json.dumps(served)
+    for place, schema in fields(served):
+        assert schema.get("description") or place == ("metadata",), place
+
+
+def test_the_status_of_a_set_is_bounded() -> None:
+    status = cast("dict[str, Schema]", served_schema("AliasSet")["properties"])["status"]
+    assert status["default"] == {"observedGeneration": -1}
+    for place, schema in fields(status):
+        if schema["type"] == "string" and "enum" not in schema and place[-1] not in TIMES:
+            assert "maxLength" in schema, place
+        if schema["type"] == "array":
+            assert schema["maxItems"] == {"conditions": 8, "history": 5}.get(place[-1], 100)
+    found = cast("dict[str, Schema]", status["properties"])
+    lists = {name: field["x-kubernetes-list-type"] for name, field in found.items() if field["type"] == "array"}
+    assert lists == {"conditions": "map", "aliases": "atomic", "history": "atomic", "rejected": "atomic"}
+
+
+def test_kubectl_get_shows_whether_it_is_ready_and_why() -> None:
+    versions = cast("Any", custom_resource_definition("AliasSet"))["spec"]["versions"]
+    columns = {one["name"]: (one["jsonPath"], one["priority"]) for one in versions[0]["additionalPrinterColumns"]}
+    assert columns == {
+        "Ready": (".status.conditions[?(@.type=='Ready')].status", 0),
+        "Status": (".status.conditions[?(@.type=='Ready')].message", 0),
+        "Age": (".metadata.creationTimestamp", 0),
+        "Connection": (".spec.connectionRef.name", 1),
+        "Database": (".spec.database", 1),
+        "Aliases": (".status.counts.aliases", 1),
+        "Drift": (".status.counts.drift", 1),
+    }

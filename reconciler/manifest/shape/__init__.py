@@ -7,14 +7,17 @@ http(s) and Kubernetes Secrets, the command line also files, environment variabl
 
 from __future__ import annotations
 
-from reconciler.manifest.shape.alias_set import SELF_ALIAS, alias_set
+from reconciler.manifest.shape.alias_set import FIXED_CONNECTION, FIXED_DATABASE, SELF_ALIAS, alias_set
 from reconciler.manifest.shape.connection import connection
 from reconciler.manifest.shape.gates import PERCENT_ORDER, ROWS_ORDER
 from reconciler.manifest.shape.notation import MILVUS_NAME_WANTED, Rule, Schema, namespace_name, object_name
+from reconciler.manifest.shape.status import status
 from reconciler.manifest.shape.verify import OWN_CONNECTION
 
 __all__ = [
     "API_VERSION",
+    "FIXED_CONNECTION",
+    "FIXED_DATABASE",
     "GROUP",
     "KINDS",
     "MILVUS_NAME_WANTED",
@@ -28,6 +31,7 @@ __all__ = [
     "namespace_name",
     "object_name",
     "spec",
+    "status",
 ]
 
 GROUP = "aliasctl.dev"

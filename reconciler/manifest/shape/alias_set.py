@@ -8,6 +8,8 @@ from reconciler.manifest.shape.notation import (
     Schema,
     boolean,
     choice,
+    duration,
+    duration_rule,
     items,
     mapping,
     milvus_name,
@@ -19,6 +21,9 @@ from reconciler.manifest.shape.notation import (
 from reconciler.manifest.shape.verify import OWN_CONNECTION_RULE, verify
 
 SELF_ALIAS = "an alias cannot be its own collection"
+_WAY_OUT = 'may change only while the set is suspended; give "suspend: true" with the change, or write another set'
+FIXED_CONNECTION = f"the connection {_WAY_OUT}"
+FIXED_DATABASE = f"the database {_WAY_OUT}"
 
 
 def alias_set(operator: bool) -> Schema:
@@ -41,9 +46,60 @@ def alias_set(operator: bool) -> Schema:
             "Revert",
         ),
         "suspend": boolean("Leave this set alone until it is false again.", False),
+        **_operation(),
     }
     about = "Which alias of one Milvus database points at which collection."
-    return mapping(about, fields, ["connectionRef"], [OWN_CONNECTION_RULE])
+    durations = [duration_rule(field, hours=24) for field in ("interval", "deletionTimeout")]
+    return mapping(about, fields, ["connectionRef"], [OWN_CONNECTION_RULE, *_fixed(), *durations])
+
+
+def _fixed() -> list[Rule]:
+    """Which aliases are meant: another answer is not an edit but another set, so a person must look at the plan."""
+    suspended = "(has(self.suspend) && self.suspend)"
+    return [
+        Rule(FIXED_CONNECTION, f"{suspended} || self.connectionRef.name == oldSelf.connectionRef.name", None),
+        Rule(
+            FIXED_DATABASE,
+            f"{suspended} || (has(self.database) == has(oldSelf.database)"
+            " && (!has(self.database) || self.database == oldSelf.database))",
+            None,
+        ),
+    ]
+
+
+def _operation() -> dict[str, Schema]:
+    """What only the operator obeys."""
+    return {
+        "interval": duration(
+            "Only the operator obeys this: how long it waits at most between two looks at the server",
+            hours=24,
+            default="5m",
+        ),
+        "approval": choice(
+            "Only the operator obeys this. Auto: it makes the changes by itself. Manual: it shows them in"
+            " status.pendingPlan, and makes them once the annotation aliasctl.dev/approve holds that plan's digest.",
+            "Auto",
+            "Manual",
+        ),
+        "drift": choice(
+            "Only the operator obeys this, where somebody else moved or dropped an alias that was in place. Correct:"
+            " it is put back. Report: the status tells it, until this set is changed.",
+            "Correct",
+            "Report",
+        ),
+        "deletionPolicy": choice(
+            "Only the operator obeys this, when this object is deleted. Orphan: the aliases stay in Milvus. Delete:"
+            " those that are listed, not protected, and still point where this set says are dropped.",
+            "Orphan",
+            "Delete",
+        ),
+        "deletionTimeout": duration(
+            "Only the operator obeys this: how long a deletion with the policy Delete may take; after that the aliases"
+            " stay in Milvus, and an Event says so",
+            hours=24,
+            default="5m",
+        ),
+    }
 
 
 def _alias(operator: bool) -> Schema:

@@ -23,7 +23,7 @@ def connection(operator: bool) -> Schema:
         "token": _token(operator),
         "tls": _tls(operator),
         "timeout": duration("The most that one call may take", hours=1, default="10s"),
-        "concurrency": whole_number("Calls in flight at once; on Milvus Lite always 1.", 1, 64, default=8),
+        "concurrency": whole_number("The most calls in flight at once; on Milvus Lite always 1.", 1, 64, default=8),
     }
     rules = [
         Rule(
@@ -39,7 +39,7 @@ def connection(operator: bool) -> Schema:
 def _uri(operator: bool) -> Schema:
     if operator:
         wanted = "expected http(s)://host[:port]"
-        return text("http(s)://host[:port]", address.HTTP_PATTERN, wanted, 2048)
+        return text("http(s)://host[:port]", address.HTTP_PATTERN, wanted, 2048, format="milvus-uri")
     description = "http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db."
     pattern = f"({address.HTTP_PATTERN}|{address.LITE_PATTERN})"
     return text(description, pattern, address.WANTED, 2048, format="milvus-uri")

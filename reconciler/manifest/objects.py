@@ -1,0 +1,123 @@
+"""Kubernetes objects → records: what the operator reads manifests from.
+
+An object has no file, line and column, so every problem names the field's path: `spec.aliases[3].collection: …`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.manifest import documents
+from reconciler.manifest.endpoints import wrong_endpoints
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
+from reconciler.manifest.rules import conflicts
+from reconciler.manifest.targets import as_written
+from reconciler.manifest.validation import problems_of
+from reconciler.manifest.yaml_marks import Document, Node, Value
+from reconciler.model import AliasSet
+
+
+def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:
+    """An AliasSet as the API server gives it.
+
+    Args:
+        body: the object; its status, and of its metadata all but name and namespace, are not looked at.
+
+    Raises:
+        InvalidInput: everything that is wrong with it by itself. Files, which the command line takes, are wrong.
+    """
+    manifest = documents.alias_set(_checked("AliasSet", body), {})
+    if problems := conflicts(as_written(Manifests(sets=(manifest,)))):
+        raise _refused(problems)
+    return manifest
+
+
+def read_connection(body: Mapping[str, object]) -> ConnectionManifest:
+    """A MilvusConnection as the API server gives it.
+
+    Args:
+        body: the object; its status, and of its metadata all but name and namespace, are not looked at.
+
+    Raises:
+        InvalidInput: everything that is wrong with it by itself. Milvus Lite, files and environment variables, which
+            the command line takes, are wrong. Nothing that may be a token is repeated.
+    """
+    return documents.connection(_checked("MilvusConnection", body), Path("/"))
+
+
+def missing_connections(manifest: AliasSetManifest, connections: Mapping[str, ConnectionManifest]) -> tuple[str, ...]:
+    """The names of the MilvusConnections that a set names, its endpoints included, and that there are not; sorted."""
+    return tuple(sorted({manifest.connection_name, *manifest.endpoints} - connections.keys()))
+
+
+def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionManifest]) -> AliasSet:
+    """The set with its connection and its endpoints.
+
+    Args:
+        manifest: what `read_alias_set` gave.
+        connections: the MilvusConnections of the set's namespace, by name.
+
+    Raises:
+        InvalidInput: a MilvusConnection that the set names is not there (`missing_connections` tells these cases from
+            the others), or an endpoint is no further proxy: it has the address of another one.
+    """
+    known = {(manifest.namespace, name): one for name, one in connections.items()}
+    manifests = Manifests(known, (manifest,))
+    problems = [*_missing(manifest, connections), *wrong_endpoints(manifest, manifests)]
+    if problems:
+        raise _refused(problems)
+    [bound] = as_written(manifests)
+    # Messages that name a set name its place, too; a field's path says nothing there.
+    return replace(bound, source=None)
+
+
+def _checked(kind: str, body: Mapping[str, object]) -> Node:
+    """The object's part that is ours, as a document in which nothing is wrong."""
+    ours: dict[str, object] = {name: body[name] for name in ("apiVersion", "kind", "spec") if name in body}
+    metadata = body.get("metadata")
+    if isinstance(metadata, Mapping):
+        ours["metadata"] = {name: metadata[name] for name in ("name", "namespace") if name in metadata}
+    root = _node(ours, "")
+    if problems := problems_of(kind, Document(root, []), operator=True):
+        raise _refused(problems)
+    return root
+
+
+def _node(value: object, path: str) -> Node:
+    """A value as the YAML reader would give it, with its path for a place."""
+    if isinstance(value, Mapping):
+        fields = {name: _node(below, f"{path}.{name}" if path else str(name)) for name, below in value.items()}
+        # A key's own place is its mapping: under `token`, what stands as a key may be the token.
+        marks = dict.fromkeys(fields)
+        return Node({name: child.value for name, child in fields.items()}, path, fields=fields, marks=marks)
+    if isinstance(value, list | tuple):
+        items = [_node(below, f"{path}[{index}]") for index, below in enumerate(value)]
+        return Node([child.value for child in items], path, items=items)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return Node(cast("Value", value), path, text=text)
+
+
+def _missing(manifest: AliasSetManifest, connections: Mapping[str, ConnectionManifest]) -> Iterator[Problem]:
+    places = {**manifest.endpoints, manifest.connection_name: manifest.connection_source}
+    for name in missing_connections(manifest, connections):
+        yield Problem(f'there is no MilvusConnection "{name}" in namespace "{manifest.namespace}"', places[name])
+
+
+def _refused(problems: list[Problem]) -> InvalidInput:
+    """All of them by path, which goes into the message: it is a place in an object, not in a file."""
+
+    def place(problem: Problem) -> list[str | int]:
+        # The tenth alias comes after the second one.
+        return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", _path(problem))]
+
+    told = sorted(dict.fromkeys(problems), key=place)
+    return InvalidInput(*(Problem(f"{path}: {one.message}" if (path := _path(one)) else one.message) for one in told))
+
+
+def _path(problem: Problem) -> str:
+    return problem.source.file if problem.source else ""

@@ -1,0 +1,204 @@
+"""The shape of `status`, which only the operator writes: for CustomResourceDefinitions alone, in their own words.
+
+What is not said here the API server drops without an error. All lists are short: an object has at most 1.5 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.manifest.shape.notation import Schema
+
+MAX_ROWS = 100
+MAX_HISTORY = 5
+MAX_MESSAGE = 1024
+MAX_CONDITION_MESSAGE = 32_768
+MAX_NAME = 255
+
+_MAX_ANNOTATIONS = 262_144
+_CONDITION_TYPES = 8
+_DIGEST = "sha256: with 64 hexadecimal digits."
+
+
+def status(kind: str) -> Schema:
+    """The shape of a kind's `status`."""
+    fields = {
+        "observedGeneration": _whole("The generation of the object that all the rest is about; -1: not seen yet.", -1),
+        "conditions": _conditions(),
+    }
+    about = "What the operator found when it last looked; only the operator writes it."
+    if kind != "AliasSet":
+        return _mapping(about, fields)
+    # Without the default, tools that wait for a set (kstatus, and so Flux) would take one not seen yet for done.
+    return _mapping(about, fields | _alias_set()) | {"default": {"observedGeneration": -1}}
+
+
+def _conditions() -> Schema:
+    about = (
+        "Ready says whether all is as this object wants. Reconciling (the operator goes on by itself) and Stalled (only"
+        " a person can help) are there only while they are true."
+    )
+    fields: dict[str, Schema] = {
+        "type": _text("Ready, Reconciling or Stalled.", 316, minLength=1),
+        "status": {"type": "string", "description": "Whether it holds.", "enum": ["True", "False", "Unknown"]},
+        "reason": _text(
+            "Why, in one word, such as Succeeded, ApprovalRequired or GateFailed.",
+            1024,
+            minLength=1,
+            pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        ),
+        "message": _text("Why, in a sentence, with names and numbers.", MAX_CONDITION_MESSAGE),
+        "observedGeneration": _whole("The generation of the object that this is about."),
+        "lastTransitionTime": _time("Since when its status is what it is."),
+    }
+    required = ["type", "status", "reason", "message", "lastTransitionTime"]
+    keyed: Schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    item = _mapping("One condition.", fields, required)
+    return {"type": "array", "description": about, "maxItems": _CONDITION_TYPES, **keyed, "items": item}
+
+
+def _alias_set() -> dict[str, Schema]:
+    return {
+        "lastAttemptedDigest": _digest("The digest of the last plan that had something to do."),
+        "lastAppliedDigest": _digest("The digest of the last plan that was carried out whole."),
+        "lastAppliedSpec": _text(
+            "A hash of what this set wanted when all of it was last in place; by it the operator tells drift from a new"
+            " wish.",
+            128,
+        ),
+        "lastHandledReconcileAt": _text(
+            "The value of the annotation aliasctl.dev/requestedAt that was obeyed last.", _MAX_ANNOTATIONS
+        ),
+        "counts": _counts(),
+        "aliases": _rows(
+            f"The aliases that are not as wanted, at most {MAX_ROWS} of them; counts are of all.",
+            "One alias that is not as wanted.",
+            {
+                "name": _name("The alias."),
+                "collection": _name("The collection that it should point at; none if it should be absent."),
+                "current": _name("The collection that it points at now; none if there is no such alias."),
+                "state": _text(
+                    "Pending: not changed yet. Blocked: it cannot be changed as things are. Drifted: somebody else"
+                    " changed it. Failed: the change failed or was undone. Unknown: what became of the change could not"
+                    " be read. Contested: an older set has authority over it.",
+                    64,
+                ),
+                "message": _message("Why."),
+            },
+        ),
+        "pendingPlan": _pending_plan(),
+        "history": _rows(
+            "The last runs that changed something, the newest first.",
+            "One run.",
+            {
+                "digest": _digest("The digest of its plan."),
+                "started": _time("When it began."),
+                "ended": _time("When it was over."),
+                "result": _text("The reason of the condition Ready after it.", 128),
+                **_changes("that it made"),
+                "failed": _whole("Changes that failed, or of which nobody knows what became."),
+                "reverted": _whole("Changes that were undone because another one failed."),
+                "approvedBy": _text("Who approved the plan, by the approver's own word: it proves no person.", 1024),
+                "provenance": _mapping(
+                    "Where the spec came from, by the annotations aliasctl.dev/commit and so on: no proof.",
+                    {
+                        "commit": _message("The commit."),
+                        "author": _message("Its author."),
+                        "ref": _message("The branch or tag."),
+                        "repository": _message("The repository."),
+                        "signature": _message("What the commit's signature is worth, and by whom."),
+                        "pipeline": _message("The page of the pipeline that brought it here."),
+                    },
+                ),
+            },
+            at_most=MAX_HISTORY,
+        ),
+        "rejected": _rows(
+            "Changes that were undone (onFailure: Revert); none is tried again until this set's wish is another one.",
+            "One change that is not tried again.",
+            {
+                "alias": _name("The alias."),
+                "collection": _name("The collection that it was moved away from."),
+                "collectionId": _whole("That collection's id, where the server has one."),
+                "wish": _text("A hash of the aliases, gates and verification that this set wanted.", 128),
+                "run": _text("The run that undid it, as the operator's log calls it.", 64),
+                "time": _time("When it was undone."),
+                "reason": _message("Why it was undone."),
+            },
+        ),
+    }
+
+
+def _counts() -> Schema:
+    fields = {
+        "aliases": _whole("Aliases that this set lists."),
+        "inSync": _whole("Those of them that are as wanted."),
+        "blocked": _whole("Changes that cannot be made as things are."),
+        "drift": _whole("Aliases that somebody else changed after all was in place."),
+    }
+    return _mapping("How many aliases are how.", fields)
+
+
+def _pending_plan() -> Schema:
+    fields = {
+        "digest": _digest("What the annotation aliasctl.dev/approve must hold to approve exactly this plan."),
+        "created": _time("When it was made."),
+        **_changes("in it"),
+        "blocked": _whole("Those of them that cannot be made as things are."),
+        "steps": _rows(
+            f"Its first {MAX_ROWS} changes.",
+            "One change.",
+            {
+                "action": _text("create, alter or drop.", 64),
+                "alias": _name("The alias."),
+                "from": _name("The collection that it points at now; none before a create."),
+                "to": _name("The collection that it is to point at; none for a drop."),
+                "wave": _whole("Changes of a higher wave begin when those of this one are done and verified."),
+                "blocked": _message("Why it cannot be made; none if it can."),
+            },
+        ),
+    }
+    return _mapping("The changes that wait for somebody: for an approval, or for another word about drift.", fields)
+
+
+def _changes(which: str) -> dict[str, Schema]:
+    return {
+        "creates": _whole(f"Aliases created: those {which}."),
+        "alters": _whole(f"Aliases moved to another collection: those {which}."),
+        "drops": _whole(f"Aliases dropped: those {which}."),
+    }
+
+
+def _mapping(description: str, fields: dict[str, Schema], required: Sequence[str] = ()) -> Schema:
+    needed: Schema = {"required": list(required)} if required else {}
+    return {"type": "object", "description": description, **needed, "properties": fields}
+
+
+def _rows(description: str, each: str, fields: dict[str, Schema], *, at_most: int = MAX_ROWS) -> Schema:
+    """A list that is always written as a whole."""
+    atomic: Schema = {"type": "array", "description": description, "x-kubernetes-list-type": "atomic"}
+    return atomic | {"maxItems": at_most, "items": _mapping(each, fields)}
+
+
+def _text(description: str, max_length: int, **more: object) -> Schema:
+    return {"type": "string", "description": description, "maxLength": max_length, **more}
+
+
+def _name(description: str) -> Schema:
+    return _text(description, MAX_NAME)
+
+
+def _message(description: str) -> Schema:
+    return _text(description, MAX_MESSAGE)
+
+
+def _digest(description: str) -> Schema:
+    return _text(f"{description} It is {_DIGEST}", 128)
+
+
+def _time(description: str) -> Schema:
+    return {"type": "string", "format": "date-time", "description": description}
+
+
+def _whole(description: str, low: int = 0) -> Schema:
+    return {"type": "integer", "format": "int64", "description": description, "minimum": low}

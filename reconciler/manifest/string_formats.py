@@ -1,0 +1,40 @@
+"""The formats of strings that the schemas name, each with the check behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from reconciler.manifest.address import normalise
+from reconciler.manifest.durations import FORMATS, parse_duration
+
+
+def complaint(name: str, value: object) -> str | None:
+    """What is wrong with a value by a format's own words; None where nothing is, or where it is no string.
+
+    Args:
+        name: what a schema calls the format.
+        value: of any kind: that it is a string is another word's business.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        _PARSERS[name](value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "milvus-uri": lambda text: normalise(text, Path()),
+    **{name: partial(parse_duration, hours=hours) for hours, name in FORMATS.items()},
+}
+
+
+def _holds(name: str, value: object) -> bool:
+    return complaint(name, value) is None
+
+
+CHECKS: Mapping[str, Callable[[object], bool]] = {name: partial(_holds, name) for name in _PARSERS}
+"""For a validator: whether a value is fine."""
