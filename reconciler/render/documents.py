@@ -19,6 +19,7 @@ from reconciler.codec import (
 )
 from reconciler.errors import AliasctlError, InvalidInput, Problem
 from reconciler.formats import FORMAT_VERSION, checksum
+from reconciler.manifest.choosing import Change
 from reconciler.manifest.records import Manifests
 from reconciler.plan import Action, Plan, TargetPlan
 from reconciler.report import Outcome, Report
@@ -106,6 +107,34 @@ def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Do
         "warnings": [
             without_none(message=warning.message, source=source_document(warning.source)) for warning in warnings
         ],
+    }
+
+
+def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, written: bool) -> Document:
+    """What `set` made of the manifests, or would make.
+
+    Args:
+        changes: all that was asked for.
+        differences: unified diffs, by file.
+        written: whether the files have them.
+    """
+    return {
+        "kind": "Edit",
+        "formatVersion": FORMAT_VERSION,
+        "written": written,
+        "aliases": [
+            {
+                "alias": one.alias.name,
+                "set": one.owner.key,
+                "from": one.alias.collection,
+                "to": one.collection,
+                "changed": one.needed,
+                "protected": one.protected,
+                "source": source_document(one.alias.source),
+            }
+            for one in changes
+        ],
+        "files": [{"file": file, "diff": diff} for file, diff in differences.items()],
     }
 
 

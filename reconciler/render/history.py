@@ -41,6 +41,8 @@ def run_lines(run: PastRun, alias: str | None) -> Iterator[Text]:
     by = f"by {origins.user}@{origins.host}, process {origins.pid}, aliasctl {run.tool_version}"
     took = f", {_seconds(run.started, run.end.time)}" if run.end else ""
     yield Text(printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim")
+    if provenance := _provenance(run):
+        yield Text(printable(provenance), "dim")
     yield from _step_lines(run, run.steps_of(alias))
     end = f" Exit code {run.end.exit_code}." if run.end else ""
     yield Text(f"Result: {_result(run)}.{end}", "bold")
@@ -61,12 +63,21 @@ def _cells(run: PastRun) -> tuple[str, ...]:
 
 def _what(run: PastRun, *, shortened: bool = True) -> str:
     """The command, and what it was given: `apply aliases/ @4f2a9c1`."""
-    commits = [one.removeprefix("commit ") for one in run.origins.source if one.startswith("commit ")]
-    paths = [one for one in run.origins.source if not one.startswith("commit ")]
+    paths, commit = list(run.origins.source), run.origins.provenance.commit
     if shortened:
         paths = paths[:1] + ([f"and {len(paths) - 1} more"] if len(paths) > 1 else [])
-        commits = [one[:SHORT_COMMIT] for one in commits[:1]]
-    return " ".join([run.origins.command, *paths, *(f"@{one}" for one in commits)])
+        commit = commit[:SHORT_COMMIT]
+    changed = " (modified)" if commit and run.origins.provenance.modified else ""
+    return " ".join([run.origins.command, *paths, *([f"@{commit}{changed}"] if commit else [])])
+
+
+def _provenance(run: PastRun) -> str:
+    """Who wrote the commit, where, and what carried it here."""
+    known = run.origins.provenance
+    parts = [f"commit by {known.author}"] if known.author else []
+    parts += [f"on {known.ref}"] if known.ref else []
+    parts += [f"signature: {known.signature}"] if known.signature else []
+    return ", ".join([" ".join(parts[:2]), *parts[2:], *([known.pipeline] if known.pipeline else [])]).strip(", ")
 
 
 def _result(run: PastRun) -> str:
@@ -165,6 +176,7 @@ def _run_document(run: PastRun, steps: Sequence[PastStep]) -> Document:
         "started": run.started,
         "summary": {str(outcome): counts[outcome] for outcome in Outcome},
         "steps": [_step_document(past) for past in steps],
+        **without_none(provenance=run.origins.provenance.known() or None),
         **({"ended": run.end.time, "exitCode": run.end.exit_code, "interrupted": run.end.stopped} if run.end else {}),
     }
 

@@ -61,7 +61,7 @@ def plan_lines(plan: Plan) -> Iterator[Text]:
         width = _widest(step.alias for step in target.steps)
         yield from _sets(target, [_step_line(step, width) for step in target.steps])
     yield from _refusals(plan)
-    yield _plan_summary(plan)
+    yield plan_summary(plan)
 
 
 def saved_plan_lines(plan: Plan) -> Iterator[Text]:
@@ -143,15 +143,18 @@ def _title(target: TargetPlan) -> Text:
 
 
 def _header(target: TargetPlan) -> Text:
+    return Text.assemble(_title(target), ("   " + facts(target), "dim"))
+
+
+def facts(target: TargetPlan) -> str:
+    """What was read, and from where."""
     place = f"at {printable(target.connection.uri)} ({target.connection.origin})"
     if target.offline:
-        facts = f"{place}   {counted(target.alias_count, 'alias')}, from an export: targets and gates not checked"
-    elif target.server_version:
+        return f"{place}   {counted(target.alias_count, 'alias')}, from an export: targets and gates not checked"
+    if target.server_version:
         version = product(printable(target.server_version))
-        facts = f"{version} {place}   {counted(target.alias_count, 'alias')}, {counted(target.calls, 'call')}"
-    else:
-        facts = place
-    return Text.assemble(_title(target), ("   " + facts, "dim"))
+        return f"{version} {place}   {counted(target.alias_count, 'alias')}, {counted(target.calls, 'call')}"
+    return place
 
 
 def product(version: str) -> str:
@@ -206,9 +209,9 @@ def _step_line(step: Step, width: int) -> Text:
 def _result_line(result: StepResult, width: int, route: int) -> Text:
     line = _change(result.step, width)
     line.append(_route(result.step).ljust(route))
-    line.append(f"   {_outcome(result)}", OUTCOMES[result.outcome])
+    line.append(f"   {outcome_words(result)}", OUTCOMES[result.outcome])
     if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
-        line.append(f", {_readers(result.propagation)}", "green" if result.outcome is Outcome.DONE else "dim")
+        line.append(f", {readers_words(result.propagation)}", "green" if result.outcome is Outcome.DONE else "dim")
     if result.step.skipped_gates:
         line.append(f", gates skipped: {', '.join(result.step.skipped_gates)}", "bold red")
     if result.message:
@@ -216,7 +219,7 @@ def _result_line(result: StepResult, width: int, route: int) -> Text:
     return line
 
 
-def _readers(proofs: Sequence[Propagated]) -> str:
+def readers_words(proofs: Sequence[Propagated]) -> str:
     """What was proved about readers."""
     heals = max(one.heals for one in proofs)
     healed = f" after {counted(heals, 'repeated alter')}" if heals else ""
@@ -224,7 +227,8 @@ def _readers(proofs: Sequence[Propagated]) -> str:
     return f"readers verified{where}{healed}"
 
 
-def _outcome(result: StepResult) -> str:
+def outcome_words(result: StepResult) -> str:
+    """How a step ended, as a person says it."""
     if result.outcome is Outcome.NOOP and result.step.wanted is None:
         return "already gone"
     return OUTCOME_WORDS.get(result.outcome, result.outcome)
@@ -241,7 +245,8 @@ def _route(step: Step) -> str:
     return printable(f"{step.current} → {step.wanted}" if step.current else f"→ {step.wanted}")
 
 
-def _plan_summary(plan: Plan) -> Text:
+def plan_summary(plan: Plan) -> Text:
+    """One line: how much of what would be done."""
     unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
     asleep = sum(set_plan.suspended for set_plan in plan.set_plans)
     if not plan.steps:

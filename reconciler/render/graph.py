@@ -1,0 +1,173 @@
+"""Which alias points at which collection, as a drawing for Mermaid or Graphviz.
+
+Every node has a name of ours (`a1_1`, `c1_1`), and what it stands for is its label, escaped: whatever an alias is
+called, it adds nothing to the drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.manifest.records import AliasSetManifest
+from reconciler.model import DEFAULT_DATABASE, AliasSet
+from reconciler.plan import Step, TargetPlan
+from reconciler.printable import printable
+
+
+class Bond(StrEnum):
+    """How an alias and a collection belong together; the value is what the arrow says."""
+
+    WANTED = ""
+    NOW = "now"
+    NEXT = "next"
+    BLOCKED = "blocked"
+    DROPPED = "to be dropped"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """From an alias to a collection; None for an alias that should not be there."""
+
+    alias: str
+    collection: str | None
+    bond: Bond = Bond.WANTED
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The arrows of one database."""
+
+    title: str
+    arrows: tuple[Arrow, ...]
+
+
+def wanted_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
+    """What the manifests want, one cluster a database that they name."""
+    found: dict[str, list[Arrow]] = {}
+    for one in sets:
+        namespace = f"{one.namespace}/" if one.namespace else ""
+        title = f"{namespace}{one.connection_name} / {one.database or DEFAULT_DATABASE}"
+        bond = Bond.SUSPENDED if one.suspend else Bond.WANTED
+        found.setdefault(title, []).extend(Arrow(alias.name, alias.collection, bond) for alias in one.aliases)
+    return [Cluster(title, tuple(sorted(arrows, key=_order))) for title, arrows in sorted(found.items())]
+
+
+def planned_cluster(target: TargetPlan, sets: Sequence[AliasSet]) -> Cluster:
+    """A database as it is and as it should be.
+
+    Args:
+        target: its plan.
+        sets: those that are about it.
+    """
+    changing = {(step.set, step.alias) for step in target.steps}
+    asleep = {one.set for one in target.sets if one.suspended}
+    arrows = [arrow for step in target.steps for arrow in _of_step(step)]
+    for one in sets:
+        bond = Bond.SUSPENDED if one.key in asleep else Bond.WANTED
+        arrows += [
+            Arrow(alias.name, alias.collection, bond)
+            for alias in one.aliases
+            if alias.collection and (one.key, alias.name) not in changing
+        ]
+    return Cluster(f"{target.connection.name} / {target.target.database}", tuple(sorted(arrows, key=_order)))
+
+
+def _of_step(step: Step) -> Iterator[Arrow]:
+    if step.current:
+        leaves = step.wanted is None and not step.blocked
+        yield Arrow(step.alias, step.current, Bond.DROPPED if leaves else Bond.NOW)
+    if step.wanted:
+        yield Arrow(step.alias, step.wanted, Bond.BLOCKED if step.blocked else Bond.NEXT)
+
+
+def _order(arrow: Arrow) -> tuple[str, str, str]:
+    return arrow.alias, arrow.bond, arrow.collection or ""
+
+
+def _names(cluster: Cluster, number: int) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The nodes of the cluster's aliases and of its collections."""
+    aliases = dict.fromkeys(arrow.alias for arrow in cluster.arrows)
+    collections = dict.fromkeys(arrow.collection for arrow in cluster.arrows if arrow.collection)
+    return (
+        {alias: f"a{number}_{place}" for place, alias in enumerate(aliases, 1)},
+        {collection: f"c{number}_{place}" for place, collection in enumerate(collections, 1)},
+    )
+
+
+def _label(alias: str, cluster: Cluster) -> str:
+    pointless = all(arrow.collection is None for arrow in cluster.arrows if arrow.alias == alias)
+    return f"{alias} (absent)" if pointless else alias
+
+
+MERMAID = {
+    Bond.WANTED: "-->",
+    Bond.NOW: '-. "now" .->',
+    Bond.NEXT: '== "next" ==>',
+    Bond.BLOCKED: '-- "blocked" --x',
+    Bond.DROPPED: '-. "to be dropped" .-x',
+    Bond.SUSPENDED: '-. "suspended" .->',
+}
+
+
+def mermaid(clusters: Sequence[Cluster]) -> str:
+    """A Mermaid flowchart."""
+    lines = ["flowchart LR"]
+    for number, cluster in enumerate(clusters, 1):
+        aliases, collections = _names(cluster, number)
+        lines += [f'  subgraph t{number}["{_for_mermaid(cluster.title)}"]', "    direction LR"]
+        lines += [f'    {node}(["{_for_mermaid(_label(alias, cluster))}"])' for alias, node in aliases.items()]
+        lines += [f'    {node}[("{_for_mermaid(collection)}")]' for collection, node in collections.items()]
+        lines += [
+            f"    {aliases[arrow.alias]} {MERMAID[arrow.bond]} {collections[arrow.collection]}"
+            for arrow in cluster.arrows
+            if arrow.collection
+        ]
+        lines.append("  end")
+    return "\n".join(lines) + "\n"
+
+
+def _for_mermaid(text: str) -> str:
+    """A label: Mermaid's own entities for all that could mean something to it or to the HTML it makes."""
+    return "".join(c if c.isalnum() or c in "_ " else f"#{ord(c)};" for c in printable(text))
+
+
+DOT = {
+    Bond.WANTED: "",
+    Bond.NOW: ' [style=dashed, label="now"]',
+    Bond.NEXT: ' [style=bold, label="next"]',
+    Bond.BLOCKED: ' [style=dotted, color=red, label="blocked"]',
+    Bond.DROPPED: ' [style=dashed, color=red, label="to be dropped"]',
+    Bond.SUSPENDED: ' [style=dotted, label="suspended"]',
+}
+
+
+def dot(clusters: Sequence[Cluster]) -> str:
+    """A Graphviz digraph."""
+    lines = ["digraph aliases {", "  rankdir=LR;", '  node [fontname="monospace"];']
+    for number, cluster in enumerate(clusters, 1):
+        aliases, collections = _names(cluster, number)
+        lines += [f"  subgraph cluster_{number} {{", f"    label={_for_dot(cluster.title)};"]
+        lines += [
+            f"    {node} [label={_for_dot(_label(alias, cluster))}, shape=box, style=rounded];"
+            for alias, node in aliases.items()
+        ]
+        lines += [f"    {node} [label={_for_dot(name)}, shape=cylinder];" for name, node in collections.items()]
+        lines += [
+            f"    {aliases[arrow.alias]} -> {collections[arrow.collection]}{DOT[arrow.bond]};"
+            for arrow in cluster.arrows
+            if arrow.collection
+        ]
+        lines.append("  }")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _for_dot(text: str) -> str:
+    """A quoted label; Graphviz reads backslashes and HTML's entities in it."""
+    escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    return f'"{escaped}"'
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Cluster]], str]] = {"mermaid": mermaid, "dot": dot}

@@ -1,0 +1,100 @@
+"""Where aliases point before and after, as a picture: collections left and right, between them the aliases that change.
+
+Only places are reckoned here, in the units of the drawing; the page's template draws. However many changes there are,
+the picture stays one that a person can follow: of many, those that matter most are drawn, and the rest is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.render.view import Row, Section
+
+MOST = 30
+"""Aliases in one picture."""
+PITCH, HEIGHT = 36, 26
+"""From one box to the next, and the height of a box."""
+WIDTH, BOX = 960, 240
+"""Of the picture, and of a box."""
+LETTERS = 29
+"""Characters that a box has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A name at a place; `short` is what fits."""
+
+    x: float
+    y: float
+    name: str
+    short: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """From one box to another, as an SVG path; `kind` says what it means, `words` to whoever cannot see it."""
+
+    path: str
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Boxes and lines. `left_out` counts the changes that are not drawn."""
+
+    height: float
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    left_out: int
+
+
+def picture(section: Section) -> Picture | None:
+    """The picture of a database's changes; None without any."""
+    weighty = sorted(range(len(section.rows)), key=lambda number: section.rows[number].weight)[:MOST]
+    rows = sorted((section.rows[number] for number in weighty), key=lambda row: (row.wanted, row.current, row.alias))
+    if not rows:
+        return None
+    before, after = (tuple(dict.fromkeys(filter(None, names))) for names in zip(*map(_ends, rows), strict=True))
+    most = max(len(rows), len(before), len(after))
+    middle = _column(1, [(row.alias, f"alias {row.kind}") for row in rows], most)
+    left, right = (
+        dict(zip(names, _column(column, [(name, "collection") for name in names], most), strict=True))
+        for column, names in ((0, before), (2, after))
+    )
+    lines = []
+    for row, alias in zip(rows, middle, strict=True):
+        if row.current:
+            lines.append(_line(left[row.current], alias, "before", f"{row.alias} was at {row.current}"))
+        if row.wanted:
+            lines.append(_line(alias, right[row.wanted], row.kind, f"{row.alias} to {row.wanted}: {row.label}"))
+    boxes = (*left.values(), *right.values(), *middle)
+    return Picture(most * PITCH, boxes, tuple(lines), len(section.rows) - len(rows))
+
+
+def _ends(row: Row) -> tuple[str, str]:
+    return row.current, row.wanted
+
+
+def _column(column: int, names: Sequence[tuple[str, str]], most: int) -> list[Box]:
+    """Boxes of a name and a kind, evenly over the height of the longest column, which has `most`."""
+    x = column * (WIDTH - BOX) / 2
+    pitch = PITCH * most / len(names) if names else 0
+    return [
+        Box(x, round((number + 0.5) * pitch - HEIGHT / 2, 1), name, _short(name), kind)
+        for number, (name, kind) in enumerate(names)
+    ]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"
+
+
+def _line(one: Box, other: Box, kind: str, words: str) -> Line:
+    """A curve from the right side of a box to the left side of another."""
+    x1, x2 = one.x + BOX, other.x
+    y1, y2 = (round(box.y + HEIGHT / 2, 1) for box in (one, other))
+    half = (x1 + x2) / 2
+    return Line(f"M{x1:g} {y1:g} C{half:g} {y1:g} {half:g} {y2:g} {x2:g} {y2:g}", kind, words)

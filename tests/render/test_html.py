@@ -1,0 +1,93 @@
+"""The HTML page, as text; `test_html_in_chromium` has it in a browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html import unescape
+
+import pytest
+from hypothesis import given, settings
+
+from reconciler.printable import printable
+from reconciler.render.documents import plan_document, report_document
+from reconciler.render.html import plan_html, report_html
+from reconciler.render.picture import MOST
+from tests.render.markup import Parsed
+from tests.render.scenes import HOSTILE, busy_plan, failed_report, hostile_plan, many, plan_of
+from tests.render.test_markdown import TEXTS
+
+
+def test_a_page_loads_nothing_and_allows_only_its_own_style_and_script() -> None:
+    page = plan_html(busy_plan())
+    policy = unescape(re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[0])
+    style, script = (re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[0] for tag in ("style", "script"))
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        f"style-src 'sha256-{digests[0]}'",
+        f"script-src 'sha256-{digests[1]}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    attributes = {name for _, pairs in Parsed(page).tags for name, _ in pairs}
+    assert not attributes & {"src", "href", "style", "srcset", "action"}
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_json_of_the_page_is_the_document() -> None:
+    assert json.loads(Parsed(plan_html(hostile_plan(*HOSTILE))).inside("pre")) == plan_document(hostile_plan(*HOSTILE))
+    assert json.loads(Parsed(report_html(failed_report())).inside("pre")) == report_document(failed_report())
+
+
+def test_a_page_says_what_a_reader_needs() -> None:
+    parsed = Parsed(report_html(failed_report()))
+    assert parsed.inside("h1") == "Incomplete"
+    for words in ("failed", "search_reviews", "the old collection still answers", "SKIPPED", "overlap=0.98"):
+        assert words in parsed.inside("tbody")
+    assert "20261124-030000-4f2a9c" in parsed.inside("footer")
+    assert "3 changes, 1 blocked" in Parsed(plan_html(busy_plan())).inside("h1")
+    refused = Parsed(plan_html(plan_of(refusals=["12 of 12 aliases would be dropped"])))
+    assert "12 of 12 aliases would be dropped" in refused.inside("section")
+
+
+def test_a_picture_of_many_changes_is_cut_and_says_so() -> None:
+    parsed = Parsed(plan_html(many(1000)))
+    boxes = parsed.inside("svg")
+    assert parsed.tags["g", (("class", "box alias alter"),)] == MOST - 2
+    assert "zz_held" in boxes, "what matters most is drawn"
+    assert f"The picture has {MOST} of 1,000 changes; the table has all." in parsed.inside("p")
+    assert parsed.names["tr"] == 1001
+
+
+def test_a_plan_without_changes_has_no_table_to_filter() -> None:
+    names = Parsed(plan_html(plan_of(unchanged=3))).names
+    assert not names["table"] + names["svg"] + names["form"]
+
+
+def check_harmless(*texts: str) -> None:
+    page = plan_html(hostile_plan(*texts))
+    assert all(c.isprintable() for c in page if c != "\n")
+    parsed = Parsed(page)
+    plain = Parsed(plan_html(hostile_plan(*(f"n{number}" for number in range(len(texts))))))
+    assert parsed.names == plain.names
+    assert {pair for _, pairs in parsed.tags for pair in pairs if pair[0] not in {"content", "d", "y"}} == {
+        pair for _, pairs in plain.tags for pair in pairs if pair[0] not in {"content", "d", "y"}
+    }
+    assert not parsed.comments
+    for text in texts:
+        assert printable(text) in parsed.inside("tbody")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_are_text(text: str) -> None:
+    check_harmless(text)
+
+
+@settings(max_examples=30)  # each is two whole pages
+@given(TEXTS)
+def test_no_text_at_all_becomes_markup(texts: list[str]) -> None:
+    check_harmless(*(text + "x" for text in texts))
