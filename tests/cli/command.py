@@ -48,12 +48,21 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(
-    arguments: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, **options: Any
+    arguments: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    through: Sequence[str] = (),
+    **options: Any,
 ) -> subprocess.Popen[str]:
-    """Start the command with pipes for its output and a journal in its folder, and do not wait."""
+    """Start the command with pipes for its output and a journal in its folder, and do not wait.
+
+    `through` is a command that runs the one it is given, such as nice. Not `preexec_fn`: code that runs in a fork of
+    this process wakes up gRPC, which aborts now and then.
+    """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = clean_environment({"ALIASCTL_JOURNAL": str(cwd / "journal.jsonl"), **(env or {})})
-    return subprocess.Popen([*ALIASCTL, *arguments], cwd=cwd, env=environment, text=True, **pipes)
+    return subprocess.Popen([*through, *ALIASCTL, *arguments], cwd=cwd, env=environment, text=True, **pipes)
 
 
 def finish(process: subprocess.Popen[str], text: str | None = None) -> Completed:

@@ -1,0 +1,140 @@
+"""Files that are replaced by a new version of themselves: all of them or none, each in one step, keeping their mode."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkstemp
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.model import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A file as the user knows it, what was read from it, and what is to be in it."""
+
+    name: str
+    before: bytes
+    after: bytes
+
+    @property
+    def path(self) -> Path:
+        """The file itself, where the name is a symbolic link."""
+        return Path(self.name).resolve()
+
+
+def ensure_replaceable(replacements: Sequence[Replacement]) -> None:
+    """Raise `InvalidInput` for files that must not be written to, or that nothing can be put beside."""
+    problems = [
+        Problem(obstacle, Source(one.name)) for one in replacements if (obstacle := _obstacle(one.path)) is not None
+    ]
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def replace_all(replacements: Sequence[Replacement]) -> None:
+    """Replace all files, or none.
+
+    Raises:
+        InvalidInput: one could not be written, or is no longer what was read.
+    """
+    with ExitStack() as stack:
+        ready: list[tuple[Replacement, Path]] = []
+        for one in replacements:
+            new = _attempt_beside(one)
+            stack.callback(new.unlink, missing_ok=True)
+            ready.append((one, new))
+        _ensure_unchanged(replacements)
+        done: list[Replacement] = []
+        try:
+            for one, new in ready:
+                new.replace(one.path)
+                done.append(one)
+        except BaseException as error:
+            left = _put_back(done)
+            if isinstance(error, OSError):
+                raise _refused(one, error, left) from error
+            raise
+    for folder in {one.path.parent for one in replacements}:
+        _sync_folder(folder)
+
+
+def _obstacle(path: Path) -> str | None:
+    # Root may write to everything; a file without any write permission says what its owner wants all the same.
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+        return "is read-only; make it writable first (chmod u+w)"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"cannot be replaced: permission denied in the folder {path.parent}"
+    return None
+
+
+def _ensure_unchanged(replacements: Sequence[Replacement]) -> None:
+    problems = []
+    for one in replacements:
+        try:
+            same = one.path.read_bytes() == one.before
+        except OSError:
+            same = False
+        if not same:
+            message = "was changed while it was read; nothing was written, run it again"
+            problems.append(Problem(message, Source(one.name)))
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _attempt_beside(one: Replacement) -> Path:
+    """`_beside`, with an error for the user."""
+    try:
+        return _beside(one)
+    except OSError as error:
+        raise _refused(one, error, ()) from error
+
+
+def _beside(one: Replacement) -> Path:
+    """A new file beside the old one, with its owner, mode and the new content, safe on the disk."""
+    path = one.path
+    old = path.stat()
+    descriptor, name = mkstemp(dir=path.parent, prefix=".aliasctl.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            with suppress(PermissionError):
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+            file.write(one.after)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _put_back(done: Sequence[Replacement]) -> list[Replacement]:
+    """Undo what was replaced; what could not be undone is returned."""
+    left = []
+    for one in done:
+        try:
+            _beside(replace(one, after=one.before)).replace(one.path)
+        except OSError:
+            left.append(one)
+    return left
+
+
+def _refused(one: Replacement, error: OSError, left: Sequence[Replacement]) -> InvalidInput:
+    outcome = f"already changed: {', '.join(other.name for other in left)}" if left else "no file was changed"
+    return InvalidInput(Problem(f"cannot be written: {error.strerror}; {outcome}", Source(one.name)))
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new names survive a power failure; where a folder cannot be synced, they nearly always do."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
