@@ -1,0 +1,68 @@
+"""Two sets that want one alias: the older object keeps it, the younger leaves it alone and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.model import AliasSet, Claim, Scope
+from reconciler.operator.objects import Ref
+from reconciler.patterns import Undecided, common_name
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A name that an older set has authority over; for two scopes that overlap, an example of such a name."""
+
+    name: str
+    owner: Ref
+
+
+class Claims:
+    """Who has authority over which names of one database.
+
+    Args:
+        sets: all sets of the database, the oldest first.
+    """
+
+    def __init__(self, sets: Mapping[Ref, AliasSet]) -> None:
+        self._sets = sets
+        self._listed: dict[str, Ref] = {}
+        for ref, wanted in sets.items():
+            for alias in wanted.aliases:
+                self._listed.setdefault(alias.name, ref)
+        self._scoped = [ref for ref, wanted in sets.items() if wanted.scope.include]
+        self._order = {ref: position for position, ref in enumerate(sets)}
+
+    def settled(self, ref: Ref) -> tuple[AliasSet, tuple[Contest, ...]]:
+        """A set without what older ones have authority over, and what that is."""
+        wanted = self._sets[ref]
+        scopes = [(other, self._sets[other].scope) for other in self._scoped if self._order[other] < self._order[ref]]
+        owners = {alias.name: self._owner(alias.name, ref, scopes) for alias in wanted.aliases}
+        contests = {name: owner for name, owner in owners.items() if owner != ref}
+        settled = replace(wanted, aliases=tuple(alias for alias in wanted.aliases if alias.name not in contests))
+        if wanted.scope.include:
+            older = {name for name, owner in self._listed.items() if self._order[owner] < self._order[ref]}
+            covered = {name: self._owner(name, ref, scopes) for name in older if wanted.scope.covers(name)}
+            contests = self._overlaps(wanted, [other for other, _ in scopes]) | covered | contests
+            yields = (Claim(frozenset(older), Scope()), *(Claim(frozenset(), scope) for _, scope in scopes))
+            settled = replace(settled, scope=replace(wanted.scope, yields=yields))
+        return settled, tuple(Contest(name, owner) for name, owner in sorted(contests.items()))
+
+    def _owner(self, name: str, ref: Ref, older: Sequence[tuple[Ref, Scope]]) -> Ref:
+        """The oldest set with a claim on a name that `ref` claims; `older` are the scopes that go before its own."""
+        scoped = next((other for other, scope in older if scope.covers(name)), ref)
+        return min(scoped, self._listed.get(name, ref), key=self._order.__getitem__)
+
+    def _overlaps(self, wanted: AliasSet, older: list[Ref]) -> dict[str, Ref]:
+        """For each older scope that could match a name of this one, such a name."""
+        found = {}
+        for other in older:
+            theirs, ours = self._sets[other].scope, wanted.scope
+            try:
+                name = common_name(theirs.include, ours.include, (*theirs.exclude, *ours.exclude))
+            except Undecided:
+                name = ours.include[0]
+            if name is not None:
+                found[name] = other
+        return found

@@ -1,0 +1,161 @@
+"""What the operator asks of the Kubernetes API beside watching, which kopf does. The only user of lightkube."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import httpx2 as httpx
+from lightkube import ApiError, Client, KubeConfig
+from lightkube.config.client_adapter import ExecAuth
+from lightkube.core.exceptions import ConfigError
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.coordination_v1 import Lease
+from lightkube.resources.core_v1 import Event, Secret
+from lightkube.types import PatchType
+
+from reconciler.errors import AliasctlError
+from reconciler.manifest.shape import GROUP, VERSION
+from reconciler.operator.objects import Body, Ref
+
+AliasSet = create_namespaced_resource(GROUP, VERSION, "AliasSet", "aliassets")
+MilvusConnection = create_namespaced_resource(GROUP, VERSION, "MilvusConnection", "milvusconnections")
+
+TIMEOUT_SECONDS = 10.0
+NOT_FOUND, CONFLICT = 404, 409
+T = TypeVar("T")
+
+
+class ClusterError(AliasctlError):
+    """The Kubernetes API refused a call, or did not answer. `status` is its HTTP status, None without an answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody else changed the object first."""
+        return self.status == CONFLICT
+
+
+def load_config(kubeconfig: Path | None) -> Any:
+    """How to reach the API server: a kubeconfig's current context, or the pod's service account.
+
+    Args:
+        kubeconfig: a file; None for `$KUBECONFIG`, the service account, or `~/.kube/config`, whichever is there first.
+
+    Raises:
+        ClusterError: there is none, or it cannot be used.
+    """
+    try:
+        found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
+        return found.get()
+    except (ConfigError, OSError, ValueError, KeyError) as error:
+        raise ClusterError(f"no way to reach a Kubernetes API server: {error}") from error
+
+
+def bearer_token(config: Any) -> str | None:
+    """The token that the API server wants now: read anew from its file, or from the program that a kubeconfig names."""
+    user = config.user
+    if user is None:
+        return None
+    if user.token_file:
+        return Path(config.abs_file(user.token_file)).read_text(encoding="utf-8").strip()
+    if user.exec:
+        request = next(ExecAuth(user.exec).sync_auth_flow(httpx.Request("GET", config.cluster.server)))
+        return str(request.headers["Authorization"]).removeprefix("Bearer ")
+    return cast("str | None", user.token)
+
+
+def own_namespace(kubeconfig: Path | None) -> str:
+    """The namespace of the pod, or of the kubeconfig's current context. Raises `ClusterError`."""
+    return str(load_config(kubeconfig).namespace)
+
+
+class Cluster:
+    """Calls to the Kubernetes API; may be used by several threads. All raise `ClusterError`."""
+
+    def __init__(self, config: Any) -> None:
+        self._client = Client(config=config, timeout=httpx.Timeout(TIMEOUT_SECONDS), field_manager="aliasctl")
+
+    def alias_set(self, ref: Ref) -> Body | None:
+        """An AliasSet as it is now; None if there is none."""
+        return self._found(lambda: self._client.get(AliasSet, ref.name, namespace=ref.namespace))
+
+    def connection(self, ref: Ref) -> Body | None:
+        """A MilvusConnection as it is now; None if there is none."""
+        return self._found(lambda: self._client.get(MilvusConnection, ref.name, namespace=ref.namespace))
+
+    def secret(self, ref: Ref) -> Mapping[str, bytes] | None:
+        """The data of a Secret; None if there is none."""
+        found = self._call(lambda: self._client.get(Secret, ref.name, namespace=ref.namespace), missing=None)
+        if found is None:
+            return None
+        try:
+            return {key: base64.b64decode(value, validate=True) for key, value in (found.data or {}).items()}
+        except binascii.Error:
+            raise ClusterError(f"Secret {ref} does not hold base64") from None
+
+    def patch_status(self, ref: Ref, patch: Body) -> Body | None:
+        """Merge into the status of an AliasSet; the object as it is then, None if it is gone."""
+        return self._found(
+            lambda: self._client.patch(
+                AliasSet.Status, ref.name, {"status": patch}, namespace=ref.namespace, patch_type=PatchType.MERGE
+            )
+        )
+
+    def patch_connection_status(self, ref: Ref, patch: Body) -> Body | None:
+        """As `patch_status`, for a MilvusConnection."""
+        return self._found(
+            lambda: self._client.patch(
+                MilvusConnection.Status,
+                ref.name,
+                {"status": patch},
+                namespace=ref.namespace,
+                patch_type=PatchType.MERGE,
+            )
+        )
+
+    def patch_metadata(self, ref: Ref, patch: Body) -> Body | None:
+        """Merge into the metadata of an AliasSet; with a `resourceVersion` only if it still has that."""
+        return self._found(
+            lambda: self._client.patch(
+                AliasSet, ref.name, {"metadata": patch}, namespace=ref.namespace, patch_type=PatchType.MERGE
+            )
+        )
+
+    def post_event(self, event: Body) -> None:
+        """Create an Event, in the namespace that it names."""
+        self._call(lambda: self._client.create(cast("Event", Event.from_dict(dict(event)))))
+
+    def lease(self, ref: Ref) -> Lease | None:
+        """A Lease; None if there is none."""
+        return self._call(lambda: self._client.get(Lease, ref.name, namespace=ref.namespace), missing=None)
+
+    def create_lease(self, ref: Ref, spec: Any) -> Lease:
+        """Create a Lease; a conflict if there is one."""
+        lease = Lease(metadata=ObjectMeta(name=ref.name, namespace=ref.namespace), spec=spec)
+        return self._call(lambda: self._client.create(lease))
+
+    def replace_lease(self, lease: Lease) -> Lease:
+        """Replace a Lease; a conflict if it was changed since it was read."""
+        return self._call(lambda: self._client.replace(lease))
+
+    def _found(self, call: Callable[[], Any]) -> Body | None:
+        return cast("Body | None", self._call(call, missing=None))
+
+    def _call(self, call: Callable[[], T], **default: Any) -> T:
+        try:
+            return call()
+        except ApiError as error:
+            status = error.status.code
+            if status == NOT_FOUND and default:
+                return cast("T", default["missing"])
+            raise ClusterError(f"the Kubernetes API refused: {error.status.message}", status) from error
+        except (httpx.HTTPError, ValueError) as error:  # an answer that is no JSON, such as a proxy's
+            raise ClusterError(f"the Kubernetes API did not answer: {error or type(error).__name__}") from error

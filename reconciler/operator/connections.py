@@ -1,0 +1,71 @@
+"""The status of a MilvusConnection: whether the server answers, as the sets that use it have found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+
+import structlog
+
+from reconciler.clock import now
+from reconciler.errors import InvalidInput
+from reconciler.operator.cluster import Cluster, ClusterError
+from reconciler.operator.finding import Finding
+from reconciler.operator.objects import ConnectionObject, Ref
+from reconciler.operator.reasons import Reason
+
+log = structlog.get_logger()
+
+
+class ConnectionStatuses:
+    """Writes them, when they change. Used by several threads."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._lock = Lock()
+        self._told: dict[Ref, Mapping[str, object]] = {}
+
+    def report(self, one: ConnectionObject, finding: Finding) -> None:
+        """A set that uses this connection was looked at. A status that cannot be written is only logged."""
+        told = _condition(one, finding)
+        if told is None:
+            return
+        with self._lock:
+            if self._told.get(one.ref) == told:
+                return
+            self._told[one.ref] = told
+        try:
+            condition = {**told, "lastTransitionTime": now()}
+            self._cluster.patch_connection_status(
+                one.ref, {"observedGeneration": one.generation, "conditions": [condition]}
+            )
+        except ClusterError as error:
+            with self._lock:
+                self._told.pop(one.ref, None)
+            log.warning("the status of a connection could not be written", connection=str(one.ref), reason=str(error))
+
+    def forget(self, ref: Ref) -> None:
+        """A connection is gone."""
+        with self._lock:
+            self._told.pop(ref, None)
+
+
+def _condition(one: ConnectionObject, finding: Finding) -> Mapping[str, object] | None:
+    """What a finding says about the connection; None if it says nothing."""
+    if isinstance(one.spec, InvalidInput):
+        problems = "; ".join(problem.message for problem in one.spec.problems)
+        status, reason, message = "False", Reason.INVALID_SPEC, problems
+    elif finding.plan and finding.plan.targets:
+        version = finding.plan.targets[0].server_version
+        status, reason, message = "True", Reason.SUCCEEDED, f"Milvus {version} answers"
+    elif finding.unreachable:
+        status, reason, message = "False", Reason.CONNECTION_FAILED, finding.message
+    else:
+        return None
+    return {
+        "type": "Ready",
+        "status": status,
+        "reason": str(reason),
+        "message": message,
+        "observedGeneration": one.generation,
+    }

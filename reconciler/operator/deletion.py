@@ -1,0 +1,130 @@
+"""Deleting a set whose `deletionPolicy` is Delete: its aliases go first, as far as they are still its own.
+
+Only listed aliases that still point where the spec says are dropped, protected ones never. It needs no approval and
+minds no `maxDrops`; it waits while the set is suspended. If it cannot be done, or has taken longer than
+`deletionTimeout`, the aliases stay, and an Event says so: a namespace must never hang on us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Event
+
+from reconciler.catalog.read import read_live
+from reconciler.errors import CatalogError, InvalidInput
+from reconciler.journal import Origins
+from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
+from reconciler.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
+from reconciler.operator.clients import Clients
+from reconciler.operator.finding import Finding
+from reconciler.operator.ledger import OperatorLedger
+from reconciler.operator.objects import SetObject
+from reconciler.operator.reasons import Reason
+from reconciler.operator.world import View
+from reconciler.printable import counted
+from reconciler.reconcile import apply_plan, make_plan, target_of
+from reconciler.report import ExitCode, Outcome, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """What is to become of an object that is being deleted.
+
+    Args:
+        release: whether the finalizer may go.
+        finding: what there is to tell; None for nothing.
+        orphaned: why aliases stay; empty if none do.
+    """
+
+    release: bool
+    finding: Finding | None = None
+    orphaned: str = ""
+
+
+def take_leave(one: SetObject, view: View, clients: Clients, *, may_write: Callable[[], bool], stop: Event) -> Farewell:
+    """Drop what a deleted set leaves behind, if that is asked for and can be done."""
+    if not isinstance(one.spec, AliasSetManifest):
+        return Farewell(release=True, orphaned="its spec cannot be used")
+    operation = one.spec.operation
+    if operation.deletion_policy is DeletionPolicy.ORPHAN:
+        return Farewell(release=True)
+    if one.spec.suspend:
+        return Farewell(
+            False, Finding(Reason.SUSPENDED, "deleted, and suspended: its aliases are dropped once it is not")
+        )
+    wanted = view.wanted[one.ref]
+    if isinstance(wanted, InvalidInput):
+        return Farewell(release=True, orphaned="; ".join(problem.message for problem in wanted.problems))
+    try:
+        report = _drop(one, wanted, view, clients, may_write=may_write, stop=stop)
+    except InvalidInput as error:
+        return Farewell(release=True, orphaned="; ".join(problem.message for problem in error.problems))
+    except CatalogError as error:
+        return _later(one, operation.deletion_timeout, str(error), None)
+    if report is None or report.exit_code is ExitCode.DONE:
+        return Farewell(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
+    left = [one for one in report.results if one.outcome not in (Outcome.DONE, Outcome.NOOP)]
+    message = "; ".join(f'"{result.step.alias}": {result.message}' for result in left[:3])
+    if all(result.outcome is Outcome.BLOCKED for result in left):
+        return Farewell(True, Finding(Reason.BLOCKED, message, report=report), orphaned=message)
+    return _later(one, operation.deletion_timeout, message, report)
+
+
+def _later(one: SetObject, timeout: float, message: str, report: Report | None) -> Farewell:
+    """Try again, unless that has gone on for too long."""
+    since = datetime.fromisoformat(one.deleting) if one.deleting else datetime.now(UTC)
+    if (datetime.now(UTC) - since).total_seconds() > timeout:
+        return Farewell(release=True, orphaned=f"not done within the deletionTimeout: {message}")
+    return Farewell(False, Finding(Reason.PROGRESSING_WITH_RETRY, message, report=report))
+
+
+def _drop(
+    one: SetObject,
+    wanted: AliasSet,
+    view: View,
+    clients: Clients,
+    *,
+    may_write: Callable[[], bool],
+    stop: Event,
+) -> Report | None:
+    """Drop the aliases that are still where the set wants them; None if there are none.
+
+    Raises:
+        CatalogError: Milvus cannot be read.
+        InvalidInput: a Secret is gone.
+    """
+    settled, _ = view.claims[target_of(wanted)].settled(one.ref)
+    if settled.connection is None:
+        return None
+    with clients.session() as catalogs:
+        live = read_live(catalogs.open(settled.connection, settled.database), target_of(settled), [settled])
+        own = [
+            Alias(alias.name, None, gates=Gates(LoadedGate(enabled=False)))
+            for alias in settled.aliases
+            if alias.collection
+            and live.pointing.get(alias.name) == alias.collection
+            and not alias.protect
+            and not settled.scope.protects(alias.name)
+        ]
+        if not own:
+            return None
+        absent = replace(
+            settled,
+            aliases=tuple(own),
+            scope=Scope(),
+            limits=Limits(max_drops=len(own)),
+            verify=Verify(),
+            on_failure=OnFailure.STOP,
+        )
+        ledger = OperatorLedger({}, may_write)
+        plan = make_plan([absent], catalogs=catalogs, journal=ledger)
+        origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {one.ref}",))
+        return apply_plan(plan, catalogs=catalogs, stop=stop, journal=ledger, origins=origins)
+
+
+def orphaned_note(one: SetObject, why: str) -> str:
+    """What the Event says of aliases that stay."""
+    number = len(one.spec.aliases) if isinstance(one.spec, AliasSetManifest) else 0
+    return f"{counted(number, 'alias')} stay in Milvus: {why}"

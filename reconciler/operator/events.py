@@ -1,0 +1,145 @@
+"""Kubernetes Events: one for each change of state, none for "still running"."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from queue import Empty, Full, Queue
+from secrets import token_hex
+from threading import Event as Flag
+from threading import Thread
+
+from reconciler.manifest.shape import API_VERSION
+from reconciler.operator.cluster import Cluster, ClusterError
+from reconciler.operator.finding import Finding
+from reconciler.operator.objects import Body, SetObject
+from reconciler.operator.reasons import MEANINGS, Reason
+from reconciler.plan import Action, place
+from reconciler.printable import counted
+from reconciler.report import Outcome, Report, StepResult
+
+MAX_NOTE = 1000
+"""Characters; the API server takes 1,024."""
+MAX_PER_RUN = 20
+"""Changes of aliases that one run tells one by one."""
+MAX_WAITING = 1000
+
+NORMAL, WARNING = "Normal", "Warning"
+CHANGES = {Action.CREATE: "AliasCreated", Action.ALTER: "AliasAltered", Action.DROP: "AliasDropped"}
+
+log = logging.getLogger(__name__)
+
+
+class Events:
+    """Posts Events from a thread of its own, so that nobody waits for them.
+
+    Args:
+        cluster: where they go.
+        identity: which process tells it.
+    """
+
+    def __init__(self, cluster: Cluster, identity: str) -> None:
+        self._cluster = cluster
+        self._identity = identity
+        self._waiting: Queue[Body] = Queue(MAX_WAITING)
+        self._closed = Flag()
+        self._thread = Thread(target=self._post_all, name="events", daemon=True)
+        self._thread.start()
+
+    def tell(self, one: SetObject, reason: str, note: str, *, warning: bool = False) -> None:
+        """Post an Event about a set. If too many are waiting already it is lost: an Event is news, no record."""
+        now = datetime.now(UTC)
+        event = {
+            "metadata": {"namespace": one.ref.namespace, "name": f"{one.ref.name[:230]}.{token_hex(8)}"},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": "AliasSet",
+                "namespace": one.ref.namespace,
+                "name": one.ref.name,
+                "uid": one.uid,
+            },
+            "type": WARNING if warning else NORMAL,
+            "reason": reason,
+            "message": note if len(note) <= MAX_NOTE else note[: MAX_NOTE - 1] + "…",
+            "source": {"component": "aliasctl"},
+            "reportingComponent": "aliasctl.dev/operator",
+            "reportingInstance": self._identity[:128],
+            "firstTimestamp": now.isoformat(timespec="seconds"),
+            "lastTimestamp": now.isoformat(timespec="seconds"),
+            "count": 1,
+        }
+        with suppress(Full):
+            self._waiting.put_nowait(event)
+
+    def close(self, timeout: float) -> None:
+        """Post what is waiting, for `timeout` seconds at most."""
+        self._closed.set()
+        self._thread.join(timeout)
+
+    def _post_all(self) -> None:
+        while True:
+            try:
+                event = self._waiting.get(timeout=0.2)
+            except Empty:
+                if self._closed.is_set():
+                    return
+                continue
+            try:
+                self._cluster.post_event(event)
+            except ClusterError as error:
+                log.warning("an event could not be posted", extra={"event_reason": event["reason"], "why": str(error)})
+
+
+def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, str, bool]]:
+    """What a look at a set is worth telling: reason, note, and whether it is a warning.
+
+    Args:
+        finding: what was found now.
+        before: the reason that was told last, for the same spec; None for none.
+    """
+    if finding.report:
+        yield from _changes(finding.report, again=finding.reason is before)
+    if finding.reason is before:
+        return
+    if finding.drift and finding.reason is Reason.PROGRESSING:
+        yield Reason.DRIFT_DETECTED, _drift(finding), True
+    if finding.reason is Reason.SUCCEEDED:
+        if before is not None:
+            yield "Ready", finding.message, False
+    elif finding.reason is not Reason.PROGRESSING:
+        yield finding.reason, finding.message, MEANINGS[finding.reason].warning
+
+
+def _changes(report: Report, *, again: bool) -> Iterator[tuple[str, str, bool]]:
+    """What was changed; and what could not be, unless a further try has come to the same."""
+    worth = {Outcome.DONE, Outcome.REVERTED} | (set() if again else {Outcome.FAILED})
+    told = [one for one in report.results if one.outcome in worth]
+    for result in told[:MAX_PER_RUN]:
+        yield _change(result)
+    if len(told) > MAX_PER_RUN:
+        rest = told[MAX_PER_RUN:]
+        warning = any(one.outcome is not Outcome.DONE for one in rest)
+        outcomes = ", ".join(sorted({str(one.outcome) for one in rest}))
+        yield "AliasesChanged", f"{counted(len(rest), 'more alias')}: {outcomes}", warning
+
+
+def _change(result: StepResult) -> tuple[str, str, bool]:
+    step = result.step
+    what = f'alias "{step.alias}"'
+    if result.outcome is Outcome.REVERTED:
+        return "AliasReverted", f"{what} is {place(step.current)} again: {result.message}", True
+    if result.outcome is Outcome.FAILED:
+        return "AliasFailed", f"{what}, {place(step.current)} to {place(step.wanted)}: {result.message}", True
+    if step.action is Action.CREATE:
+        return CHANGES[step.action], f"{what} → {step.wanted}", False
+    if step.action is Action.DROP:
+        return CHANGES[step.action], f"{what} was {place(step.current)}", False
+    return CHANGES[step.action], f"{what}: {step.current} → {step.wanted}", False
+
+
+def _drift(finding: Finding) -> str:
+    steps = finding.plan.steps if finding.plan else ()
+    first = f'alias "{steps[0].alias}" is {place(steps[0].current)}, not {place(steps[0].wanted)}'
+    return f"{first} (and {len(steps) - 1} more)" if len(steps) > 1 else first

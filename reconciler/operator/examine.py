@@ -1,0 +1,250 @@
+"""One look at one set: what it wants, against what is there, and what may be done about it now.
+
+spec unusable ─▶ InvalidSpec          suspended ─▶ Suspended          no connection or Secret ─▶ DependencyNotReady
+compared:  over a limit ─▶ LimitExceeded       nothing to do ─▶ Succeeded, OwnershipConflict
+           read-only ─▶ ReadOnly               drift: Report ─▶ DriftDetected
+           nothing can be done ─▶ the gravest block             approval: Manual ─▶ ApprovalRequired
+           else it is done ─▶ the report
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+
+import structlog
+
+from reconciler.catalog import Catalogs
+from reconciler.catalog.read import read_live
+from reconciler.errors import (
+    AuthenticationFailed,
+    CatalogError,
+    DatabaseNotFound,
+    InvalidInput,
+    PermissionDenied,
+)
+from reconciler.journal import Origins
+from reconciler.manifest.records import AliasSetManifest, Approval, DriftPolicy
+from reconciler.model import AliasSet, Target
+from reconciler.operator import status
+from reconciler.operator.clients import Clients, Secrets
+from reconciler.operator.finding import Finding, in_sync, of_blocked, of_report
+from reconciler.operator.ledger import OperatorLedger
+from reconciler.operator.objects import SetObject
+from reconciler.operator.queue import Trigger
+from reconciler.operator.reads import SharedReads, last_tick
+from reconciler.operator.reasons import Reason
+from reconciler.operator.world import View
+from reconciler.options import Options
+from reconciler.plan import Plan
+from reconciler.printable import counted
+from reconciler.reconcile import Read, apply_plan, make_plan, target_of
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What surrounds one look.
+
+    Args:
+        stop: when set, calls in flight are finished and nothing further is started.
+        still_wanted: publishes what is about to be done, and says whether the set, asked anew, still wants it.
+        consume_approval: takes the approval off the object, whether it was of this plan (a digest) or not.
+        step_aside: the run will take long.
+    """
+
+    stop: Event
+    still_wanted: Callable[[SetObject, Finding], bool]
+    consume_approval: Callable[[SetObject, str], None]
+    step_aside: Callable[[SetObject], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """See above.
+
+    Args:
+        clients: open connections.
+        secrets: their credentials.
+        reads: shared reads.
+        may_write: whether this process is the one that writes.
+        read_only: change nothing, but tell what would change.
+    """
+
+    clients: Clients
+    secrets: Secrets
+    reads: SharedReads
+    may_write: Callable[[], bool]
+    read_only: bool = False
+
+    def examine(self, one: SetObject, view: View, trigger: Trigger, conduct: Conduct) -> Finding:
+        """Look at a set, and do what is to be done.
+
+        Args:
+            one: the set.
+            view: all sets.
+            trigger: why now.
+            conduct: what surrounds the run.
+
+        Raises:
+            ClusterError: the Kubernetes API cannot be used.
+        """
+        if isinstance(one.spec, InvalidInput):
+            return Finding(Reason.INVALID_SPEC, _in_one_line(one.spec))
+        if one.spec.suspend:
+            return Finding(Reason.SUSPENDED, "suspended: nothing is changed, and nothing is looked at")
+        wanted = view.wanted[one.ref]
+        if isinstance(wanted, InvalidInput):
+            absent = view.missing(one.ref)
+            return Finding(
+                Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or _in_one_line(wanted)
+            )
+        try:
+            return self._with_new_credentials(wanted, lambda: self._compare(one, wanted, view, trigger, conduct))
+        except InvalidInput as error:
+            return Finding(Reason.DEPENDENCY_NOT_READY, _in_one_line(error))
+        except CatalogError as error:
+            helpless = isinstance(error, AuthenticationFailed | PermissionDenied | DatabaseNotFound)
+            unreachable = error.transient or isinstance(error, AuthenticationFailed)
+            return Finding(Reason.CONNECTION_FAILED, str(error), unreachable=unreachable, stalled=helpless)
+
+    def _with_new_credentials(self, wanted: AliasSet, look: Callable[[], Finding]) -> Finding:
+        """Look; if the token is refused, once more with what the Secret holds now."""
+        try:
+            return look()
+        except AuthenticationFailed:
+            if wanted.connection:
+                self.secrets.forget(wanted.connection)
+            return look()
+
+    def _compare(self, one: SetObject, wanted: AliasSet, view: View, trigger: Trigger, conduct: Conduct) -> Finding:
+        settled, contests = view.claims[target_of(wanted)].settled(one.ref)
+        with self.clients.session() as catalogs:
+            read = self._reader(one, settled, view, trigger)
+            ledger = self._ledger(one, settled)
+            plan = make_plan([settled], catalogs=catalogs, journal=ledger, read=read)
+            if plan.steps and one.approved == plan.digest and ledger.rejected():
+                plan = make_plan([settled], Options(retry_rejected=True), catalogs=catalogs, journal=ledger)
+            found = Finding(
+                *in_sync(settled, contests),
+                wanted=settled,
+                contests=contests,
+                plan=plan,
+                drift=_is_drift(one, settled, plan),
+            )
+            return self._decide(one, found, catalogs, conduct)
+
+    def _reader(self, one: SetObject, wanted: AliasSet, view: View, trigger: Trigger) -> Read:
+        """Sets that are due together share a read."""
+        if trigger is Trigger.LISTED:
+            return self.reads.sharing(_companions(wanted, view))
+        if trigger is Trigger.INTERVAL:
+            due = last_tick(time.monotonic(), status.interval_of(one), target_of(wanted))
+            return self.reads.sharing(_companions(wanted, view), due)
+        return read_live
+
+    def _decide(self, one: SetObject, found: Finding, catalogs: Catalogs, conduct: Conduct) -> Finding:
+        """Whether the plan may be carried out now; if so, it is."""
+        plan = found.plan
+        if plan is None or not isinstance(one.spec, AliasSetManifest):
+            return found
+        approved_by = one.approver if one.approved == plan.digest else ""
+        if one.approved and not self.read_only:
+            conduct.consume_approval(one, plan.digest)
+        if plan.refusals:
+            return replace(found, reason=Reason.LIMIT_EXCEEDED, message="; ".join(plan.refusals))
+        if not plan.steps:
+            return _still_unverified(one, found)
+        what = counted(len(plan.steps), "change")
+        if self.read_only:
+            return replace(found, reason=Reason.READ_ONLY, message=f"read-only: {what} would be made", pending=True)
+        if found.drift and one.spec.operation.drift is DriftPolicy.REPORT and not approved_by:
+            message = f"{counted(len(plan.steps), 'alias')} not as applied; drift is only reported"
+            return replace(found, reason=Reason.DRIFT_DETECTED, message=_to_approve(message, plan), pending=True)
+        if not plan.runnable:
+            reason, message = of_blocked(plan.steps)
+            if reason is Reason.REJECTED:
+                return replace(found, reason=reason, message=_to_approve(message, plan), pending=True)
+            return replace(found, reason=reason, message=message)
+        if one.spec.operation.approval is Approval.MANUAL and not approved_by:
+            message = _to_approve(f"{what} to approve", plan)
+            return replace(found, reason=Reason.APPROVAL_REQUIRED, message=message, pending=True)
+        return self._apply(one, replace(found, approved_by=approved_by), catalogs, conduct)
+
+    def _apply(self, one: SetObject, found: Finding, catalogs: Catalogs, conduct: Conduct) -> Finding:
+        plan, wanted = found.plan, found.wanted
+        if plan is None or wanted is None or wanted.connection is None:
+            return found
+        what = f"making {counted(len(plan.runnable), 'change')}"
+        about_to = replace(found, reason=Reason.PROGRESSING, message=what)
+        if not conduct.still_wanted(one, about_to):
+            return replace(about_to, message="it was changed meanwhile")
+        if wanted.verify.soak:
+            conduct.step_aside(one)
+        catalog = catalogs.open(wanted.connection, wanted.database)
+        try:
+            report = apply_plan(
+                plan,
+                catalogs=catalogs,
+                stop=conduct.stop,
+                journal=self._ledger(one, wanted),
+                origins=_origins(one, found.approved_by),
+                tell=lambda sentence: log.info(sentence),
+            )
+        finally:
+            self.reads.wrote(catalog)
+        reason, message = of_report(report)
+        if reason is Reason.SUCCEEDED:
+            reason, message = in_sync(wanted, found.contests)
+        return replace(found, reason=reason, message=message, report=report)
+
+    def _ledger(self, one: SetObject, wanted: AliasSet) -> OperatorLedger:
+        return OperatorLedger(status.rejected(one, target_of(wanted)), self.may_write)
+
+
+def _companions(wanted: AliasSet, view: View) -> Callable[[Target], Sequence[AliasSet]]:
+    """The sets that one read can serve: of one database, through one connection, and awake."""
+
+    def companions(target: Target) -> list[AliasSet]:
+        return [
+            other
+            for other in view.by_target.get(target, {}).values()
+            if other.connection == wanted.connection and not other.suspend
+        ]
+
+    return companions
+
+
+def _is_drift(one: SetObject, wanted: AliasSet, plan: Plan) -> bool:
+    """Whether all that is wanted was in place once, so that somebody else has changed it."""
+    return bool(plan.steps) and one.status.get("lastAppliedSpec") == status.spec_digest(wanted)
+
+
+def _still_unverified(one: SetObject, found: Finding) -> Finding:
+    """Nothing is left to do; but a move whose check failed is not mended by looking away.
+
+    It is forgotten when the spec changes, or when somebody asks for a run (`requestedAt`).
+    """
+    ready = status.condition(one.status, "Ready")
+    asked = one.requested_at and one.requested_at != one.status.get("lastHandledReconcileAt")
+    unverified = ready.get("reason") == Reason.VERIFICATION_FAILED and ready.get("observedGeneration") == one.generation
+    if not unverified or asked:
+        return found
+    return replace(found, reason=Reason.VERIFICATION_FAILED, message=str(ready.get("message")))
+
+
+def _to_approve(message: str, plan: Plan) -> str:
+    return f"{message}; approve with the annotation aliasctl.dev/approve={plan.digest}"
+
+
+def _origins(one: SetObject, approved_by: str) -> Origins:
+    source = [f"AliasSet {one.ref}, generation {one.generation}"]
+    source += [f"approved by {approved_by}"] if approved_by else []
+    return Origins.of_this_process(command="operator", source=tuple(source), provenance=one.provenance)
+
+
+def _in_one_line(error: InvalidInput) -> str:
+    return "; ".join(problem.message for problem in error.problems)

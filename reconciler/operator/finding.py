@@ -1,0 +1,119 @@
+"""What one look at a set found; how a report, or a plan that cannot go on, becomes one reason and one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.execute.set_run import PROPAGATION_STUCK, SOAK_FAILED
+from reconciler.model import AliasSet
+from reconciler.operator.claims import Contest
+from reconciler.operator.reasons import Reason
+from reconciler.plan import BlockReason, Plan, Step
+from reconciler.printable import counted
+from reconciler.report import ExitCode, Outcome, Report, StepResult
+
+BLOCKS = {
+    BlockReason.TARGET_MISSING: Reason.DEPENDENCY_NOT_READY,
+    BlockReason.TARGET_IS_ALIAS: Reason.BLOCKED,
+    BlockReason.NAME_TAKEN: Reason.BLOCKED,
+    BlockReason.PROTECTED: Reason.BLOCKED,
+    BlockReason.LOSES_OTHERS: Reason.BLOCKED,
+    BlockReason.GATE_FAILED: Reason.GATE_FAILED,
+    BlockReason.REJECTED: Reason.REJECTED,
+    BlockReason.MOVED: Reason.PROGRESSING_WITH_RETRY,
+}
+"""What each kind of block means for the set; those that only follow from another block have no meaning of their own."""
+
+GRAVEST_FIRST = (
+    Reason.REJECTED,
+    Reason.BLOCKED,
+    Reason.GATE_FAILED,
+    Reason.DEPENDENCY_NOT_READY,
+    Reason.PROGRESSING_WITH_RETRY,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look at a set found.
+
+    Args:
+        reason: in a word.
+        message: in a sentence, with names and numbers.
+        wanted: the set without the names that it must leave to others; None where it could not be made out.
+        contests: those names.
+        plan: what it would change; None where nothing was compared.
+        pending: whether the plan waits for somebody.
+        drift: whether the plan corrects what somebody else has changed since all was in place.
+        report: what became of the plan.
+        unreachable: the server does not answer, or not us.
+        stalled: only a person can help, whatever the reason says otherwise.
+        approved_by: who approved the plan, by their own word.
+    """
+
+    reason: Reason
+    message: str
+    wanted: AliasSet | None = None
+    contests: tuple[Contest, ...] = ()
+    plan: Plan | None = None
+    pending: bool = False
+    drift: bool = False
+    report: Report | None = None
+    unreachable: bool = False
+    stalled: bool = False
+    approved_by: str = ""
+
+
+def in_sync(wanted: AliasSet, contests: tuple[Contest, ...]) -> tuple[Reason, str]:
+    """Nothing is to be changed; unless there are names that others hold, that is success."""
+    if contests:
+        shown = ", ".join(f'"{one.name}" (AliasSet {one.owner})' for one in contests[:3])
+        more = f" and {len(contests) - 3} more" if len(contests) > 3 else ""
+        return Reason.OWNERSHIP_CONFLICT, f"left to an older set that has authority: {shown}{more}"
+    return Reason.SUCCEEDED, f"{counted(len(wanted.aliases), 'alias')} in place"
+
+
+def of_blocked(steps: tuple[Step, ...]) -> tuple[Reason, str]:
+    """Every change is blocked: the gravest reason, and the first alias that has it."""
+    found = [
+        (GRAVEST_FIRST.index(BLOCKS[step.blocked.reason]), f'"{step.alias}": {step.blocked.message}')
+        for step in steps
+        if step.blocked and step.blocked.reason in BLOCKS
+    ]
+    return _gravest(found)
+
+
+def of_report(report: Report) -> tuple[Reason, str]:
+    """What a run came to; of a success `in_sync` knows more."""
+    if report.exit_code is ExitCode.DONE:
+        return Reason.SUCCEEDED, ""
+    unverified = [one for one in report.results if one.code in (PROPAGATION_STUCK, SOAK_FAILED)]
+    reverted = [one for one in report.results if one.outcome is Outcome.REVERTED]
+    if reverted:
+        return Reason.REJECTED, f"moved back: {_told(reverted)}"
+    if unverified:
+        return Reason.VERIFICATION_FAILED, _told(unverified)
+    failed = [one for one in report.results if one.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
+    if failed:
+        return Reason.PROGRESSING_WITH_RETRY, _told(failed)
+    if report.interrupted:
+        return Reason.PROGRESSING_WITH_RETRY, "stopped before it was done"
+    found = [
+        (GRAVEST_FIRST.index(BLOCKS[BlockReason(one.code)]), f'"{one.step.alias}": {one.message}')
+        for one in report.results
+        if one.outcome is Outcome.BLOCKED and one.code in BLOCKS
+    ]
+    if found:
+        return _gravest(found)
+    return Reason.PROGRESSING_WITH_RETRY, _told([one for one in report.results if one.code])
+
+
+def _gravest(found: list[tuple[int, str]]) -> tuple[Reason, str]:
+    position, message = min(found, key=lambda one: one[0])
+    more = f" ({len(found) - 1} more blocked)" if len(found) > 1 else ""
+    return GRAVEST_FIRST[position], message + more
+
+
+def _told(results: list[StepResult]) -> str:
+    first = f'"{results[0].step.alias}": {results[0].message}' if results else "not complete"
+    return f"{first} (and {len(results) - 1} more)" if len(results) > 1 else first

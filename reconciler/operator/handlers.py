@@ -1,0 +1,150 @@
+"""kopf: what the API server tells goes into the world, and wakes the sets that it is about. Nothing else is done here.
+
+kopf puts its finalizer on objects that have timers, daemons or deletion handlers, and keeps notes in annotations. So
+there are none of those: only indexes, all of which kopf fills before it calls any other handler, and event handlers.
+The queue starts with the first event, when every object is known: no set is looked at while another one with an older
+claim on its names may still be on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import kopf
+
+from reconciler.manifest.shape import GROUP, VERSION
+from reconciler.operator.cluster import bearer_token
+from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, connection_object, ref_of, set_object
+from reconciler.operator.queue import Queue, Trigger
+from reconciler.operator.reasons import Reason
+from reconciler.operator.reconciler import Reconciler
+from reconciler.operator.status import condition
+from reconciler.operator.world import World
+
+SETS = (GROUP, VERSION, "aliassets")
+CONNECTIONS = (GROUP, VERSION, "milvusconnections")
+DELETED = "DELETED"
+
+
+class Watcher:
+    """What becomes of the news.
+
+    Args:
+        world: where objects are put.
+        queue: where sets are woken.
+        reconciler: whose looks end when a set asks for something else.
+    """
+
+    def __init__(self, world: World, queue: Queue, reconciler: Reconciler) -> None:
+        self._world = world
+        self._queue = queue
+        self._reconciler = reconciler
+        self.complete = False
+
+    def all_is_known(self) -> None:
+        """The first listing is over."""
+        if not self.complete:
+            self.complete = True
+            self._queue.start()
+
+    def set_seen(self, one: SetObject) -> None:
+        if self._world.put(one):
+            self._reconciler.seen(one)
+            self._queue.wake(one.ref, Trigger.CHANGED if self.complete else Trigger.LISTED)
+            self._wake_contested(one.ref)
+
+    def set_gone(self, ref: Ref) -> None:
+        self._queue.forget(ref)
+        self._reconciler.gone(ref)
+        self._wake_contested(ref)
+
+    def connection_seen(self, one: ConnectionObject) -> None:
+        if self._world.put_connection(one):
+            self._wake_users(one.ref)
+
+    def connection_gone(self, ref: Ref) -> None:
+        self._world.remove_connection(ref)
+        self._wake_users(ref)
+
+    def _wake_users(self, connection: Ref) -> None:
+        for ref in self._world.using(connection):
+            self._queue.wake(ref, Trigger.LISTED)
+
+    def _wake_contested(self, than: Ref) -> None:
+        """Sets that leave names to older ones may have them now."""
+        for ref, one in self._world.view().sets.items():
+            if ref != than and condition(one.status, "Ready").get("reason") == Reason.OWNERSHIP_CONFLICT:
+                self._queue.wake(ref, Trigger.CHANGED)
+
+
+def registry(world: World, watcher: Watcher, config: Any, stopping: Callable[[], None]) -> kopf.OperatorRegistry:
+    """All handlers.
+
+    Args:
+        world: what is known already.
+        watcher: what becomes of the news.
+        config: how to reach the API server, as `cluster.load_config` gave it.
+        stopping: called when kopf was told to stop, by a signal too: it takes those for itself.
+    """
+    made = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=made)
+    def login(**_: object) -> kopf.ConnectionInfo:
+        return connection_info(config)
+
+    @kopf.on.startup(registry=made)
+    def startup(settings: kopf.OperatorSettings, **_: object) -> None:
+        settings.posting.enabled = False  # Events are ours
+        settings.scanning.disabled = True  # which would need to list namespaces and custom resource definitions
+        settings.watching.server_timeout = 300
+        settings.networking.request_timeout = 30
+        settings.networking.error_backoffs = (0.5, 1, 2, 4, 8, 10)
+
+    @kopf.on.cleanup(registry=made)
+    async def cleanup(**_: object) -> None:
+        stopping()
+
+    @kopf.index(*SETS, registry=made)
+    async def sets(body: kopf.Body, **_: object) -> None:
+        watcher.set_seen(set_object(_plain(body), world.get(ref_of(_plain(body)))))
+
+    @kopf.index(*CONNECTIONS, registry=made)
+    async def connections(body: kopf.Body, **_: object) -> None:
+        watcher.connection_seen(connection_object(_plain(body), world.get_connection(ref_of(_plain(body)))))
+
+    @kopf.on.event(*SETS, registry=made)
+    async def on_set(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002 - kopf's name
+        watcher.all_is_known()
+        if type == DELETED:
+            watcher.set_gone(ref_of(_plain(body)))
+
+    @kopf.on.event(*CONNECTIONS, registry=made)
+    async def on_connection(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002
+        watcher.all_is_known()
+        if type == DELETED:
+            watcher.connection_gone(ref_of(_plain(body)))
+
+    return made
+
+
+def connection_info(config: Any) -> kopf.ConnectionInfo:
+    """The same way to the API server, in kopf's words; asked for again when the server refuses the token."""
+    cluster, user = config.cluster, config.user
+    return kopf.ConnectionInfo(
+        server=cluster.server,
+        ca_path=str(config.abs_file(cluster.certificate_auth)) if cluster.certificate_auth else None,
+        ca_data=cluster.certificate_auth_data,
+        insecure=cluster.insecure,
+        username=user.username if user else None,
+        password=user.password if user else None,
+        token=bearer_token(config),
+        certificate_path=str(config.abs_file(user.client_cert)) if user and user.client_cert else None,
+        certificate_data=user.client_cert_data if user else None,
+        private_key_path=str(config.abs_file(user.client_key)) if user and user.client_key else None,
+        private_key_data=user.client_key_data if user else None,
+    )
+
+
+def _plain(body: kopf.Body) -> Body:
+    return cast("Body", body)

@@ -1,0 +1,93 @@
+"""The journal of the operator: the log tells every call before it is made, the status remembers what was moved back.
+
+And no call is made by a process that may no longer be the only one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from reconciler.errors import JournalError
+from reconciler.journal import Act, Origins
+from reconciler.model import Target
+from reconciler.plan import Plan, Step
+from reconciler.rejections import Rejected
+from reconciler.report import Report, StepResult
+
+log = logging.getLogger(__name__)
+
+
+class OperatorLedger:
+    """A `journal.Ledger` for one look at one set.
+
+    Args:
+        rejected: what earlier runs had to move back.
+        may_write: whether this process still holds the Lease.
+    """
+
+    def __init__(self, rejected: Rejected, may_write: Callable[[], bool]) -> None:
+        self._rejected = rejected
+        self._may_write = may_write
+
+    def begin(self, plan: Plan, origins: Origins) -> OperatorRun:
+        """See `journal.Ledger`."""
+        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
+        log.info(
+            "run begins",
+            extra={"run": run, "digest": plan.digest, "source": list(origins.source), **origins.provenance.known()},
+        )
+        connection = ", ".join(target.connection.name for target in plan.targets)
+        return OperatorRun(run, self._may_write, {"run": run, "connection": connection, "digest": plan.digest})
+
+    def rejected(self) -> Rejected:
+        """See `journal.Ledger`."""
+        return self._rejected
+
+
+class OperatorRun:
+    """A `journal.RecordedRun`.
+
+    Args:
+        run: its name.
+        may_write: see `OperatorLedger`.
+        context: what each of its lines in the log says; the threads of a run do not share ours.
+    """
+
+    def __init__(self, run: str, may_write: Callable[[], bool], context: Mapping[str, object]) -> None:
+        self.id = run
+        self._may_write = may_write
+        self._context = context
+
+    def intend(self, target: Target, step: Step, act: Act) -> None:
+        """Raises `JournalError` if another process may be the one that writes now."""
+        if not self._may_write():
+            raise JournalError("the Lease is not held any more")
+        log.info("call", extra={**self._context, **_told(target, step), "act": str(act)})
+
+    def note(self, target: Target, result: StepResult) -> None:
+        """Into the log."""
+        details = {**self._context, **_told(target, result.step), "outcome": str(result.outcome)}
+        if result.code:
+            details["code"] = result.code
+        if result.message:
+            details["detail"] = result.message
+        log.info("step", extra=details)
+
+    def end(self, report: Report) -> None:
+        """Into the log."""
+        counts = {str(outcome): number for outcome, number in report.counts.items()}
+        log.info("run ended", extra={**self._context, "exit_code": int(report.exit_code), "outcomes": counts})
+
+
+def _told(target: Target, step: Step) -> dict[str, object]:
+    return {
+        "set": step.set,
+        "target": str(target),
+        "alias": step.alias,
+        "action": str(step.action),
+        "current": step.current,
+        "wanted": step.wanted,
+    }

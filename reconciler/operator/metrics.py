@@ -1,0 +1,123 @@
+"""Prometheus metrics. Series of a set go when the set goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from threading import Lock
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from reconciler.metrics import SECONDS, CommonMetrics
+from reconciler.operator.finding import Finding
+from reconciler.operator.objects import Ref
+from reconciler.operator.reasons import MEANINGS, Ready, Reason
+
+
+class Metrics(CommonMetrics):
+    """Everything that `/metrics` tells. Used by several threads.
+
+    Args:
+        alias_info: also tell where each alias points: a series an alias.
+    """
+
+    def __init__(self, *, alias_info: bool = False) -> None:
+        super().__init__()
+        self._alias_info = alias_info
+        self._runs = Counter("aliasctl_reconcile", "Reconciles by result.", ["result"], registry=self.registry)
+        self._errors = Counter("aliasctl_reconcile_errors", "Reconciles that failed.", registry=self.registry)
+        self._duration = Histogram(
+            "aliasctl_reconcile_duration_seconds", "Time of a reconcile.", buckets=SECONDS, registry=self.registry
+        )
+        leader = Gauge("aliasctl_leader", "1 while this process holds the Lease.", registry=self.registry)
+        self.leader = leader
+        self._sets = _Sets()
+        self.registry.register(self._sets)
+
+    def reconciled(self, ref: Ref, finding: Finding, seconds: float, interval: float) -> None:
+        """A set was looked at, which took `seconds`; it is looked at every `interval` seconds."""
+        meaning = MEANINGS[finding.reason]
+        result = "success" if meaning.ready is Ready.TRUE else "error" if meaning.warning else "waiting"
+        self._runs.labels(result).inc()
+        self._errors.inc(result == "error")
+        self._duration.observe(seconds)
+        if finding.report:
+            self.carried_out(finding.report)
+        self._sets.put(ref, finding, interval, alias_info=self._alias_info)
+
+    def broke(self, seconds: float) -> None:
+        """A look at a set ended with an error that says nothing about the set."""
+        self._runs.labels("error").inc()
+        self._errors.inc()
+        self._duration.observe(seconds)
+
+    def forget(self, ref: Ref) -> None:
+        """A set is gone."""
+        self._sets.remove(ref)
+
+
+class _Sets(Collector):
+    """The series of each set, made when somebody asks."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._findings: dict[Ref, Finding] = {}
+        self._intervals: dict[Ref, float] = {}
+        self._successes: dict[Ref, float] = {}
+        self._aliases: dict[Ref, Mapping[str, str]] = {}
+
+    def put(self, ref: Ref, finding: Finding, interval: float, *, alias_info: bool) -> None:
+        with self._lock:
+            if finding.reason is Reason.SUSPENDED:  # asleep on purpose: nothing to be alarmed about
+                self._remove(ref)
+                return
+            self._findings[ref] = finding
+            self._intervals[ref] = interval
+            if MEANINGS[finding.reason].ready is Ready.TRUE:
+                self._successes[ref] = time.time()
+                if alias_info and finding.wanted:
+                    pairs = ((alias.name, alias.collection) for alias in finding.wanted.aliases)
+                    self._aliases[ref] = {name: collection for name, collection in pairs if collection}
+
+    def remove(self, ref: Ref) -> None:
+        with self._lock:
+            self._remove(ref)
+
+    def _remove(self, ref: Ref) -> None:
+        for each in (self._findings, self._intervals, self._successes, self._aliases):
+            each.pop(ref, None)
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        labels = ["namespace", "name"]
+        ready = GaugeMetricFamily("aliasctl_set_ready", "1 if a set is in place.", labels=labels)
+        stalled = GaugeMetricFamily(
+            "aliasctl_set_stalled", "1 for a set that only a person can help.", labels=[*labels, "reason"]
+        )
+        drift = GaugeMetricFamily("aliasctl_alias_drift", "Aliases that others have moved.", labels=labels)
+        interval = GaugeMetricFamily(
+            "aliasctl_set_interval_seconds", "How often a set is looked at when nothing happens.", labels=labels
+        )
+        success = GaugeMetricFamily(
+            "aliasctl_last_success_timestamp_seconds", "When a set was last seen in place.", labels=labels
+        )
+        info = GaugeMetricFamily(
+            "aliasctl_alias_info", "Where an alias points.", labels=[*labels, "alias", "collection"]
+        )
+        with self._lock:
+            for ref, finding in self._findings.items():
+                own, meaning = [ref.namespace, ref.name], MEANINGS[finding.reason]
+                ready.add_metric(own, float(meaning.ready is Ready.TRUE))
+                drifted = len(finding.plan.steps) if finding.drift and finding.plan and not finding.report else 0
+                drift.add_metric(own, drifted)
+                if meaning.stalled or finding.stalled:
+                    stalled.add_metric([*own, str(finding.reason)], 1)
+            for ref, seconds in self._intervals.items():
+                interval.add_metric([ref.namespace, ref.name], seconds)
+            for ref, at in self._successes.items():
+                success.add_metric([ref.namespace, ref.name], at)
+            for ref, aliases in self._aliases.items():
+                for alias, collection in aliases.items():
+                    info.add_metric([ref.namespace, ref.name, alias, collection], 1)
+        return [ready, stalled, drift, interval, success, *([info] if self._aliases else [])]

@@ -1,0 +1,162 @@
+"""What the API server holds of our two kinds, as records: parsed once a generation, without what we do not need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
+
+from reconciler.errors import InvalidInput
+from reconciler.journal import Provenance
+from reconciler.manifest.objects import read_alias_set, read_connection
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
+
+Body: TypeAlias = Mapping[str, object]
+"""A Kubernetes object as its API gives it."""
+
+PREFIX = "aliasctl.dev/"
+REQUESTED_AT = PREFIX + "requestedAt"
+"""The annotation that asks for a run now; any value that was not handled before."""
+APPROVE = PREFIX + "approve"
+"""The annotation that approves the plan with this digest."""
+FINALIZER = PREFIX + "drop-aliases"
+PROVENANCE = {name: PREFIX + name for name in ("commit", "author", "ref", "repository", "signature", "pipeline")}
+"""The annotations in which whatever brought an object here may say where it comes from; they prove nothing."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """The name of an object."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetObject:
+    """An AliasSet. `deleting` is when it was deleted, RFC 3339; `spec` is what is wanted, or why it cannot be used."""
+
+    ref: Ref
+    uid: str
+    generation: int
+    created: str
+    spec: AliasSetManifest | InvalidInput
+    resource_version: str = ""
+    deleting: str | None = None
+    finalizers: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    status: Body = field(default_factory=dict)
+    approver: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Orders claims: the older object goes before the younger."""
+        return (self.created, self.uid)
+
+    @property
+    def version(self) -> int:
+        """Orders what was seen of one object; 0 where the server's versions are no numbers."""
+        return int(self.resource_version) if self.resource_version.isdecimal() else 0
+
+    @property
+    def requested_at(self) -> str | None:
+        return self.annotations.get(REQUESTED_AT)
+
+    @property
+    def approved(self) -> str | None:
+        return self.annotations.get(APPROVE)
+
+    @property
+    def keeps_finalizer(self) -> bool:
+        return FINALIZER in self.finalizers
+
+    def asks_as(self, other: SetObject) -> bool:
+        """Whether the two ask for the same, so that no run is needed between them; their status may differ."""
+        return (self.uid, self.generation, self.deleting, self.annotations, self.finalizers) == (
+            other.uid,
+            other.generation,
+            other.deleting,
+            other.annotations,
+            other.finalizers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionObject:
+    """A MilvusConnection; `spec` as for `SetObject`."""
+
+    ref: Ref
+    uid: str
+    generation: int
+    spec: ConnectionManifest | InvalidInput
+
+
+def ref_of(body: Body) -> Ref:
+    metadata = _mapping(body, "metadata")
+    return Ref(str(metadata["namespace"]), str(metadata["name"]))
+
+
+def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
+    """The record of an AliasSet.
+
+    Args:
+        body: the whole object.
+        earlier: what was known of it; its spec is taken over where nothing of it has changed.
+    """
+    metadata = _mapping(body, "metadata")
+    uid, generation = str(metadata["uid"]), int(str(metadata.get("generation", 0)))
+    known = earlier is not None and (earlier.uid, earlier.generation) == (uid, generation)
+    annotations = _mapping(metadata, "annotations")
+    deleting = metadata.get("deletionTimestamp")
+    return SetObject(
+        ref=ref_of(body),
+        uid=uid,
+        generation=generation,
+        created=str(metadata.get("creationTimestamp", "")),
+        spec=earlier.spec if earlier and known else _read_set(body),
+        resource_version=str(metadata.get("resourceVersion", "")),
+        deleting=str(deleting) if deleting else None,
+        finalizers=tuple(cast("list[str]", metadata.get("finalizers") or ())),
+        annotations={name: str(annotations[name]) for name in (REQUESTED_AT, APPROVE) if name in annotations},
+        status=_mapping(body, "status"),
+        approver=_approver(metadata) if APPROVE in annotations else "",
+        provenance=Provenance.of({name: annotations.get(key) for name, key in PROVENANCE.items()}),
+    )
+
+
+def connection_object(body: Body, earlier: ConnectionObject | None = None) -> ConnectionObject:
+    """The record of a MilvusConnection; arguments as for `set_object`."""
+    metadata = _mapping(body, "metadata")
+    uid, generation = str(metadata["uid"]), int(str(metadata.get("generation", 0)))
+    if earlier and (earlier.uid, earlier.generation) == (uid, generation):
+        return earlier
+    spec: ConnectionManifest | InvalidInput
+    try:
+        spec = read_connection(body)
+    except InvalidInput as error:
+        spec = error
+    return ConnectionObject(ref_of(body), uid, generation, spec)
+
+
+def _read_set(body: Body) -> AliasSetManifest | InvalidInput:
+    try:
+        return read_alias_set(body)
+    except InvalidInput as error:
+        return error
+
+
+def _approver(metadata: Body) -> str:
+    """Which client wrote the approval, by its own word: an annotation proves no person."""
+    for entry in cast("list[Body]", metadata.get("managedFields") or ()):
+        fields = _mapping(_mapping(_mapping(entry, "fieldsV1"), "f:metadata"), "f:annotations")
+        if f"f:{APPROVE}" in fields:
+            return f"{entry.get('manager', 'somebody')} (unverified)"
+    return "somebody (unverified)"
+
+
+def _mapping(body: Body, name: str) -> Body:
+    return cast("Body", body.get(name) or {})

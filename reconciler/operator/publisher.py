@@ -1,0 +1,90 @@
+"""Publishing what was found about a set: its status if it differs, Events for what is new, a line in the log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from reconciler.clock import now
+from reconciler.operator import status
+from reconciler.operator.cluster import Cluster
+from reconciler.operator.events import Events, of_finding
+from reconciler.operator.finding import Finding
+from reconciler.operator.objects import SetObject
+from reconciler.operator.reasons import Reason
+from reconciler.operator.world import World
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """Used by several threads, never for one set by two at once.
+
+    Args:
+        cluster: where statuses are written.
+        world: where the objects go that come back.
+        events: where news are told.
+    """
+
+    def __init__(self, cluster: Cluster, world: World, events: Events) -> None:
+        self._cluster = cluster
+        self._world = world
+        self._events = events
+        self._statuses: dict[str, dict[str, object]] = {}  # by uid: what we wrote last, which a watch tells us late
+        self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: what was told last, and of which generation
+
+    def newest(self, one: SetObject) -> SetObject:
+        """A set with the status that it has by now."""
+        return replace(one, status=self._statuses.get(one.uid, one.status))
+
+    def publish(self, one: SetObject, finding: Finding) -> bool:
+        """Tell the news and write the status; False if the set is gone. Raises `ClusterError`."""
+        self.tell(one, finding)
+        return self.write(one, finding)
+
+    def write(self, one: SetObject, finding: Finding) -> bool:
+        """Write the status, if it differs; False if the set is gone. Raises `ClusterError`."""
+        one = self.newest(one)
+        after = status.status_of(one, finding, now())
+        patch = status.merge_patch(one.status, after)
+        if not patch:
+            return True
+        body = self._cluster.patch_status(one.ref, patch)
+        if body is None:
+            return False
+        self._world.take(body, heeded=False)
+        merged = {**one.status, **patch}
+        self._statuses[one.uid] = {name: value for name, value in merged.items() if value is not None}
+        return True
+
+    def tell(self, one: SetObject, finding: Finding) -> None:
+        """Tell the news in the log and by Events."""
+        before = self.told_last(one)
+        if finding.reason is not before or finding.report:
+            log.info(
+                "found",
+                reason=str(finding.reason),
+                detail=finding.message,
+                connection=finding.wanted.connection_name if finding.wanted else None,
+                digest=finding.plan.digest if finding.plan and finding.plan.steps else None,
+            )
+        for reason, note, warning in of_finding(finding, before):
+            self._events.tell(one, reason, note, warning=warning)
+        if finding.reason is not Reason.PROGRESSING:
+            self._reasons[one.uid] = (one.generation, finding.reason)
+
+    def told_last(self, one: SetObject) -> Reason | None:
+        """The last reason that was more than "it goes on", of this very spec; a restart finds it in the status."""
+        if one.uid not in self._reasons:
+            ready = status.condition(self.newest(one).status, "Ready")
+            if ready.get("reason") in set(Reason) - {Reason.PROGRESSING}:
+                generation = int(str(ready.get("observedGeneration", 0)))
+                self._reasons[one.uid] = (generation, Reason(str(ready["reason"])))
+        generation, reason = self._reasons.get(one.uid, (0, None))
+        return reason if generation == one.generation else None
+
+    def forget(self, one: SetObject) -> None:
+        """A set is gone."""
+        self._statuses.pop(one.uid, None)
+        self._reasons.pop(one.uid, None)

@@ -1,0 +1,104 @@
+"""One read of a database serves all its sets that are due at about the same time.
+
+Sets of one database with one interval are due together (`next_tick`). The first of them reads for all, the others find
+the answer there. A set that somebody has just edited reads for itself, which is a handful of calls however many others
+there are; and so does every set for a moment after something was written, when a read for all would soon be outdated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from weakref import WeakKeyDictionary
+
+from reconciler.catalog import Catalog
+from reconciler.catalog.read import answers, read_live
+from reconciler.model import AliasSet, LiveCatalog, Target
+from reconciler.reconcile import Read
+
+WINDOW_SECONDS = 5.0
+"""How old a shared read may be."""
+JITTER = 0.1
+"""The share of an interval by which its ticks are moved to and fro."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The last read through one connection; `began` and `written` are seconds of the monotonic clock."""
+
+    lock: Lock = field(default_factory=Lock)
+    live: LiveCatalog | None = None
+    began: float = float("-inf")
+    written: float = float("-inf")
+
+
+class SharedReads:
+    """The last reads, by open connection: what one credential may see is nobody else's business."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._slots: WeakKeyDictionary[Catalog, _Slot] = WeakKeyDictionary()
+
+    def sharing(self, companions: Callable[[Target], Sequence[AliasSet]], since: float | None = None) -> Read:
+        """A way to read that takes what is there, or else reads for all the sets that share the database.
+
+        Args:
+            companions: the sets of a database that are reached through the same connection.
+            since: when the set was due (seconds of the monotonic clock): any later read will do, even where so many
+                were due that this one comes late. By default a read may be `WINDOW_SECONDS` old.
+        """
+
+        def read(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
+            slot = self._slot(catalog)
+            oldest = time.monotonic() - WINDOW_SECONDS
+            if slot.written >= oldest:
+                return read_live(catalog, target, sets)
+            if since is not None:
+                oldest = max(slot.written, since)
+            with slot.lock:
+                if slot.live is None or slot.began < oldest or not answers(slot.live, sets):
+                    began, keys = time.monotonic(), {one.key for one in sets}
+                    others = [one for one in companions(target) if one.key not in keys]
+                    slot.live = read_live(catalog, target, [*sets, *others])
+                    slot.began = began  # only now: a read that fails makes no older one new
+                return slot.live
+
+        return read
+
+    def wrote(self, catalog: Catalog) -> None:
+        """Something was written, or may have been: what was read before it is not to be relied on."""
+        self._slot(catalog).written = time.monotonic()
+
+    def _slot(self, catalog: Catalog) -> _Slot:
+        with self._lock:
+            return self._slots.setdefault(catalog, _Slot())
+
+
+def next_tick(now: float, interval: float, target: Target) -> float:
+    """Seconds until the sets of a database are due again; the same moment for all that have the same interval.
+
+    Databases have different moments, and each tick comes up to a tenth of the interval early or late.
+
+    Args:
+        now: seconds of any clock that all callers share.
+        interval: seconds.
+        target: the database.
+    """
+    number = math.floor(now / interval)
+    ahead = (_tick(number + step, interval, target) - now for step in range(4))
+    return next(seconds for seconds in ahead if seconds > interval * JITTER)
+
+
+def last_tick(now: float, interval: float, target: Target) -> float:
+    """When the sets of a database were last due; arguments and clock as for `next_tick`."""
+    number = math.floor(now / interval)
+    return max(at for step in (-1, 0, 1) if (at := _tick(number + step, interval, target)) <= now)
+
+
+def _tick(number: int, interval: float, target: Target) -> float:
+    seed = hashlib.blake2b(f"{target}\n{number}".encode(), digest_size=8).digest()
+    return (number + JITTER * (int.from_bytes(seed) / 2**63 - 1)) * interval

@@ -1,0 +1,282 @@
+"""The status of a set, built whole from what was found; nothing else writes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from reconciler.manifest.records import AliasSetManifest
+from reconciler.model import AliasSet, Target
+from reconciler.operator.finding import Finding
+from reconciler.operator.objects import Body, SetObject
+from reconciler.operator.reasons import MEANINGS, Reason
+from reconciler.plan import Action, Plan, Step
+from reconciler.rejections import Rejected, Rejection
+from reconciler.report import ACHIEVED, Outcome, Report, StepResult
+
+MAX_ROWS = 100
+MAX_HISTORY = 5
+MAX_MESSAGE = 1024
+"""Characters of the message of a row or a rejection."""
+MAX_CONDITION = 32_768
+
+OURS = (
+    "conditions",
+    "lastAttemptedDigest",
+    "lastAppliedDigest",
+    "lastAppliedSpec",
+    "lastHandledReconcileAt",
+    "counts",
+    "aliases",
+    "pendingPlan",
+    "history",
+    "rejected",
+)
+"""The fields of a status that may be absent."""
+
+STATES = {
+    Outcome.BLOCKED: "Blocked",
+    Outcome.FAILED: "Failed",
+    Outcome.UNKNOWN: "Unknown",
+    Outcome.NOT_ATTEMPTED: "Pending",
+    Outcome.REVERTED: "Failed",
+}
+
+
+def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
+    """The whole status.
+
+    Args:
+        one: the object, with its status so far.
+        finding: of the last look at it.
+        now: RFC 3339, for conditions that change.
+    """
+    before = one.status
+    status: dict[str, object] = {
+        "observedGeneration": one.generation,
+        "conditions": _conditions(one, finding, now),
+        "lastAttemptedDigest": before.get("lastAttemptedDigest"),
+        "lastAppliedDigest": before.get("lastAppliedDigest"),
+        "lastAppliedSpec": before.get("lastAppliedSpec"),
+        "lastHandledReconcileAt": one.requested_at or before.get("lastHandledReconcileAt"),
+        "counts": before.get("counts"),
+        "aliases": before.get("aliases"),
+        "pendingPlan": None,
+        "history": before.get("history"),
+        "rejected": before.get("rejected"),
+    }
+    if finding.plan and finding.wanted:
+        rows = list(_rows(finding))
+        status["aliases"] = rows[:MAX_ROWS] or None
+        status["counts"] = _counts(one, finding, rows)
+        status["pendingPlan"] = _pending(before, finding.plan) if finding.pending else None
+        status["rejected"] = _rejections(before, finding)
+        if finding.plan.steps:
+            status["lastAttemptedDigest"] = finding.plan.digest
+        if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
+            status["lastAppliedSpec"] = spec_digest(finding.wanted)
+    if finding.report and finding.report.wrote:
+        report = finding.report
+        if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
+            status["lastAppliedDigest"] = report.plan.digest
+        earlier = cast("list[Body]", before.get("history") or [])
+        status["history"] = [_entry(one, finding, report), *earlier][:MAX_HISTORY]
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def merge_patch(before: Body, after: Body) -> dict[str, object]:
+    """What turns the one status into the other (RFC 7386), as far as it is ours; empty if nothing does.
+
+    Fields that we do not know, such as a newer version's, stay as they are.
+    """
+    gone = {key: None for key in OURS if key in before and key not in after}
+    return gone | {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def spec_digest(wanted: AliasSet) -> str:
+    """What a set wants to be where, as a SHA-256: tells drift from a new wish, without a copy of the spec."""
+    target = Target(wanted.connection.address if wanted.connection else "", wanted.database)
+    scope = wanted.scope
+    content = [
+        str(target),
+        sorted((alias.name, alias.collection) for alias in wanted.aliases),
+        [sorted(scope.include), sorted(scope.exclude), sorted(scope.protect)],
+    ]
+    return "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def condition(status: Body, kind: str) -> Mapping[str, object]:
+    """One of the conditions; empty if it is not there."""
+    conditions = cast("list[Mapping[str, object]]", status.get("conditions") or [])
+    return next((one for one in conditions if one.get("type") == kind), {})
+
+
+def rejected(one: SetObject, target: Target) -> Rejected:
+    """What earlier runs of this set had to move back."""
+    rows = cast("list[Mapping[str, object]]", one.status.get("rejected") or [])
+    return {
+        (target, str(row["alias"])): Rejection(
+            collection=str(row["collection"]),
+            collection_id=int(str(row["collectionId"])) if row.get("collectionId") else None,
+            wish=str(row.get("wish", "")),
+            run=str(row.get("run", "")),
+            time=str(row.get("time", "")),
+            reason=str(row.get("reason", "")),
+            retry="by approving this plan",
+        )
+        for row in rows
+    }
+
+
+def _conditions(one: SetObject, finding: Finding, now: str) -> list[dict[str, object]]:
+    """`Ready` always; `Reconciling` and `Stalled` only while they are true."""
+    meaning = MEANINGS[finding.reason]
+    stalled = meaning.stalled or finding.stalled
+    wanted = {"Ready": str(meaning.ready)}
+    if meaning.reconciling and not stalled:
+        wanted["Reconciling"] = "True"
+    if stalled:
+        wanted["Stalled"] = "True"
+    conditions = []
+    for kind, value in wanted.items():
+        earlier = condition(one.status, kind)
+        since = earlier.get("lastTransitionTime") if earlier.get("status") == value else None
+        conditions.append(
+            {
+                "type": kind,
+                "status": value,
+                "reason": str(finding.reason),
+                "message": finding.message[:MAX_CONDITION],
+                "observedGeneration": one.generation,
+                "lastTransitionTime": since or now,
+            }
+        )
+    return conditions
+
+
+def _rows(finding: Finding) -> Iterator[dict[str, object]]:
+    """The aliases that are not where they should be, and why."""
+    for contest in finding.contests:
+        yield {
+            "name": contest.name,
+            "state": "Contested",
+            "message": f"AliasSet {contest.owner} is older and has authority over it",
+        }
+    if finding.report and finding.report.results:
+        for result in finding.report.results:
+            if result.outcome not in ACHIEVED or result.code:
+                state = STATES.get(result.outcome, "Unknown")
+                yield _row(result.step, state, result.message, moved=_at_target(result))
+        return
+    for step in finding.plan.steps if finding.plan else ():
+        if step.blocked:
+            yield _row(step, "Blocked", step.blocked.message)
+        else:
+            yield _row(step, "Drifted" if finding.drift else "Pending", None)
+
+
+def _at_target(result: StepResult) -> bool:
+    return result.outcome is Outcome.DONE or (result.outcome is Outcome.FAILED and bool(result.propagation))
+
+
+def _row(step: Step, state: str, message: str | None, *, moved: bool = False) -> dict[str, object]:
+    row = {
+        "name": step.alias,
+        "collection": step.wanted,
+        "current": step.wanted if moved else step.current,
+        "state": state,
+        "message": message[:MAX_MESSAGE] if message else None,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _counts(one: SetObject, finding: Finding, rows: list[dict[str, object]]) -> dict[str, int]:
+    """Of the aliases that the set lists; those that it only covers are no aliases of its own while others hold them."""
+    states = Counter(row["state"] for row in rows)
+    listed = {alias.name for alias in finding.wanted.aliases} if finding.wanted else set()
+    asked = {alias.name for alias in one.spec.aliases} if isinstance(one.spec, AliasSetManifest) else set()
+    contested = sum(row["state"] == "Contested" and row["name"] in asked for row in rows)
+    astray = sum(row["name"] in listed for row in rows)
+    return {
+        "aliases": len(listed) + contested,
+        "inSync": len(listed) - astray,
+        "blocked": states["Blocked"],
+        "drift": len(finding.plan.steps) if finding.drift and finding.plan and not finding.report else 0,
+    }
+
+
+def _pending(before: Body, plan: Plan) -> dict[str, object]:
+    """The same plan made again is as old as the first one, or each look at it would be news."""
+    earlier = cast("Body", before.get("pendingPlan") or {})
+    actions = Counter(step.action for step in plan.steps)
+    return {
+        "digest": plan.digest,
+        "created": earlier.get("created") if earlier.get("digest") == plan.digest else plan.created,
+        "creates": actions[Action.CREATE],
+        "alters": actions[Action.ALTER],
+        "drops": actions[Action.DROP],
+        "blocked": sum(step.blocked is not None for step in plan.steps),
+        "steps": [_pending_step(step) for step in plan.steps[:MAX_ROWS]],
+    }
+
+
+def _pending_step(step: Step) -> dict[str, object]:
+    content = {
+        "action": str(step.action),
+        "alias": step.alias,
+        "from": step.current,
+        "to": step.wanted,
+        "wave": step.wave,
+        "blocked": step.blocked.message[:MAX_MESSAGE] if step.blocked else None,
+    }
+    return {key: value for key, value in content.items() if value is not None}
+
+
+def _entry(one: SetObject, finding: Finding, report: Report) -> dict[str, object]:
+    """One run in the history."""
+    made = Counter(one.step.action for one in report.results if one.outcome is Outcome.DONE)
+    content = {
+        "digest": report.plan.digest,
+        "started": report.started,
+        "ended": report.ended,
+        "result": str(finding.reason),
+        "creates": made[Action.CREATE],
+        "alters": made[Action.ALTER],
+        "drops": made[Action.DROP],
+        "failed": report.counts[Outcome.FAILED] + report.counts[Outcome.UNKNOWN],
+        "reverted": report.counts[Outcome.REVERTED],
+        "approvedBy": finding.approved_by or None,
+        "provenance": {name: str(text)[:MAX_MESSAGE] for name, text in one.provenance.known().items()} or None,
+    }
+    return {key: value for key, value in content.items() if value is not None}
+
+
+def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | None:
+    """What was moved back and is still wanted; a later success at the same place, or another wish, lifts it."""
+    rows = {str(row["alias"]): dict(row) for row in cast("list[Body]", before.get("rejected") or [])}
+    for step in finding.plan.steps if finding.plan else ():
+        if step.alias in rows and rows[step.alias].get("wish") != step.wish:
+            del rows[step.alias]
+    for result in finding.report.results if finding.report else ():
+        step = result.step
+        if result.outcome is Outcome.REVERTED and step.wish and step.wanted:
+            rows[step.alias] = {
+                "alias": step.alias,
+                "collection": step.wanted,
+                "wish": step.wish,
+                "run": finding.report.run if finding.report else "",
+                "time": result.ended or "",
+                "reason": (result.message or "")[:MAX_MESSAGE],
+            } | ({"collectionId": step.wanted_id} if step.wanted_id else {})
+        elif result.outcome in ACHIEVED:
+            rows.pop(step.alias, None)
+    listed = {alias.name for alias in finding.wanted.aliases} if finding.wanted else set()
+    return [rows[name] for name in sorted(rows.keys() & listed)][:MAX_ROWS] or None
+
+
+def interval_of(one: SetObject) -> float:
+    """Seconds between two looks at a set that nobody asks for."""
+    return one.spec.operation.interval if isinstance(one.spec, AliasSetManifest) else 300.0

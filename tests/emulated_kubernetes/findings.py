@@ -1,0 +1,67 @@
+"""What looks at sets find, made by really planning and applying on a Milvus in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.catalog import Catalogs
+from reconciler.errors import UnexpectedAnswer
+from reconciler.manifest.objects import connect, read_alias_set, read_connection
+from reconciler.model import AliasSet
+from reconciler.operator.finding import Finding, in_sync, of_report
+from reconciler.operator.objects import SetObject, set_object
+from reconciler.operator.reasons import Reason
+from reconciler.plan import Plan
+from reconciler.reconcile import apply_plan, make_plan
+from tests.emulated_kubernetes.emulator import API_VERSION, Object
+from tests.emulated_kubernetes.harness import entries
+from tests.faults import Recorder
+
+CONNECTION: Object = {
+    "apiVersion": API_VERSION,
+    "kind": "MilvusConnection",
+    "metadata": {"name": "main", "namespace": "team", "uid": "c", "generation": 1},
+    "spec": {"uri": "http://milvus:19530"},
+}
+
+
+def set_body(
+    aliases: dict[str, str | None] | None = None, *, status: Object | None = None, generation: int = 1, **spec: Any
+) -> Object:
+    """An AliasSet as the API server gives it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AliasSet",
+        "metadata": {"name": "shop", "namespace": "team", "uid": "u", "generation": generation, "annotations": {}},
+        "spec": {"connectionRef": {"name": "main"}, "aliases": entries(aliases or {}), **spec},
+        "status": status or {},
+    }
+
+
+def an_object(aliases: dict[str, str | None] | None = None, **content: object) -> SetObject:
+    return set_object(set_body(aliases, **content))  # type: ignore[arg-type]
+
+
+def wanted(aliases: dict[str, str | None], **spec: Any) -> AliasSet:
+    """A set with its connection."""
+    return connect(read_alias_set(set_body(aliases, **spec)), {"main": read_connection(CONNECTION)})
+
+
+def plan_for(one: AliasSet, catalogs: Catalogs) -> Plan:
+    return make_plan([one], catalogs=catalogs)
+
+
+def look(one: AliasSet, recorder: Recorder, *, fail: tuple[str, ...] = ()) -> Finding:
+    """Plan, apply, and find; calls for the aliases in `fail` fail."""
+
+    def before(method: str, alias: str) -> None:
+        if method != "resolve" and alias in fail:
+            raise UnexpectedAnswer("quota exceeded")
+
+    recorder.before = before
+    plan = plan_for(one, recorder.catalogs())
+    report = apply_plan(plan, catalogs=recorder.catalogs()) if plan.steps else None
+    reason, message = of_report(report) if report else (Reason.SUCCEEDED, "")
+    if reason is Reason.SUCCEEDED:
+        reason, message = in_sync(one, ())
+    return Finding(reason, message, wanted=one, plan=plan, report=report)

@@ -1,0 +1,190 @@
+"""The whole operator, but for the Lease, in this process: against an emulated API server and a Milvus in memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import kopf
+
+from reconciler.catalog import Catalog
+from reconciler.model import Connection
+from reconciler.operator.clients import Clients, Secrets
+from reconciler.operator.cluster import Cluster, load_config
+from reconciler.operator.events import Events
+from reconciler.operator.examine import Examiner
+from reconciler.operator.handlers import Watcher, registry
+from reconciler.operator.metrics import Metrics
+from reconciler.operator.queue import Queue
+from reconciler.operator.reads import SharedReads
+from reconciler.operator.reconciler import Reconciler
+from reconciler.operator.world import World
+from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
+from tests.emulated_kubernetes.milvus import Milvus
+
+TIMEOUT = 15.0
+
+
+def wait_until(what: str, holds: Callable[[], object], explain: Callable[[], object] = lambda: "") -> None:
+    """Until something holds; fails if it does not for a long time."""
+    end = time.monotonic() + TIMEOUT
+    while not holds():
+        assert time.monotonic() < end, f"not {what} within {TIMEOUT} s: {explain()}"
+        time.sleep(0.01)
+
+
+class Operator:
+    """A running operator.
+
+    Args:
+        api: its API server.
+        milvus: whatever address a connection has, this one is meant.
+        folder: for a kubeconfig.
+        read_only: as the flag.
+    """
+
+    def __init__(self, api: ApiServer, milvus: Milvus, folder: Path, *, read_only: bool = False) -> None:
+        self.held = True
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(json.dumps(api.kubeconfig()))
+        config = load_config(kubeconfig)
+        self._cluster = cluster = Cluster(config)
+        secrets = Secrets(cluster)
+
+        def connect(connection: Connection, database: str) -> Catalog:
+            return milvus.connect(connection, database, secrets.value)
+
+        self.metrics = Metrics(alias_info=True)
+        self.world = World()
+        self._clients = Clients(secrets, connect)
+        self._events = Events(cluster, "operator-1")
+        examiner = Examiner(self._clients, secrets, SharedReads(), lambda: self.held, read_only=read_only)
+        self._reconciler = Reconciler(
+            cluster,
+            self.world,
+            examiner,
+            self._clients,
+            self._events,
+            self.metrics,
+            lambda ref: self.queue.step_aside(ref),
+        )
+        self.queue = Queue(self._reconciler.work, self._reconciler.lane_of)
+        self._watcher = Watcher(self.world, self.queue, self._reconciler)
+        self._stop = Event()
+        ready = Event()
+        self._thread = Thread(target=self._work, args=(config, ready), name="kopf", daemon=True)
+        self._thread.start()
+        assert ready.wait(TIMEOUT)
+
+    def _work(self, config: Any, ready: Event) -> None:
+        kopf.run(
+            registry=registry(self.world, self._watcher, config, self._stop.set),
+            standalone=True,
+            namespaces=[NAMESPACE],
+            stop_flag=self._stop,
+            ready_flag=ready,
+        )
+
+    def stop(self) -> None:
+        """End it as a signal does; once is enough."""
+        if not self._thread.is_alive():
+            return
+        self._reconciler.stop()
+        self._stop.set()
+        self._thread.join(TIMEOUT)
+        assert not self._thread.is_alive()
+        assert self.queue.stop(TIMEOUT)
+        self._events.close(TIMEOUT)
+        self._clients.close()
+        self._cluster._client.close()  # the process would just end
+
+    def metric(self, sample: str, **labels: str) -> float | None:
+        """One figure of what it tells Prometheus; None if it tells none."""
+        return self.metrics.registry.get_sample_value(sample, labels)
+
+
+class Kube:
+    """What people do with kubectl."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self.api = api
+
+    def connection(self, name: str = "main", **spec: Any) -> None:
+        self.api.create("MilvusConnection", name, spec={"uri": "http://milvus:19530", **spec})
+
+    def create(self, aliases: Mapping[str, Any], name: str = "shop", **spec: Any) -> None:
+        """Create an AliasSet; aliases as for `entries`."""
+        wanted = {"connectionRef": {"name": "main"}, "interval": "5m", **spec, "aliases": entries(aliases)}
+        self.api.create("AliasSet", name, spec=wanted)
+
+    def edit(self, aliases: Mapping[str, Any] | None = None, name: str = "shop", **spec: Any) -> None:
+        change = spec if aliases is None else {**spec, "aliases": entries(aliases)}
+        self.api.patch("AliasSet", name, {"spec": change})
+
+    def annotate(self, name: str = "shop", **annotations: str | None) -> None:
+        """Set annotations, by their names without our prefix."""
+        change = {f"aliasctl.dev/{key}": value for key, value in annotations.items()}
+        self.api.patch("AliasSet", name, {"metadata": {"annotations": change}})
+
+    def delete(self, name: str = "shop") -> None:
+        self.api.delete("AliasSet", name)
+
+    def stored(self, name: str = "shop") -> Object:
+        found = self.api.get("AliasSet", name)
+        assert found is not None, f"there is no AliasSet {name}"
+        return found
+
+    def status(self, name: str = "shop") -> Object:
+        return dict(self.stored(name).get("status") or {})
+
+    def condition(self, kind: str = "Ready", name: str = "shop") -> Object:
+        conditions = self.status(name).get("conditions") or []
+        return next((dict(one) for one in conditions if one["type"] == kind), {})
+
+    def events(self, name: str = "shop") -> list[tuple[str, str]]:
+        """Reason and message of each Event about a set, the oldest first."""
+        about = [one for one in self.api.list("Event") if one["involvedObject"]["name"] == name]
+        return [(one["reason"], one["message"]) for one in about]
+
+    def reasons(self, name: str = "shop") -> list[str]:
+        return [reason for reason, _ in self.events(name)]
+
+    def wait(self, reason: str, name: str = "shop") -> Object:
+        """Until a set's present spec is found to be so; its status."""
+
+        def holds() -> bool:
+            stored = self.stored(name)
+            ready: Object = next(
+                (one for one in (stored.get("status") or {}).get("conditions") or [] if one["type"] == "Ready"), {}
+            )
+            return (ready.get("reason"), ready.get("observedGeneration")) == (reason, stored["metadata"]["generation"])
+
+        wait_until(f"{name} {reason}", holds, lambda: json.dumps(self.api.get("AliasSet", name), indent=1))
+        return self.status(name)
+
+    def wait_for_event(self, reason: str, name: str = "shop", times: int = 1) -> str:
+        """Until an Event was posted; its message, of the last one."""
+        wait_until(f"told {reason}", lambda: self.reasons(name).count(reason) >= times, lambda: self.events(name))
+        return [message for one, message in self.events(name) if one == reason][-1]
+
+    def wait_until_gone(self, name: str = "shop") -> None:
+        wait_until(f"{name} gone", lambda: self.api.get("AliasSet", name) is None, lambda: self.stored(name))
+
+    def digest(self, name: str = "shop") -> str:
+        """Of the plan that waits."""
+        return str(self.status(name)["pendingPlan"]["digest"])
+
+
+def entries(aliases: Mapping[str, Any]) -> list[Object]:
+    """Alias → collection; None for Absent, a mapping for an entry with more to it."""
+
+    def entry(name: str, wanted: Any) -> Object:
+        if isinstance(wanted, Mapping):
+            return {"name": name, **wanted}
+        return {"name": name, "collection": wanted} if wanted else {"name": name, "state": "Absent"}
+
+    return [entry(*one) for one in aliases.items()]

@@ -1,0 +1,125 @@
+"""What is told as an Event, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import kmock
+import pytest
+
+from reconciler.operator.cluster import Cluster, load_config
+from reconciler.operator.events import MAX_PER_RUN, Events, of_finding
+from reconciler.operator.finding import Finding
+from reconciler.operator.reasons import Reason
+from tests.builders import server
+from tests.emulated_kubernetes.emulator import ApiServer
+from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted
+from tests.emulated_kubernetes.harness import wait_until
+from tests.faults import Recorder
+
+
+def told(finding: Finding, before: Reason | None) -> list[str]:
+    return [reason for reason, _, _ in of_finding(finding, before)]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_nothing_is_told_while_nothing_changes(reason: Reason) -> None:
+    assert told(Finding(reason, ""), reason) == []
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.SUCCEEDED, Reason.PROGRESSING}))
+def test_each_trouble_is_told_when_it_comes_and_when_it_goes(reason: Reason) -> None:
+    assert told(Finding(reason, ""), None) == told(Finding(reason, ""), Reason.SUCCEEDED) == [reason]
+    assert told(Finding(Reason.SUCCEEDED, ""), reason) == ["Ready"]
+
+
+def test_that_it_goes_on_is_no_news() -> None:
+    assert told(Finding(Reason.PROGRESSING, ""), None) == told(Finding(Reason.PROGRESSING, ""), Reason.SUCCEEDED) == []
+    assert told(Finding(Reason.SUCCEEDED, ""), None) == []
+
+
+def test_each_change_is_told_with_where_it_was_and_is() -> None:
+    recorder = Recorder(server("v1", "v2", aliases={"b": "v1", "c": "v1", "d": "v1"}))
+    finding = look(wanted({"a": "v1", "b": "v2", "c": None, "d": "v2"}), recorder, fail=("d",))
+    notes = {reason: (note, warning) for reason, note, warning in of_finding(finding, Reason.SUCCEEDED)}
+    assert notes["AliasCreated"] == ('alias "a" → v1', False)
+    assert notes["AliasAltered"] == ('alias "b": v1 → v2', False)
+    note, warning = notes["AliasFailed"]
+    assert "quota exceeded" in note
+    assert warning
+
+
+def test_a_failure_is_not_told_again_by_each_try() -> None:
+    recorder = Recorder(server("v1"))
+    first = look(wanted({"a": "v1"}), recorder, fail=("a",))
+    assert told(first, None) == ["AliasFailed", "ProgressingWithRetry"]
+    again = look(wanted({"a": "v1"}), recorder, fail=("a",))
+    assert told(again, first.reason) == []
+    assert told(look(wanted({"a": "v1"}), recorder), again.reason) == ["AliasCreated", "Ready"]
+
+
+def test_many_changes_end_in_a_summary() -> None:
+    recorder = Recorder(server("v1"))
+    finding = look(wanted({f"a{number:02}": "v1" for number in range(MAX_PER_RUN + 5)}), recorder)
+    events = list(of_finding(finding, None))
+    assert [reason for reason, _, _ in events] == ["AliasCreated"] * MAX_PER_RUN + ["AliasesChanged"]
+    assert events[-1][1] == "5 more aliases: done"
+
+
+def test_drift_is_told_before_it_is_corrected() -> None:
+    one = wanted({"a": "v1", "b": "v1"})
+    plan = plan_for(one, Recorder(server("v1", "v2", aliases={"a": "v2"})).catalogs())
+    finding = Finding(Reason.PROGRESSING, "", wanted=one, plan=plan, drift=True)
+    [(reason, note, warning)] = of_finding(finding, Reason.SUCCEEDED)
+    assert (reason, warning) == ("DriftDetected", True)
+    assert note.startswith('alias "a" is at "v2", not at "v1"')
+    assert told(replace(finding, drift=False), Reason.SUCCEEDED) == []
+
+
+@pytest.fixture
+def cluster(api: ApiServer, tmp_path: Path) -> Iterator[Cluster]:
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(api.kubeconfig()))
+    made = Cluster(load_config(path))
+    yield made
+    made._client.close()
+
+
+def test_an_event_is_posted_as_kubernetes_wants_it(cluster: Cluster, api: ApiServer) -> None:
+    events = Events(cluster, "host_1_" + "x" * 200)
+    events.tell(an_object(), "GateFailed", "x" * 5000, warning=True)
+    events.tell(an_object(), "Ready", "fine")
+    events.close(10)
+    long, short = sorted(api.list("Event"), key=lambda one: -len(one["message"]))
+    assert long["type"] == "Warning"
+    assert short["type"] == "Normal"
+    assert len(long["message"]) < 1024
+    assert long["message"].endswith("…")
+    assert long["metadata"]["namespace"] == "team"
+    assert {key: long["involvedObject"][key] for key in ("kind", "name", "namespace", "uid")} == {
+        "kind": "AliasSet",
+        "name": "shop",
+        "namespace": "team",
+        "uid": "u",
+    }
+    assert len(long["reportingInstance"]) <= 128
+    assert long["metadata"]["name"] != short["metadata"]["name"]
+
+
+def test_an_event_that_is_refused_is_no_end_of_the_others(
+    cluster: Cluster, api: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(request: kmock.Request) -> None:
+        raise kmock.KubernetesError(403, "Forbidden", "no events for you")
+
+    api.emulator.refuse = refuse
+    events = Events(cluster, "x")
+    events.tell(an_object(), "GateFailed", "one")
+    wait_until("logged", lambda: "could not be posted" in caplog.text)
+    api.emulator.refuse = lambda request: None
+    events.tell(an_object(), "Ready", "two")
+    events.close(10)
+    assert [one["message"] for one in api.list("Event")] == ["two"]

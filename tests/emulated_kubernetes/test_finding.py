@@ -1,0 +1,66 @@
+"""How a report, or a plan that cannot go on, becomes one reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model import Alias, Limits
+from reconciler.operator.claims import Contest
+from reconciler.operator.finding import BLOCKS, in_sync, of_blocked, of_report
+from reconciler.operator.objects import Ref
+from reconciler.operator.reasons import Reason
+from reconciler.plan import Block, BlockReason, Step
+from reconciler.reconcile import apply_plan, make_plan
+from tests.builders import alias_set, catalogs, server
+
+FOLLOWS = {BlockReason.EARLIER_WAVE, BlockReason.COMPANION}
+
+
+def blocked(alias: str, reason: BlockReason) -> Step:
+    return Step("shop", alias, None, "v1", blocked=Block(reason, f"because of {reason}"))
+
+
+@pytest.mark.parametrize("reason", sorted(set(BlockReason) - FOLLOWS))
+def test_each_block_means_something(reason: BlockReason) -> None:
+    steps = (blocked("z", BlockReason.EARLIER_WAVE), blocked("a", reason))
+    assert of_blocked(steps) == (BLOCKS[reason], f'"a": because of {reason}')
+
+
+def test_the_gravest_block_is_told_and_the_others_are_counted() -> None:
+    steps = tuple(
+        blocked(name, reason)
+        for name, reason in (
+            ("a", BlockReason.TARGET_MISSING),
+            ("b", BlockReason.GATE_FAILED),
+            ("c", BlockReason.PROTECTED),
+            ("d", BlockReason.EARLIER_WAVE),
+        )
+    )
+    assert of_blocked(steps) == (Reason.BLOCKED, f'"c": because of {BlockReason.PROTECTED} (2 more blocked)')
+
+
+def test_a_run_that_did_something_tells_what_is_blocked() -> None:
+    made = server("v1")
+    plan = make_plan([alias_set({"a": "v1", "b": "v9"})], catalogs=catalogs(made))
+    reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
+    assert reason is Reason.DEPENDENCY_NOT_READY
+    assert message.startswith('"b": ')
+
+
+def test_a_protected_alias_goes_before_a_missing_collection() -> None:
+    made = server("v1", "v2", aliases={"a": "v1"})
+    wanted = alias_set({"b": "v9", "c": "v1"}, Alias("a", "v2", protect=True), limits=Limits())
+    plan = make_plan([wanted], catalogs=catalogs(made))
+    reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
+    assert reason is Reason.BLOCKED
+    assert message.startswith('"a": ')
+
+
+def test_a_few_contests_are_named_and_the_rest_counted() -> None:
+    contests = tuple(Contest(name, Ref("team", "older")) for name in "abcde")
+    reason, message = in_sync(alias_set({}), contests)
+    assert reason is Reason.OWNERSHIP_CONFLICT
+    assert '"c" (AliasSet team/older)' in message
+    assert '"d"' not in message
+    assert "2 more" in message
+    assert in_sync(alias_set({"a": "v1"}), ()) == (Reason.SUCCEEDED, "1 alias in place")

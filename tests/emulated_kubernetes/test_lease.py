@@ -1,0 +1,227 @@
+"""One writer: who holds the Lease, and when it changes hands."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import kmock
+import pytest
+
+from reconciler.operator import lease
+from reconciler.operator.cluster import Cluster, load_config
+from reconciler.operator.lease import Elector
+from reconciler.operator.objects import Ref
+from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
+from tests.emulated_kubernetes.harness import TIMEOUT, wait_until
+
+LEASE = Ref(NAMESPACE, "aliasctl-operator")
+
+
+@pytest.fixture(autouse=True)
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 1)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 0.6)
+    monkeypatch.setattr(lease, "CALLS_IN_FLIGHT_SECONDS", 0.1)
+
+
+class Process:
+    """A process that wants the Lease. While it is `cut_off`, the API server does not answer it."""
+
+    def __init__(self, api: ApiServer, folder: Path, name: str) -> None:
+        kubeconfig = folder / name
+        kubeconfig.write_text(json.dumps(api.kubeconfig(token=name)))
+        self.name = name
+        self.losses: list[str] = []
+        self.cut_off = False
+        self.stop = Event()
+        self.cluster = Cluster(load_config(kubeconfig))
+        self.elector = Elector(self.cluster, LEASE, name, self.losses.append)
+        self.acquired: bool | None = None
+        self._thread = Thread(target=self._acquire, daemon=True)
+
+    @property
+    def held(self) -> bool:
+        return self.elector.held
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _acquire(self) -> None:
+        self.acquired = self.elector.acquire(self.stop)
+
+    def end(self) -> None:
+        self.stop.set()
+        if self._thread.is_alive():
+            self._thread.join(TIMEOUT)
+        self.cut_off = False
+        self.elector.release()
+        time.sleep(0.1)  # its thread sees that
+        self.cluster._client.close()
+
+
+@pytest.fixture
+def process(api: ApiServer, tmp_path: Path) -> Iterator[Callable[[str], Process]]:
+    """Makes one that has not asked for the Lease yet."""
+    made: dict[str, Process] = {}
+
+    def refuse(request: kmock.Request) -> None:
+        one = made.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if one and one.cut_off:
+            raise kmock.KubernetesError(503, "Unavailable", "not for you")
+
+    def make(name: str) -> Process:
+        made[name] = Process(api, tmp_path, name)
+        return made[name]
+
+    api.emulator.refuse = refuse
+    yield make
+    for one in made.values():
+        one.end()
+
+
+def stored(api: ApiServer) -> Object:
+    found = api.get("Lease", LEASE.name)
+    assert found
+    return dict(found["spec"])
+
+
+def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
+    one, other = process("one"), process("other")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    other.start()
+    renewed = stored(api)["renewTime"]
+    end = time.monotonic() + 1.3  # longer than the Lease, without a renewal
+    while time.monotonic() < end:
+        assert one.held
+        assert not other.held
+        time.sleep(0.01)
+    spec = stored(api)
+    assert spec["holderIdentity"] == "one"
+    assert spec["leaseDurationSeconds"] == 1
+    assert spec["renewTime"] > renewed
+    assert spec["leaseTransitions"] == 0
+    assert one.losses == []
+
+
+def test_of_many_that_start_together_one_holds_it(process: Callable[[str], Process], api: ApiServer) -> None:
+    everybody = [process(f"p{number}") for number in range(5)]
+    for one in everybody:
+        one.start()
+    wait_until("held", lambda: any(one.acquired for one in everybody))
+    for _ in range(30):
+        assert [one.name for one in everybody if one.held] == [stored(api)["holderIdentity"]]
+        time.sleep(0.01)
+
+
+def test_one_that_lets_go_is_followed_at_once(process: Callable[[str], Process], api: ApiServer) -> None:
+    one, other = process("one"), process("other")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    other.start()
+    one.elector.release()
+    assert not one.held
+    released = time.monotonic()
+    wait_until("taken over", lambda: other.acquired)
+    assert time.monotonic() - released < 1  # it did not wait for the end of the Lease
+    spec = stored(api)
+    assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("other", 1)
+    assert one.losses == []
+
+
+def test_one_that_is_cut_off_stops_before_another_starts(process: Callable[[str], Process], api: ApiServer) -> None:
+    one, other = process("one"), process("other")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    other.start()
+    wait_until("standing by", lambda: api.requests("GET", "leases/aliasctl-operator") > 3)
+    one.cut_off = True
+    both = []
+    end = time.monotonic() + TIMEOUT
+    while not other.acquired and time.monotonic() < end:
+        both.append(one.held and other.held)
+        time.sleep(0.005)
+    assert other.held
+    assert not any(both)
+    assert not one.held
+    wait_until("told", lambda: one.losses)
+    assert "not for you" in one.losses[0]
+    assert len(one.losses) == 1
+    assert stored(api)["leaseTransitions"] == 1
+
+
+def test_a_short_cut_is_survived(process: Callable[[str], Process]) -> None:
+    one = process("one")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    one.cut_off = True
+    time.sleep(0.2)
+    assert one.held
+    one.cut_off = False
+    time.sleep(0.7)
+    assert one.held
+    assert one.losses == []
+
+
+def test_one_that_finds_another_holder_stops(process: Callable[[str], Process], api: ApiServer) -> None:
+    one = process("one")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    api.patch("Lease", LEASE.name, {"spec": {"holderIdentity": "thief"}})
+    wait_until("told", lambda: one.losses == ["another process holds it"])
+    assert not one.held
+    one.elector.release()
+    assert stored(api)["holderIdentity"] == "thief"
+
+
+def test_a_lease_that_somebody_made_beforehand_is_taken(process: Callable[[str], Process], api: ApiServer) -> None:
+    api.create("Lease", LEASE.name, spec={})
+    one = process("one")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    assert stored(api)["holderIdentity"] == "one"
+
+
+def test_a_dead_holders_clock_does_not_matter(process: Callable[[str], Process], api: ApiServer) -> None:
+    spec = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "renewTime": "2099-01-01T00:00:00.000000Z"}
+    api.create("Lease", LEASE.name, spec=spec)
+    one = process("one")
+    one.start()
+    wait_until("taken over", lambda: one.acquired)
+
+
+def test_a_live_holder_with_a_slow_clock_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
+    spec = {"holderIdentity": "alive", "leaseDurationSeconds": 1, "renewTime": "2000-01-01T00:00:00.000000Z"}
+    api.create("Lease", LEASE.name, spec=spec)
+    one = process("one")
+    one.start()
+    for number in range(30):
+        time.sleep(0.05)
+        api.patch("Lease", LEASE.name, {"spec": {"renewTime": f"2000-01-01T00:00:{number:02}.000000Z"}})
+        assert not one.held
+    assert one.acquired is None
+
+
+def test_one_that_is_told_to_stop_while_it_waits_ends(process: Callable[[str], Process], api: ApiServer) -> None:
+    api.create("Lease", LEASE.name, spec={"holderIdentity": "alive", "leaseDurationSeconds": 60})
+    one = process("one")
+    one.start()
+    one.stop.set()
+    wait_until("ended", lambda: one.acquired is False)
+    assert stored(api)["holderIdentity"] == "alive"
+
+
+def test_an_api_server_that_does_not_answer_is_waited_for(process: Callable[[str], Process]) -> None:
+    one = process("one")
+    one.cut_off = True
+    one.start()
+    time.sleep(0.2)
+    assert one.acquired is None
+    one.cut_off = False
+    wait_until("held", lambda: one.acquired)
+    assert one.held
