@@ -1,0 +1,207 @@
+"""Running git: with the settings that we give it and no others, never asking anybody, and within limits.
+
+A repository is written by strangers, and so are the machines that serve it. So no configuration of the system or user
+is read, no prompt is ever shown, no hook is run, every call has an end, and no file that git writes, its output
+included, may grow over a limit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Event
+from typing import IO
+
+from reconciler.errors import Interrupted
+from reconciler.git.errors import GitError, OutOfMemory, TooLarge
+from reconciler.printable import printable
+
+MIB = 1024 * 1024
+LOCAL_SECONDS = 60.0
+"""For a call that needs no network."""
+OUTPUT_MIB = 64
+MEMORY_MIB = 2048
+"""Address space of one git process. A small pack can stand for objects of many gigabytes, which git would hold."""
+SAID_BYTES = 4000
+GRACE_SECONDS = 2.0
+NAP_SECONDS = 0.02
+KEPT_VARIABLES = ("PATH", "TMPDIR", "SSH_AUTH_SOCK", "HOME", "GNUPGHOME")
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+SETTINGS = {
+    "core.bigFileThreshold": "16m",
+    "core.hooksPath": os.devnull,
+    "core.packedGitLimit": "256m",
+    "core.packedGitWindowSize": "32m",
+    "credential.helper": "",
+    # One file for each fetch: it is this file that the limit is for, and it is there as a whole or not at all.
+    "fetch.unpackLimit": "1",
+    "gc.autoDetach": "false",
+    "gc.pruneExpire": "1.hour.ago",
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": "30",
+    "pack.threads": "1",
+    "protocol.version": "2",
+    "submodule.recurse": "false",
+}
+VAGUE = (
+    "fatal: Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+)
+"""What git adds to a complaint of ssh's."""
+# The shell sets the limits, of files in blocks of 512 bytes and of memory in KiB, and then is git: a hook of Python's
+# between fork and exec could hang in a process with threads. Not every system can limit memory (macOS).
+LIMITED = 'ulimit -c 0; ulimit -f "$1"; (ulimit -v "$2") 2>/dev/null && ulimit -v "$2"; shift 2; exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A call that has ended; `error` is what it wrote to standard error, as it was."""
+
+    code: int
+    output: bytes
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """The git program.
+
+    Args:
+        settings: configuration on top of ours, by key. It travels in the environment, so that no process list shows it.
+        variables: further environment variables.
+        stop: when set, a running call is ended and raises `Interrupted`.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    stop: Event = field(default_factory=Event)
+
+    def run(
+        self,
+        *arguments: str,
+        folder: Path | None = None,
+        given: bytes = b"",
+        seconds: float = LOCAL_SECONDS,
+        mib: int = OUTPUT_MIB,
+        settings: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run git.
+
+        Args:
+            arguments: after `git`.
+            folder: the repository; None for a call without one.
+            given: its standard input.
+            seconds: how long it may take.
+            mib: how large any file that it writes may be, in MiB, its output among them.
+            settings: configuration of this call only.
+
+        Raises:
+            GitError: it is not installed, or took too long.
+            TooLarge: it wanted to write more than it may.
+            Interrupted: `stop` was set.
+        """
+        where = [f"--git-dir={folder}"] if folder else []
+        command = ["/bin/sh", "-c", LIMITED, "sh", str(mib * MIB // 512), str(MEMORY_MIB * 1024)]
+        command += [program(), *where, *arguments]
+        with TemporaryFile() as stdin, TemporaryFile() as output, TemporaryFile() as error:
+            stdin.write(given)
+            stdin.seek(0)
+            process = subprocess.Popen(  # noqa: S603 - a list, and no shell sees what came from outside
+                command,
+                stdin=stdin,
+                stdout=output,
+                stderr=error,
+                env=self._environment(settings or {}),
+                cwd=folder or Path("/"),
+                start_new_session=True,
+            )
+            try:
+                self._await(process, seconds, arguments[0])
+            finally:
+                _end(process)
+            return self._done(process.returncode, output, error, mib)
+
+    def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        names = (*KEPT_VARIABLES, *PROXY_VARIABLES)
+        kept = {name: os.environ[name] for name in names if name in os.environ}
+        fixed = {
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
+            "GIT_OPTIONAL_LOCKS": "0",
+        }
+        return {**kept, **fixed, **self.variables, **_as_variables({**SETTINGS, **self.settings, **settings})}
+
+    def _await(self, process: subprocess.Popen[bytes], seconds: float, what: str) -> None:
+        end = time.monotonic() + seconds
+        while process.poll() is None:
+            if self.stop.is_set():
+                raise Interrupted(f"git {what} was interrupted")
+            if time.monotonic() > end:
+                raise GitError(f"git {what} did not end within {seconds:.0f} s")
+            time.sleep(NAP_SECONDS)
+
+    def _done(self, code: int, output: IO[bytes], error: IO[bytes], mib: int) -> Done:
+        said = _content(error, SAID_BYTES).decode("utf-8", "replace")
+        if code == -signal.SIGXFSZ or (code and "signal 25" in said) or "File too large" in said:
+            raise TooLarge(f"more than {mib} MiB")
+        if code and "Out of memory" in said:
+            raise OutOfMemory(f"git needs more than {MEMORY_MIB} MiB of memory")
+        return Done(code, _content(output), said)
+
+
+def program() -> str:
+    """Where git is. Raises `GitError`."""
+    found = shutil.which("git")
+    if found is None:
+        raise GitError("the git program is not installed here")
+    return found
+
+
+def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Configuration as `git help config` describes it for the environment (GIT_CONFIG_COUNT)."""
+    found = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it has started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    with suppress(ProcessLookupError, PermissionError):  # macOS has the latter for a group of the dead
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _content(file: IO[bytes], last: int | None = None) -> bytes:
+    """What is in a file, or the last bytes of it."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - last) if last else 0)
+    return file.read()
+
+
+def complaint(done: Done) -> str:
+    """The sentence of git's that says most, printable and without its kind."""
+    lines = [printable(line.strip()) for line in done.error.splitlines() if line.strip()]
+    lines = [line for line in lines if line not in VAGUE] or lines
+    for kind in ("fatal: ", "error: ", "remote: "):
+        for line in lines:
+            if line.startswith(kind):
+                return line.removeprefix(kind)
+    return lines[-1] if lines else f"git ended with {done.code}"

@@ -1,0 +1,37 @@
+"""What can go wrong with a repository.
+
+GitError                  the git program failed, or is not there
+├── RepositoryUnreachable     no answer, or none in time      (transient)
+├── RepositoryRefused         wrong credentials, unknown host key, or no such repository
+├── RefNotFound               the repository has no such branch, tag or commit
+└── TooLarge                  more than we are ready to take
+    └── OutOfMemory               in memory
+"""
+
+from __future__ import annotations
+
+from reconciler.errors import AliasctlError
+
+
+class GitError(AliasctlError):
+    pass
+
+
+class RepositoryUnreachable(GitError):
+    transient = True
+
+
+class RepositoryRefused(GitError):
+    pass
+
+
+class RefNotFound(GitError):
+    pass
+
+
+class TooLarge(GitError):
+    pass
+
+
+class OutOfMemory(TooLarge):
+    pass

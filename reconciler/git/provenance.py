@@ -1,0 +1,80 @@
+"""Which commit a folder has checked out, and which pipeline runs us."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from reconciler.journal.records import Provenance
+
+SECONDS = 5.0
+_FORM = "--format=%H%x00%an <%ae>%x00%G?%x00%GS"
+_SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", "N": "none"}
+
+
+def of_checkout(path: Path) -> Provenance:
+    """The commit at a path, and whether what is there differs from it; empty outside of Git, or without it.
+
+    Here the user's own git settings count: it is their checkout, and their keys say whose signature is good.
+    """
+    folder = path if path.is_dir() else path.parent
+    shown = _git(folder, "log", "-1", "--no-show-signature", _FORM)
+    parts = (shown or "").rstrip("\n").split("\0")
+    if len(parts) != 4:
+        return Provenance()
+    commit, author, verdict, signer = parts
+    state = _SIGNATURES.get(verdict, "not verified")
+    return Provenance(
+        commit=commit,
+        author=author,
+        ref=(_git(folder, "symbolic-ref", "--short", "--quiet", "HEAD") or "").strip(),
+        signature=f"{state}, by {signer}" if verdict == "G" and signer else state,
+        modified=bool(_git(folder, "status", "--porcelain", "--", str(path.absolute()))),
+    )
+
+
+def of_pipeline(environment: Mapping[str, str]) -> Provenance:
+    """What the pipeline that runs us says of itself: its page, and the ref that it runs for.
+
+    Knows the variables of GitHub Actions, GitLab CI and Jenkins; `ALIASCTL_PIPELINE_URL` goes before them.
+    """
+    github = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
+    for form in ("{ALIASCTL_PIPELINE_URL}", "{CI_PIPELINE_URL}", github, "{BUILD_URL}"):
+        try:
+            url = form.format_map(environment)
+        except KeyError:
+            continue
+        if _is_page(url):
+            ref = environment.get("CI_COMMIT_REF_NAME") or environment.get("GITHUB_REF_NAME") or ""
+            return Provenance(pipeline=url, ref=ref)
+    return Provenance()
+
+
+def _is_page(url: str) -> bool:
+    """Whether it is a web address without a secret in it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603 - no shell
+            [git, "-C", str(folder), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout if answer.returncode == 0 else None

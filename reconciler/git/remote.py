@@ -1,0 +1,107 @@
+"""Calls to the server of a repository, and what its refusals mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from reconciler.git.access import Access
+from reconciler.git.command import Done, Git, complaint
+from reconciler.git.errors import GitError, RefNotFound, RepositoryRefused, RepositoryUnreachable, TooLarge
+
+LIST_SECONDS = 30.0
+FETCH_SECONDS = 300.0
+OID = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# What git and ssh say when trying again will not help; from their sources, and seen in the tests.
+REFUSALS = (
+    "authentication failed",
+    "could not read username",
+    "could not read password",
+    "returned error: 401",
+    "returned error: 403",
+    "permission denied",
+    "host key verification failed",
+    "not found",
+    "does not appear to be a git repository",
+    "does not exist",
+    "access denied",
+    "dubious ownership",
+    "certificate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository elsewhere: the way to it, and how git is run."""
+
+    access: Access
+    git: Git
+
+    def refs(self, wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The ids and names of refs, as far as there are such. Raises as `refuse`."""
+        done = self._run(
+            "ls-remote", "--quiet", "--", self.access.address, *wanted, folder=None, seconds=LIST_SECONDS, mib=8
+        )
+        if done.code:
+            self.refuse(done)
+        for line in done.output.decode("utf-8", "replace").splitlines():
+            oid, _, name = line.partition("\t")
+            if OID.fullmatch(oid):
+                yield oid, name
+
+    def fetch(self, folder: Path, refspec: str, depth: int, mib: int) -> Done:
+        """Fetch into a repository here.
+
+        Args:
+            folder: the repository.
+            refspec: what, and the ref that it gets here.
+            depth: how many commits of its history.
+            mib: how much it may be, in MiB.
+
+        Raises:
+            TooLarge: it is more.
+            RepositoryUnreachable: no answer in time.
+        """
+        options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", f"--depth={depth}"]
+        where = [self.access.address, refspec]
+        return self._run("fetch", *options, "--", *where, folder=folder, seconds=FETCH_SECONDS, mib=mib)
+
+    def _run(self, *arguments: str, folder: Path | None, seconds: float, mib: int) -> Done:
+        """A call over the network; its credentials are read just before, and forgotten after."""
+        special = Git(
+            {**self.git.settings, **self.access.settings()},
+            {**self.git.variables, **self.access.variables()},
+            self.git.stop,
+        )
+        try:
+            return special.run(*arguments, folder=folder, seconds=seconds, mib=mib)
+        except TooLarge:
+            raise
+        except GitError as error:
+            raise RepositoryUnreachable(str(error)) from error
+
+    def refuse(self, done: Done) -> NoReturn:
+        """Tell why git failed.
+
+        Raises:
+            RefNotFound: the server does not have it.
+            RepositoryRefused: we may not, or there is no repository.
+            RepositoryUnreachable: no answer.
+        """
+        # Without the address, which may have any word in it.
+        said = done.error.replace(self.access.address, "").lower()
+        message = complaint(done)
+        if "host key verification failed" in said:
+            message = "the server's host key is not among the known hosts (--ssh-known-hosts)"
+        elif "certificate" in said:
+            message += " (--git-ca names a private authority)"
+        elif "dubious ownership" in said:
+            message = "the folder belongs to another user; run the agent as that user, or follow it over ssh or https"
+        if "not our ref" in said or "unadvertised object" in said or "couldn't find remote ref" in said:
+            raise RefNotFound(f"the server does not have it any more: {message}")
+        if any(words in said for words in REFUSALS):
+            raise RepositoryRefused(f"the repository cannot be read: {message}")
+        raise RepositoryUnreachable(f"the repository cannot be reached: {message}")

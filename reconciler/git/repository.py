@@ -1,0 +1,265 @@
+"""A bare mirror of one ref of a remote repository: what it is at, and what is in a commit.
+
+There is no work tree, so nobody can touch a file between its check and its use. The mirror is shallow. It keeps the
+commits that somebody asked it to keep (`keep`), under refs of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.git.command import MIB, Done, Git, complaint
+from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
+from reconciler.git.remote import FETCH_SECONDS, OID, Remote
+from reconciler.printable import printable
+
+DEPTH = 32
+"""Commits that are fetched: enough to tell a step forward from a rewritten history, in most repositories."""
+MOST_FETCHES = 4
+"""How large the mirror may be, in fetches of the largest size."""
+MAX_ENTRIES = 10_000
+MAX_TEXT = 200
+"""Characters of an author or subject that are kept."""
+LINK = "120000"
+KEPT = "refs/aliasctl/"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit. `time` is when it was committed, RFC 3339; `author` as `Name <address>`."""
+
+    id: str
+    author: str
+    time: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file of a commit; `size` in bytes. A symbolic link is a file that holds a path."""
+
+    mode: str
+    id: str
+    size: int
+
+    @property
+    def is_link(self) -> bool:
+        return self.mode == LINK
+
+    @property
+    def is_file(self) -> bool:
+        return self.mode.startswith("100")
+
+
+class Repository:
+    """See above.
+
+    Args:
+        remote: what it is a mirror of.
+        ref: a branch, a tag, a full `refs/…`, or the id of a commit.
+        folder: where the mirror is; made if it is not there.
+        git: how git is run.
+        max_fetch_mib: how much one fetch may write, in MiB.
+    """
+
+    def __init__(self, remote: Remote, ref: str, folder: Path, git: Git, *, max_fetch_mib: int = 256) -> None:
+        self._remote = remote
+        self._ref = ref
+        self._folder = folder
+        self._git = git
+        self._max_fetch_mib = max_fetch_mib
+
+    def prepare(self) -> None:
+        """Make the mirror if there is none. Raises `GitError`: it cannot be made, or the ref is no name for one."""
+        if OID.fullmatch(self._ref) is None:
+            full = self._ref if self._ref.startswith("refs/") else f"refs/heads/{self._ref}"
+            if self._git.run("check-ref-format", full).code:
+                raise GitError(f"--ref {self._ref}: not a name that a branch, tag or commit can have")
+        if not (self._folder / "HEAD").exists():
+            done = self._git.run("init", "--quiet", "--bare", "--template=", str(self._folder))
+            if done.code:
+                raise GitError(f"cannot make the mirror {self._folder}: {complaint(done)}")
+        self._tidy()
+
+    def head(self) -> str:
+        """The id of what the ref names now: one short exchange with the server.
+
+        Raises:
+            RefNotFound: there is no such branch or tag, or both.
+            RepositoryUnreachable: no answer.
+            RepositoryRefused: we may not, or there is no repository.
+        """
+        if OID.fullmatch(self._ref):
+            return self._ref
+        full = self._ref.startswith("refs/")
+        wanted = [self._ref] if full else [f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"]
+        found = {name: oid for oid, name in self._remote.refs(wanted) if name in wanted}
+        if not found:
+            raise RefNotFound(f"the repository has no branch or tag {self._ref}")
+        if len(found) > 1:
+            raise RefNotFound(f"{self._ref} is a branch and a tag; say --ref {' or '.join(wanted)}")
+        return next(iter(found.values()))
+
+    def fetch(self, oid: str) -> Commit:
+        """Have a commit here, or the commit that a tag points at.
+
+        Raises:
+            RefNotFound: it is gone from the server, or is no commit.
+            TooLarge: it is more than we take.
+            RepositoryUnreachable: no answer.
+            RepositoryRefused: we may not.
+        """
+        # Not whether the commit is here: a server that sent it without its files would be believed for ever.
+        if self._local("rev-parse", "--verify", "--quiet", f"{KEPT}fetched").output.decode().strip() != oid:
+            try:
+                self._fetch(oid, DEPTH)
+            except TooLarge:
+                self._fetch(oid, 1)
+            self._shrink()
+        return self.commit(oid)
+
+    def _fetch(self, oid: str, depth: int) -> None:
+        limit = f"the limit of {self._max_fetch_mib} MiB (--max-fetch-mib)"
+        try:
+            done = self._remote.fetch(self._folder, f"+{oid}:{KEPT}fetched", depth, self._max_fetch_mib)
+            full = bool(done.code) and self._is_full()
+        except OutOfMemory:
+            raise
+        except TooLarge:
+            full = True
+        finally:
+            self._tidy()
+        if full:
+            raise TooLarge(f"fetching {oid[:12]} would write more than {limit}")
+        if done.code:
+            self._remote.refuse(done)
+
+    def _is_full(self) -> bool:
+        """Whether a pack was as large as it may be: git does not always tell of what became of the program below it."""
+        return any(
+            path.stat().st_size >= self._max_fetch_mib * MIB for path in self._folder.glob("objects/pack/tmp_pack_*")
+        )
+
+    def commit(self, oid: str) -> Commit:
+        """What is known of a commit that is here. Raises `RefNotFound`."""
+        form = "--format=%H%x00%an <%ae>%x00%cI%x00%s"
+        done = self._local("log", "-1", "--no-show-signature", form, "--end-of-options", f"{oid}^{{commit}}")
+        parts = done.output.decode("utf-8", "backslashreplace").rstrip("\n").split("\0")
+        if done.code or len(parts) != 4:
+            raise RefNotFound(f"{oid[:12]} is no commit of this repository")
+        return Commit(*(_shown(part) for part in parts))
+
+    def rewritten(self, new: str, old: str) -> bool:
+        """Whether the history of `new` does not have `old` in it; not, where too little was fetched to tell."""
+        if self._local("merge-base", "--is-ancestor", old, new).code == 0:
+            return False
+        if self._local("merge-base", old, new).code == 0:
+            return True
+        shallow = self._folder / "shallow"
+        cut = shallow.read_text(encoding="ascii").split() if shallow.exists() else []
+        roots = self._local("rev-list", "--max-parents=0", new).output.decode("ascii", "replace").split()
+        return not set(roots).intersection(cut)
+
+    def tree(self, commit: str, path: str) -> Mapping[str, Blob]:
+        """The files of a commit below a folder, by their names from the top.
+
+        Args:
+            commit: which.
+            path: a folder or file; empty for all.
+
+        Raises:
+            TooLarge: there are more than `MAX_ENTRIES`.
+            GitError: git cannot read the tree.
+        """
+        pathspec = [f":(literal,top){path}"] if path else []
+        try:
+            done = self._local("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *pathspec, mib=8)
+        except TooLarge:
+            raise TooLarge(_too_many(path)) from None
+        if done.code:
+            raise GitError(f"cannot read the tree of {commit[:12]}: {complaint(done)}")
+        entries = done.output.rstrip(b"\0").split(b"\0") if done.output else []
+        if len(entries) > MAX_ENTRIES:
+            raise TooLarge(_too_many(path))
+        found: dict[str, Blob] = {}
+        for name, blob in map(_entry, entries):
+            # Whoever reviews such a tree may be shown another file than the one that we would take.
+            if name in found or any(part in ("", ".", "..") for part in name.split("/")):
+                raise GitError(f"the tree of {commit[:12]} is malformed: {printable(name)[:MAX_TEXT]}")
+            found[name] = blob
+        return found
+
+    def contents(self, blobs: Sequence[Blob], mib: int) -> Iterator[bytes]:
+        """The contents of files, in their order.
+
+        Args:
+            blobs: which.
+            mib: how much they may be together, in MiB.
+
+        Raises:
+            TooLarge: they are more.
+            GitError: git cannot read one.
+        """
+        asked = "".join(f"{blob.id}\n" for blob in blobs).encode()
+        done = self._git.run("cat-file", "--batch", folder=self._folder, given=asked, mib=mib)
+        position = 0
+        for blob in blobs:
+            head, _, _ = done.output[position : position + 200].partition(b"\n")
+            if head != f"{blob.id} blob {blob.size}".encode():
+                raise GitError(f"cannot read {blob.id[:12]}: {complaint(done) if done.code else 'it is no file'}")
+            start = position + len(head) + 1
+            yield done.output[start : start + blob.size]
+            position = start + blob.size + 1
+
+    def keep(self, name: str, commit: str) -> None:
+        """Remember a commit under a name, so that it stays here and is known after a restart. Raises `GitError`."""
+        done = self._local("update-ref", f"{KEPT}{name}", commit)
+        if done.code:
+            raise GitError(f"cannot write to the mirror {self._folder}: {complaint(done)}")
+
+    def kept(self, name: str) -> Commit | None:
+        """What was kept under a name; None if nothing was."""
+        done = self._local("rev-parse", "--verify", "--quiet", f"{KEPT}{name}^{{commit}}")
+        return None if done.code else self.commit(done.output.decode().strip())
+
+    def local(self, *arguments: str, settings: Mapping[str, str], variables: Mapping[str, str]) -> Done:
+        """Run git on the mirror with further settings and environment variables."""
+        special = Git({**self._git.settings, **settings}, {**self._git.variables, **variables}, self._git.stop)
+        return special.run(*arguments, folder=self._folder)
+
+    def _tidy(self) -> None:
+        """Remove what a git that was killed leaves behind: nobody else works here, and it would stay for ever."""
+        for pattern in ("objects/pack/tmp_*", "objects/tmp_*", "*.lock", "refs/**/*.lock"):
+            for path in self._folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def _shrink(self) -> None:
+        """Forget the history once the mirror is too large. The commits that are kept stay, with their files."""
+        most = MOST_FETCHES * self._max_fetch_mib
+        if sum(path.stat().st_size for path in self._folder.glob("objects/pack/*")) > most * MIB:
+            kept = self._local("rev-list", "--no-walk", "--all")
+            # A commit in the file `shallow` counts as one without parents (`git help repository-layout`).
+            (self._folder / "shallow").write_bytes(kept.output)
+            done = self._git.run("repack", "-adq", folder=self._folder, seconds=FETCH_SECONDS, mib=most)
+            if kept.code or done.code:
+                raise GitError(f"cannot shrink the mirror {self._folder}: {complaint(kept if kept.code else done)}")
+
+    def _local(self, *arguments: str, mib: int = 8) -> Done:
+        return self._git.run(*arguments, folder=self._folder, mib=mib)
+
+
+def _entry(line: bytes) -> tuple[str, Blob]:
+    head, _, name = line.partition(b"\t")
+    mode, _, oid, size = head.split()
+    return name.decode("utf-8", "backslashreplace"), Blob(mode.decode(), oid.decode(), int(size) if size != b"-" else 0)
+
+
+def _shown(text: str) -> str:
+    """What a stranger wrote, fit for logs."""
+    return printable(text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…")
+
+
+def _too_many(path: str) -> str:
+    return f"there are more than {MAX_ENTRIES:,} files in {path or 'the repository'}; give a folder with --path"

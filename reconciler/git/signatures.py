@@ -1,0 +1,112 @@
+"""Who signed a commit, judged as `git verify-commit` does, by the keys that we were given and no others."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.git.command import complaint
+from reconciler.git.repository import Repository
+from reconciler.model import Source
+from reconciler.printable import printable
+
+IMPORT_SECONDS = 30
+VERDICTS = {
+    "N": "not signed",
+    "B": "its signature is bad",
+    "E": "its signature is by a key that is not among ours",
+    "U": "its signature is by a key that is not among ours",
+    "X": "its signature has expired",
+    "Y": "its signature is by a key that has expired",
+    "R": "its signature is by a key that was revoked",
+}
+"""Git's letters (`git help log`, %G?) for all that is not good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a commit's signature is worth: `by` is the signer if it is good, `problem` says why it is not."""
+
+    by: str = ""
+    problem: str = ""
+
+    @property
+    def good(self) -> bool:
+        return bool(self.by)
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Whose signature counts.
+
+    Args:
+        allowed_signers: for SSH keys, in the form of ssh-keygen's ALLOWED SIGNERS. Git holds `valid-before` against
+            the date in the commit, which its author chooses: to shut somebody out, take the key out of the file.
+        keyring: OpenPGP public keys, as `gpg --export` writes them, armoured or not.
+    """
+
+    allowed_signers: Path | None = None
+    keyring: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.allowed_signers or self.keyring)
+
+    def check(self) -> None:
+        """Raise `InvalidInput` if a file is not there, or what judges it is not installed."""
+        needed = ((self.allowed_signers, "--allowed-signers", "ssh-keygen"), (self.keyring, "--openpgp-keys", "gpg"))
+        for path, flag, program in needed:
+            if path and not path.is_file():
+                raise InvalidInput(Problem(f"there is no file {path}", Source(flag)))
+            if path and not shutil.which(program):
+                raise InvalidInput(Problem(f"needs the program {program}, which is not installed here", Source(flag)))
+
+    def verify(self, repository: Repository, commit: str) -> Signature:
+        """Judge a commit that is in a mirror. Raises `InvalidInput`: the keys cannot be used."""
+        settings = {
+            "gpg.ssh.allowedSignersFile": str(self.allowed_signers.absolute() if self.allowed_signers else ""),
+            "gpg.x509.program": "false",  # it would count whom the system trusts
+        }
+        with self._home() as home:
+            variables = {"GNUPGHOME": str(home)}
+            shown = repository.local("log", "-1", "--format=%G?%x00%GS", commit, settings=settings, variables=variables)
+            judged = repository.local("verify-commit", commit, settings=settings, variables=variables)
+        verdict, _, signer = shown.output.decode("utf-8", "replace").rstrip("\n").partition("\0")
+        # A key in our own keyring is trusted by being there; OpenPGP's web of trust has no say ("U").
+        known = verdict == "G" or (verdict == "U" and self.keyring and self._is_openpgp(repository, commit))
+        if judged.code == 0 and known and signer:
+            return Signature(by=printable(signer))
+        return Signature(problem=VERDICTS.get(verdict, complaint(judged)))
+
+    @staticmethod
+    def _is_openpgp(repository: Repository, commit: str) -> bool:
+        """Whether all signatures of a commit are OpenPGP's. Other headers are the author's, and may say anything."""
+        done = repository.local("cat-file", "commit", commit, settings={}, variables={})
+        lines = done.output.partition(b"\n\n")[0].splitlines()
+        signatures = [line.partition(b" ")[2] for line in lines if line.startswith(b"gpgsig")]
+        return bool(signatures) and all(one.startswith(b"-----BEGIN PGP") for one in signatures)
+
+    @contextmanager
+    def _home(self) -> Iterator[Path]:
+        """A keyring for this one judgement, so that a key taken out of the file is gone at once."""
+        with TemporaryDirectory(prefix="aliasctl-") as folder:
+            home = Path(folder)
+            if self.keyring:
+                # No key that a server somewhere has for the signer: the system's own settings may ask for that.
+                (home / "gpg.conf").write_text("no-auto-key-retrieve\ndisable-dirmngr\n", encoding="ascii")
+                command = ["gpg", "--homedir", folder, "--batch", "--no-autostart", "--quiet", "--import", "--"]
+                done = subprocess.run(  # noqa: S603 - no shell, and the path is the user's own
+                    [*command, str(self.keyring.absolute())],
+                    capture_output=True,
+                    timeout=IMPORT_SECONDS,
+                    check=False,
+                )
+                if done.returncode:
+                    said = printable(done.stderr.decode("utf-8", "replace").strip())
+                    raise InvalidInput(Problem(f"{self.keyring} holds no OpenPGP keys that can be used: {said}"))
+            yield home

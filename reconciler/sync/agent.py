@@ -1,0 +1,300 @@
+"""One look: where the ref is, which revision is in force, what is to be done, and doing it.
+
+    ref ──▶ head commit ──▶ signature, manifests ──▶ good: in force          plan ──▶ apply ──▶ applied
+     │                                    └──▶ not good: the last good one stays in force
+     └──▶ cannot be read: nothing is changed
+
+Attempted, in force and applied are three things: the newest commit that was seen, the newest good one, and the newest
+one of which all was done. The last two are kept in the mirror, as refs, and so outlive a restart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Event, Thread
+
+import structlog
+
+from reconciler.catalog import Catalogs, Connect
+from reconciler.errors import AliasctlError, Interrupted, InvalidInput
+from reconciler.git import Commit, GitError, RefNotFound, Repository, RepositoryUnreachable, TooLarge
+from reconciler.journal import Journal, Origins
+from reconciler.plan import Plan
+from reconciler.printable import counted, printable
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ACHIEVED, ExitCode, Report
+from reconciler.sync.finding import Finding, Reason
+from reconciler.sync.pace import Corrections
+from reconciler.sync.revision import Revision, Unverified, read_revision
+from reconciler.sync.settings import Settings
+
+IN_FORCE, APPLIED = "in-force", "applied"
+SHORT = 12
+MAX_TOLD = 10
+"""Mistakes or remarks of one commit that are told; a stranger's commit may have a million."""
+MAX_LINE = 500
+WATCH_SECONDS = 0.2
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """See above.
+
+    Args:
+        settings: what is followed.
+        repository: the mirror.
+        journal: where runs are written down.
+        connect: opens a database.
+        stop: set to end what is going on.
+        wake: set when somebody says that the ref may have moved; whoever heeds it clears it.
+    """
+
+    def __init__(
+        self, settings: Settings, repository: Repository, journal: Journal, connect: Connect, stop: Event, wake: Event
+    ) -> None:
+        self._settings = settings
+        self._repository = repository
+        self._journal = journal
+        self._connect = connect
+        self._stop = stop
+        self._wake = wake
+        self._corrections = Corrections(settings.interval)
+        self._attempted = ""
+        self._refused_fetch: tuple[str, TooLarge] | None = None
+        self._in_force: Revision | None = None
+        self._told = ""
+        self.applied = ""
+        """The newest commit of which all was done; empty if there is none, or it is not known yet."""
+        self.working = False
+        """Whether a run is going on, which may take long on purpose."""
+
+    def look(self) -> Finding:
+        """Look once, and do what is to be done."""
+        try:
+            head = self._repository.head()
+            broken = self._attempt(head)
+            self._clear_copies()
+        except (AliasctlError, OSError) as error:
+            return Finding(_of_git(error), str(error), self._attempted, self._id_in_force)
+        if broken:  # judged anew: whose signature counts, or a connection, may have changed meanwhile
+            self._in_force = self._known(IN_FORCE)
+        revision = self._in_force
+        if revision is None:
+            found = broken or Finding(Reason.INVALID_REVISION, "nothing is in force")
+            return replace(found, attempted=self._attempted, in_force="")
+        found = self._enforce(revision, head)
+        if found.reason is Reason.LIMIT_EXCEEDED and (last := self._known(APPLIED)) and last.commit != revision.commit:
+            kept = self._enforce(last, head)
+            found = replace(found, in_force=last.commit.id, report=kept.report)
+        if broken:
+            aside = "" if found.reason is Reason.SYNCED else f"; meanwhile {found.message}"
+            return replace(found, reason=broken.reason, message=broken.message + aside, attempted=self._attempted)
+        return replace(found, attempted=self._attempted)
+
+    @property
+    def _id_in_force(self) -> str:
+        return self._in_force.commit.id if self._in_force else ""
+
+    def _attempt(self, head: str) -> Finding | None:
+        """Take what the ref is at; if it cannot be used, why. Raises `GitError` if it cannot be had."""
+        try:
+            if self._refused_fetch and self._refused_fetch[0] == head:
+                raise self._refused_fetch[1]
+            commit = self._repository.fetch(head)
+        except TooLarge as error:
+            self._refused_fetch = (head, error)
+            return self._broken(Reason.INVALID_REVISION, head, str(error))
+        self._tell_of_history(commit)
+        self._attempted = commit.id
+        try:
+            revision = read_revision(self._repository, commit, self._settings)
+        except Unverified as error:
+            return self._broken(Reason.UNVERIFIED, commit.id, str(error))
+        except (InvalidInput, GitError) as error:
+            return self._broken(Reason.INVALID_REVISION, commit.id, _in_short(error))
+        if commit.id != self._id_in_force:
+            self._corrections.forget()
+            self._keep(IN_FORCE, commit.id)
+        self._tell_remarks(revision)
+        self._in_force = revision
+        return None
+
+    def _broken(self, reason: Reason, commit: str, message: str) -> Finding:
+        self._attempted = commit
+        return Finding(reason, f"revision {commit[:SHORT]} cannot be used: {message}", commit, self._id_in_force)
+
+    def _keep(self, name: str, commit: str) -> None:
+        self._repository.keep(f"{self._settings.key}/{name}", commit)
+
+    def _kept(self, name: str) -> Commit | None:
+        return self._repository.kept(f"{self._settings.key}/{name}")
+
+    def _known(self, name: str) -> Revision | None:
+        """A revision that was kept before; None if there is none, or it cannot be used any more."""
+        try:
+            commit = self._kept(name)
+            return read_revision(self._repository, commit, self._settings) if commit else None
+        except AliasctlError as error:
+            log.warning("an earlier revision cannot be used either", which=name, reason=str(error))
+            return None
+
+    def _enforce(self, revision: Revision, head: str) -> Finding:
+        """Make Milvus what a revision says."""
+        try:
+            return self._reconcile(revision, head)
+        except (AliasctlError, OSError) as error:
+            reason = _of_git(error) if isinstance(error, GitError | Interrupted) else Reason.MILVUS_FAILED
+            return Finding(reason, str(error), in_force=revision.commit.id)
+
+    def _reconcile(self, revision: Revision, head: str) -> Finding:
+        kept = self._kept(APPLIED)
+        self.applied = kept.id if kept else ""
+        applied = self.applied == revision.commit.id
+        reported = revision.reported if applied else ()
+        found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
+        with Catalogs(self._connect) as catalogs:
+            watched = make_plan(reported, catalogs=catalogs)
+            plan = make_plan(
+                [one for one in revision.sets if one not in reported], catalogs=catalogs, journal=self._journal
+            )
+            if plan.runnable and not plan.refusals:
+                if applied and (hold := self._corrections.hold):
+                    return replace(found, reason=Reason.DRIFT_HELD, message=self._held(plan, hold))
+                if self._repository.head() != head:
+                    return replace(found, reason=Reason.INTERRUPTED, message="the ref has just moved; looking again")
+            with self._watching(head) as stop:
+                report = apply_plan(
+                    plan,
+                    catalogs=catalogs,
+                    stop=stop,
+                    journal=self._journal,
+                    origins=Origins.of_this_process(
+                        command="sync", source=(self._settings.place,), provenance=revision.provenance
+                    ),
+                    tell=lambda sentence: log.info(sentence),
+                )
+        self._count(report, applied=applied)
+        if report.exit_code is ExitCode.DONE and not report.interrupted:
+            if not applied:
+                self._keep(APPLIED, revision.commit.id)
+                self.applied = revision.commit.id
+            if watched.steps:
+                what = counted(len(watched.steps), "alias")
+                message = f"{what} not as applied; drift is only reported: {_names(watched)}"
+                return replace(found, reason=Reason.DRIFT_DETECTED, message=message, report=report)
+            return replace(found, report=report)
+        reason, message = _of_report(report)
+        return replace(found, reason=reason, message=message, report=report)
+
+    def _count(self, report: Report, *, applied: bool) -> None:
+        if applied and report.wrote:
+            self._corrections.note()
+        elif not report.wrote:
+            self._corrections.rest()
+
+    def _held(self, plan: Plan, hold: float) -> str:
+        times = counted(self._corrections.made, "time")
+        return (
+            f"corrected {times} at this revision, and moved again by others: {_names(plan)}; "
+            f"corrected again in {hold:.0f} s, or at the next commit"
+        )
+
+    @contextmanager
+    def _watching(self, head: str) -> Iterator[Event]:
+        """An event that ends a run early: when the agent is to stop, and when the ref has moved on.
+
+        A commit that takes a change back must not wait for the soak of that change.
+        """
+        ended, over = Event(), Event()
+
+        def watch() -> None:
+            due = time.monotonic() + self._settings.interval
+            while not over.wait(WATCH_SECONDS):
+                if self._wake.is_set() or time.monotonic() > due:
+                    self._wake.clear()  # before the look, not after: it may be set again meanwhile
+                    if not self._stop.is_set() and self._moved(head):
+                        ended.set()
+                    due = time.monotonic() + self._settings.interval
+                if self._stop.is_set() or ended.is_set():
+                    ended.set()
+                    self._wake.set()  # the next look, or the end, is due at once
+                    return
+
+        thread = Thread(target=watch, name="watch", daemon=True)
+        thread.start()
+        self.working = True
+        try:
+            yield ended
+        finally:
+            self.working = False
+            over.set()
+
+    def _moved(self, head: str) -> bool:
+        try:
+            return self._repository.head() != head
+        except AliasctlError:
+            return False  # the run was begun at what was the head; it may go on
+
+    def _tell_of_history(self, commit: Commit) -> None:
+        before = self._attempted
+        if before and before != commit.id and self._repository.rewritten(commit.id, before):
+            log.warning(
+                "the history was rewritten: the ref does not follow from what it was at",
+                before=before[:SHORT],
+                now=commit.id[:SHORT],
+            )
+
+    def _tell_remarks(self, revision: Revision) -> None:
+        """Once for each commit."""
+        if self._told != revision.commit.id:
+            self._told = revision.commit.id
+            for remark in revision.remarks[:MAX_TOLD]:
+                log.warning(str(remark), commit=revision.commit.id[:SHORT])
+            if (left := len(revision.remarks) - MAX_TOLD) > 0:
+                log.warning(f"and {left:,} more remarks", commit=revision.commit.id[:SHORT])
+
+    def _clear_copies(self) -> None:
+        """Remove the files that only earlier commits needed, or such as could not be used."""
+        needed = self._in_force.copies if self._in_force else frozenset()
+        for path in (self._settings.state / "files").glob("*"):
+            if path not in needed:
+                path.unlink()
+
+
+def _in_short(error: AliasctlError) -> str:
+    lines = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in str(error).splitlines()]
+    more = f"; and {len(lines) - MAX_TOLD:,} more" if len(lines) > MAX_TOLD else ""
+    return printable("; ".join(lines[:MAX_TOLD])) + more
+
+
+def _of_git(error: Exception) -> Reason:
+    if isinstance(error, Interrupted):
+        return Reason.INTERRUPTED
+    if isinstance(error, RefNotFound):
+        return Reason.REF_NOT_FOUND
+    return Reason.GIT_UNREACHABLE if isinstance(error, RepositoryUnreachable | OSError) else Reason.GIT_REFUSED
+
+
+def _of_report(report: Report) -> tuple[Reason, str]:
+    if report.plan.refusals:
+        return Reason.LIMIT_EXCEEDED, "; ".join(report.plan.refusals)
+    left = [one for one in report.results if one.outcome not in ACHIEVED or one.code]
+    message = "; ".join(f'"{one.step.alias}": {one.message or one.outcome}' for one in left[:3])
+    message += f"; and {len(left) - 3} more" if len(left) > 3 else ""
+    if report.interrupted:
+        return Reason.INTERRUPTED, message or "the run was ended early"
+    return (Reason.INCOMPLETE if report.exit_code is ExitCode.INCOMPLETE else Reason.BLOCKED), message
+
+
+def _in_place(revision: Revision) -> str:
+    aliases = sum(len(one.aliases) for one in revision.sets if not one.suspend)
+    return f"{counted(aliases, 'alias')} as {revision.commit.id[:SHORT]} says: {revision.commit.subject}"
+
+
+def _names(plan: Plan) -> str:
+    names = sorted(step.alias for step in plan.steps)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,49 @@
+"""Prometheus metrics of the agent."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import Counter, Gauge
+
+from reconciler.metrics import CommonMetrics
+from reconciler.sync.finding import Finding, Reason
+from reconciler.sync.settings import Settings
+
+
+class SyncMetrics(CommonMetrics):
+    """Everything that `/metrics` tells.
+
+    Args:
+        settings: what is followed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._looks = Counter("aliasctl_sync_looks", "Looks at the repository.", ["reason"], registry=self.registry)
+        self._state = self._gauge("reason", "1 for what the last look found.", ["reason"])
+        self._synced = self._gauge("synced", "1 while everything is as the newest commit says.")
+        self._read = self._gauge("last_read_timestamp_seconds", "When the repository was last read.")
+        self._success = self._gauge("last_synced_timestamp_seconds", "When everything was last as it should be.")
+        self._revision = self._gauge("revision_info", "Which commits it is about.", ["attempted", "in_force"])
+        self._gauge("interval_seconds", "Between two looks when nothing happens.").set(settings.interval)
+        followed = self._gauge("info", "What is followed.", ["repository", "ref", "path"])
+        followed.labels(settings.access.url, settings.ref, settings.path).set(1)
+
+    def looked(self, finding: Finding) -> None:
+        """A look has ended."""
+        self._looks.labels(str(finding.reason)).inc()
+        self._state.clear()
+        self._state.labels(str(finding.reason)).set(1)
+        self._revision.clear()
+        self._revision.labels(finding.attempted, finding.in_force).set(1)
+        self._synced.set(finding.reason is Reason.SYNCED)
+        if finding.saw_the_ref:
+            self._read.set(time.time())
+        if finding.reason is Reason.SYNCED:
+            self._success.set(time.time())
+        if finding.report:
+            self.carried_out(finding.report)
+
+    def _gauge(self, name: str, about: str, labels: list[str] | None = None) -> Gauge:
+        return Gauge(f"aliasctl_sync_{name}", about, labels or [], registry=self.registry)

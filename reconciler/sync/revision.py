@@ -1,0 +1,126 @@
+"""A commit → what it wants, or why it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.errors import AliasctlError, InvalidInput, Problem
+from reconciler.git import Commit, Repository, Signature
+from reconciler.journal import Provenance
+from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, settle
+from reconciler.manifest.records import AliasSetManifest, Approval, ConnectionManifest, DriftPolicy
+from reconciler.model import AliasSet, Source
+from reconciler.printable import counted
+from reconciler.sync.settings import Settings
+from reconciler.sync.tree import CommitTree
+
+
+class Unverified(AliasctlError):
+    """A commit whose signature does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit that can be used.
+
+    Args:
+        commit: which.
+        provenance: where it comes from.
+        sets: what it wants, without those that are refused.
+        reported: those of the sets whose drift is only reported.
+        remarks: what somebody should know: sets that are refused, connections that are not used.
+        refused: how many sets are refused.
+        copies: the files that it needs on the disk.
+    """
+
+    commit: Commit
+    provenance: Provenance
+    sets: tuple[AliasSet, ...]
+    reported: tuple[AliasSet, ...]
+    remarks: tuple[Problem, ...]
+    refused: int
+    copies: frozenset[Path] = frozenset()
+
+
+def read_connections(path: Path) -> Mapping[tuple[str, str], ConnectionManifest]:
+    """The MilvusConnections of the agent, by namespace and name.
+
+    Raises:
+        InvalidInput: they cannot be used, or there is something else.
+    """
+    manifests = read([path])
+    if manifests.sets:
+        message = "an AliasSet among the connections; what is wanted comes from the repository"
+        raise InvalidInput(*(Problem(message, one.source) for one in manifests.sets))
+    return manifests.connections
+
+
+def read_revision(repository: Repository, commit: Commit, settings: Settings) -> Revision:
+    """What a commit wants, with connections that are not the commit's.
+
+    Args:
+        repository: has the commit.
+        commit: which.
+        settings: what is followed, and whose signature counts.
+
+    Raises:
+        Unverified: nobody signed it whose signature counts.
+        InvalidInput: everything that is wrong with it.
+        GitError: it cannot be read, or is too large.
+    """
+    signature = settings.signers.verify(repository, commit.id) if settings.signers else Signature()
+    if settings.signers and not signature.good:
+        raise Unverified(f"it is by {commit.author}, and {signature.problem}")
+    tree = CommitTree(repository, commit.id, settings.path, settings.state / "files")
+    found = read_tree(tree.names, tree)
+    if not found.sets:
+        raise InvalidInput(Problem("there is no AliasSet here in this commit", Source(settings.path or "/")))
+    known = Manifests(read_connections(settings.connections), found.sets, found.skipped, found.warnings)
+    sets = settle(known, settings.overrides, Overrides())
+    manual = {key for one in found.sets if one.operation.approval is Approval.MANUAL for key in [_key(one)]}
+    reported = {key for one in found.sets if one.operation.drift is DriftPolicy.REPORT for key in [_key(one)]}
+    wanted = tuple(one for one in sets if (one.namespace, one.name) not in manual)
+    return Revision(
+        commit,
+        Provenance(
+            commit=commit.id,
+            author=commit.author,
+            ref=settings.ref,
+            repository=settings.access.url,
+            signature=f"good, by {signature.by}" if signature.good else "not verified",
+        ),
+        wanted,
+        tuple(one for one in wanted if (one.namespace, one.name) in reported),
+        (*found.warnings, *_unused(found), *_manual(found), *endpoints_left_out(known, sets)),
+        refused=len(manual),
+        copies=frozenset(tree.copied),
+    )
+
+
+def _key(one: AliasSetManifest) -> tuple[str, str]:
+    return (one.namespace, one.name)
+
+
+def _unused(found: Manifests) -> list[Problem]:
+    """The repository may describe servers for other front doors; here it must not say where credentials are sent."""
+    message = "this MilvusConnection is not used: the agent's own come from --connections"
+    return [Problem(message, one.source) for one in found.connections.values()]
+
+
+def _manual(found: Manifests) -> list[Problem]:
+    return [
+        Problem(
+            f'AliasSet "{one.name}" has approval: Manual and is left alone: the agent can ask nobody; '
+            "use the operator, or a pipeline with a reviewed plan",
+            one.source,
+        )
+        for one in found.sets
+        if one.operation.approval is Approval.MANUAL
+    ]
+
+
+def describe(revision: Revision) -> str:
+    """What a revision is, in a few words."""
+    return f"{counted(len(revision.sets), 'set')} at {revision.commit.id[:12]}"

@@ -1,0 +1,62 @@
+"""What the command line says to the agent."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from reconciler.errors import InvalidInput, Problem
+from reconciler.git import Access, Signers
+from reconciler.manifest import Overrides
+from reconciler.model import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to follow, and how.
+
+    Args:
+        access: the repository.
+        ref: a branch, tag, full ref or commit.
+        path: the folder or file of the manifests in it; empty for the whole repository.
+        connections: the file or folder of the MilvusConnections, which is outside the repository.
+        overrides: connection and database for every set.
+        signers: whose signature a commit needs; of nobody where there are none.
+        interval: seconds between two looks.
+        state: the folder of the mirror, for this agent alone.
+        max_fetch_mib: how much one fetch may write, in MiB.
+    """
+
+    access: Access
+    ref: str
+    path: str
+    connections: Path
+    overrides: Overrides
+    signers: Signers
+    interval: float
+    state: Path
+    max_fetch_mib: int
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for what cannot be meant."""
+        self.access.check()
+        self.signers.check()
+        parts = PurePosixPath(self.path).parts
+        if self.path.startswith("/") or ".." in parts:
+            raise InvalidInput(Problem("expected a path inside the repository", Source("--path")))
+
+    @property
+    def key(self) -> str:
+        """See `key_of`."""
+        return key_of(self.access.url, self.ref, self.path)
+
+    @property
+    def place(self) -> str:
+        """The repository, ref and path, for people."""
+        return f"{self.access.url}@{self.ref}" + (f":{self.path}" if self.path else "")
+
+
+def key_of(url: str, ref: str, path: str) -> str:
+    """A short name for this very repository, ref and path."""
+    return hashlib.sha256("\0".join((url, ref, path)).encode()).hexdigest()[:16]

@@ -1,0 +1,134 @@
+"""A commit's files, as the manifest reader takes them: out of Git's objects, never from a folder somebody can touch."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
+
+from reconciler import queries
+from reconciler.errors import InvalidInput, Problem
+from reconciler.git import Blob, Repository
+from reconciler.manifest import is_manifest
+from reconciler.manifest.files import MAX_BYTES
+from reconciler.model import Source
+
+MAX_TOTAL_MIB = 4
+"""Of manifests: some 50,000 aliases. Reading YAML takes some 200 bytes of memory for each byte of the worst."""
+MAX_COPIES_MIB = 64
+MAX_LINKS = 40
+"""Symbolic links on the way to a file, as on Linux."""
+MAX_LINK_BYTES = 4096
+MIB = 1024 * 1024
+
+
+class CommitTree:
+    """A `manifest.Tree`: the files of a commit below a folder.
+
+    A symbolic link counts as the file that it leads to; one that leads out of the folder, or to no file, is refused.
+
+    Args:
+        repository: has the commit.
+        commit: its id.
+        path: the folder or file; empty for the whole repository.
+        copies: a folder, only ours, for files that are needed after the manifests are read.
+
+    Raises:
+        InvalidInput: every file that is refused, by its name, or that there is no manifest.
+        TooLarge: there are too many files.
+        GitError: the commit cannot be read.
+    """
+
+    def __init__(self, repository: Repository, commit: str, path: str, copies: Path) -> None:
+        self._repository = repository
+        self._copies = copies
+        self._top = PurePosixPath(path)
+        self._blobs = repository.tree(commit, path.rstrip("/"))
+        self._links = self._read_links()
+        problems = list(self._refused())
+        manifests = (
+            {name: self._blobs[self._links.get(name, name)] for name in self._manifests()} if not problems else {}
+        )
+        problems += [Problem(reason, Source(name)) for name, blob in manifests.items() if (reason := _too_large(blob))]
+        if not problems and sum(blob.size for blob in manifests.values()) > MAX_TOTAL_MIB * MIB:
+            message = f"the manifests have more than {MAX_TOTAL_MIB} MiB together; give a folder with --path"
+            problems.append(Problem(message, Source(path or "/")))
+        if not problems and not manifests:
+            problems.append(Problem("there is no manifest here in this commit", Source(path or "/")))
+        if problems:
+            raise InvalidInput(*problems)
+        contents = repository.contents(list(manifests.values()), MAX_TOTAL_MIB * 2)
+        self.copied: dict[Path, int] = {}
+        """The copies that were made or found, and their bytes."""
+        self._contents = dict(zip(manifests, contents, strict=True))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The manifests."""
+        return tuple(self._contents)
+
+    def content(self, name: str) -> bytes:
+        """See `manifest.Tree`."""
+        return self._contents[name]
+
+    def on_disk(self, name: str) -> Path:
+        """See `manifest.Tree`."""
+        plain = posixpath.normpath(name)
+        blob = self._blobs.get(self._links.get(plain, plain))
+        if not self._inside(plain):
+            raise OSError(errno.EPERM, "it is outside of the folder that is followed")
+        if blob is None or not blob.is_file:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if blob.size > queries.MAX_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        copy = self._copies / f"{blob.id}{PurePosixPath(plain).suffix}"
+        self.copied[copy] = blob.size
+        if sum(self.copied.values()) > MAX_COPIES_MIB * MIB:
+            del self.copied[copy]
+            raise OSError(errno.EFBIG, f"this commit's queries have more than {MAX_COPIES_MIB} MiB together")
+        if not copy.exists():
+            self._copies.mkdir(mode=0o700, parents=True, exist_ok=True)
+            [content] = self._repository.contents([blob], 2 * queries.MAX_BYTES // MIB)
+            with NamedTemporaryFile(dir=self._copies, delete=False) as file:
+                file.write(content)
+            Path(file.name).replace(copy)
+        return copy
+
+    def _manifests(self) -> Iterator[str]:
+        for name, blob in self._blobs.items():
+            inside = PurePosixPath(name).relative_to(self._top) if name != str(self._top) else PurePosixPath(name).name
+            if (blob.is_file or name in self._links) and is_manifest(PurePosixPath(inside)):
+                yield name
+
+    def _read_links(self) -> dict[str, str]:
+        """Where each symbolic link leads in the end, for those that lead to a file of ours."""
+        links = {name: blob for name, blob in self._blobs.items() if blob.is_link and blob.size <= MAX_LINK_BYTES}
+        texts = self._repository.contents(list(links.values()), MAX_COPIES_MIB) if links else iter(())
+        steps = {
+            name: posixpath.normpath(posixpath.join(posixpath.dirname(name), text.decode("utf-8", "backslashreplace")))
+            for name, text in zip(links, texts, strict=True)
+        }
+        found = {}
+        for name in steps:
+            place, seen = name, set[str]()
+            while place in steps and place not in seen and len(seen) < MAX_LINKS:
+                seen.add(place)
+                place = steps[place]
+            if place in self._blobs and self._blobs[place].is_file:
+                found[name] = place
+        return found
+
+    def _refused(self) -> Iterator[Problem]:
+        for name, blob in self._blobs.items():
+            if blob.is_link and name not in self._links:
+                yield Problem("a symbolic link that leads to no file of this folder is not followed", Source(name))
+
+    def _inside(self, name: str) -> bool:
+        return not name.startswith(("/", "../")) and PurePosixPath(name).is_relative_to(self._top)
+
+
+def _too_large(blob: Blob) -> str:
+    return f"larger than {MAX_BYTES // MIB} MiB" if blob.size > MAX_BYTES else ""

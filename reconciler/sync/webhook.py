@@ -1,0 +1,39 @@
+"""A signed webhook says that the ref may have moved. What is in it does not matter: the agent looks for itself."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+
+from reconciler.credentials import read_secret
+from reconciler.errors import InvalidInput
+from reconciler.model import Credential
+from reconciler.web import TEXT, Answer
+
+SIGNATURE = "x-hub-signature-256"
+"""GitHub's header (its documentation, "Validating webhook deliveries"); Gitea and Forgejo send the same."""
+
+
+def receive(secret: Credential, wake: Callable[[], None], headers: Mapping[str, str], body: Iterable[bytes]) -> Answer:
+    """Wake the agent, if whoever posts this knows the secret.
+
+    Args:
+        secret: where it is; read each time, so that it can be rotated.
+        wake: what a true one does.
+        headers: by their names in lower case.
+        body: what is signed, in pieces: a stranger's is never held in memory.
+    """
+    try:
+        key = read_secret(secret, "the webhook secret").encode()
+    except InvalidInput:
+        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"the secret cannot be read\n"
+    digest = hmac.new(key, digestmod=hashlib.sha256)
+    for piece in body:
+        digest.update(piece)
+    expected = f"sha256={digest.hexdigest()}"
+    if not hmac.compare_digest(expected.encode(), headers.get(SIGNATURE, "").encode("utf-8", "replace")):
+        return HTTPStatus.UNAUTHORIZED, TEXT, b"wrong or missing X-Hub-Signature-256\n"
+    wake()
+    return HTTPStatus.ACCEPTED, TEXT, b"looking\n"

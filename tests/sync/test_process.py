@@ -1,0 +1,74 @@
+"""The agent as a process: it ends when it is told to, goes on where it was, and is alone in its folder."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+
+import grpc
+import pytest
+
+from tests.cli.shop import Relay
+from tests.sync.stage import Stage
+
+WANTED = dict.fromkeys("abc", "v2")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_wave_ends_after_the_call_in_flight_and_the_next_start_goes_on(
+    stage: Stage, relay: Relay, how: signal.Signals
+) -> None:
+    stage.shop.point(b="v1", c="v1")
+    arrived, go_on = Event(), Event()
+    alters: list[str] = []
+
+    def hold(context: grpc.ServicerContext) -> None:
+        alters.append("alter")
+        arrived.set()
+        go_on.wait(30)
+
+    relay.before["AlterAlias"] = hold
+    with stage.following() as agent:
+        stage.merge(WANTED)
+        assert arrived.wait(30)
+        agent.process.send_signal(how)
+        with pytest.raises(TimeoutError):
+            agent.wait_for_end(0.5)
+        go_on.set()
+        assert agent.wait_for_end() == 0
+    assert (len(alters), sorted(stage.shop.live.values())) == (1, ["v1", "v1", "v2"])
+    (run,) = stage.shop.run("history", "--format", "json").document["runs"]
+    assert run["interrupted"] is True
+    assert stage.once().code == 0
+    assert (len(alters), stage.shop.live) == (3, WANTED)
+
+
+def test_a_killed_agent_goes_on_where_it_was(stage: Stage, relay: Relay) -> None:
+    stage.shop.point(b="v1", c="v1")
+    arrived = Event()
+
+    def kill(context: grpc.ServicerContext) -> None:
+        agent.process.kill()
+        agent.process.wait()
+        arrived.set()
+
+    stage.merge(WANTED)
+    relay.before["AlterAlias"] = kill
+    agent = stage.begin()
+    assert arrived.wait(60)
+    agent.close()
+    del relay.before["AlterAlias"]
+    assert stage.once().code == 0
+    assert stage.shop.live == WANTED
+    states = [run["state"] for run in stage.shop.run("history", "--format", "json").document["runs"]]
+    assert states == ["ended", "interrupted"]
+
+
+def test_a_second_agent_in_one_folder_is_refused(stage: Stage) -> None:
+    with stage.following() as agent:
+        agent.found("Synced", stage.origin.head)
+        done = stage.once()
+        assert done.code == 1
+        assert done.stderr.count("\n") == 1
+        assert f"another agent works in {stage.state()}; give this one its own --state" in done.stderr
+        assert stage.once(state="other").code == 0

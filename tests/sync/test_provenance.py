@@ -1,0 +1,72 @@
+"""Where a change came from, as `history` tells it: of the agent's runs, and of `apply` from a checkout."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sync.keys import SshKey
+from tests.sync.origin import AUTHOR
+from tests.sync.stage import FILE, Stage
+
+GITHUB = {
+    "GITHUB_SERVER_URL": "https://github.example.com",
+    "GITHUB_REPOSITORY": "shop/aliases",
+    "GITHUB_RUN_ID": "42",
+    "GITHUB_REF_NAME": "main",
+}
+GITLAB = {"CI_PIPELINE_URL": "https://gitlab.example.com/-/pipelines/7", "CI_COMMIT_REF_NAME": "main"}
+NO_PIPELINE = dict.fromkeys(("CI_PIPELINE_URL", "GITHUB_RUN_ID", "BUILD_URL", "ALIASCTL_PIPELINE_URL"), "")
+
+
+def test_history_tells_commit_author_ref_and_signature_of_what_the_agent_did(stage: Stage, robins_key: SshKey) -> None:
+    commit = stage.merge({"a": "v2"}, signer=robins_key)
+    (stage.shop.folder / "allowed").write_text(robins_key.allowed_as("robin@example.com"))
+    assert stage.once("--allowed-signers", "allowed").code == 0
+    (run,) = stage.shop.run("history", "--format", "json").document["runs"]
+    place = str(stage.origin.bare)
+    assert (run["command"], run["source"]) == ("sync", [f"{place}@main:aliases"])
+    assert run["provenance"] == {
+        "commit": commit,
+        "author": AUTHOR,
+        "ref": "main",
+        "repository": place,
+        "signature": "good, by robin@example.com",
+    }
+    assert f"sync {place}@main:aliases @{commit[:7]}" in stage.shop.run("history").stdout
+    shown = stage.shop.run("history", run["id"]).stdout
+    assert f"commit by {AUTHOR} on main, signature: good, by robin@example.com" in shown
+
+    stage.merge({"a": "v3"})
+    assert stage.once().code == 0
+    newest = stage.shop.run("history", "--format", "json").document["runs"][0]
+    assert newest["provenance"]["signature"] == "not verified"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "page"),
+    [
+        (GITHUB, "https://github.example.com/shop/aliases/actions/runs/42"),
+        (GITLAB, "https://gitlab.example.com/-/pipelines/7"),
+    ],
+    ids=["github", "gitlab"],
+)
+def test_apply_from_a_checkout_records_commit_ref_and_pipeline(
+    stage: Stage, pipeline: dict[str, str], page: str
+) -> None:
+    commit = stage.merge({"a": "v2"})
+    manifests = ("-f", str(stage.origin.mine / "aliases"), "-f", "connections.yaml")
+    assert stage.shop.run("apply", *manifests, "--yes", env={**NO_PIPELINE, **pipeline}).code == 0
+    (run,) = stage.shop.run("history", "--format", "json").document["runs"]
+    recorded = run["provenance"]
+    assert recorded == {"commit": commit, "author": AUTHOR, "ref": "main", "signature": "none", "pipeline": page}
+    assert page in stage.shop.run("history", run["id"]).stdout
+
+
+def test_apply_from_a_dirty_checkout_says_so(stage: Stage) -> None:
+    commit = stage.origin.head
+    (stage.origin.mine / FILE).write_text(stage.manifest({"a": "v3"}))
+    manifests = ("-f", str(stage.origin.mine / "aliases"), "-f", "connections.yaml")
+    assert stage.shop.run("apply", *manifests, "--yes", env=NO_PIPELINE).code == 0
+    (run,) = stage.shop.run("history", "--format", "json").document["runs"]
+    assert (run["provenance"]["commit"], run["provenance"]["modified"]) == (commit, True)
+    assert f"@{commit[:7]} (modified)" in stage.shop.run("history").stdout

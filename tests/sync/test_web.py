@@ -1,0 +1,119 @@
+"""What the agent answers over HTTP, and the webhook that wakes it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import socket
+import struct
+from collections.abc import Mapping
+from threading import Event
+
+import pytest
+
+from tests.sync.agents import Agent
+from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
+from tests.sync.stage import Stage
+
+SECRET = "h00k-s3cr3t"  # noqa: S105
+BODY = b'{"ref": "refs/heads/main"}'
+
+
+def signature(body: bytes, secret: str = SECRET) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def looks(agent: Agent) -> float:
+    return agent.metric('aliasctl_sync_looks_total{reason="Synced"}')
+
+
+def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: Stage) -> None:
+    (stage.shop.folder / "secret.txt").write_text(SECRET + "\n")
+    with stage.following("--webhook-secret-file", "secret.txt", interval="1h") as agent:
+        agent.found("Synced", stage.origin.head)
+        commit = stage.merge({"a": "v2"})
+        refused: list[tuple[bytes | None, str | None, Mapping[str, str], int]] = [
+            (BODY, None, {}, 401),
+            (BODY, None, {"X_Hub_Signature_256": signature(BODY, "guessed")}, 401),
+            (BODY + b" ", None, {"X_Hub_Signature_256": signature(BODY)}, 401),
+            (BODY, None, {"X_Hub_Signature_256": "sha256=é".encode().decode("latin-1")}, 401),
+            (None, "GET", {}, 404),
+            (BODY, "PUT", {"X_Hub_Signature_256": signature(BODY)}, 501),
+            (None, "POST", {"Content_Length": str(27 * 1024 * 1024)}, 413),
+            (None, "POST", {"Content_Length": "9" * 5000}, 413),
+            (None, "POST", {"Transfer_Encoding": "chunked"}, 411),
+        ]
+        for body, method, headers, status in refused:
+            assert agent.request("/hook", body, method, **headers).status == status, headers
+        assert agent.request("/elsewhere", BODY, X_Hub_Signature_256=signature(BODY)).status == 404
+
+        assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
+        agent.found("Synced", commit, done=1)
+        assert (stage.shop.live, looks(agent)) == ({"a": "v2"}, 2)
+
+        stage.merge({"a": "v3"}, verify={"soak": "10m"})
+        assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
+        agent.event("watching 1 alias for 600 s")
+        back = stage.origin.revert()
+        assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
+        agent.found("Synced", back, done=1)
+        assert stage.shop.live == {"a": "v2"}
+        told = str(agent.log)
+        assert SECRET not in told + agent.request("/status").text
+
+
+def test_without_a_secret_there_is_no_webhook_and_a_client_that_hangs_up_leaves_no_trace(stage: Stage) -> None:
+    with stage.following(interval="1h") as agent:
+        agent.found("Synced", stage.origin.head)
+        assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY, "")).status == 404
+        client = socket.create_connection(("127.0.0.1", agent.port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+        client.close()  # with a reset; the end of the test finds nothing but log records on standard error
+        assert agent.request("/healthz").text == "ok\n"
+        assert (agent.request("/readyz").text, looks(agent)) == ("ok: Synced\n", 1)
+
+
+def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stage) -> None:
+    http = GitOverHttp(stage.origin.bare.parent)
+    asked, go_on = Event(), Event()
+
+    def hold(path: str) -> None:
+        asked.set()
+        go_on.wait(30)
+
+    http.before = hold
+    options = ("--git-username", USER, "--git-token-env", "GIT_TOKEN")
+    try:
+        with stage.following(*options, repository=http.url(), env={"GIT_TOKEN": GIT_TOKEN}) as agent:
+            assert asked.wait(30)
+            assert (agent.request("/readyz").status, agent.request("/healthz").status) == (503, 200)
+            assert agent.status["reason"] is None
+            go_on.set()
+            head = stage.origin.head
+            agent.found("Synced", head)
+            assert agent.request("/readyz").status == 200
+            status = agent.status
+            assert status == {
+                "repository": http.url(),
+                "ref": "main",
+                "path": "aliases",
+                "reason": "Synced",
+                "meaning": "everything is as the newest commit says",
+                "message": f"1 alias as {head[:12]} says: Take over the aliases",
+                "attempted": head,
+                "inForce": head,
+                "applied": head,
+            }
+            metrics = agent.request("/metrics").text
+            assert f'aliasctl_sync_revision_info{{attempted="{head}",in_force="{head}"}} 1.0' in metrics
+            assert 'aliasctl_milvus_calls_total{code="' in metrics
+            assert GIT_TOKEN not in metrics + str(status)
+    finally:
+        http.down()
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:80"])
+def test_where_it_cannot_listen_is_said(stage: Stage, listen: str) -> None:
+    done = stage.shop.run("sync", *stage.options(None, "state", ("--listen", listen)))
+    assert (done.code, done.stderr.startswith(f"error: --listen {listen}: ")) == (1, True), done.stderr
