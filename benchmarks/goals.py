@@ -1,0 +1,184 @@
+"""What we want to cost at most, and whether a run of the benchmark found it so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.results import Calls, Key, Results, Who
+
+MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One goal: what it is about, what is wanted, what was measured, and `MET`, `NOT_MET` or `NOT_MEASURED`.
+
+    `floor` is what would be measured of someone who does only what cannot be left out; "" where nobody did that.
+    """
+
+    what: str
+    wanted: str
+    measured: str
+    verdict: str
+    floor: str = ""
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Every goal, in the order of the page."""
+    return [goal(results) for goal in GOALS]
+
+
+Goal = Callable[[Results], Verdict]
+
+
+def _of_calls(what: str, wanted: str, who: Who) -> Goal:
+    """Calls counted, against what the shape of each live scenario allows."""
+
+    def judge(results: Results) -> Verdict:
+        seen = [(calls.counted, calls.bound) for calls in _calls(results, who) if calls.bound is not None]
+        if not seen:
+            return Verdict(what, wanted, "", NOT_MEASURED)
+        shown = "; ".join(f"{counted:,} of {bound:,}" for counted, bound in seen)
+        return Verdict(what, wanted, shown, _met(all(counted <= bound for counted, bound in seen)))
+
+    return judge
+
+
+def _calls(results: Results, who: Who) -> Iterator[Calls]:
+    for scenario in results.scenarios:
+        row = scenario.row(who)
+        if row and row.calls:
+            yield row.calls
+
+
+def _same_calls(results: Results) -> Verdict:
+    what, wanted = "Calls of a plan, ten times the aliases on the same collections", "the same"
+    scenario = results.scenario(Key.IN_SYNC)
+    rows = [scenario.row(who) for who in (Who.SMALLER_PLAN, Who.PLAN)] if scenario else []
+    calls = [row.calls.counted for row in rows if row and row.calls]
+    if len(calls) < 2:
+        return Verdict(what, wanted, "", NOT_MEASURED)
+    return Verdict(what, wanted, " and ".join(f"{each:,}" for each in calls), _met(len(set(calls)) == 1))
+
+
+def _reported(results: Results) -> Verdict:
+    what, wanted = "Calls that a plan reports of itself, against those counted but for `Connect`", "the same"
+    seen = [calls for calls in _calls(results, Who.PLAN) if calls.reported is not None]
+    shown = "; ".join(f"{calls.reported:,} and {calls.counted - calls.greetings:,}" for calls in seen)
+    if not seen:
+        return Verdict(what, wanted, "", NOT_MEASURED)
+    return Verdict(what, wanted, shown, _met(all(calls.reported == calls.counted - calls.greetings for calls in seen)))
+
+
+def _faster(what: str, key: Key, ours: Who, other: Who, times: float, floor: Who | None = None) -> Goal:
+    """`other` takes at least so many times as long as we do."""
+    wanted = "faster" if times == 1 else f"{times:g} times faster"
+
+    def judge(results: Results) -> Verdict:
+        ratio = _ratio(results, key, other, ours)
+        if ratio is None:
+            return Verdict(what, wanted, "", NOT_MEASURED)
+        least = _ratio(results, key, other, floor)
+        return Verdict(what, wanted, f"{ratio:.1f} times", _met(ratio >= times), f"{least:.1f} times" if least else "")
+
+    return judge
+
+
+def _at_most(
+    what: str, key: Key, ours: Who, other: Who, times: float, floor: Who | None = None, *, under: bool = False
+) -> Goal:
+    """We take at most so many times as long as `other`; or `under` that."""
+    wanted = f"{'under' if under else 'at most'} {times:g} times"
+
+    def judge(results: Results) -> Verdict:
+        ratio = _ratio(results, key, ours, other)
+        if ratio is None:
+            return Verdict(what, wanted, "", NOT_MEASURED)
+        least = _ratio(results, key, floor, other)
+        met = _met(ratio < times if under else ratio <= times)
+        return Verdict(what, wanted, f"{ratio:.2f} times", met, f"{least:.2f} times" if least else "")
+
+    return judge
+
+
+def _ratio(results: Results, key: Key, one: Who | None, other: Who | None) -> float | None:
+    scenario = results.scenario(key)
+    return scenario.ratio(one, other) if scenario and one and other else None
+
+
+def _less_memory(what: str, key: Key, ours: Who, other: Who) -> Goal:
+    def judge(results: Results) -> Verdict:
+        rows = [scenario.row(who) for who in (ours, other)] if (scenario := results.scenario(key)) else []
+        peaks = [row.peak / 1e6 for row in rows if row]
+        if len(peaks) < 2:
+            return Verdict(what, "less", "", NOT_MEASURED)
+        return Verdict(what, "less", f"{peaks[0]:.0f} MB, not {peaks[1]:.0f} MB", _met(peaks[0] < peaks[1]))
+
+    return judge
+
+
+def _memory_under(what: str, key: Key, ours: Who, limit: int) -> Goal:
+    """A peak under so many megabytes."""
+
+    def judge(results: Results) -> Verdict:
+        scenario = results.scenario(key)
+        row = scenario.row(ours) if scenario else None
+        if not row:
+            return Verdict(what, f"under {limit} MB", "", NOT_MEASURED)
+        return Verdict(what, f"under {limit} MB", f"{row.peak / 1e6:.0f} MB", _met(row.peak < limit * 1e6))
+
+    return judge
+
+
+def _met(so: bool) -> str:
+    return MET if so else NOT_MET
+
+
+GOALS: tuple[Goal, ...] = (
+    _of_calls(
+        "Calls of a plan without gates: A aliases on T wanted collections, D of them drifted, C collections in steps",
+        "at most T + D + C + 4, or A + C + 4 if that is less",
+        Who.PLAN,
+    ),
+    _same_calls,
+    _reported,
+    _of_calls(
+        "Calls of an apply of N steps in W waves, gates and propagation off",
+        "at most its plan + 2N + W·T + 2",
+        Who.APPLY,
+    ),
+    _faster("Offline plan of 10,000 against octoDNS", Key.OFFLINE_MEDIUM, Who.PLAN, Who.OCTODNS, 5, Who.LOADING),
+    _less_memory("Its memory against octoDNS's", Key.OFFLINE_MEDIUM, Who.PLAN, Who.OCTODNS),
+    _faster(
+        "Live plan of 10,000 over 500 collections against octoDNS offline",
+        Key.LIVE_SHARED,
+        Who.PLAN,
+        Who.OCTODNS,
+        1,
+        Who.SAME_CALLS,
+    ),
+    _faster("The same against the naive script", Key.LIVE_SHARED, Who.PLAN, Who.NAIVE, 10, Who.SAME_CALLS),
+    _faster("Offline plan of 1,000 against Terraform", Key.OFFLINE_SMALL, Who.PLAN, Who.TERRAFORM, 15, Who.LOADING),
+    _at_most(
+        "Offline plan of 100,000 against one of 10,000", Key.OFFLINE_LARGE, Who.PLAN, Who.SMALLER_PLAN, 12, under=True
+    ),
+    _memory_under("Its memory", Key.OFFLINE_LARGE, Who.PLAN, 400),
+    _at_most(
+        "Apply of 2,000 alters, guarded and verified, against the bare loop",
+        Key.APPLY,
+        Who.APPLY,
+        Who.WRITES,
+        1.7,
+        Who.SAME_CALLS,
+    ),
+    _at_most(
+        "`validate` of ten aliases against importing click and yaml",
+        Key.START_UP,
+        Who.VALIDATE,
+        Who.IMPORTS,
+        4,
+        Who.NOTHING,
+    ),
+    _at_most("One alias changed of 10,000: apply against its plan", Key.ONE_CHANGED, Who.APPLY, Who.PLAN, 1.3),
+)
