@@ -1,9 +1,13 @@
 # Every target works in a fresh clone: it makes the virtual environment it needs. Python 3.11 or later.
 PYTHON ?= python3
 VENV   := .venv
+# What pytest runs, and how: TESTS=tests/cli, or TESTS='-m "not milvus"'.
+TESTS  ?= --numprocesses auto --dist worksteal -m "not milvus and not kubernetes"
+# What `make bench` measures, and how often: BENCH='--only apply --rounds 9'.
+BENCH  ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format schemas test-lowest ci clean
+.PHONY: help demo test lint format schemas bench test-lowest ci clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -11,8 +15,8 @@ help: ## Show this list
 demo: $(VENV)/demo ## Move an alias on an embedded Milvus Lite: plan, apply, again, drift corrected
 	@PATH="$(abspath $(BIN)):$$PATH" demo/run
 
-test: $(VENV)/dev ## Run the tests; those that need a real Milvus want MILVUS_URI
-	$(BIN)/python -m pytest
+test: $(VENV)/dev ## Run the tests; a real Milvus wants MILVUS_URI, a Kubernetes API server KUBEBUILDER_ASSETS
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/dev ## Style, types, import contracts
 	$(BIN)/ruff check .
@@ -27,11 +31,14 @@ format: $(VENV)/dev ## Put the code into shape
 schemas: $(VENV)/dev ## Write schemas/ and crds/ from the code
 	$(BIN)/python -m reconciler.publish
 
+bench: $(VENV)/dev $(VENV)-milvus/bin/milvus-server $(VENV)-octodns/bin/octodns-sync ## Measure what it costs beside others; writes docs/performance.md
+	$(BIN)/python -m benchmarks --milvus $(VENV)-milvus --octodns $(VENV)-octodns $(BENCH)
+
 test-lowest: ## Run the tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python tests/lowest_versions.py > $(VENV)-lowest/constraints.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/constraints.txt --editable '.[dev]'
-	$(VENV)-lowest/bin/python -m pytest
+	$(VENV)-lowest/bin/python -m pytest $(TESTS)
 
 ci: ## Everything that the project promises, on real servers
 	.ci/run
@@ -50,3 +57,11 @@ $(VENV)/dev: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
+
+$(VENV)-milvus/bin/milvus-server:
+	@$(PYTHON) -m venv $(VENV)-milvus
+	@$(VENV)-milvus/bin/python -m pip install --quiet milvus==2.3.5 'setuptools<81'
+
+$(VENV)-octodns/bin/octodns-sync:
+	@$(PYTHON) -m venv $(VENV)-octodns
+	@$(VENV)-octodns/bin/python -m pip install --quiet octodns

@@ -40,8 +40,8 @@ from reconciler.review import ensure_fresh, ensure_reviewed, without_rejected
 @options.journal_option
 @options.plan_options
 @options.target_options
-@options.format_option
-@options.output_option
+@options.page_format_option
+@options.page_output_option
 @options.color_option
 @options.log_options
 def apply(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from types import FrameType
 
 import click
-import structlog
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from reconciler.catalog import Catalogs
@@ -24,12 +24,14 @@ from reconciler.plan import Plan
 from reconciler.printable import counted
 from reconciler.reconcile import apply_plan
 from reconciler.render.documents import report_document
+from reconciler.render.html import report_html
+from reconciler.render.markdown import report_markdown
 from reconciler.render.text import plan_lines, report_lines, report_summary
 from reconciler.report import ExitCode, Report, StepResult
 
 LONG_WORK_STEPS = 20
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,12 @@ def carry_out(plan: Plan, catalogs: Catalogs, manner: Manner, *, pending: bool) 
 
 def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: str) -> int:
     """Give the report to whoever wants it. After a write, a report that cannot be written is not an error of 1."""
-    result = output.Result(lambda: report_lines(report), lambda: report_document(report))
+    pages = {output.MARKDOWN: lambda: report_markdown(report), output.HTML: lambda: report_html(report)}
+    result = output.Result(lambda: report_lines(report), lambda: report_document(report), pages)
     try:
         output.emit_files(result, outputs)
         if report.plan.refusals or not report.plan.runnable:
-            result = output.Result(lambda: [report_summary(report)] if report.plan.steps else [], result.document)
+            result = replace(result, text=lambda: [report_summary(report)] if report.plan.steps else [])
         output.emit(result, output_format)
     except InvalidInput as error:
         output.complain(error)
@@ -104,7 +107,7 @@ def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: 
 def _ask(plan: Plan, output_format: str) -> None:
     """Ask at the terminal, where the plan must be seen even if the result goes elsewhere."""
     inputs.insist_on_terminal()
-    if output_format == output.JSON:
+    if output_format != output.TEXT:
         for line in plan_lines(plan):
             output.say(line.plain)
     targets = [target for target in plan.targets if target.runnable]
@@ -153,15 +156,17 @@ def _progress(plan: Plan) -> Iterator[Callable[[StepResult], None]]:
 
 def _log(result: StepResult) -> None:
     step = result.step
-    details = {"message": result.message} if result.message else {}
+    details = {"reason": result.message} if result.message else {}
     with suppress(OSError):  # a log that nobody reads must not end the run
         log.info(
             "step",
-            set=step.set,
-            alias=step.alias,
-            action=str(step.action),
-            current=step.current,
-            wanted=step.wanted,
-            outcome=str(result.outcome),
-            **details,
+            extra={
+                "set": step.set,
+                "alias": step.alias,
+                "action": str(step.action),
+                "current": step.current,
+                "wanted": step.wanted,
+                "outcome": str(result.outcome),
+                **details,
+            },
         )

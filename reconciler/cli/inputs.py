@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.catalog import lite_file
 from reconciler.cli import output
 from reconciler.errors import InvalidInput, Problem
 from reconciler.export import live_from_export
-from reconciler.journal import Journal, Origins, default_path
+from reconciler.journal import Journal, Origins, Provenance, default_path
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, settle
 from reconciler.manifest.targets import single_connection
 from reconciler.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.reconcile import LiveCatalogs, target_of
-
-GIT_SECONDS = 5.0
 
 
 def read_manifests(paths: Sequence[str]) -> Manifests:
@@ -77,23 +74,14 @@ def journal(path: Path | None) -> Journal:
 
 
 def origins(command: str, sources: Sequence[str]) -> Origins:
-    """Who runs this, and from what: the paths given, and the commit they are at."""
-    commits = {commit for source in sources if source != "-" and (commit := _commit(Path(source)))}
-    return Origins.of_this_process(command=command, source=(*sources, *sorted(commits)))
+    """Who runs this, and from what: the paths given, the commit that the first of them is at, and the pipeline."""
+    from reconciler.git.provenance import of_checkout, of_pipeline  # not needed to plan
 
-
-def _commit(path: Path) -> str | None:
-    """The commit that is checked out where a path is; None outside of Git, or without it."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    folder = path if path.is_dir() else path.parent
-    asked = [git, "-C", str(folder), "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"commit {answer.stdout.strip()}" if answer.returncode == 0 else None
+    places = [Path(source) for source in sources if source != "-"]
+    checkout = of_checkout(places[0]) if places else Provenance()
+    pipeline = of_pipeline(os.environ)
+    provenance = replace(checkout, ref=pipeline.ref or checkout.ref, pipeline=pipeline.pipeline)
+    return Origins.of_this_process(command=command, source=tuple(sources), provenance=provenance)
 
 
 def insist_on_terminal() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,15 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli import output
-from reconciler.gates import GATES
 from reconciler.manifest import Overrides
 from reconciler.manifest.durations import parse_duration
+from reconciler.model import GATE_NAMES
 from reconciler.options import Options
-from reconciler.telemetry import LEVELS, configure_logging
+from reconciler.telemetry import LEVELS, configure_logging_when_needed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-GATE_NAMES = tuple(gate.name for gate in GATES)
 
 
 def word(text: str) -> str:
@@ -57,12 +55,16 @@ def gate_alias(text: str) -> tuple[str, str]:
     return gate, alias
 
 
-def format_file(text: str) -> tuple[str, Path]:
-    """FORMAT=FILE, such as json=plan.json."""
-    output_format, _, path = text.partition("=")
-    if not path or output_format not in output.FORMATS:
-        raise click.BadParameter(f"{text!r} is not FORMAT=FILE with FORMAT one of {', '.join(output.FORMATS)}")
-    return output_format, Path(path)
+def format_file(formats: Sequence[str]) -> Callable[[str], tuple[str, Path]]:
+    """FORMAT=FILE with one of the formats, such as json=plan.json."""
+
+    def parse(text: str) -> tuple[str, Path]:
+        output_format, _, path = text.partition("=")
+        if not path or output_format not in formats:
+            raise click.BadParameter(f"{text!r} is not FORMAT=FILE with FORMAT one of {', '.join(formats)}")
+        return output_format, Path(path)
+
+    return parse
 
 
 def _chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -103,7 +105,7 @@ target_options = _chain(
     click.option("--database", type=word, metavar="NAME", help="Use this database for every set."),
     click.option("--connection", type=word, metavar="NAME", help="Use this MilvusConnection for every set."),
     click.option("--timeout", type=duration, help="Time for one call, such as 10s.", metavar="DURATION"),
-    click.option("--concurrency", type=click.IntRange(1, 64), help="Calls in flight at once; Milvus Lite: always 1."),
+    click.option("--concurrency", type=click.IntRange(1, 64), help="The most calls in flight; Milvus Lite: always 1."),
 )
 """Where to find the server, over what the manifests say."""
 
@@ -148,24 +150,35 @@ journal_option = click.option(
     metavar="FILE",
     help="The journal of all runs; by default in the user's state folder.",
 )
-format_option = click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(output.FORMATS),
-    default=output.TEXT,
-    show_default=True,
-    is_eager=True,
-    callback=output.remember_format,
-    help="Form of the result on standard output.",
-)
-output_option = click.option(
-    "--output",
-    "outputs",
-    type=format_file,
-    multiple=True,
-    metavar="FORMAT=FILE",
-    help="Write the result there too; repeats.",
-)
+
+
+def _format_option(formats: Sequence[str]) -> Callable[[Command], Command]:
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=output.TEXT,
+        show_default=True,
+        is_eager=True,
+        callback=output.remember_format,
+        help="Form of the result on standard output.",
+    )
+
+
+def _output_option(formats: Sequence[str]) -> Callable[[Command], Command]:
+    return click.option(
+        "--output",
+        "outputs",
+        type=format_file(formats),
+        multiple=True,
+        metavar="FORMAT=FILE",
+        help=f"Write the result there too, as {', '.join(formats[:-1])} or {formats[-1]}; repeats.",
+    )
+
+
+format_option, output_option = _format_option(output.FORMATS), _output_option(output.FORMATS)
+page_format_option, page_output_option = _format_option(output.PAGE_FORMATS), _output_option(output.PAGE_FORMATS)
+"""For the commands whose result is a plan or a report."""
 color_option = click.option(
     "--no-color",
     is_flag=True,
@@ -178,7 +191,7 @@ color_option = click.option(
 
 def _configure_logging(context: click.Context, _parameter: click.Parameter, value: str) -> str:
     color = output.console(stderr=True).color_system is not None
-    configure_logging(context.params.get("log_format", "console"), value, color=color)
+    configure_logging_when_needed(context.params.get("log_format", "console"), value, color=color)
     return value
 
 

@@ -5,32 +5,40 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
 import click
 from click.exceptions import NoArgsIsHelpError
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.codec import Document
 from reconciler.errors import AliasctlError, InvalidInput, Problem, UsageError
 from reconciler.printable import printable
-from reconciler.render.documents import error_document
 
-TEXT, JSON = "text", "json"
+TEXT, JSON, MARKDOWN, HTML = "text", "json", "markdown", "html"
 FORMATS = (TEXT, JSON)
+PAGE_FORMATS = (*FORMATS, MARKDOWN, HTML)
+
+if TYPE_CHECKING:
+    from reconciler.codec import Document
 
 
+@dataclass(frozen=True, slots=True)
 class Result:
-    """One result in every format: `text` and `document` are called for the formats that were asked for."""
+    """One result in every format; each is made only where it was asked for.
 
-    def __init__(self, text: Callable[[], Iterable[Text]], document: Callable[[], Document]) -> None:
-        self.text = text
-        self.document = document
+    `pages` are the formats of `PAGE_FORMATS` beyond text and JSON, for the commands that offer them.
+    """
+
+    text: Callable[[], Iterable[Text]]
+    document: Callable[[], Document]
+    pages: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
 
 def make_streams_safe() -> None:
@@ -51,21 +59,24 @@ def console(*, stderr: bool = False) -> Console:
 
 def emit(result: Result, output_format: str) -> None:
     """Print a result to standard output."""
-    if output_format == JSON:
-        click.echo(to_json(result.document()))
-    else:
+    if output_format == TEXT:
         _print(result.text(), console())
+    else:
+        click.echo(_written(result, output_format), nl=False)
     sys.stdout.flush()
 
 
 def emit_files(result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
     """Write a result to files, each whole or not at all. Raises `InvalidInput` where that is not possible."""
     for output_format, path in outputs:
-        if output_format == JSON:
-            content = to_json(result.document()) + "\n"
-        else:
-            content = "".join(line.plain + "\n" for line in result.text())
-        write_file(path, content)
+        write_file(path, _written(result, output_format))
+
+
+def _written(result: Result, output_format: str) -> str:
+    """A result as a file has it."""
+    if output_format == TEXT:
+        return "".join(line.plain + "\n" for line in result.text())
+    return to_json(result.document()) + "\n" if output_format == JSON else result.pages[output_format]()
 
 
 def write_file(path: Path, content: str) -> None:
@@ -124,8 +135,14 @@ def warn(problem: Problem) -> None:
 def failure(error: AliasctlError) -> None:
     """An error: to standard error for people, and as a document to standard output when JSON was asked for."""
     if _output_format == JSON:
-        click.echo(to_json(error_document(error)))
+        _emit_error(error)
     complain(error)
+
+
+def _emit_error(error: AliasctlError) -> None:
+    from reconciler.render.documents import error_document  # and with it all other documents
+
+    click.echo(to_json(error_document(error)))
 
 
 def complain(error: AliasctlError) -> None:
@@ -151,7 +168,7 @@ def let_go_of_stderr() -> None:
 def usage_error(error: click.UsageError) -> None:
     """Click's own words on a wrong call, with its hint."""
     if _output_format == JSON:
-        click.echo(to_json(error_document(UsageError(error.format_message()))))
+        _emit_error(UsageError(error.format_message()))
     if isinstance(error, NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return
@@ -187,6 +204,9 @@ def _complain(kind: str, style: str, problem: Problem) -> None:
 
 
 def _print(lines: Iterable[Text], to: Console) -> None:
+    if to.color_system is None:  # nothing to lay out; line by line, Rich would take most of the time of a long plan
+        to.file.writelines(f"{line.plain}\n" for line in lines)
+        return
     for line in lines:
         to.print(line, soft_wrap=True)
 

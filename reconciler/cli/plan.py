@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ from reconciler.report import plan_exit_code
 @options.journal_option
 @click.option("--out", type=options.file_path, metavar="PLANFILE", help="Save the plan, to apply it later.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
-@options.format_option
-@options.output_option
+@options.page_format_option
+@options.page_output_option
 @options.color_option
 @options.log_options
 def plan(
@@ -86,19 +87,37 @@ def plan(
 
 @click.command()
 @click.argument("planfile", type=options.file_path)
-@options.format_option
+@options.page_format_option
+@options.page_output_option
 @options.color_option
 @options.log_options
-def show(planfile: Path, output_format: str, **_: Any) -> None:
+def show(planfile: Path, output_format: str, outputs: tuple[tuple[str, Path], ...], **_: Any) -> None:
     """Print a saved plan, a stale one too.
 
     \b
       aliasctl show plan.json
+      aliasctl show plan.json --output html=plan.html
     """
+    output.ensure_writable(path for _, path in outputs)
     saved = load_plan(planfile)
-    output.emit(output.Result(lambda: saved_plan_lines(saved), lambda: plan_document(saved)), output_format)
+    result = replace(plan_result(saved), text=lambda: saved_plan_lines(saved))
+    output.emit_files(result, outputs)
+    output.emit(result, output_format)
 
 
 def plan_result(made: Plan) -> output.Result:
     """A plan in every format."""
-    return output.Result(lambda: plan_lines(made), lambda: plan_document(made))
+    pages = {output.MARKDOWN: lambda: _markdown(made), output.HTML: lambda: _html(made)}
+    return output.Result(lambda: plan_lines(made), lambda: plan_document(made), pages)
+
+
+def _markdown(made: Plan) -> str:
+    from reconciler.render.markdown import plan_markdown  # takes long to import, and is asked for now and then
+
+    return plan_markdown(made)
+
+
+def _html(made: Plan) -> str:
+    from reconciler.render.html import plan_html  # as above
+
+    return plan_html(made)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
 from reconciler.cli import options, output
+from reconciler.errors import Problem
 from reconciler.manifest import Manifests, check, read
 from reconciler.printable import counted
-from reconciler.render.documents import validation_document
+
+if TYPE_CHECKING:
+    from reconciler.codec import Document
 
 
 @click.command()
@@ -30,10 +34,13 @@ def validate(paths: tuple[str, ...], strict: bool, output_format: str, **_: Any)
     warnings = (*manifests.warnings, *check(manifests, strict=strict))
     for warning in warnings:
         output.warn(warning)
-    output.emit(
-        output.Result(lambda: [_summary(manifests)], lambda: validation_document(manifests, warnings)),
-        output_format,
-    )
+    output.emit(output.Result(lambda: [_summary(manifests)], lambda: _document(manifests, warnings)), output_format)
+
+
+def _document(manifests: Manifests, warnings: Sequence[Problem]) -> Document:
+    from reconciler.render.documents import validation_document  # and with it all other documents
+
+    return validation_document(manifests, warnings)
 
 
 def _summary(manifests: Manifests) -> Text:

@@ -128,11 +128,12 @@ def test_a_second_interrupt_quits_at_once_and_claims_nothing(shop: Shop, relay: 
 
 
 def test_an_interrupt_while_planning_is_before_any_write(shop: Shop, relay: Relay) -> None:
-    in_flight = Event()
+    in_flight, told = Event(), Event()
 
     def slow(_: grpc.ServicerContext) -> None:
         in_flight.set()
-        time.sleep(3)
+        told.wait(30)
+        time.sleep(2)
 
     relay.before["ListAliases"] = slow
     shop.uri = relay.uri
@@ -140,6 +141,7 @@ def test_an_interrupt_while_planning_is_before_any_write(shop: Shop, relay: Rela
     process = start(["apply", "-f", "aliases.yaml", "--yes", "--format", "json"], shop.folder)
     assert in_flight.wait(30)
     process.send_signal(signal.SIGINT)
+    told.set()
     stopped = finish(process)
     assert (stopped.code, stopped.document["errors"][0]["code"], shop.live) == (1, "Interrupted", {})
 

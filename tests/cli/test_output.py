@@ -182,7 +182,7 @@ def test_a_full_disk_neither_stops_a_run_half_way_nor_hides_that_it_wrote(
     done = subprocess.run(
         ["sh", "-c", f'"$@" {redirect}', "sh", *ALIASCTL, "apply", "-f", "aliases.yaml", "--yes", *arguments],
         cwd=shop.folder,
-        env=clean_environment({}),
+        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.jsonl")}),
         capture_output=True,
         text=True,
         timeout=60,

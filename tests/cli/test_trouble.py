@@ -13,7 +13,7 @@ from tests.cli.command import TOKEN, Completed, run, run_python
 from tests.cli.shop import Relay, Shop
 from tests.servers import ToyMilvus, aborting, free_port, slow, status
 
-STARTING_UP = 7.0
+STARTING_UP = 20.0
 """Seconds that Python and pymilvus may take on a busy machine, on top of the connection's timeout."""
 
 

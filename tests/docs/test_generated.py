@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from reconciler.publish import published
+from reconciler.sync.finding import Reason
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,3 +23,9 @@ def test_nothing_else_lies_in_the_generated_folders() -> None:
     folders = (ROOT / "schemas", ROOT / "crds", ROOT / "docs" / "reference")
     held = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
     assert held == generated
+
+
+def test_the_page_on_gitops_names_every_reason_of_the_agent() -> None:
+    page = (ROOT / "docs" / "gitops.md").read_text()
+    table = page.partition("## When something is wrong")[2].partition("\n\nA force-push")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(Reason)
