@@ -5,9 +5,11 @@ VENV   := .venv
 TESTS  ?= --numprocesses auto --dist worksteal -m "not milvus and not kubernetes"
 # What `make bench` measures, and how often: BENCH='--only apply --rounds 9'.
 BENCH  ?=
+# What `make soak` runs, if not all: SOAK='--only tests/faults'.
+SOAK   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format schemas bench test-lowest ci clean
+.PHONY: help demo test lint format schemas bench soak test-lowest ci clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +35,9 @@ schemas: $(VENV)/dev ## Write schemas/ and crds/ from the code
 
 bench: $(VENV)/dev $(VENV)-milvus/bin/milvus-server $(VENV)-octodns/bin/octodns-sync ## Measure what it costs beside others; writes docs/performance.md
 	$(BIN)/python -m benchmarks --milvus $(VENV)-milvus --octodns $(VENV)-octodns $(BENCH)
+
+soak: $(VENV)/dev $(VENV)-milvus/bin/milvus-server ## Try to break it, at full length; writes docs/reliability.md
+	$(BIN)/python -m tests.reliability --milvus $(VENV)-milvus $(SOAK)
 
 test-lowest: ## Run the tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests import servers
+from tests.reliability.tally import Tally, write
 from tests.servers import Backend, lite_backend, milvus_backend
 
 # In CI the same examples each time: what fails there was broken by the change. New ones are tried on people's machines.
@@ -35,10 +37,32 @@ def milvus() -> Iterator[Backend]:
         yield backend
 
 
+@pytest.fixture
+def tally() -> Iterator[Callable[[str, str], Tally]]:
+    """Opens a suite by its name and server; what was tried is written down where `make soak` looks for it."""
+    opened: list[Tally] = []
+
+    def open_suite(suite: str, server: str) -> Tally:
+        opened.append(Tally(suite, server))
+        return opened[-1]
+
+    yield open_suite
+    if folder := os.environ.get("RELIABILITY_TALLIES"):
+        write(opened, Path(folder))
+
+
+@pytest.fixture(scope="session")
+def soak() -> bool:
+    """Whether there is time for all rounds, as under `make soak`; otherwise a few will do."""
+    return os.environ.get("SOAK") == "1"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real server, whether it asks for the fixture or is parametrised with its name."""
+    """Mark what needs the real server, by fixture or by parameter, and what belongs on the page on reliability."""
     for item in items:
         if isinstance(item, pytest.Function):
             parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
             if "milvus" in item.fixturenames or "milvus" in parameters:
                 item.add_marker("milvus")
+            if "tally" in item.fixturenames:
+                item.add_marker("reliability")

@@ -1,0 +1,66 @@
+"""`python -m tests.reliability`: run the suites that try to break it, at full length, and write what they found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.server import milvus_server
+from tests.reliability.page import Results, page, save
+from tests.reliability.tally import collect
+
+ROOT = Path(__file__).parents[2]
+ASIDE = ROOT / ".cache" / "soak"
+"""Where the results of a run go that is not complete."""
+existing = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="The virtual environment of Milvus 2.3.5.")
+@click.option("--only", multiple=True, help="This test file or folder; repeats. All suites if not given.")
+def main(milvus: Path, only: tuple[str, ...]) -> None:
+    """Try to break aliasctl, and write docs/reliability.md; with --only, the page goes to .cache/soak/."""
+    date, started = time.strftime("%Y-%m-%d", time.gmtime()), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="aliasctl-soak-") as scratch:
+        tallies = Path(scratch) / "tallies"
+        tallies.mkdir()
+        with milvus_server(milvus.absolute(), Path(scratch) / "milvus") as uri:
+            settings = {
+                "SOAK": "1",
+                "RELIABILITY_TALLIES": str(tallies),
+                "MILVUS_URI": uri,
+                "MILVUS_PYTHON": str(milvus.absolute() / "bin" / "python"),
+                "REQUIRE_MILVUS": "1",
+            }
+            command = [sys.executable, "-m", "pytest", "-m", "reliability", "-p", "no:cacheprovider", *only]
+            ended = subprocess.run(command, env={**os.environ, **settings}, cwd=ROOT, check=False)
+        results = Results(
+            date=date,
+            machine=describe_machine() | describe_versions(),
+            seconds=round(time.monotonic() - started),
+            tallies=collect(tallies),
+        )
+    _write(results, complete=not only)
+    sys.exit(ended.returncode)
+
+
+def _write(results: Results, *, complete: bool) -> None:
+    if complete:
+        data, text = Path(__file__).parent / "results.json", ROOT / "docs" / "reliability.md"
+    else:
+        ASIDE.mkdir(parents=True, exist_ok=True)
+        data, text = ASIDE / "results.json", ASIDE / "reliability.md"
+    save(results, data)
+    text.write_text(page(results), encoding="utf-8")
+    click.echo(f"written: {data} and {text}")
+
+
+if __name__ == "__main__":
+    main()
