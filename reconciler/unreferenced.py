@@ -50,7 +50,7 @@ def unreferenced(
         CatalogError: the catalog cannot be read.
     """
     referenced = set(read_all(catalog).values())
-    idle = sorted(catalog.collection_names() - referenced)
+    idle = sorted(catalog.collections().keys() - referenced)
     with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read") as pool:
         loaded = [
             name

@@ -234,7 +234,7 @@ class Room:
         for alias in self.catalog.alias_names():
             if alias.startswith(self.prefix):
                 self.catalog.drop_alias(alias)
-        for collection in self.catalog.collection_names():
+        for collection in self.catalog.collections():
             if collection.startswith(self.prefix):
                 self.backend.admin.drop_collection(collection, self.database)
 

@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from reconciler.catalog.adaptive_limit import AdaptiveLimit
 from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of
-from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt, open_client
+from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt, ids_of_listed_collections, open_client
 from reconciler.catalog.milvus_errors import our_errors, worth_another_read
 from reconciler.catalog.port import Observe, Secrets, check_alias_name, check_sizes
 from reconciler.errors import (
@@ -69,6 +69,7 @@ class MilvusCatalog:
         self._calls_lock = threading.Lock()
         self._observe = observe
         self._client = self._until_deadline(lambda timeout: open_client(connection, database, timeout, secrets))
+        self._listed_ids = ids_of_listed_collections(self._client)
 
     @property
     def concurrency(self) -> int:
@@ -126,8 +127,10 @@ class MilvusCatalog:
             return None
         return None if found.name == alias else found
 
-    def collection_names(self) -> frozenset[str]:
-        return frozenset(self._read("list_collections"))
+    def collections(self) -> dict[str, Collection]:
+        names = self._read("list_collections")
+        ids = self._listed_ids()
+        return {name: Collection(name, ids.get(name)) for name in names}
 
     def describe(self, collection: str) -> Collection | None:
         try:

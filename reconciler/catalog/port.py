@@ -87,8 +87,11 @@ class Catalog(Protocol):
         `id` is given where the same call tells it. The name of a collection is not an alias: None.
         """
 
-    def collection_names(self) -> frozenset[str]:
-        """The collections that the caller may see."""
+    def collections(self) -> dict[str, Collection]:
+        """The collections that the caller may see, by name.
+
+        `id` is given where the same call tells it: on Milvus 2.3.5 (measured), on newer ones (read, not measured).
+        """
 
     def describe(self, collection: str) -> Collection | None:
         """A collection by its own name; None if it does not exist, or the name is an alias."""

@@ -18,10 +18,10 @@ T = TypeVar("T")
 def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
     """Read the live side for `sets`, all of them on `target` and none suspended.
 
-    It takes 3 + T + A + D calls: version, alias names and collection names; T collections, each asked for its aliases:
-    those that two or more of the live aliases are wanted on, or were found on; A aliases that no list had, each
-    resolved; D collections that a change would involve and whose id is not known yet, each described. So many aliases
-    on few collections cost about T, one alias a collection costs A, and what stays as it is needs no D.
+    It takes 3 + T + A + D calls: version, aliases and collections; T collections, each asked for its aliases: those
+    that two or more of the live aliases are wanted on, or were found on; A aliases that no list had, each resolved; D
+    collections that a change would involve and whose id is not known yet, each described: those that the caller may
+    not see in the list, and on Milvus Lite all. So many aliases on few collections cost T, one alias a collection A.
 
     Raises:
         CatalogError: a call failed. Only the list of collections may be forbidden; it then counts as empty.
@@ -29,8 +29,8 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
     calls = catalog.calls
     version = catalog.server_version()  # before the others: it decides how many may be in flight
     with _pool(catalog) as pool:
-        names, collections = pool.submit(catalog.alias_names), pool.submit(_collection_names, catalog)
-        alias_names, collection_names = names.result(), collections.result()
+        names, listed = pool.submit(catalog.alias_names), pool.submit(_collections, catalog)
+        alias_names, collections = names.result(), listed.result()
 
         wanted = {alias.name: alias.collection for each in sets for alias in each.aliases}
         droppable = _droppable(sets, sorted(alias_names), wanted)
@@ -38,7 +38,8 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         known = _look_up(pool, catalog, {alias: wanted.get(alias) for alias in of_interest})
         pointing = _names(known)
 
-        ids = {found.name: found for found in known.values() if found and found.id is not None}
+        told = [*collections.values(), *known.values()]
+        ids = {found.name: found for found in told if found and found.id is not None}
         involved = _involved(wanted, pointing, droppable) - alias_names
         described = ids | _each(pool, catalog.describe, involved - ids.keys())
     return LiveCatalog(
@@ -46,7 +47,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         server_version=version,
         aliases=alias_names,
         pointing=pointing,
-        collections=collection_names,
+        collections=frozenset(collections),
         described={name: described[name] for name in sorted(involved)},
         drops_by_prefix=catalog.drops_by_prefix,
         calls=catalog.calls - calls,
@@ -88,7 +89,7 @@ def read_all(catalog: Catalog) -> dict[str, str]:
         CatalogError: a call failed.
     """
     catalog.server_version()
-    aliases, collections = catalog.alias_names(), _collection_names(catalog)
+    aliases, collections = catalog.alias_names(), _collections(catalog)
     with _pool(catalog) as pool:
         listed = _each(pool, catalog.aliases_of, collections) if len(collections) < len(aliases) else {}
         found = {
@@ -155,11 +156,11 @@ def _names(known: Mapping[str, Collection | None]) -> dict[str, str | None]:
     return {alias: found.name if found else None for alias, found in known.items()}
 
 
-def _collection_names(catalog: Catalog) -> frozenset[str]:
+def _collections(catalog: Catalog) -> dict[str, Collection]:
     try:
-        return catalog.collection_names()
+        return catalog.collections()
     except PermissionDenied:
-        return frozenset()
+        return {}
 
 
 @contextmanager

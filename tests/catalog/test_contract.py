@@ -336,10 +336,12 @@ class TestLoad:
             room.catalog.replicas(room.name("nope"))
 
 
-def test_collection_names(room: Room) -> None:
+def test_collections_come_with_the_ids_that_describing_them_tells(room: Room) -> None:
     c1, c2 = room.collections("c1", "c2")
     room.catalog.create_alias(room.name("a"), c1)
-    assert {name for name in room.catalog.collection_names() if name.startswith(room.prefix)} == {c1, c2}
+    listed = {name: one for name, one in room.catalog.collections().items() if name.startswith(room.prefix)}
+    assert listed == {name: room.catalog.describe(name) for name in (c1, c2)}
+    assert all((one.id is None) is (room.flavour is LITE) for one in listed.values())
 
 
 class TestDatabases:
@@ -372,7 +374,7 @@ class TestDatabases:
         assert catalog.server_version()
         for ask in (
             catalog.alias_names,
-            catalog.collection_names,
+            catalog.collections,
             lambda: catalog.create_alias("a", "c"),
             lambda: catalog.alter_alias("a", "c"),
             lambda: catalog.drop_alias("a"),
@@ -397,6 +399,6 @@ class TestServer:
         assert catalog.calls == 2, "the list, and the version before it"
         catalog.server_version()
         assert catalog.calls == 2, "the version is asked once"
-        catalog.collection_names()
+        catalog.collections()
         assert catalog.calls == 3
         catalog.close()

@@ -111,7 +111,7 @@ METHODS: dict[str, Callable[[Catalog], Any]] = {
     "alias_names": lambda catalog: catalog.alias_names(),
     "aliases_of": lambda catalog: catalog.aliases_of("c"),
     "resolve": lambda catalog: catalog.resolve("a"),
-    "collection_names": lambda catalog: catalog.collection_names(),
+    "collections": lambda catalog: catalog.collections(),
     "describe": lambda catalog: catalog.describe("c"),
     "load_state": lambda catalog: catalog.load_state("c"),
     "replicas": lambda catalog: catalog.replicas("c"),

@@ -76,7 +76,7 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(collection=COLLECTIONS)
     def create_collection(self, collection: str) -> None:
-        if collection not in self.catalogs[1].collection_names():
+        if collection not in self.catalogs[1].collections():
             for backend in self.backends:
                 backend.admin.create_collection(collection, self.database)
 
@@ -87,7 +87,7 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(collection=COLLECTIONS)
     def rename(self, collection: str) -> None:
-        names = self.catalogs[1].collection_names()
+        names = self.catalogs[1].collections()
         if collection in names and "renamed" not in names:
             for backend in self.backends:
                 backend.admin.rename_collection(collection, "renamed", self.database)
@@ -116,7 +116,7 @@ class SideBySide(RuleBasedStateMachine):
         seen = []
         for catalog in self.catalogs:
             aliases = {name: catalog.resolve(name) for name in sorted(catalog.alias_names())}
-            seen.append(({name: found and found.name for name, found in aliases.items()}, catalog.collection_names()))
+            seen.append(({name: found and found.name for name, found in aliases.items()}, set(catalog.collections())))
         assert seen[0] == seen[1]
 
     def teardown(self) -> None:

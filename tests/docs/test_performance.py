@@ -72,7 +72,7 @@ def test_the_results_name_every_goal_with_the_verdict_of_their_figures() -> None
 @pytest.mark.parametrize(("what", "wanted"), PROMISED)
 def test_every_goal_is_on_the_page_with_its_figure_and_verdict(what: str, wanted: str) -> None:
     text = (ROOT / "docs" / "performance.md").read_text()
-    line = rf"^\| [^|]*{re.escape(what)}[^|]* \| {re.escape(wanted)} \| [^|]*\d[^|]* \| (met|not met) \|$"
+    line = rf"^\| [^|]*{re.escape(what)}[^|]* \| {re.escape(wanted)} \| [^|]*\d[^|]* \| (met|not met) \| [^|]*\|$"
     assert re.search(line, text, re.MULTILINE)
 
 
@@ -137,7 +137,7 @@ def test_time_spent_in_c_counts_for_the_part_that_calls_it(tmp_path: Path) -> No
     (tmp_path / "program").write_text("import time, reconciler.catalog as ours\nours.work()\ntime.sleep(0.1)\n")
     parts = break_down(Entrant("program", [str(tmp_path / "program")], tmp_path))
     assert next(iter(parts)) == "reconciler.catalog"
-    assert parts["waiting"] > 0.05
+    assert parts["waiting"] > 0
     assert 0.9 < sum(parts.values()) <= 1.001
 
 
@@ -147,6 +147,8 @@ def test_the_most_calls_follow_from_the_shape() -> None:
     assert plan_bound(live, {**live, "a": "c1"}) == 2 + 1 + 2 + 4
     assert plan_bound(live, dict.fromkeys(live, "c2")) == 4 + 3 + 4  # asking for each alias is cheaper here
     assert apply_bound(10, live, {**live, "a": "c2"}) == 10 + 2 * 1 + 3 + 2
+    two_sets = {f"a{number}": "c1" for number in range(1001)}
+    assert apply_bound(10, two_sets, dict.fromkeys(two_sets, "c2")) == 10 + 2 * 1001 + 2 * 1 + 2
 
 
 def test_the_memory_of_the_benchmark_itself_does_not_count(tmp_path: Path) -> None:

@@ -81,9 +81,9 @@ class MemoryCatalog:
             tells_id = self._server.flavour is Flavour.MILVUS_2_3
             return Collection(name, db.collections[name].id if tells_id else None)
 
-    def collection_names(self) -> frozenset[str]:
+    def collections(self) -> dict[str, Collection]:
         with self._call() as db:
-            return frozenset(db.collections)
+            return {name: Collection(name, self._server.shown_id(found)) for name, found in db.collections.items()}
 
     def describe(self, collection: str) -> Collection | None:
         with self._call() as db:
