@@ -131,6 +131,20 @@ def _memory_under(what: str, key: Key, ours: Who, limit: int) -> Goal:
     return judge
 
 
+def _p95_under(what: str, key: Key, who: Who, limit: float) -> Goal:
+    """95 of 100 take less than so many seconds."""
+    wanted = f"95th percentile under {limit:g} s"
+
+    def judge(results: Results) -> Verdict:
+        scenario = results.scenario(key)
+        row = scenario.row(who) if scenario else None
+        if row is None or row.p95_seconds is None:
+            return Verdict(what, wanted, "", NOT_MEASURED)
+        return Verdict(what, wanted, f"{row.p95_seconds:.2f} s", _met(row.p95_seconds < limit))
+
+    return judge
+
+
 def _met(so: bool) -> str:
     return MET if so else NOT_MET
 
@@ -181,4 +195,10 @@ GOALS: tuple[Goal, ...] = (
         Who.NOTHING,
     ),
     _at_most("One alias changed of 10,000: apply against its plan", Key.ONE_CHANGED, Who.APPLY, Who.PLAN, 1.3),
+    _of_calls(
+        "Calls of the operator in an idle interval, all sets on C collections", "at most one read: 3 + C", Who.OPERATOR
+    ),
+    _memory_under("Memory of the operator with 500 sets of ten aliases", Key.OPERATOR, Who.OPERATOR, 250),
+    _p95_under("An edit of one of them, until Milvus has it", Key.OPERATOR, Who.EDIT, 1),
+    _p95_under("The same while all of them look again", Key.OPERATOR, Who.EDIT_BUSY, 1),
 )

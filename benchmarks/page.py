@@ -74,7 +74,7 @@ def _parts(results: Results) -> Iterator[str]:
 
 def scenario_table(scenario: Scenario) -> str:
     """One row for each who took part; columns that nobody fills are left out."""
-    head = ("", "median", "from – to", "to the first", "CPU", "memory", "calls", "at most")
+    head = ("", "median", "95th percentile", "from – to", "to the first", "CPU", "memory", "calls", "at most")
     rows = [_cells(scenario, row) for row in scenario.rows]
     filled = [index for index in range(len(head)) if any(row[index] for row in rows)]
     return table([head[index] for index in filled], ([row[index] for index in filled] for row in rows))
@@ -86,6 +86,7 @@ def _cells(scenario: Scenario, row: Row) -> list[str]:
     return [
         row.who,
         f"{row.median_seconds:.2f} s" if row.seconds else "",
+        f"{row.p95_seconds:.2f} s" if row.p95_seconds else "",
         f"{min(row.seconds):.2f} – {max(row.seconds):.2f} s" if row.seconds else "",
         f"{ratio:.2f}" if ratio else "",
         f"{row.median_cpu_seconds:.2f} s" if row.cpu_seconds else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Run
+
+ENOUGH = 20
+"""Runs from which on the 95th percentile is not just the slowest one."""
 
 
 class Key(StrEnum):
@@ -80,6 +84,13 @@ class Row:
     @property
     def median_seconds(self) -> float:
         return statistics.median(self.seconds)
+
+    @property
+    def p95_seconds(self) -> float | None:
+        """What 95 of 100 runs take at most; None of few runs."""
+        if len(self.seconds) < ENOUGH:
+            return None
+        return sorted(self.seconds)[math.ceil(0.95 * len(self.seconds)) - 1]
 
     @property
     def median_cpu_seconds(self) -> float:
@@ -168,6 +179,7 @@ def save(results: Results, goals: Sequence[Mapping[str, str]], path: Path) -> No
         for row, there in zip(scenario.rows, written["rows"], strict=True):
             ratio = scenario.ratio(row.who, scenario.rows[0].who)
             there["median_seconds"] = row.median_seconds if row.seconds else None
+            there["p95_seconds"] = row.p95_seconds
             there["median_cpu_seconds"] = row.median_cpu_seconds if row.cpu_seconds else None
             there["ratio_to_first"] = None if ratio is None else round(ratio, 3)
     document["goals"] = list(goals)

@@ -7,6 +7,7 @@ minds no `maxDrops`; it waits while the set is suspended. If it cannot be done, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,7 +44,15 @@ class Farewell:
     orphaned: str = ""
 
 
-def take_leave(one: SetObject, view: View, clients: Clients, *, may_write: Callable[[], bool], stop: Event) -> Farewell:
+def take_leave(
+    one: SetObject,
+    view: View,
+    clients: Clients,
+    *,
+    may_write: Callable[[], bool],
+    read_only: bool,
+    stop: Event,
+) -> Farewell:
     """Drop what a deleted set leaves behind, if that is asked for and can be done."""
     if not isinstance(one.spec, AliasSetManifest):
         return Farewell(release=True, orphaned="its spec cannot be used")
@@ -54,6 +63,8 @@ def take_leave(one: SetObject, view: View, clients: Clients, *, may_write: Calla
         return Farewell(
             False, Finding(Reason.SUSPENDED, "deleted, and suspended: its aliases are dropped once it is not")
         )
+    if read_only:
+        return _later(one, "the operator runs with --read-only", None)
     wanted = view.wanted[one.ref]
     if isinstance(wanted, InvalidInput):
         return Farewell(release=True, orphaned="; ".join(problem.message for problem in wanted.problems))
@@ -62,20 +73,27 @@ def take_leave(one: SetObject, view: View, clients: Clients, *, may_write: Calla
     except InvalidInput as error:
         return Farewell(release=True, orphaned="; ".join(problem.message for problem in error.problems))
     except CatalogError as error:
-        return _later(one, operation.deletion_timeout, str(error), None)
+        return _later(one, str(error), None)
     if report is None or report.exit_code is ExitCode.DONE:
         return Farewell(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
     left = [one for one in report.results if one.outcome not in (Outcome.DONE, Outcome.NOOP)]
     message = "; ".join(f'"{result.step.alias}": {result.message}' for result in left[:3])
     if all(result.outcome is Outcome.BLOCKED for result in left):
         return Farewell(True, Finding(Reason.BLOCKED, message, report=report), orphaned=message)
-    return _later(one, operation.deletion_timeout, message, report)
+    return _later(one, message, report)
 
 
-def _later(one: SetObject, timeout: float, message: str, report: Report | None) -> Farewell:
+def seconds_left(one: SetObject) -> float:
+    """Until the `deletionTimeout` of a set is over; infinite while it is not being deleted."""
+    if not one.deleting or not isinstance(one.spec, AliasSetManifest):
+        return math.inf
+    waited = (datetime.now(UTC) - datetime.fromisoformat(one.deleting)).total_seconds()
+    return one.spec.operation.deletion_timeout - waited
+
+
+def _later(one: SetObject, message: str, report: Report | None) -> Farewell:
     """Try again, unless that has gone on for too long."""
-    since = datetime.fromisoformat(one.deleting) if one.deleting else datetime.now(UTC)
-    if (datetime.now(UTC) - since).total_seconds() > timeout:
+    if seconds_left(one) <= 0:
         return Farewell(release=True, orphaned=f"not done within the deletionTimeout: {message}")
     return Farewell(False, Finding(Reason.PROGRESSING_WITH_RETRY, message, report=report))
 

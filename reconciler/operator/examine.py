@@ -20,7 +20,9 @@ from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
 from reconciler.errors import (
     AuthenticationFailed,
+    CallTimedOut,
     CatalogError,
+    ConnectionFailed,
     DatabaseNotFound,
     InvalidInput,
     PermissionDenied,
@@ -33,6 +35,7 @@ from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.finding import Finding, in_sync, of_blocked, of_report
 from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
+from reconciler.operator.outages import Outages
 from reconciler.operator.queue import Trigger
 from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.reasons import Reason
@@ -70,6 +73,7 @@ class Examiner:
         clients: open connections.
         secrets: their credentials.
         reads: shared reads.
+        outages: servers that do not answer.
         may_write: whether this process is the one that writes.
         read_only: change nothing, but tell what would change.
     """
@@ -77,6 +81,7 @@ class Examiner:
     clients: Clients
     secrets: Secrets
     reads: SharedReads
+    outages: Outages
     may_write: Callable[[], bool]
     read_only: bool = False
 
@@ -102,14 +107,21 @@ class Examiner:
             return Finding(
                 Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or _in_one_line(wanted)
             )
+        connection = wanted.connection
+        if trigger is not Trigger.CHANGED and (told := self.outages.found_by_others(one.ref, connection)):
+            return Finding(Reason.CONNECTION_FAILED, told, unreachable=True)
         try:
-            return self._with_new_credentials(wanted, lambda: self._compare(one, wanted, view, trigger, conduct))
+            finding = self._with_new_credentials(wanted, lambda: self._compare(one, wanted, view, trigger, conduct))
         except InvalidInput as error:
             return Finding(Reason.DEPENDENCY_NOT_READY, _in_one_line(error))
         except CatalogError as error:
             helpless = isinstance(error, AuthenticationFailed | PermissionDenied | DatabaseNotFound)
             unreachable = error.transient or isinstance(error, AuthenticationFailed)
+            if isinstance(error, ConnectionFailed | CallTimedOut):
+                self.outages.met(one.ref, connection, str(error))
             return Finding(Reason.CONNECTION_FAILED, str(error), unreachable=unreachable, stalled=helpless)
+        self.outages.over(one.ref, connection)
+        return finding
 
     def _with_new_credentials(self, wanted: AliasSet, look: Callable[[], Finding]) -> Finding:
         """Look; if the token is refused, once more with what the Secret holds now."""
@@ -152,7 +164,8 @@ class Examiner:
         if plan is None or not isinstance(one.spec, AliasSetManifest):
             return found
         approved_by = one.approver if one.approved == plan.digest else ""
-        if one.approved and not self.read_only:
+        held_up = approved_by and plan.steps and (plan.refusals or not plan.runnable)
+        if one.approved and not self.read_only and not held_up:
             conduct.consume_approval(one, plan.digest)
         if plan.refusals:
             return replace(found, reason=Reason.LIMIT_EXCEEDED, message="; ".join(plan.refusals))

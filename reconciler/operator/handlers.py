@@ -54,7 +54,11 @@ class Watcher:
             self._queue.wake(one.ref, Trigger.CHANGED if self.complete else Trigger.LISTED)
             self._wake_contested(one.ref)
 
-    def set_gone(self, ref: Ref) -> None:
+    def set_gone(self, ref: Ref, uid: str) -> None:
+        """A set was deleted; kopf may tell that after it told of a new one with the same name."""
+        known = self._world.get(ref)
+        if known and known.uid != uid:
+            return
         self._queue.forget(ref)
         self._reconciler.gone(ref)
         self._wake_contested(ref)
@@ -117,7 +121,7 @@ def registry(world: World, watcher: Watcher, config: Any, stopping: Callable[[],
     async def on_set(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002 - kopf's name
         watcher.all_is_known()
         if type == DELETED:
-            watcher.set_gone(ref_of(_plain(body)))
+            watcher.set_gone(ref_of(_plain(body)), str(body.metadata.uid))
 
     @kopf.on.event(*CONNECTIONS, registry=made)
     async def on_connection(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002

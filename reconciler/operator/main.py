@@ -26,7 +26,8 @@ from reconciler.operator.handlers import Watcher, registry
 from reconciler.operator.lease import Elector
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref
-from reconciler.operator.queue import Queue
+from reconciler.operator.outages import Outages
+from reconciler.operator.queue import Queue, Trigger
 from reconciler.operator.reads import SharedReads
 from reconciler.operator.reconciler import Reconciler
 from reconciler.operator.world import World
@@ -92,7 +93,12 @@ class _Operator:
         self._clients = Clients(secrets, open_database)
         self._events = Events(self._cluster, self._identity)
         examiner = Examiner(
-            self._clients, secrets, SharedReads(), lambda: self._elector.held, read_only=settings.read_only
+            self._clients,
+            secrets,
+            SharedReads(),
+            Outages(lambda ref: self._queue.wake(ref, Trigger.LISTED)),
+            lambda: self._elector.held,
+            read_only=settings.read_only,
         )
         self._reconciler = Reconciler(
             self._cluster,
@@ -144,11 +150,13 @@ class _Operator:
 
     def _finish(self, web: Web) -> None:
         self._reconciler.stop()
-        if not self._queue.stop(STOP_SECONDS):
-            log.warning("calls in flight did not end in time", seconds=STOP_SECONDS)
+        ended = self._queue.stop(STOP_SECONDS)
         self._events.close(2.0)
         self._clients.close()
-        self._elector.release()
+        if ended:
+            self._elector.release()
+        else:  # whoever comes next waits until the Lease has run out, as after a death
+            log.warning("calls in flight did not end in time; the lease is kept", seconds=STOP_SECONDS)
         web.close()
         log.info("stopped")
 

@@ -38,6 +38,12 @@ class Publisher:
         """A set with the status that it has by now."""
         return replace(one, status=self._statuses.get(one.uid, one.status))
 
+    def take(self, one: SetObject) -> SetObject:
+        """A set as the API server has just given it, whose status is what ours has become, whoever changed it."""
+        if one.uid in self._statuses:
+            self._statuses[one.uid] = dict(one.status)
+        return one
+
     def publish(self, one: SetObject, finding: Finding) -> bool:
         """Tell the news and write the status; False if the set is gone. Raises `ClusterError`."""
         self.tell(one, finding)
@@ -45,6 +51,9 @@ class Publisher:
 
     def write(self, one: SetObject, finding: Finding) -> bool:
         """Write the status, if it differs; False if the set is gone. Raises `ClusterError`."""
+        known = self._world.get(one.ref)
+        if known is None or known.uid != one.uid:
+            return False
         one = self.newest(one)
         after = status.status_of(one, finding, now())
         patch = status.merge_patch(one.status, after)

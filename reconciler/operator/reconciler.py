@@ -19,7 +19,7 @@ from reconciler.operator import status
 from reconciler.operator.clients import Clients
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.connections import ConnectionStatuses
-from reconciler.operator.deletion import orphaned_note, take_leave
+from reconciler.operator.deletion import orphaned_note, seconds_left, take_leave
 from reconciler.operator.events import Events
 from reconciler.operator.examine import Conduct, Examiner
 from reconciler.operator.finding import Finding
@@ -29,7 +29,7 @@ from reconciler.operator.publisher import Publisher
 from reconciler.operator.queue import Trigger, Wake
 from reconciler.operator.reads import next_tick
 from reconciler.operator.reasons import MEANINGS, Next
-from reconciler.operator.world import World
+from reconciler.operator.world import View, World
 from reconciler.reconcile import target_of
 
 FIRST_RETRY_SECONDS = 1.0
@@ -96,15 +96,21 @@ class Reconciler:
     def work(self, ref: Ref, trigger: Trigger) -> Wake | None:
         """Look at a set; when to look again."""
         started = time.monotonic()
+        if trigger is Trigger.CHANGED:
+            self._retries.pop(ref, None)
         with structlog.contextvars.bound_contextvars(set=str(ref), trigger=trigger.name.lower()):
             try:
-                one = self._fetch(ref) if trigger in (Trigger.INTERVAL, Trigger.RETRY) else self._known(ref)
+                known = self._world.get(ref)
+                if known is None:
+                    return None
+                asked = trigger in (Trigger.INTERVAL, Trigger.RETRY)
+                one = self._fetch(ref) if asked else self._publisher.newest(known)
                 if one is None:
-                    self._forget(ref)
+                    self._forget(known)
                     return None
                 with self._ending_early(one) as stop:
                     finding = self._look(one, trigger, stop)
-                self._clients.close_unused(self._world.view().connections_in_use)
+                self._release_unused()
             except ClusterError as error:
                 log.warning("cannot work with the Kubernetes API", reason=str(error))
                 self._metrics.broke(time.monotonic() - started)
@@ -113,7 +119,7 @@ class Reconciler:
                 return None
             self._metrics.reconciled(ref, finding, time.monotonic() - started, status.interval_of(one))
             if self._world.get(ref) is None:  # it went meanwhile, and its series go with it
-                self._forget(ref)
+                self._forget(one)
                 return None
             return self._next(one, finding)
 
@@ -140,22 +146,30 @@ class Reconciler:
         with self._lock:
             if running := self._running.get(ref):
                 running.stop.set()
-        self._forget(ref)
+        if one := self._world.get(ref):
+            self._forget(one)
 
     def _look(self, one: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
         """Look at a set and publish it; None if there is nothing more to come."""
+        if not one.deleting:
+            one = self._with_finalizer(one)
+        view = self._world.view()
+        current = view.sets.get(one.ref)
+        if current is None:  # it went meanwhile
+            return None
+        if (current.uid, current.generation) != (one.uid, one.generation):
+            one = self._publisher.newest(current)
         if one.deleting:
-            return self._delete(one, stop)
-        one = self._with_finalizer(one)
+            return self._delete(one, view, stop)
         conduct = Conduct(
             stop=stop,
             still_wanted=self._still_wanted,
             consume_approval=self._consume_approval,
             step_aside=lambda each: self._step_aside(each.ref),
         )
-        finding = self._examiner.examine(one, self._world.view(), trigger, conduct)
+        finding = self._examiner.examine(one, view, trigger, conduct)
         if not self._publisher.publish(one, finding):
-            self._forget(one.ref)
+            self._forget(one)
             return None
         if isinstance(one.spec, AliasSetManifest):
             connection = self._world.get_connection(Ref(one.ref.namespace, one.spec.connection_name))
@@ -163,10 +177,17 @@ class Reconciler:
                 self._connections.report(connection, finding)
         return finding
 
-    def _delete(self, one: SetObject, stop: Event) -> Finding | None:
-        if not one.keeps_finalizer or self._examiner.read_only:
+    def _delete(self, one: SetObject, view: View, stop: Event) -> Finding | None:
+        if not one.keeps_finalizer:
             return None
-        farewell = take_leave(one, self._world.view(), self._clients, may_write=self._examiner.may_write, stop=stop)
+        farewell = take_leave(
+            one,
+            view,
+            self._clients,
+            may_write=self._examiner.may_write,
+            read_only=self._examiner.read_only,
+            stop=stop,
+        )
         if farewell.orphaned:
             self._events.tell(one, "AliasesOrphaned", orphaned_note(one, farewell.orphaned), warning=True)
         if farewell.finding:
@@ -175,8 +196,10 @@ class Reconciler:
             if farewell.finding:
                 self._publisher.write(one, farewell.finding)
             return farewell.finding
+        if farewell.finding and farewell.finding.report:
+            self._metrics.carried_out(farewell.finding.report)
         self._set_finalizers(one, tuple(name for name in one.finalizers if name != FINALIZER))
-        self._forget(one.ref)
+        self._forget(one)
         return None
 
     def _with_finalizer(self, one: SetObject) -> SetObject:
@@ -215,10 +238,6 @@ class Reconciler:
             self._publisher.publish(current, about_to)
         return same
 
-    def _known(self, ref: Ref) -> SetObject | None:
-        one = self._world.get(ref)
-        return self._publisher.newest(one) if one else None
-
     def _fetch(self, ref: Ref, *, heeded: bool = True) -> SetObject | None:
         """The set and its connection as they are now, whatever the watch has missed; `heeded` as for `World.take`."""
         one = self._taken(self._cluster.alias_set(ref), heeded=heeded)
@@ -228,7 +247,7 @@ class Reconciler:
 
     def _taken(self, body: Body | None, *, heeded: bool = True) -> SetObject | None:
         """An object that the API server gave; None if it has none."""
-        return self._publisher.newest(self._world.take(body, heeded=heeded)) if body else None
+        return self._publisher.take(self._world.take(body, heeded=heeded)) if body else None
 
     def _fetch_connection(self, ref: Ref) -> None:
         with self._lock:
@@ -243,18 +262,23 @@ class Reconciler:
         else:
             self._world.put_connection(connection_object(body, self._world.get_connection(ref)))
 
-    def _forget(self, ref: Ref) -> None:
-        one = self._world.get(ref)
-        self._world.remove(ref)
-        self._metrics.forget(ref)
-        self._retries.pop(ref, None)
-        if one:
-            self._publisher.forget(one)
+    def _forget(self, one: SetObject) -> None:
+        self._publisher.forget(one)
+        if self._world.remove(one):
+            self._metrics.forget(one.ref)
+            self._retries.pop(one.ref, None)
+
+    def _release_unused(self) -> None:
+        in_use = self._world.view().connections_in_use
+        self._clients.close_unused(in_use)
+        self._examiner.outages.forget(in_use)
 
     def _next(self, one: SetObject, finding: Finding) -> Wake:
         interval = status.interval_of(one)
         if MEANINGS[finding.reason].next is Next.RETRY and not finding.stalled:
-            return self._retry(one.ref, min(interval, LONGEST_RETRY_SECONDS))
+            return self._retry(
+                one.ref, min(interval, LONGEST_RETRY_SECONDS, max(seconds_left(one), FIRST_RETRY_SECONDS))
+            )
         self._retries.pop(one.ref, None)
         wanted = self._world.view().wanted.get(one.ref)
         moment = time.monotonic()

@@ -78,6 +78,8 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
             status["lastAttemptedDigest"] = finding.plan.digest
         if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
             status["lastAppliedSpec"] = spec_digest(finding.wanted)
+        elif _leaves_what_was(finding) and status["lastAppliedSpec"] != spec_digest(finding.wanted):
+            status["lastAppliedSpec"] = None
     if finding.report and finding.report.wrote:
         report = finding.report
         if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
@@ -129,6 +131,11 @@ def rejected(one: SetObject, target: Target) -> Rejected:
         )
         for row in rows
     }
+
+
+def _leaves_what_was(finding: Finding) -> bool:
+    """Whether a run begins, or ended half done: what was in place before it is by now nobody's drift."""
+    return finding.reason is Reason.PROGRESSING or bool(finding.report and finding.report.wrote)
 
 
 def _conditions(one: SetObject, finding: Finding, now: str) -> list[dict[str, object]]:

@@ -150,12 +150,15 @@ class World:
                 self._view = None
             return changed
 
-    def remove(self, ref: Ref) -> None:
-        """A set is gone."""
+    def remove(self, one: SetObject) -> bool:
+        """A set is gone; whether there is none of its name now, as somebody may have made a new one meanwhile."""
         with self._lock:
-            self._heeded.pop(ref, None)
-            if self._sets.pop(ref, None):
+            known = self._sets.get(one.ref)
+            if known and known.uid == one.uid:
+                del self._sets[one.ref]
+                self._heeded.pop(one.ref, None)
                 self._view = None
+            return one.ref not in self._sets
 
     def remove_connection(self, ref: Ref) -> None:
         with self._lock:

@@ -19,7 +19,8 @@ from reconciler.operator.events import Events
 from reconciler.operator.examine import Examiner
 from reconciler.operator.handlers import Watcher, registry
 from reconciler.operator.metrics import Metrics
-from reconciler.operator.queue import Queue
+from reconciler.operator.outages import Outages
+from reconciler.operator.queue import Queue, Trigger
 from reconciler.operator.reads import SharedReads
 from reconciler.operator.reconciler import Reconciler
 from reconciler.operator.world import World
@@ -62,7 +63,8 @@ class Operator:
         self.world = World()
         self._clients = Clients(secrets, connect)
         self._events = Events(cluster, "operator-1")
-        examiner = Examiner(self._clients, secrets, SharedReads(), lambda: self.held, read_only=read_only)
+        outages = Outages(lambda ref: self.queue.wake(ref, Trigger.LISTED))
+        examiner = Examiner(self._clients, secrets, SharedReads(), outages, lambda: self.held, read_only=read_only)
         self._reconciler = Reconciler(
             cluster,
             self.world,
@@ -73,7 +75,7 @@ class Operator:
             lambda ref: self.queue.step_aside(ref),
         )
         self.queue = Queue(self._reconciler.work, self._reconciler.lane_of)
-        self._watcher = Watcher(self.world, self.queue, self._reconciler)
+        self.watcher = Watcher(self.world, self.queue, self._reconciler)
         self._stop = Event()
         ready = Event()
         self._thread = Thread(target=self._work, args=(config, ready), name="kopf", daemon=True)
@@ -82,7 +84,7 @@ class Operator:
 
     def _work(self, config: Any, ready: Event) -> None:
         kopf.run(
-            registry=registry(self.world, self._watcher, config, self._stop.set),
+            registry=registry(self.world, self.watcher, config, self._stop.set),
             standalone=True,
             namespaces=[NAMESPACE],
             stop_flag=self._stop,

@@ -16,7 +16,8 @@ from tests.builders import live as builders_live
 class Milvus:
     """A server with the collections v1, v2 and v3.
 
-    `journal` has the writes, `reads` counts the lists of all aliases, `before` is told of each write before it is done.
+    `journal` has the writes, `reads` counts the lists of all aliases, `refused` the calls while it is down; `before` is
+    told of each write before it is done.
     With a `token`, only connections that hold it are answered.
     """
 
@@ -25,6 +26,7 @@ class Milvus:
         self.token: bytes | None = None
         self.down = False
         self.reads = 0
+        self.refused = 0
         self.journal: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda action, alias: None
         self.opened: list[Catalog] = []
@@ -63,6 +65,8 @@ class Catalog(MemoryCatalog):
     def server_version(self) -> str:
         """Part of every call."""
         if self._milvus.down:
+            with self._milvus.lock:
+                self._milvus.refused += 1
             raise ConnectionFailed("connection refused")
         if self.token != self._milvus.token:
             raise AuthenticationFailed("auth check failure, please check api key is correct")

@@ -100,6 +100,26 @@ def test_an_approval_that_comes_with_a_block_is_no_way_around_it(
     assert [(row["name"], row["state"]) for row in status["aliases"]] == [("a", "Blocked")]
 
 
+def test_an_approval_that_meets_a_failed_gate_is_kept_until_the_gate_passes(
+    operator: Operator, kube: Kube, milvus: Milvus
+) -> None:
+    milvus.point("a", "v1")
+    kube.create({"a": "v2"}, approval="Manual", interval="100ms")
+    kube.wait("ApprovalRequired")
+    digest = kube.digest()
+    milvus.server.release("v2")
+    kube.annotate(approve=digest)
+    kube.wait("GateFailed")
+    reads = milvus.reads
+    wait_until("looked at again", lambda: milvus.reads > reads + 2)
+    assert approved(kube)
+    assert milvus.aliases == {"a": "v1"}
+    milvus.server.load("v2")
+    kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v2"}
+    assert not approved(kube)
+
+
 def test_a_plan_that_changed_while_it_waited_is_not_carried_out(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1"}, approval="Manual")
     kube.wait("ApprovalRequired")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import kmock
 import pytest
 
 from reconciler.errors import UnexpectedAnswer
+from reconciler.operator import reconciler
+from tests.emulated_kubernetes.emulator import ApiServer
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
@@ -29,6 +32,7 @@ def test_its_own_aliases_go_with_it(operator: Operator, kube: Kube, milvus: Milv
     assert milvus.aliases == {"elsewhere": "v1", "kept": "v1", "kept_too": "v1", "moved": "v2"}
     assert kube.reasons().count("AliasDropped") == 2
     wait_until("forgotten", lambda: operator.metric("aliasctl_set_ready", namespace="team", name="shop") is None)
+    assert operator.metric("aliasctl_alias_changes_total", action="drop", result="done") == 2
 
 
 def test_it_needs_no_approval(operator: Operator, kube: Kube, milvus: Milvus) -> None:
@@ -175,3 +179,47 @@ def test_read_only_leaves_a_deleted_set_to_others(start: Callable[..., Operator]
     kube.wait("ReadOnly", "other")
     assert finalizers(kube) == [FINALIZER]
     assert milvus.aliases == {"a": "v1"}
+
+
+def test_read_only_lets_a_deleted_set_go_after_the_timeout(
+    start: Callable[..., Operator], kube: Kube, milvus: Milvus
+) -> None:
+    kube.connection()
+    writing = start()
+    kube.create({"a": "v1"}, deletionPolicy="Delete", deletionTimeout="500ms")
+    kube.wait("Succeeded")
+    writing.stop()
+    start(read_only=True)
+    kube.delete()
+    kube.wait_until_gone()
+    assert "--read-only" in kube.wait_for_event("AliasesOrphaned")
+    assert milvus.aliases == {"a": "v1"}
+
+
+def test_a_long_interval_does_not_put_the_timeout_off(
+    operator: Operator, kube: Kube, milvus: Milvus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "LONGEST_RETRY_SECONDS", 300.0)
+    monkeypatch.setattr(reconciler, "FIRST_RETRY_SECONDS", 2.0)
+    kube.create({"a": "v1"}, deletionPolicy="Delete", deletionTimeout="7s", interval="1h")
+    kube.wait("Succeeded")
+    milvus.down = True
+    kube.delete()
+    kube.wait_until_gone()  # 2 and 6 s after the first try, and not 14 s
+
+
+def test_a_set_that_goes_before_it_has_the_finalizer_is_let_go(
+    operator: Operator, kube: Kube, milvus: Milvus, api: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(request: kmock.Request) -> None:
+        if str(request.method.value) == "PATCH" and "finalizers" in (request.data.get("metadata") or {}):
+            for one in operator.world.view().sets.values():
+                operator.world.remove(one)
+            raise kmock.KubernetesError(404, "NotFound", "it is gone")
+
+    api.emulator.refuse = gone
+    kube.create({"a": "v1"}, deletionPolicy="Delete")
+    wait_until("refused", lambda: not operator.world.view().sets and api.requests("PATCH", "aliassets/shop"))
+    assert operator.queue.stop(10)
+    assert milvus.aliases == {}
+    assert "internal error" not in caplog.text

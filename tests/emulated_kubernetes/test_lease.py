@@ -23,9 +23,10 @@ LEASE = Ref(NAMESPACE, "aliasctl-operator")
 
 @pytest.fixture(autouse=True)
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 1)
+    """As short as a busy machine, which may not run a thread for a second, allows."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 4)
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
-    monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 0.6)
+    monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 2.5)
     monkeypatch.setattr(lease, "CALLS_IN_FLIGHT_SECONDS", 0.1)
 
 
@@ -96,14 +97,14 @@ def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], 
     wait_until("held", lambda: one.acquired)
     other.start()
     renewed = stored(api)["renewTime"]
-    end = time.monotonic() + 1.3  # longer than the Lease, without a renewal
+    end = time.monotonic() + 4.5  # longer than the Lease, without a renewal
     while time.monotonic() < end:
         assert one.held
         assert not other.held
         time.sleep(0.01)
     spec = stored(api)
     assert spec["holderIdentity"] == "one"
-    assert spec["leaseDurationSeconds"] == 1
+    assert spec["leaseDurationSeconds"] == 4
     assert spec["renewTime"] > renewed
     assert spec["leaseTransitions"] == 0
     assert one.losses == []
@@ -128,7 +129,7 @@ def test_one_that_lets_go_is_followed_at_once(process: Callable[[str], Process],
     assert not one.held
     released = time.monotonic()
     wait_until("taken over", lambda: other.acquired)
-    assert time.monotonic() - released < 1  # it did not wait for the end of the Lease
+    assert time.monotonic() - released < 4  # it did not wait for the end of the Lease
     spec = stored(api)
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("other", 1)
     assert one.losses == []
@@ -163,7 +164,7 @@ def test_a_short_cut_is_survived(process: Callable[[str], Process]) -> None:
     time.sleep(0.2)
     assert one.held
     one.cut_off = False
-    time.sleep(0.7)
+    time.sleep(2.6)
     assert one.held
     assert one.losses == []
 
@@ -196,12 +197,12 @@ def test_a_dead_holders_clock_does_not_matter(process: Callable[[str], Process],
 
 
 def test_a_live_holder_with_a_slow_clock_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
-    spec = {"holderIdentity": "alive", "leaseDurationSeconds": 1, "renewTime": "2000-01-01T00:00:00.000000Z"}
+    spec = {"holderIdentity": "alive", "leaseDurationSeconds": 2, "renewTime": "2000-01-01T00:00:00.000000Z"}
     api.create("Lease", LEASE.name, spec=spec)
     one = process("one")
     one.start()
-    for number in range(30):
-        time.sleep(0.05)
+    for number in range(25):
+        time.sleep(0.1)
         api.patch("Lease", LEASE.name, {"spec": {"renewTime": f"2000-01-01T00:00:{number:02}.000000Z"}})
         assert not one.held
     assert one.acquired is None

@@ -11,6 +11,8 @@ import kmock
 import pytest
 
 from reconciler.errors import UnexpectedAnswer
+from reconciler.operator import reconciler
+from reconciler.operator.objects import Ref
 from tests.emulated_kubernetes.emulator import ApiServer, Object
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
@@ -272,6 +274,22 @@ def test_an_edit_is_no_drift(operator: Operator, kube: Kube, milvus: Milvus) -> 
     assert milvus.aliases == {"a": "v2"}
 
 
+def test_an_edit_that_is_taken_back_half_done_is_no_drift(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    def fail(action: str, alias: str) -> None:
+        if (action, alias) == ("create", "b"):
+            raise UnexpectedAnswer("not now")
+
+    milvus.before = fail
+    kube.create({"a": "v1"}, drift="Report")
+    kube.wait("Succeeded")
+    kube.edit({"a": "v2", "b": {"collection": "v2", "wave": 1}})
+    kube.wait("ProgressingWithRetry")
+    assert milvus.aliases == {"a": "v2"}
+    kube.edit({"a": "v1"})
+    kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v1"}
+
+
 def test_a_look_that_was_asked_for_is_had_and_noted(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1"})
     kube.wait("Succeeded")
@@ -401,6 +419,55 @@ def test_a_set_of_the_same_name_is_another_one(operator: Operator, kube: Kube, m
     status = kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v2"}
     assert len(status["history"]) == 1
+
+
+def test_a_set_that_is_replaced_in_the_middle_of_a_call_takes_nothing_over(
+    operator: Operator, kube: Kube, milvus: Milvus
+) -> None:
+    called, go_on = Event(), Event()
+
+    def hang(action: str, alias: str) -> None:
+        called.set()
+        assert go_on.wait(10)
+
+    milvus.before = hang
+    kube.create({"a": "v1"})
+    assert called.wait(10)
+    old = kube.stored()["metadata"]["uid"]
+    kube.delete()
+    kube.create({"b": "v2"})
+    wait_until("seen", lambda: {one.uid for one in operator.world.view().sets.values()} - {old})
+    go_on.set()
+    status = kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v1", "b": "v2"}
+    assert len(status["history"]) == 1
+
+
+def test_a_deletion_that_is_told_late_is_not_the_new_ones(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    kube.create({"a": "v1"}, interval="100ms")
+    kube.wait("Succeeded")
+    operator.watcher.set_gone(Ref("team", "shop"), "of-an-earlier-one")
+    milvus.point("a", "v2")
+    wait_until("corrected", lambda: milvus.aliases == {"a": "v1"})
+
+
+def test_a_status_that_somebody_took_away_comes_back(operator: Operator, kube: Kube) -> None:
+    kube.create({"a": "v1"}, interval="100ms")
+    before = kube.wait("Succeeded")
+    kube.api.patch("AliasSet", "shop", {"status": dict.fromkeys(before)}, "status")
+    assert kube.wait("Succeeded")["counts"] == before["counts"]
+
+
+def test_an_edit_starts_the_waiting_anew(
+    operator: Operator, kube: Kube, milvus: Milvus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "LONGEST_RETRY_SECONDS", 300.0)
+    kube.create({"a": "v8"})
+    wait_until("tried some times", lambda: milvus.reads >= 5)  # the next ones are seconds apart
+    kube.edit({"a": "v9"})
+    kube.wait("DependencyNotReady")
+    reads = milvus.reads
+    wait_until("tried some times more", lambda: milvus.reads >= reads + 4)
 
 
 def test_the_api_server_can_be_away_for_a_while(operator: Operator, kube: Kube, milvus: Milvus, api: ApiServer) -> None:

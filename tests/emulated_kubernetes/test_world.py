@@ -39,5 +39,5 @@ def test_an_edit_that_a_look_was_made_at_is_no_news() -> None:
 def test_a_set_made_anew_under_its_name_is_news() -> None:
     world = World()
     told(world, body(1))
-    world.remove(set_object(body(1)).ref)
+    world.remove(set_object(body(1)))
     assert told(world, body(1))

@@ -129,6 +129,7 @@ def test_what_is_installed_runs_and_its_metrics_raise_the_alarm(server: Server, 
     try:
         create_set(server.cluster, f"http://127.0.0.1:{free_port()}")
         wait_until("told unreachable", lambda: is_unreachable(server.cluster), explain=operator.tail)
+        wait_until("counted", lambda: "aliasctl_set_ready{" in operator.get("metrics")[1], explain=operator.tail)
         code, scrape = operator.get("metrics")
         now = time.time()
         assert code == 200

@@ -201,6 +201,17 @@ def test_an_operator_that_is_told_to_stop_in_a_wave_finishes_its_calls_and_no_mo
     assert stage.moved == Counter(all_on("v2", 12).keys())
 
 
+def test_an_operator_whose_call_does_not_end_in_time_keeps_the_lease(stage: Stage, operator: Operator) -> None:
+    stage.namespace.patch("MilvusConnection", "main", {"spec": {"timeout": "10m"}})
+    stage.have({"a": "v1"})
+    stage.proxy.hang("AlterAlias")
+    stage.edit({"a": "v2"})
+    stage.wait_for_write(operator.pid)
+    assert operator.terminate(GRACE) == 0
+    assert f"_{operator.pid}_" in stage.namespace.lease()["holderIdentity"]  # the call may still arrive
+    stage.proxy.heal()
+
+
 def test_an_edit_ends_the_apply_that_is_going_on(stage: Stage, operator: Operator) -> None:
     stage.have(in_waves("v1", 12))
     stage.proxy.delay("AlterAlias", 1)
