@@ -50,3 +50,17 @@ def test_what_is_merged_while_milvus_is_away_is_applied_when_it_is_back(stage: S
         relay.before.clear()
         agent.found("Synced", merged, done=1)
         assert stage.shop.live == {"a": "v2"}
+
+
+def test_connections_of_the_agents_own_that_break_are_not_blamed_on_the_commit(stage: Stage) -> None:
+    with stage.following() as agent:
+        good = stage.merge({"a": "v2"})
+        agent.found("Synced", good)
+        (stage.shop.folder / "connections.yaml").write_text("kind: MilvusConnection\n")
+        broken = agent.found("MilvusFailed", good, in_force=good)
+        assert "connections.yaml" in broken["detail"]
+        assert "cannot be used" not in broken["detail"]
+        stage.shop.move(a="v1")
+        stage.connect_to(stage.shop.uri)
+        agent.found("Synced", good, since=agent.log.index(broken), done=1)
+        assert stage.shop.live == {"a": "v2"}
