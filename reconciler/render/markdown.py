@@ -15,7 +15,7 @@ from html import escape
 
 from reconciler.plan import Plan
 from reconciler.printable import counted
-from reconciler.render.view import Gate, Row, Section, View, Weight, plan_view, report_view
+from reconciler.render.view import Gate, Row, Section, View, plan_view, report_view
 from reconciler.report import Report
 
 LIMIT = 60_000
@@ -61,8 +61,7 @@ class _Room:
 def _comment(view: View) -> str:
     room = _Room(LIMIT - FRAME)
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
-    troubles = sorted((row for row in view.rows if row.weight <= Weight.HELD), key=lambda row: row.weight)
-    highlights = [line for line in map(_highlight, troubles[:HIGHLIGHTS]) if room.take(line)]
+    highlights = [line for line in map(_highlight, view.troubles[:HIGHLIGHTS]) if room.take(line)]
     bodies = list(_bodies(view, room))
     shown = sum(len(rows) for _, rows in bodies)
     left_out = _left_out(len(view.rows) - shown, len(view.refusals) - len(refusals), len(view.sections) - len(bodies))

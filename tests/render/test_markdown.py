@@ -10,6 +10,7 @@ from cmarkgfm.cmark import Options
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.plan import Block, BlockReason, Verdict
 from reconciler.printable import printable
 from reconciler.render.markdown import plan_markdown, report_markdown
 from reconciler.report import Outcome
@@ -19,6 +20,7 @@ from tests.render.scenes import (
     blocked,
     busy_plan,
     failed_report,
+    gate,
     hostile_plan,
     many,
     move,
@@ -52,7 +54,7 @@ def test_a_plan_reads_like_this() -> None:
         "</ul>",
         "",
         "<p><b><code>prod</code> / <code>default</code></b> "
-        "<code>Milvus 2.6.4 at http://localhost:19530 (manifest)   2 aliases, 8 calls</code></p>",
+        "<code>Milvus 2.6.4 at http://localhost:19530 (manifest) · 2 aliases, 8 calls</code></p>",
         "<table>",
         "<tr><th></th><th>alias</th><th>from</th><th>to</th><th>gates</th><th>note</th></tr>",
         "<tr><td>~</td><td><code>a</code></td><td><code>v1</code></td><td><code>v2</code></td><td></td>"
@@ -70,6 +72,19 @@ def test_gates_are_told_with_their_figures_and_skipped_ones_in_capitals() -> Non
     markdown = plan_markdown(busy_plan())
     assert "<code>rows</code> SKIPPED<br><code>loaded</code> ✓<br><code>canary</code> ✓ <code>overlap" in markdown
     assert "in scope, not listed" in markdown
+
+
+def test_what_a_gate_says_is_not_said_twice() -> None:
+    few = "v2 has 60 rows, 60 % of v1 (100)"
+    held = move(
+        "a",
+        "v1",
+        "v2",
+        gate_results=(gate("rows", Verdict.FAIL, few, rows=60),),
+        blocked=Block(BlockReason.GATE_FAILED, f"rows: {few}; also canary: overlap@5 is 0.41"),
+    )
+    table = plan_markdown(plan_of(held)).partition("<table>")[2]
+    assert "<code>rows</code> ✗</td><td><code>rows: v2 has 60 rows" in table
 
 
 def test_a_report_has_its_run_its_outcomes_and_its_failures_first() -> None:
