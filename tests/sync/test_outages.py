@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import grpc
-import pytest
 
 from tests.cli.shop import Relay
 from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
 from tests.sync.stage import Stage
 
 CALLS = ("Connect", "GetVersion", "DescribeCollection", "ListAliases", "ShowCollections", "AlterAlias")
-
-
-@pytest.fixture
-def http(stage: Stage) -> Iterator[GitOverHttp]:
-    server = GitOverHttp(stage.origin.bare.parent)
-    yield server
-    server.down()
 
 
 def test_while_the_repository_cannot_be_read_nothing_is_changed_not_even_drift(stage: Stage, http: GitOverHttp) -> None:
