@@ -52,6 +52,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._open: dict[socket.socket, None] = {}
         self._lock = Lock()
         super().__init__(address, handler)
@@ -86,7 +87,7 @@ class Web:
     """A small HTTP server in a thread of its own.
 
     Args:
-        listen: `host:port`; port 0 takes a free one.
+        listen: `host:port`, or `[address]:port` for one of IPv6; port 0 takes a free one.
         pages: what each path answers.
         hooks: what is done with what is posted to a path.
 

@@ -14,8 +14,8 @@ from reconciler.printable import counted
 from reconciler.reconcile import make_plan, target_of
 from reconciler.render.graph import FORMATS, Cluster, planned_cluster, wanted_clusters
 
-MERMAID_ARROWS = 500
-"""What Mermaid draws unless it is told otherwise, and GitHub and GitLab do not tell it."""
+MERMAID_ARROWS, MERMAID_CHARACTERS = 500, 50_000
+"""What Mermaid draws unless it is told otherwise (`maxEdges`, `maxTextSize`), and GitHub and GitLab do not tell it."""
 
 
 @click.command(short_help="Draw which alias points at which collection.")
@@ -48,9 +48,11 @@ def graph(paths: tuple[str, ...], graph_format: str, live: bool, **values: Any) 
     manifests = inputs.read_manifests(paths)
     clusters = _live(manifests, flags) if live else wanted_clusters(manifests.sets)
     arrows = sum(arrow.collection is not None for one in clusters for arrow in one.arrows)
-    if graph_format == "mermaid" and arrows > MERMAID_ARROWS:
-        output.say(f"{counted(arrows, 'arrow')}: GitHub and GitLab draw {MERMAID_ARROWS}; --format dot has no limit")
-    click.echo(FORMATS[graph_format](clusters), nl=False)
+    drawing = FORMATS[graph_format](clusters)
+    if graph_format == "mermaid" and (arrows > MERMAID_ARROWS or len(drawing) > MERMAID_CHARACTERS):
+        most = f"GitHub and GitLab draw at most {MERMAID_ARROWS} arrows and {MERMAID_CHARACTERS:,} characters"
+        output.say(f"{counted(arrows, 'arrow')}: {most}; --format dot has no limit")
+    click.echo(drawing, nl=False)
 
 
 def _live(manifests: Manifests, flags: Overrides) -> list[Cluster]:

@@ -127,9 +127,11 @@ class Access:
         Raises:
             InvalidInput: the token is not there, or is none.
         """
+        # Where TLS was asked for, no redirect leads away from it.
+        transports = {"GIT_ALLOW_PROTOCOL": "http:https" if self.scheme == "http" else self.scheme}
         if self.token is None:
-            return {}
+            return transports
         token = read_secret(self.token, "the Git token")
         if not token.isprintable():
             raise InvalidInput(Problem("the Git token must be one line"))
-        return {"ALIASCTL_GIT_USER": self.username, "ALIASCTL_GIT_PASSWORD": token}
+        return {**transports, "ALIASCTL_GIT_USER": self.username, "ALIASCTL_GIT_PASSWORD": token}

@@ -66,9 +66,11 @@ def _git(folder: Path, *arguments: str) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
+    # Files of a checkout can look like a bare repository, whose settings would name programs to run.
+    settings = ["-c", "safe.bareRepository=explicit"]
     try:
         answer = subprocess.run(  # noqa: S603 - no shell
-            [git, "-C", str(folder), *arguments],
+            [git, *settings, "-C", str(folder), *arguments],
             capture_output=True,
             encoding="utf-8",
             errors="replace",

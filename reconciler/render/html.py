@@ -20,6 +20,9 @@ from reconciler.render.picture import BOX, HEIGHT, WIDTH, picture
 from reconciler.render.view import View, plan_view, report_view
 from reconciler.report import Report
 
+MOST_TROUBLES = 10
+"""Changes that failed or are held back which the top of the page names."""
+
 
 def plan_html(plan: Plan) -> str:
     """A plan as a page."""
@@ -43,6 +46,7 @@ def _page(view: View, document: Document) -> str:
         view=view,
         sections=[(section, picture(section)) for section in view.sections],
         kinds=list(_kinds(view)),
+        most=MOST_TROUBLES,
         raw=json.dumps(document, indent=2),
         policy="; ".join(
             (

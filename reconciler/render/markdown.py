@@ -10,12 +10,12 @@ first, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from reconciler.plan import Plan
 from reconciler.printable import counted
-from reconciler.render.view import Gate, Row, Section, View, Weight, plan_view, report_view
+from reconciler.render.view import Gate, Row, Section, View, plan_view, report_view
 from reconciler.report import Report
 
 LIMIT = 60_000
@@ -61,9 +61,8 @@ class _Room:
 def _comment(view: View) -> str:
     room = _Room(LIMIT - FRAME)
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
-    troubles = sorted((row for row in view.rows if row.weight <= Weight.HELD), key=lambda row: row.weight)
-    highlights = [line for line in map(_highlight, troubles[:HIGHLIGHTS]) if room.take(line)]
-    bodies = list(_bodies(view, room))
+    highlights = [line for line in map(_highlight, view.troubles[:HIGHLIGHTS]) if room.take(line)]
+    bodies = list(_bodies(view, room, view.troubles[: len(highlights)]))
     shown = sum(len(rows) for _, rows in bodies)
     left_out = _left_out(len(view.rows) - shown, len(view.refusals) - len(refusals), len(view.sections) - len(bodies))
     end = ", ".join(f"{name} {_code(value, 100)}" for name, value in view.facts)
@@ -87,13 +86,13 @@ def _left_out(rows: int, refusals: int, databases: int) -> str:
     return notice if parts else ""
 
 
-def _bodies(view: View, room: _Room) -> Iterator[tuple[Section, list[str]]]:
-    """The sections that fit, each with those of its rows that do, in their order."""
+def _bodies(view: View, room: _Room, told: Sequence[Row]) -> Iterator[tuple[Section, list[str]]]:
+    """The sections that fit, each with those of its rows that do, in their order; `told` have their message above."""
     places = [(at, number) for at, section in enumerate(view.sections) for number in range(len(section.rows))]
     entered: dict[int, dict[int, str]] = {}
     for at, number in sorted(places, key=lambda place: view.sections[place[0]].rows[place[1]].weight):
         section = view.sections[at]
-        row = _row(view, section, section.rows[number])
+        row = _row(view, section, section.rows[number], told)
         if not room.take(row, *([] if at in entered else [_section(view, section, [])])):
             break
         entered.setdefault(at, {})[number] = row
@@ -129,17 +128,17 @@ def _section(view: View, section: Section, rows: list[str]) -> str:
 
 def _heads(view: View, section: Section) -> list[str]:
     outcome = ["outcome"] if view.kind == "report" else []
-    return ["", *(["set"] if section.sets > 1 else []), "alias", "from", "to", *outcome, "gates", "note"]
+    return ["", *outcome, *(["set"] if section.sets > 1 else []), "alias", "from", "to", "gates", "note"]
 
 
-def _row(view: View, section: Section, row: Row) -> str:
+def _row(view: View, section: Section, row: Row, told: Sequence[Row]) -> str:
     cells = [
         row.sign,
+        *([row.label] if view.kind == "report" else []),
         *([_code(row.set, NAME)] if section.sets > 1 else []),
         *(_code(name, NAME) for name in (row.alias, row.current, row.wanted)),
-        *([row.label] if view.kind == "report" else []),
         _lines(map(_gate, row.gates)),
-        _lines([*row.remarks, _code(row.message, SENTENCE)]),
+        _lines([*row.remarks, "" if row in told else _code(row.message, SENTENCE)]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 

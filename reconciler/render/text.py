@@ -51,6 +51,8 @@ STATES = {
     State.DRIFTED: "yellow",
     State.UNWANTED: "yellow",
 }
+COLUMN = 60
+"""Characters of the widest column."""
 OUTCOME_WORDS = {Outcome.NOOP: "already as wanted", Outcome.NOT_ATTEMPTED: "not attempted"}
 
 
@@ -181,7 +183,8 @@ def _sets(target: TargetPlan, lines: Sequence[Text]) -> Iterator[Text]:
 
 
 def _widest(texts: Iterable[str]) -> int:
-    return max((len(printable(text)) for text in texts), default=0)
+    """How wide a column is; what is longer than `COLUMN` sticks out, or one long name would push all else off."""
+    return max((size for text in texts if (size := len(printable(text))) <= COLUMN), default=0)
 
 
 def _step_line(step: Step, width: int) -> Text:

@@ -103,6 +103,11 @@ class View:
     def rows(self) -> tuple[Row, ...]:
         return tuple(row for section in self.sections for row in section.rows)
 
+    @property
+    def troubles(self) -> list[Row]:
+        """What failed or is held back, the worst first."""
+        return sorted((row for row in self.rows if row.weight <= Weight.HELD), key=lambda row: row.weight)
+
 
 def plan_view(plan: Plan) -> View:
     """A plan in words."""
@@ -179,7 +184,7 @@ def _section(target: TargetPlan, rows: tuple[Row, ...]) -> Section:
     return Section(
         connection=printable(target.connection.name),
         database=printable(target.target.database),
-        facts=facts(target),
+        facts=facts(target).replace("   ", " · "),  # a table of words would show one space
         sets=len(target.sets),
         rows=rows,
         suspended=tuple(printable(one.set) for one in target.sets if one.suspended),
@@ -218,7 +223,7 @@ def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[str, 
         kind=kind,
         label=label,
         weight=weight,
-        gates=skipped + tuple(map(_gate, step.gate_results)),
+        gates=skipped + tuple(_gate(one, message) for one in step.gate_results),
         remarks=remarks,
         message=message,
     )
@@ -247,12 +252,14 @@ def _ended_weight(result: StepResult) -> Weight:
     return _planned_weight(result.step)
 
 
-def _gate(result: GateResult) -> Gate:
+def _gate(result: GateResult, message: str) -> Gate:
+    """A gate's words, unless the row's message says them already."""
+    detail = printable(result.detail)
     return Gate(
         name=printable(result.gate),
         state=str(result.verdict),
         mark=VERDICTS[result.verdict],
-        detail=printable(result.detail),
+        detail="" if detail in message else detail,
         figures=tuple(f"{printable(name)}={_figure(value)}" for name, value in result.figures.items()),
     )
 

@@ -11,7 +11,7 @@ one of which all was done. The last two are kept in the mirror, as refs, and so 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
@@ -22,13 +22,14 @@ from reconciler.catalog import Catalogs, Connect
 from reconciler.errors import AliasctlError, Interrupted, InvalidInput
 from reconciler.git import Commit, GitError, RefNotFound, Repository, RepositoryUnreachable, TooLarge
 from reconciler.journal import Journal, Origins
-from reconciler.plan import Plan
+from reconciler.plan import Plan, Step
 from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ACHIEVED, ExitCode, Report
-from reconciler.sync.finding import Finding, Reason
+from reconciler.report import ExitCode, Report
+from reconciler.sync.finding import Finding, Reason, names, of_run
 from reconciler.sync.pace import Corrections
-from reconciler.sync.revision import Revision, Unverified, read_revision
+from reconciler.sync.progress import Progress
+from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
 from reconciler.sync.settings import Settings
 
 IN_FORCE, APPLIED = "in-force", "applied"
@@ -63,6 +64,7 @@ class Agent:
         self._stop = stop
         self._wake = wake
         self._corrections = Corrections(settings.interval)
+        self._progress = Progress()
         self._attempted = ""
         self._refused_fetch: tuple[str, TooLarge] | None = None
         self._in_force: Revision | None = None
@@ -79,7 +81,7 @@ class Agent:
             broken = self._attempt(head)
             self._clear_copies()
         except (AliasctlError, OSError) as error:
-            return Finding(_of_git(error), str(error), self._attempted, self._id_in_force)
+            return Finding(_of_error(error), str(error), self._attempted, self._id_in_force)
         if broken:  # judged anew: whose signature counts, or a connection, may have changed meanwhile
             self._in_force = self._known(IN_FORCE)
         revision = self._in_force
@@ -147,59 +149,55 @@ class Agent:
         try:
             return self._reconcile(revision, head)
         except (AliasctlError, OSError) as error:
-            reason = _of_git(error) if isinstance(error, GitError | Interrupted) else Reason.MILVUS_FAILED
+            reason = _of_error(error) if isinstance(error, GitError | Interrupted) else Reason.MILVUS_FAILED
             return Finding(reason, str(error), in_force=revision.commit.id)
 
     def _reconcile(self, revision: Revision, head: str) -> Finding:
         kept = self._kept(APPLIED)
         self.applied = kept.id if kept else ""
         applied = self.applied == revision.commit.id
-        reported = revision.reported if applied else ()
+        self._progress.begin(revision.commit.id, applied=applied)
+        reported = self._progress.complete(revision.reported)
+        wanted = [one for one in revision.sets if one not in reported]
         found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
             watched = make_plan(reported, catalogs=catalogs)
-            plan = make_plan(
-                [one for one in revision.sets if one not in reported], catalogs=catalogs, journal=self._journal
-            )
+            plan = make_plan(wanted, catalogs=catalogs, journal=self._journal)
+            moved = self._progress.again(plan.runnable)
             if plan.runnable and not plan.refusals:
-                if applied and (hold := self._corrections.hold):
-                    return replace(found, reason=Reason.DRIFT_HELD, message=self._held(plan, hold))
+                if moved and (hold := self._corrections.hold):
+                    return replace(found, reason=Reason.DRIFT_HELD, message=self._held(moved, hold))
                 if self._repository.head() != head:
                     return replace(found, reason=Reason.INTERRUPTED, message="the ref has just moved; looking again")
-            with self._watching(head) as stop:
-                report = apply_plan(
-                    plan,
-                    catalogs=catalogs,
-                    stop=stop,
-                    journal=self._journal,
-                    origins=Origins.of_this_process(
-                        command="sync", source=(self._settings.place,), provenance=revision.provenance
-                    ),
-                    tell=lambda sentence: log.info(sentence),
-                )
-        self._count(report, applied=applied)
-        if report.exit_code is ExitCode.DONE and not report.interrupted:
-            if not applied:
-                self._keep(APPLIED, revision.commit.id)
-                self.applied = revision.commit.id
-            if watched.steps:
-                what = counted(len(watched.steps), "alias")
-                message = f"{what} not as applied; drift is only reported: {_names(watched)}"
-                return replace(found, reason=Reason.DRIFT_DETECTED, message=message, report=report)
-            return replace(found, report=report)
-        reason, message = _of_report(report)
-        return replace(found, reason=reason, message=message, report=report)
-
-    def _count(self, report: Report, *, applied: bool) -> None:
-        if applied and report.wrote:
-            self._corrections.note()
-        elif not report.wrote:
+            report = self._apply(plan, catalogs, revision, head)
+        self._progress.ended(revision.commit.id, report)
+        if not report.wrote:
             self._corrections.rest()
+        elif moved:
+            self._corrections.note()
+        if report.exit_code is ExitCode.DONE and not report.interrupted and not applied:
+            self._keep(APPLIED, revision.commit.id)
+            self.applied = revision.commit.id
+        return of_run(found, report, watched)
 
-    def _held(self, plan: Plan, hold: float) -> str:
+    def _apply(self, plan: Plan, catalogs: Catalogs, revision: Revision, head: str) -> Report:
+        origins = Origins.of_this_process(
+            command="sync", source=(self._settings.place,), provenance=revision.provenance
+        )
+        with self._watching(head) as stop:
+            return apply_plan(
+                plan,
+                catalogs=catalogs,
+                stop=stop,
+                journal=self._journal,
+                origins=origins,
+                tell=lambda sentence: log.info(sentence),
+            )
+
+    def _held(self, moved: Sequence[Step], hold: float) -> str:
         times = counted(self._corrections.made, "time")
         return (
-            f"corrected {times} at this revision, and moved again by others: {_names(plan)}; "
+            f"corrected {times} at this revision, and moved again by others: {names(moved)}; "
             f"corrected again in {hold:.0f} s, or at the next commit"
         )
 
@@ -271,7 +269,9 @@ def _in_short(error: AliasctlError) -> str:
     return printable("; ".join(lines[:MAX_TOLD])) + more
 
 
-def _of_git(error: Exception) -> Reason:
+def _of_error(error: Exception) -> Reason:
+    if isinstance(error, ConnectionsUnusable):
+        return Reason.MILVUS_FAILED
     if isinstance(error, Interrupted):
         return Reason.INTERRUPTED
     if isinstance(error, RefNotFound):
@@ -279,22 +279,6 @@ def _of_git(error: Exception) -> Reason:
     return Reason.GIT_UNREACHABLE if isinstance(error, RepositoryUnreachable | OSError) else Reason.GIT_REFUSED
 
 
-def _of_report(report: Report) -> tuple[Reason, str]:
-    if report.plan.refusals:
-        return Reason.LIMIT_EXCEEDED, "; ".join(report.plan.refusals)
-    left = [one for one in report.results if one.outcome not in ACHIEVED or one.code]
-    message = "; ".join(f'"{one.step.alias}": {one.message or one.outcome}' for one in left[:3])
-    message += f"; and {len(left) - 3} more" if len(left) > 3 else ""
-    if report.interrupted:
-        return Reason.INTERRUPTED, message or "the run was ended early"
-    return (Reason.INCOMPLETE if report.exit_code is ExitCode.INCOMPLETE else Reason.BLOCKED), message
-
-
 def _in_place(revision: Revision) -> str:
     aliases = sum(len(one.aliases) for one in revision.sets if not one.suspend)
     return f"{counted(aliases, 'alias')} as {revision.commit.id[:SHORT]} says: {revision.commit.subject}"
-
-
-def _names(plan: Plan) -> str:
-    names = sorted(step.alias for step in plan.steps)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

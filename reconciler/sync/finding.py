@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.report import ExitCode, Report
+from reconciler.plan import Plan, Step
+from reconciler.printable import counted
+from reconciler.report import ACHIEVED, ExitCode, Report
 
 
 class Reason(StrEnum):
@@ -91,3 +94,37 @@ class Finding:
         if self.reason is Reason.SYNCED:
             return ExitCode.DONE
         return ExitCode.INCOMPLETE if self.reason is Reason.INCOMPLETE else ExitCode.REFUSED
+
+
+def of_run(synced: Finding, report: Report, watched: Plan) -> Finding:
+    """What a run came to.
+
+    Args:
+        synced: what there is to say if all went well.
+        report: of the run.
+        watched: the drift that is only reported.
+    """
+    what = counted(len(watched.steps), "alias")
+    drift = f"{what} not as applied; drift is only reported: {names(watched.steps)}" if watched.steps else ""
+    found = replace(synced, report=report)
+    if report.exit_code is not ExitCode.DONE or report.interrupted:
+        reason, message = _of_trouble(report)
+        return replace(found, reason=reason, message=f"{message}; {drift}" if drift else message)
+    return replace(found, reason=Reason.DRIFT_DETECTED, message=drift) if drift else found
+
+
+def _of_trouble(report: Report) -> tuple[Reason, str]:
+    if report.plan.refusals:
+        return Reason.LIMIT_EXCEEDED, "; ".join(report.plan.refusals)
+    left = [one for one in report.results if one.outcome not in ACHIEVED or one.code]
+    message = "; ".join(f'"{one.step.alias}": {one.message or one.outcome}' for one in left[:3])
+    message += f"; and {len(left) - 3} more" if len(left) > 3 else ""
+    if report.interrupted:
+        return Reason.INTERRUPTED, message or "the run was ended early"
+    return (Reason.INCOMPLETE if report.exit_code is ExitCode.INCOMPLETE else Reason.BLOCKED), message
+
+
+def names(steps: Sequence[Step]) -> str:
+    """The aliases of some steps, or the first of many."""
+    found = sorted(step.alias for step in steps)
+    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

@@ -12,13 +12,16 @@ from reconciler.journal import Provenance
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, settle
 from reconciler.manifest.records import AliasSetManifest, Approval, ConnectionManifest, DriftPolicy
 from reconciler.model import AliasSet, Source
-from reconciler.printable import counted
 from reconciler.sync.settings import Settings
 from reconciler.sync.tree import CommitTree
 
 
 class Unverified(AliasctlError):
     """A commit whose signature does not count."""
+
+
+class ConnectionsUnusable(AliasctlError):
+    """The agent's own connections cannot be used: no fault of the commit's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,6 @@ class Revision:
         sets: what it wants, without those that are refused.
         reported: those of the sets whose drift is only reported.
         remarks: what somebody should know: sets that are refused, connections that are not used.
-        refused: how many sets are refused.
         copies: the files that it needs on the disk.
     """
 
@@ -40,7 +42,6 @@ class Revision:
     sets: tuple[AliasSet, ...]
     reported: tuple[AliasSet, ...]
     remarks: tuple[Problem, ...]
-    refused: int
     copies: frozenset[Path] = frozenset()
 
 
@@ -67,6 +68,7 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
 
     Raises:
         Unverified: nobody signed it whose signature counts.
+        ConnectionsUnusable: the connections cannot be read.
         InvalidInput: everything that is wrong with it.
         GitError: it cannot be read, or is too large.
     """
@@ -77,7 +79,11 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
     found = read_tree(tree.names, tree)
     if not found.sets:
         raise InvalidInput(Problem("there is no AliasSet here in this commit", Source(settings.path or "/")))
-    known = Manifests(read_connections(settings.connections), found.sets, found.skipped, found.warnings)
+    try:
+        connections = read_connections(settings.connections)
+    except InvalidInput as error:
+        raise ConnectionsUnusable(str(error)) from error
+    known = Manifests(connections, found.sets, found.skipped, found.warnings)
     sets = settle(known, settings.overrides, Overrides())
     manual = {key for one in found.sets if one.operation.approval is Approval.MANUAL for key in [_key(one)]}
     reported = {key for one in found.sets if one.operation.drift is DriftPolicy.REPORT for key in [_key(one)]}
@@ -94,7 +100,6 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
         wanted,
         tuple(one for one in wanted if (one.namespace, one.name) in reported),
         (*found.warnings, *_unused(found), *_manual(found), *endpoints_left_out(known, sets)),
-        refused=len(manual),
         copies=frozenset(tree.copied),
     )
 
@@ -119,8 +124,3 @@ def _manual(found: Manifests) -> list[Problem]:
         for one in found.sets
         if one.operation.approval is Approval.MANUAL
     ]
-
-
-def describe(revision: Revision) -> str:
-    """What a revision is, in a few words."""
-    return f"{counted(len(revision.sets), 'set')} at {revision.commit.id[:12]}"

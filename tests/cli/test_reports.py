@@ -114,4 +114,13 @@ def test_a_graph_that_mermaid_would_not_draw_is_told(tmp_path: Path) -> None:
     )
     drawn = run("graph", "-f", "aliases.yaml", cwd=tmp_path)
     assert drawn.code == 0
-    assert "501 arrows: GitHub and GitLab draw 500; --format dot has no limit" in drawn.stderr
+    assert "501 arrows: GitHub and GitLab draw at most 500 arrows and 50,000 characters" in drawn.stderr
+    assert "--format dot has no limit" in drawn.stderr
+
+
+def test_a_graph_with_too_many_words_for_mermaid_is_told_too(tmp_path: Path) -> None:
+    long_names = {f"a{number}_{'x' * 100}": f"c{number}_{'x' * 100}" for number in range(250)}
+    (tmp_path / "aliases.yaml").write_text(manifest(alias_set(long_names)))
+    drawn = run("graph", "-f", "aliases.yaml", cwd=tmp_path)
+    assert "GitHub and GitLab draw at most 500 arrows and 50,000 characters" in drawn.stderr
+    assert run("graph", "-f", "aliases.yaml", "--format", "dot", cwd=tmp_path).stderr == ""

@@ -75,6 +75,7 @@ def github(repository: Repository, tmp_path: Path) -> Iterator[GitHub]:
 def gitlab(repository: Repository, tmp_path: Path) -> Iterator[GitLab]:
     api = GitLabApi()
     with serving(api) as url:
+        api.storage = url.replace("127.0.0.1", "localhost")
         yield GitLab(repository, tmp_path / "gitlab", url, api)
 
 

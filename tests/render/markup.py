@@ -20,7 +20,7 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags[tag, tuple(attrs)] += 1
-        if tag not in {"br", "meta", "input"}:
+        if tag not in {"br", "col", "input", "meta"}:
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -16,7 +16,7 @@ from reconciler.render.documents import plan_document, report_document
 from reconciler.render.html import plan_html, report_html
 from reconciler.render.picture import MOST
 from tests.render.markup import Parsed
-from tests.render.scenes import HOSTILE, busy_plan, failed_report, hostile_plan, many, plan_of
+from tests.render.scenes import HOSTILE, blocked, busy_plan, failed_report, hostile_plan, many, plan_of
 from tests.render.test_markdown import TEXTS
 
 
@@ -52,6 +52,19 @@ def test_a_page_says_what_a_reader_needs() -> None:
     assert "3 changes, 1 blocked" in Parsed(plan_html(busy_plan())).inside("h1")
     refused = Parsed(plan_html(plan_of(refusals=["12 of 12 aliases would be dropped"])))
     assert "12 of 12 aliases would be dropped" in refused.inside("section")
+
+
+def test_what_went_wrong_stands_before_everything_that_went_well() -> None:
+    page = report_html(failed_report())
+    top, _, _ = page.partition("<table>")
+    assert re.findall(r'class="badge \w+">([\w ]+)</span> <bdi class="name">(\w+)', top) == [
+        ("failed", "search_reviews"),
+        ("not attempted", "search_legacy"),
+        ("blocked", "search_ads"),
+    ]
+    assert "the old collection still answers" in Parsed(top).inside("ul")
+    steps = [blocked(f"a{number}", "v9 does not exist") for number in range(12)]
+    assert "And 2 more, in the table." in Parsed(plan_html(plan_of(*steps))).inside("p")
 
 
 def test_a_picture_of_many_changes_is_cut_and_says_so() -> None:

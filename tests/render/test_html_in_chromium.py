@@ -113,6 +113,10 @@ def test_a_page_is_never_wider_than_the_window_and_follows_the_colours(
         page = opened(html, viewport, dark)
         too_wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(too_wide) == 0
+        hidden = "[...document.querySelectorAll('table')].map(t => t.offsetWidth - t.parentElement.clientWidth)"
+        assert max(page.evaluate(hidden)) <= 0, "a column is out of sight"
+        rows = "[...document.querySelectorAll('tbody tr')].map(row => row.offsetWidth)"
+        assert min(page.evaluate(rows)) > 0.8 * viewport["width"]
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
 

@@ -12,6 +12,7 @@ from tests.cli.shop import Relay, Shop, open_shop, relay_to
 from tests.servers import MilvusAdmin
 from tests.sync.keys import SshKey, new_ssh_key
 from tests.sync.origin import Origin, new_origin
+from tests.sync.servers import GitOverHttp, GitOverSsh, git_over_ssh
 from tests.sync.stage import Stage
 
 
@@ -75,6 +76,19 @@ def relay(stage: Stage) -> Iterator[Relay]:
     with relay_to(stage.shop.uri) as relay:
         stage.connect_to(relay.uri)
         yield relay
+
+
+@pytest.fixture
+def http(origin: Origin) -> Iterator[GitOverHttp]:
+    server = GitOverHttp(origin.bare.parent)
+    yield server
+    server.down()
+
+
+@pytest.fixture(scope="session")
+def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitOverSsh]:
+    with git_over_ssh(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

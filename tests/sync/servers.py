@@ -22,6 +22,7 @@ from tests.servers import free_port
 from tests.sync.keys import SEARCHED, SshKey, need, new_ssh_key, run
 
 USER, GIT_TOKEN = "robot", "g1t-s3cr3t-T0KEN"
+WITH_TOKEN, TOKEN_ENV = ("--git-username", USER, "--git-token-env", "GIT_TOKEN"), {"GIT_TOKEN": GIT_TOKEN}
 SSHD_SECONDS = 10
 
 
@@ -157,6 +158,11 @@ class GitOverSsh:
     port: int
     key: SshKey
     known_hosts: Path
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of an agent that follows a repository here."""
+        return ("--ssh-key", str(self.key.private), "--ssh-known-hosts", str(self.known_hosts))
 
     def url(self, repository: Path) -> str:
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{repository}"

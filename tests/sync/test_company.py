@@ -61,3 +61,20 @@ def test_two_agents_that_want_different_things_correct_each_other_less_and_less(
         merged = stage.merge({"a": "v3"})
         one.found("Synced", merged, done=1)
         assert stage.shop.live == {"a": "v3"}
+
+
+def test_they_do_not_fight_either_while_another_change_of_theirs_cannot_be_made(stage: Stage, relay: Relay) -> None:
+    """A blocked change keeps both revisions from ever being applied as a whole."""
+    alters: list[str] = []
+    relay.before["AlterAlias"] = lambda context: alters.append("alter")
+    stage.origin.commit({FILE: stage.manifest({"a": "v2", "b": "nowhere"})}, "Not merged")
+    stage.origin.push("HEAD:refs/heads/other")
+    with stage.following(state="one", interval="1s") as one:
+        one.found("Blocked", stage.merge({"a": "v1", "b": "nowhere"}))
+        with stage.following("--ref", "other", state="two", interval="1s"):
+            held = one.found("DriftHeld")
+            assert "moved again by others: a" in held["detail"]
+            assert len(alters) < 12
+        merged = stage.merge({"a": "v3", "b": "nowhere"})
+        one.found("Incomplete", merged, done=1)
+        assert stage.shop.live == {"a": "v3"}

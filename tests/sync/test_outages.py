@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import grpc
-import pytest
 
 from tests.cli.shop import Relay
 from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
 from tests.sync.stage import Stage
 
 CALLS = ("Connect", "GetVersion", "DescribeCollection", "ListAliases", "ShowCollections", "AlterAlias")
-
-
-@pytest.fixture
-def http(stage: Stage) -> Iterator[GitOverHttp]:
-    server = GitOverHttp(stage.origin.bare.parent)
-    yield server
-    server.down()
 
 
 def test_while_the_repository_cannot_be_read_nothing_is_changed_not_even_drift(stage: Stage, http: GitOverHttp) -> None:
@@ -49,4 +39,18 @@ def test_what_is_merged_while_milvus_is_away_is_applied_when_it_is_back(stage: S
         assert (agent.request("/healthz").status, agent.request("/readyz").status) == (200, 200)
         relay.before.clear()
         agent.found("Synced", merged, done=1)
+        assert stage.shop.live == {"a": "v2"}
+
+
+def test_connections_of_the_agents_own_that_break_are_not_blamed_on_the_commit(stage: Stage) -> None:
+    with stage.following() as agent:
+        good = stage.merge({"a": "v2"})
+        agent.found("Synced", good)
+        (stage.shop.folder / "connections.yaml").write_text("kind: MilvusConnection\n")
+        broken = agent.found("MilvusFailed", good, in_force=good)
+        assert "connections.yaml" in broken["detail"]
+        assert "cannot be used" not in broken["detail"]
+        stage.shop.move(a="v1")
+        stage.connect_to(stage.shop.uri)
+        agent.found("Synced", good, since=agent.log.index(broken), done=1)
         assert stage.shop.live == {"a": "v2"}

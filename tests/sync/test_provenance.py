@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sync.keys import SshKey
-from tests.sync.origin import AUTHOR
+from tests.sync.origin import AUTHOR, git
 from tests.sync.stage import FILE, Stage
 
 GITHUB = {
@@ -70,3 +70,24 @@ def test_apply_from_a_dirty_checkout_says_so(stage: Stage) -> None:
     (run,) = stage.shop.run("history", "--format", "json").document["runs"]
     assert (run["provenance"]["commit"], run["provenance"]["modified"]) == (commit, True)
     assert f"@{commit[:7]} (modified)" in stage.shop.run("history").stdout
+
+
+def test_a_folder_made_up_as_a_repository_has_nothing_run(stage: Stage) -> None:
+    """Files in Git can be a bare repository themselves, whose settings name programs."""
+    folder, trap = stage.origin.mine.parent / "aliases", stage.origin.mine.parent / "sprung"
+    git(stage.origin.mine, "init", "--quiet", "--bare", str(folder))
+    tree = git(folder, "mktree", given="")
+    signed = (
+        f"tree {tree}\nauthor E <e@x> 1 +0000\ncommitter E <e@x> 1 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n\nx\n"
+    )
+    commit = git(folder, "hash-object", "-t", "commit", "-w", "--stdin", given=signed)
+    git(folder, "update-ref", "HEAD", commit)
+    (folder / "program").write_text(f"#!/bin/sh\ntouch {trap}\n")
+    (folder / "program").chmod(0o755)
+    git(folder, "config", "gpg.program", str(folder / "program"))
+    (folder / "shop.yaml").write_text(stage.manifest({"a": "v2"}))
+    done = stage.shop.run("apply", "-f", str(folder), "-f", "connections.yaml", "--yes", env=NO_PIPELINE)
+    assert (done.code, stage.shop.live) == (0, {"a": "v2"}), done.stderr
+    assert not trap.exists()
+    (run,) = stage.shop.run("history", "--format", "json").document["runs"]
+    assert "provenance" not in run

@@ -34,6 +34,17 @@ def test_drift_of_a_set_that_only_reports_is_reported_and_not_corrected(stage: S
         assert stage.shop.live == {"a": "v1"}
 
 
+def test_drift_is_only_reported_while_another_set_waits_for_a_collection_too(stage: Stage) -> None:
+    stuck = alias_set({"b": "nowhere"}, name="stuck", database=stage.shop.database)
+    with stage.following() as agent:
+        agent.found("Incomplete", stage.merge({"a": "v2"}, stuck, drift="Report"), done=1)
+        agent.found("Blocked")
+        stage.shop.move(a="v3")
+        agent.said(lambda record: "drift is only reported: a" in record.get("detail", ""))
+        agent.looks(1)
+        assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "Blocked")
+
+
 def test_an_alias_set_among_the_agents_connections_is_refused(stage: Stage) -> None:
     stage.shop.write("connections.yaml", connection(stage.shop.uri), alias_set({"a": "v2"}))
     done = stage.once()

@@ -11,18 +11,8 @@ import pytest
 
 from tests.cli.command import Completed
 from tests.sync.keys import new_ssh_key
-from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp, GitOverSsh, git_over_ssh, private_certificate
+from tests.sync.servers import GIT_TOKEN, TOKEN_ENV, USER, WITH_TOKEN, GitOverHttp, GitOverSsh, private_certificate
 from tests.sync.stage import Stage
-
-WITH_TOKEN = ("--git-username", USER, "--git-token-env", "GIT_TOKEN")
-TOKEN_ENV = {"GIT_TOKEN": GIT_TOKEN}
-
-
-@pytest.fixture
-def http(stage: Stage) -> Iterator[GitOverHttp]:
-    server = GitOverHttp(stage.origin.bare.parent)
-    yield server
-    server.down()
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +26,6 @@ def https(stage: Stage, certificate: tuple[Path, Path]) -> Iterator[GitOverHttp]
     server = GitOverHttp(stage.origin.bare.parent, certificate[1])
     yield server
     server.down()
-
-
-@pytest.fixture(scope="session")
-def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitOverSsh]:
-    with git_over_ssh(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 def applied(stage: Stage, done: Completed) -> None:
@@ -101,11 +85,7 @@ def test_a_merge_is_applied_over_https_with_a_private_authority_and_a_token_from
 
 def test_a_merge_is_applied_over_ssh(stage: Stage, ssh: GitOverSsh) -> None:
     stage.merge({"a": "v2"})
-    applied(stage, stage.once(*_with_key(ssh), repository=ssh.url(stage.origin.bare)))
-
-
-def _with_key(ssh: GitOverSsh) -> tuple[str, ...]:
-    return ("--ssh-key", str(ssh.key.private), "--ssh-known-hosts", str(ssh.known_hosts))
+    applied(stage, stage.once(*ssh.options, repository=ssh.url(stage.origin.bare)))
 
 
 def test_an_https_server_of_an_unknown_authority_is_refused(stage: Stage, https: GitOverHttp) -> None:
@@ -150,7 +130,7 @@ def test_a_repository_that_is_not_there_is_said(way: str, stage: Stage, request:
         done = stage.once(*WITH_TOKEN, repository=http.url("none.git"), env=TOKEN_ENV)
     else:
         ssh: GitOverSsh = request.getfixturevalue("ssh")
-        done = stage.once(*_with_key(ssh), repository=ssh.url(stage.origin.bare.parent / "none.git"))
+        done = stage.once(*ssh.options, repository=ssh.url(stage.origin.bare.parent / "none.git"))
     refused(stage, done, "does not appear to be a git repository", "not found")
 
 
