@@ -121,7 +121,6 @@ def test_after_the_timeout_the_aliases_stay(operator: Operator, kube: Kube, milv
     kube.wait("Succeeded")
     milvus.down, milvus.before = fails == "down", fail
     kube.delete()
-    kube.wait("ProgressingWithRetry")
     kube.wait_until_gone()
     milvus.down = False
     assert milvus.aliases == {"a": "v1"}

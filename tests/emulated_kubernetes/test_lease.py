@@ -25,7 +25,7 @@ LEASE = Ref(NAMESPACE, "aliasctl-operator")
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """As short as a busy machine, which may not run a thread for a second, allows."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", 4)
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 2.5)
     monkeypatch.setattr(lease, "CALLS_IN_FLIGHT_SECONDS", 0.1)
 
@@ -110,7 +110,11 @@ def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], 
     assert one.losses == []
 
 
-def test_of_many_that_start_together_one_holds_it(process: Callable[[str], Process], api: ApiServer) -> None:
+def test_of_many_that_start_together_one_holds_it(
+    process: Callable[[str], Process], api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 60)
+    monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 50)
     everybody = [process(f"p{number}") for number in range(5)]
     for one in everybody:
         one.start()
