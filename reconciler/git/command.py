@@ -8,6 +8,7 @@ included, may grow over a limit.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,8 @@ LOCAL_SECONDS = 60.0
 OUTPUT_MIB = 64
 MEMORY_MIB = 2048
 """Address space of one git process. A small pack can stand for objects of many gigabytes, which git would hold."""
+OLDEST = (2, 34)
+"""Settings in the environment came with Git 2.31, signatures by SSH keys with 2.34 (its release notes)."""
 SAID_BYTES = 4000
 GRACE_SECONDS = 2.0
 NAP_SECONDS = 0.02
@@ -168,6 +171,15 @@ def program() -> str:
     if found is None:
         raise GitError("the git program is not installed here")
     return found
+
+
+def check_version() -> None:
+    """Raise `GitError` for a git that would pass over what we tell it: where settings are, and whose keys count."""
+    said = Git().run("version").output.decode("utf-8", "replace").strip()
+    found = re.match(r"git version (\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise GitError(f"{printable(said) or 'this git'} is too old or none that is known; {oldest} or later is needed")
 
 
 def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.git.command import MIB, Done, Git, complaint
+from reconciler.git.command import MIB, Done, Git, check_version, complaint
 from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
 from reconciler.git.remote import FETCH_SECONDS, OID, Remote
 from reconciler.printable import printable
@@ -72,7 +72,12 @@ class Repository:
         self._max_fetch_mib = max_fetch_mib
 
     def prepare(self) -> None:
-        """Make the mirror if there is none. Raises `GitError`: it cannot be made, or the ref is no name for one."""
+        """Make the mirror if there is none.
+
+        Raises:
+            GitError: git is missing or too old, the mirror cannot be made, or the ref is no name for one.
+        """
+        check_version()
         if OID.fullmatch(self._ref) is None:
             full = self._ref if self._ref.startswith("refs/") else f"refs/heads/{self._ref}"
             if self._git.run("check-ref-format", full).code:

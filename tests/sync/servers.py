@@ -23,7 +23,7 @@ from tests.sync.keys import SEARCHED, SshKey, need, new_ssh_key, run
 
 USER, GIT_TOKEN = "robot", "g1t-s3cr3t-T0KEN"
 WITH_TOKEN, TOKEN_ENV = ("--git-username", USER, "--git-token-env", "GIT_TOKEN"), {"GIT_TOKEN": GIT_TOKEN}
-SSHD_SECONDS = 10
+SSHD_SECONDS = 60
 
 
 class GitOverHttp:

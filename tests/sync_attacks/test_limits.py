@@ -138,7 +138,7 @@ def test_yaml_made_to_hurt_is_a_mistake_in_the_commit(forge: Forge, tmp_path: Pa
     started = time.monotonic()
     with pytest.raises(InvalidInput, match=r"b\.yaml"):
         follow(str(forge.folder), tmp_path / "state").revision()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_query_files_that_compress_well_do_not_fill_the_disk(forge: Forge, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from reconciler.git import GitError
 from tests.cli.command import run
 from tests.sync_attacks.forge import CONNECTION, MANIFEST, Entry, Forge, follow, new_forge
 
@@ -60,6 +62,18 @@ def test_a_state_folder_where_others_can_write_is_refused(forge: Forge, tmp_path
     assert f"others can write to the folder {state}" in refused.stderr
     assert not list(state.iterdir())
     assert "others can write" not in run(*arguments, str(state / "aliasctl"), cwd=tmp_path).stderr
+
+
+def test_a_git_that_would_pass_over_its_settings_is_refused(
+    forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would ask neither for the host key that we name nor for the signature."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").write_text("#!/bin/sh\necho git version 2.30.2\n")
+    (tmp_path / "bin" / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(GitError, match=r"git version 2\.30\.2 is too old .*; 2\.34 or later is needed"):
+        follow(f"file://{forge.folder}", tmp_path / "state")
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
