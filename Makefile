@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV   := .venv
 # What pytest runs, and how: TESTS=tests/cli, or TESTS='-m "not milvus"'.
-TESTS  ?= --numprocesses auto --dist worksteal -m "not milvus and not kubernetes"
+TESTS  ?= --numprocesses auto --dist worksteal -m "not milvus and not kubernetes and not packages"
 # What `make bench` measures, and how often: BENCH='--only apply --rounds 9'.
 BENCH  ?=
 # What `make soak` runs, if not all: SOAK='--only tests/faults'.
 SOAK   ?=
+# AUDIT=--where-reachable: advisories that cannot be reached are said, and are no error.
+AUDIT  ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format schemas bench soak test-lowest ci clean
+.PHONY: help demo test lint format schemas bench soak test-lowest audit ci clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +47,9 @@ test-lowest: ## Run the tests on the oldest versions that pyproject.toml allows
 	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/constraints.txt --editable '.[dev]'
 	$(VENV)-lowest/bin/python -m pytest $(TESTS)
 
+audit: $(VENV)/dev $(VENV)-audit/bin/pip-audit ## Known vulnerabilities of everything that users install
+	@$(BIN)/python -m tests.supply_chain.audit $(VENV)-audit/bin/pip-audit $(AUDIT)
+
 ci: ## Everything that the project promises, on real servers
 	.ci/run
 
@@ -66,6 +71,10 @@ $(VENV)/dev: pyproject.toml
 $(VENV)-milvus/bin/milvus-server:
 	@$(PYTHON) -m venv $(VENV)-milvus
 	@$(VENV)-milvus/bin/python -m pip install --quiet milvus==2.3.5 'setuptools<81'
+
+$(VENV)-audit/bin/pip-audit:
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install --quiet pip-audit
 
 $(VENV)-octodns/bin/octodns-sync:
 	@$(PYTHON) -m venv $(VENV)-octodns

@@ -78,7 +78,7 @@ def connection_of(document: Document, address: str) -> Connection:
         if tls is not None
         else None,
         timeout=document["timeoutSeconds"],
-        concurrency=document["concurrency"],
+        concurrency=int(document["concurrency"]),
     )
 
 
@@ -99,7 +99,7 @@ def source_document(source: Source | None) -> Document | None:
 
 def source_of(document: Document | None) -> Source | None:
     """The place of a document."""
-    return Source(document["file"], document.get("line", 0), document.get("column", 0)) if document else None
+    return Source(document["file"], int(document.get("line", 0)), int(document.get("column", 0))) if document else None
 
 
 def verify_document(verify: Verify) -> Document | None:
@@ -146,9 +146,9 @@ def set_of(document: Document, steps: list[Step]) -> SetPlan:
     return SetPlan(
         set=document["name"],
         steps=tuple(step for step in steps if step.set == document["name"]),
-        unchanged=document["unchanged"],
-        covered=document["covered"],
-        governed=document["governed"],
+        unchanged=int(document["unchanged"]),
+        covered=int(document["covered"]),
+        governed=int(document["governed"]),
         suspended=document["suspended"],
         refusals=tuple(document["refusals"]),
         verify=verify_of(document.get("verify")),
@@ -199,10 +199,10 @@ def step_of(document: Document) -> Step:
         alias=document["alias"],
         current=document["from"],
         wanted=document["to"],
-        wave=document["wave"],
+        wave=int(document["wave"]),
         prune=document.get("prune", False),
-        current_id=document.get("fromId"),
-        wanted_id=document.get("toId"),
+        current_id=_whole(document.get("fromId")),
+        wanted_id=_whole(document.get("toId")),
         gates=gates_of(document.get("gateSpecification", {})),
         gate_results=tuple(map(_gate_of, document["gates"])),
         skipped_gates=tuple(document.get("skippedGates", ())),
@@ -256,10 +256,15 @@ def _propagated_of(document: Document) -> Propagated:
         endpoint=document["endpoint"],
         reach=Reach(document["result"]),
         detail=document["detail"],
-        reads=document["reads"],
-        heals=document["heals"],
+        reads=int(document["reads"]),
+        heals=int(document["heals"]),
         seconds=document["seconds"],
     )
+
+
+def _whole(number: float | None) -> int | None:
+    """A whole number: to JSON Schema 8.0 is one, too."""
+    return None if number is None else int(number)
 
 
 def gates_of(specification: Document) -> Gates:
@@ -269,10 +274,13 @@ def gates_of(specification: Document) -> Gates:
         found[name] for name in ("loaded", "rows", "schema", "contract", "canary")
     )
     return Gates(
-        loaded=LoadedGate(loaded.get("enabled", True), loaded.get("replicas")) if loaded is not None else None,
+        loaded=LoadedGate(loaded.get("enabled", True), _whole(loaded.get("replicas"))) if loaded is not None else None,
         indexed=IndexedGate() if found["indexed"] is not None else None,
         rows=RowsGate(
-            rows.get("min"), rows.get("max"), rows.get("minPercentOfCurrent"), rows.get("maxPercentOfCurrent")
+            _whole(rows.get("min")),
+            _whole(rows.get("max")),
+            rows.get("minPercentOfCurrent"),
+            rows.get("maxPercentOfCurrent"),
         )
         if rows is not None
         else None,
@@ -289,9 +297,9 @@ def _canary_of(document: Document) -> CanaryGate:
     file = document.get("queriesFile")
     return CanaryGate(
         min_overlap=document["minOverlap"],
-        k=document["k"],
+        k=int(document["k"]),
         max_latency_ratio=document.get("maxLatencyRatio"),
         queries=QueriesFile(file, document["queriesSha256"]) if file else None,
-        sample=document.get("sample", CanaryGate(0).sample),
+        sample=int(document.get("sample", CanaryGate(0).sample)),
         field=document.get("field"),
     )

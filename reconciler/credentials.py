@@ -8,6 +8,9 @@ from pathlib import Path
 from reconciler.errors import InvalidInput, Problem
 from reconciler.model import Credential
 
+MAX_BYTES = 64 * 1024
+"""Of a secret in a file; what has more was named by mistake, or has no end."""
+
 
 def read_secret(credential: Credential, what: str) -> str:
     """The content of an environment variable or file, without the newline at its end.
@@ -26,18 +29,29 @@ def read_secret(credential: Credential, what: str) -> str:
             raise _wrong(f"{what}'s {place} is not set")
     else:
         place = f"file {credential.file}"
-        try:
-            content = Path(str(credential.file)).read_text(encoding="utf-8")
-        except OSError as error:
-            raise _wrong(f"cannot read {what}'s {place}: {error.strerror}") from None
-        except UnicodeDecodeError:  # whose text would show the content
-            raise _wrong(f"{what}'s {place} is not text") from None
+        content = _text_of(Path(str(credential.file)), f"{what}'s {place}")
         content = content.removesuffix("\n").removesuffix("\r")
     if not content:
         raise _wrong(f"{what}'s {place} is empty")
     if _undecodable(content):
         raise _wrong(f"{what}'s {place} is not text")
     return content
+
+
+def _text_of(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _wrong(f"cannot read {what}: {error.strerror}") from None
+    except ValueError:  # a name that no file can have
+        raise _wrong(f"cannot read {what}: no such file") from None
+    if len(content) > MAX_BYTES:
+        raise _wrong(f"{what} is too large for a secret (over {MAX_BYTES // 1024} KiB)")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:  # whose text would show the content
+        raise _wrong(f"{what} is not text") from None
 
 
 def _undecodable(text: str) -> bool:

@@ -8,13 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from reconciler.codec import Document
 from reconciler.journal import Act, RunState
-from reconciler.model import OnFailure, OnUnknown, SchemaPolicy
-from reconciler.plan import Action, BlockReason, Verdict
-from reconciler.report import Outcome, Reach
+from reconciler.model import OnFailure
+from reconciler.plan import Action
+from reconciler.record_formats import (
+    CONNECTION,
+    DIGEST,
+    RESULT,
+    RESULT_FIELDS,
+    RESULT_OPTIONS,
+    SET,
+    SOURCE,
+    STEP,
+    STEP_FIELDS,
+    STEP_OPTIONS,
+    TIME,
+    TOOL,
+    VERIFY,
+)
+from reconciler.record_formats import count as _count
+from reconciler.record_formats import list_of as _list
+from reconciler.record_formats import one_of as _one_of
+from reconciler.record_formats import optional_name as _name
+from reconciler.record_formats import record as _object
+from reconciler.record_formats import text as _text
+from reconciler.report import Outcome
 from reconciler.status import State
 
 FORMAT_VERSION = 1
@@ -25,182 +46,6 @@ def checksum(document: Document) -> str:
     content = {key: value for key, value in document.items() if key != "checksum"}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _object(
-    required: Mapping[str, object], optional: Mapping[str, object] | None = None, *, about: str = ""
-) -> Document:
-    schema: Document = {
-        "type": "object",
-        "properties": {**required, **(optional or {})},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-    return {"description": about, **schema} if about else schema
-
-
-def _text(about: str) -> Document:
-    return {"type": "string", "description": about}
-
-
-def _count(about: str) -> Document:
-    return {"type": "integer", "minimum": 0, "description": about}
-
-
-def _name(about: str) -> Document:
-    return {"type": ["string", "null"], "description": about}
-
-
-def _one_of(values: Sequence[str], about: str) -> Document:
-    return {"type": "string", "enum": list(values), "description": about}
-
-
-def _list(items: Document) -> Document:
-    return {"type": "array", "items": items}
-
-
-TIME = {"type": "string", "format": "date-time"}
-DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "SHA-256 of what is to be done."}
-TOOL = _object({"name": {"const": "aliasctl"}, "version": {"type": "string"}})
-SOURCE = _object(
-    {"file": {"type": "string"}},
-    {"line": _count("From 1."), "column": _count("From 1.")},
-    about="Where in the manifests this was written.",
-)
-CREDENTIAL = _object(
-    {},
-    {"env": _text("An environment variable's name."), "file": _text("A file's path.")},
-    about="Where a credential is read from, never the credential.",
-)
-CONNECTION = _object(
-    {
-        "name": {"type": "string"},
-        "uri": {"type": "string"},
-        "origin": _text("Who named the address: manifest, flag or environment."),
-        "timeoutSeconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},
-        "concurrency": {"type": "integer", "minimum": 1, "maximum": 64},
-    },
-    {
-        "token": CREDENTIAL,
-        "tls": _object({}, {"ca": CREDENTIAL, "cert": CREDENTIAL, "key": CREDENTIAL, "serverName": {"type": "string"}}),
-    },
-)
-GATE_RESULT = _object(
-    {
-        "gate": {"type": "string"},
-        "result": _one_of(list(Verdict), "What the gate found."),
-        "detail": {"type": "string"},
-        "figures": {
-            "type": "object",
-            "additionalProperties": {"type": ["string", "number", "array"], "items": {"type": "number"}},
-        },
-    }
-)
-PERCENT = {"type": "number", "minimum": 0}
-GATE_SPECIFICATION = _object(
-    {},
-    {
-        "loaded": _object({}, {"enabled": {"type": "boolean"}, "replicas": {"type": "integer", "minimum": 1}}),
-        "indexed": _object({}),
-        "rows": _object(
-            {},
-            {
-                "min": _count("The least rows."),
-                "max": _count("The most rows."),
-                "minPercentOfCurrent": PERCENT,
-                "maxPercentOfCurrent": PERCENT,
-            },
-        ),
-        "schema": _object(
-            {
-                "policy": _one_of(list(SchemaPolicy), "How alike the two collections must be."),
-                "allowChanges": _list(_text("A field that may differ.")),
-            }
-        ),
-        "contract": _object({"properties": {"type": "object", "additionalProperties": {"type": "string"}}}),
-        "canary": _object(
-            {"k": {"type": "integer", "minimum": 1}, "minOverlap": {"type": "number", "minimum": 0, "maximum": 1}},
-            {
-                "queriesFile": _text("The path of the file of query vectors."),
-                "queriesSha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Of its content."},
-                "sample": {"type": "integer", "minimum": 1},
-                "maxLatencyRatio": {"type": "number", "exclusiveMinimum": 0},
-                "field": {"type": "string"},
-            },
-        ),
-        "onUnknown": _one_of(list(OnUnknown), "Whether a gate passes that the server cannot answer."),
-    },
-    about="The gates as the manifest has them; absent for the default.",
-)
-SECONDS = {"type": "number", "exclusiveMinimum": 0}
-VERIFY = _object(
-    {},
-    {
-        "propagation": _object({"timeoutSeconds": SECONDS}),
-        "endpoints": _list(_object({"address": _text("host:port"), "connection": CONNECTION})),
-        "soakSeconds": SECONDS,
-    },
-    about="What is checked after a change.",
-)
-STEP_FIELDS: dict[str, object] = {
-    "set": _text("The AliasSet: name, or namespace/name."),
-    "alias": {"type": "string"},
-    "action": _one_of(list(Action), "The one call that makes the change."),
-    "from": _name("The collection the alias points at; null for no alias."),
-    "to": _name("The collection it should point at; null for no alias."),
-    "wave": _count("Waves are done in ascending order."),
-    "gates": _list(GATE_RESULT),
-}
-STEP_OPTIONS: dict[str, object] = {
-    "fromId": {"type": "integer", "description": "Collection id, where the server has one."},
-    "toId": {"type": "integer", "description": "Collection id, where the server has one."},
-    "prune": {"type": "boolean", "description": "Dropped because the scope covers it and the set does not list it."},
-    "gateSpecification": GATE_SPECIFICATION,
-    "skippedGates": _list(_text("A gate that was not asked, because whoever ran this said so.")),
-    "wayBack": {"type": "boolean", "description": "A step of a rollback: only the gate `loaded` can hold it up."},
-    "wish": {**DIGEST, "description": "SHA-256 of what the manifest says about this alias."},
-    "blocked": _object({"reason": _one_of(list(BlockReason), "Why."), "message": {"type": "string"}}),
-}
-STEP = _object(STEP_FIELDS, STEP_OPTIONS)
-PROPAGATED = _object(
-    {
-        "endpoint": _text("The address of a proxy."),
-        "result": _one_of(list(Reach), "Whether reads through the alias are answered by the new collection."),
-        "detail": {"type": "string"},
-        "reads": _count("Reads through the alias."),
-        "heals": _count("Times the alias was altered again to the same collection."),
-        "seconds": {"type": "number", "minimum": 0},
-    }
-)
-RESULT_FIELDS: dict[str, object] = {
-    **STEP_FIELDS,
-    "outcome": _one_of(list(Outcome), "What became of the step."),
-    "wrote": {"type": "boolean", "description": "A call was sent that took effect, or may have."},
-}
-RESULT_OPTIONS: dict[str, object] = {
-    **STEP_OPTIONS,
-    "code": {"type": "string"},
-    "message": {"type": "string"},
-    "started": TIME,
-    "ended": TIME,
-    "propagation": _list(PROPAGATED),
-}
-RESULT = _object(RESULT_FIELDS, RESULT_OPTIONS)
-SET = _object(
-    {
-        "name": {"type": "string"},
-        "suspended": {"type": "boolean"},
-        "unchanged": _count("Listed aliases that are as wanted."),
-        "covered": _count("Live aliases in the set's scope."),
-        "governed": _count("Live aliases that the set lists or covers."),
-        "refusals": _list(_text("A guard's sentence: nothing is written while there is one.")),
-    },
-    {
-        "verify": VERIFY,
-        "onFailure": _one_of(list(OnFailure), "What becomes of the set's changes when a later one fails."),
-        "source": SOURCE,
-    },
-)
 
 
 def _target(steps: Document) -> Document:

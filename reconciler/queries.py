@@ -10,8 +10,10 @@ language. Empty lines are skipped.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +51,11 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
         QueriesError: its content cannot be used.
         OSError: it cannot be read.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    try:
+        mode = path.stat().st_mode
+    except ValueError:  # a name that no file can have
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+    if not stat.S_ISREG(mode):
         raise QueriesError(0, "it is not a file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from jsonschema_rs import Draft202012Validator, ValidationError
+from jsonschema_rs import ValidationError
 
+from reconciler import strict_json
 from reconciler.codec import Document, connection_of, set_of, step_of
 from reconciler.errors import InvalidInput, Problem
 from reconciler.formats import FORMAT_VERSION
 from reconciler.manifest.address import normalise
 from reconciler.model import Source, Target
 from reconciler.plan import TargetPlan
+from reconciler.record_formats import validator
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PROBLEMS = 10
 """Of one document; the further ones are mostly echoes."""
+LONGEST_WORDS = 200
+"""Characters of a document that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,9 @@ def load_document(path: Path, form: SavedForm) -> Document:
     """
     document = _read(path, form)
     if document.get("kind") != form.kind:
-        raise invalid(path, f"not a {form.name}: kind is {json.dumps(document.get('kind'))}")
+        raise invalid(path, f"not a {form.name}: kind is {_shortened(document.get('kind'))}")
     if document.get("formatVersion") != FORMAT_VERSION:
-        version = json.dumps(document.get("formatVersion"))
+        version = _shortened(document.get("formatVersion"))
         about = f"{form.kind.lower()} format {version} is not the one this aliasctl reads ({FORMAT_VERSION})"
         raise invalid(path, f"{about}; {form.newer}")
     _check(path, document, form)
@@ -72,20 +76,22 @@ def target_plan_of(document: Document, path: Path, form: SavedForm) -> TargetPla
         connection=connection_of(document["connection"], document["address"]),
         sets=tuple(set_of(one, steps) for one in document["sets"]),
         server_version=document["serverVersion"],
-        alias_count=document["aliases"],
-        calls=document["calls"],
+        alias_count=int(document["aliases"]),
+        calls=int(document["calls"]),
         offline=document["offline"],
     )
 
 
 def _read(path: Path, form: SavedForm) -> Document:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise invalid(path, f"too large for a {form.name} (over {MAX_BYTES // 1024 // 1024} MiB)")
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        document = strict_json.loads(content)
     except OSError as error:
         raise invalid(path, f"cannot be read as a {form.name}: {error.strerror}; {form.hint}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise invalid(path, f"not a {form.name}: not valid JSON; {form.hint}") from error
     if not isinstance(document, dict):
         raise invalid(path, f"not a {form.name}: not a JSON object")
@@ -94,10 +100,7 @@ def _read(path: Path, form: SavedForm) -> Document:
 
 def _check(path: Path, document: Document, form: SavedForm) -> None:
     """Against the schema."""
-    try:
-        errors = list(islice(Draft202012Validator(form.schema).iter_errors(document), MAX_PROBLEMS))
-    except UnicodeEncodeError as error:
-        raise invalid(path, f"not a valid {form.name}: it has a name that is not text") from error
+    errors = list(islice(validator(form.schema).iter_errors(document), MAX_PROBLEMS))
     if errors:
         raise InvalidInput(
             *(
@@ -114,11 +117,11 @@ def _place(error: ValidationError) -> str:
 
 def _words(error: ValidationError) -> str:
     """What is wrong; near a credential without the value, which somebody may have written in its place."""
-    return "is not as it should be" if "connection" in error.instance_path else error.message[:200]
+    return "is not as it should be" if "connection" in error.instance_path else error.message[:LONGEST_WORDS]
 
 
-def _no_constant(text: str) -> float:
-    raise ValueError(text)  # NaN and the infinities, which JSON does not have
+def _shortened(value: object) -> str:
+    return json.dumps(value)[:LONGEST_WORDS]
 
 
 def _address(uri: str) -> str | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from reconciler.printable import printable
+from reconciler.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from structlog.types import EventDict, Processor
@@ -62,6 +62,7 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: S
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables, and so secrets
         _printable_values,
     ]
     threshold = getattr(logging, level.upper())
@@ -98,4 +99,7 @@ def _join_standard_logging(
 
 
 def _printable_values(_logger: object, _method: str, event: EventDict) -> EventDict:
-    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {
+        key: (printable_lines if key == "exception" else printable)(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }

@@ -258,7 +258,7 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
     (step,) = recorded.runs[0].steps
     assert (step.begun, step.outcome) == (Act.MOVE, Outcome.DONE), "the intent that was written again counts"
     assert recorded.newer == 1
-    assert recorded.unreadable == 7
+    assert recorded.unreadable == 8
     assert journal.rejected() == {}
 
 

@@ -42,6 +42,8 @@ STRONG, EVENTUALLY = "Strong", "Eventually"
 
 REPLICA_NOT_FOUND = 400
 UNKNOWN_VERSION = "unknown"
+LONGEST_VERSION = 100
+"""Characters of what a server says its version is."""
 
 # Milvus Lite loses aliases under concurrent calls, whichever database or client they come through.
 _LITE_SLOT = threading.BoundedSemaphore(1)
@@ -93,7 +95,8 @@ class MilvusCatalog:
         with self._version_lock:
             if self._version is None:
                 try:
-                    self._version = str(self._until_deadline(lambda timeout: self._send("get_server_version", timeout)))
+                    version = self._until_deadline(lambda timeout: self._send("get_server_version", timeout))
+                    self._version = str(version)[:LONGEST_VERSION]
                 except (NotSupported, PermissionDenied):
                     self._version = UNKNOWN_VERSION
             return self._version
@@ -141,31 +144,36 @@ class MilvusCatalog:
 
     def load_state(self, collection: str) -> LoadState:
         try:
-            return LoadState(self._read("get_load_state", collection)["state"].name)
+            return self._read_as(lambda answer: LoadState(answer["state"].name), "get_load_state", collection)
         except (CollectionNotFound, InvalidName):
             return LoadState.MISSING
 
     def replicas(self, collection: str) -> int:
         try:
-            return len(self._read("describe_replica", collection, sends=2))
+            return self._read_as(len, "describe_replica", collection, sends=2)
         except UnexpectedAnswer as error:
             if error.server_code == REPLICA_NOT_FOUND:  # the collection is not loaded
                 return 0
             raise
 
     def schema(self, collection: str) -> Schema:
-        return schema_of(self._read("describe_collection", collection))
+        return self._read_as(schema_of, "describe_collection", collection)
 
     def indexes(self, collection: str) -> tuple[Index, ...]:
-        found = [self._read("describe_index", collection, name) for name in self._read("list_indexes", collection)]
-        return tuple(index_of(answer) for answer in found if answer)  # None: dropped meanwhile
+        names = self._read("list_indexes", collection)
+        found = [self._read_as(index_of, "describe_index", collection, name) for name in names]
+        return tuple(index for index in found if index)
 
     def count(self, collection: str) -> int:
-        return int(self._query(collection, "", ["count(*)"])[0]["count(*)"])
+        return self._query(lambda found: int(found[0]["count(*)"]), collection, "", ["count(*)"])
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
         check_sizes(limit=limit)
-        return tuple(key_of(row, primary) for row in self._query(collection, "", [primary], limit=limit))
+
+        def keys(found: Any) -> tuple[PrimaryKey, ...]:
+            return tuple(key_of(row, primary) for row in found)
+
+        return self._query(keys, collection, "", [primary], limit=limit)
 
     def rows(
         self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, strong: bool = True
@@ -173,9 +181,12 @@ class MilvusCatalog:
         check_sizes(keys=keys)
         if not keys:
             return {}
+
+        def by_key(found: Any) -> dict[PrimaryKey, Row]:
+            return {key_of(row, primary): row_of(row, fields) for row in found}
+
         level = STRONG if strong else EVENTUALLY
-        found = self._query(collection, key_filter(primary, keys), [primary, *fields], level)
-        return {key_of(row, primary): row_of(row, fields) for row in found}
+        return self._query(by_key, collection, key_filter(primary, keys), [primary, *fields], level)
 
     def search(
         self,
@@ -216,11 +227,17 @@ class MilvusCatalog:
         return Collection(answer["collection_name"], answer["collection_id"] or None)  # Milvus Lite: 0
 
     def _query(
-        self, collection: str, where: str, fields: Sequence[str], level: str = STRONG, limit: int | None = None
-    ) -> Any:
+        self,
+        taken: Callable[[Any], T],
+        collection: str,
+        where: str,
+        fields: Sequence[str],
+        level: str = STRONG,
+        limit: int | None = None,
+    ) -> T:
         # pymilvus fetches a schema for `ids=`, and keeps it by name even when an alias moves on; a filter needs none.
-        return self._read(
-            "query", collection, filter=where, output_fields=[*fields], consistency_level=level, limit=limit
+        return self._read_as(
+            taken, "query", collection, filter=where, output_fields=[*fields], consistency_level=level, limit=limit
         )
 
     def _is_lite(self) -> bool:
@@ -234,12 +251,17 @@ class MilvusCatalog:
 
     def _number(self) -> tuple[int, int] | None:
         """A Milvus server's major and minor version; None for Milvus Lite, and where the version has no number."""
-        number = re.match(r"v?(\d+)\.(\d+)", self.server_version())
+        number = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})", self.server_version())
         return (int(number[1]), int(number[2])) if number else None
 
     def _read(self, method: str, *args: str, sends: int = 1, **options: object) -> Any:
         with self._slot():
             return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
+
+    def _read_as(self, taken: Callable[[Any], T], method: str, *args: str, sends: int = 1, **options: object) -> T:
+        """What `taken` makes of an answer, which may be anything."""
+        with our_errors(self._target, self._timeout):
+            return taken(self._read(method, *args, sends=sends, **options))
 
     def _write(self, method: str, *args: str) -> None:
         with self._slot():

@@ -45,8 +45,10 @@ def _value(value: Any) -> object:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else value
 
 
-def index_of(answer: Mapping[str, Any]) -> Index:
-    """An index as `describe_index` tells it."""
+def index_of(answer: Mapping[str, Any] | None) -> Index | None:
+    """An index as `describe_index` tells it; None for one that was dropped meanwhile."""
+    if not answer:
+        return None
     return Index(
         field=answer["field_name"],
         type=answer.get("index_type", ""),

@@ -21,6 +21,9 @@ MAX_WORDS = 300
 UNSPECIFIED = 65535
 """The code of what Milvus has no code for."""
 
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of taking an answer apart that no Milvus gives."""
+
 # The first line whose code is equal and whose pattern is found in the message decides.
 _BY_CODE: tuple[tuple[int, str, type[CatalogError]], ...] = (
     (1, r"^Open local milvus failed", errors.ConnectionFailed),  # pymilvus itself
@@ -95,11 +98,19 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 @contextmanager
 def our_errors(target: Target, timeout: float) -> Iterator[None]:
-    """Let no error of pymilvus or gRPC out of the block; `timeout` (seconds) is for the message."""
+    """Let no error of pymilvus or gRPC out of the block, nor one about an answer that cannot be understood.
+
+    Args:
+        target: for the message.
+        timeout: in seconds, for the message.
+    """
     try:
         yield
     except (MilvusException, RpcError) as error:
         raise translate(error, target, timeout) from error
+    except NONSENSE as error:
+        words = _one_line(f"{type(error).__name__}: {error}")[:MAX_WORDS]
+        raise errors.UnexpectedAnswer(f"an answer from {target.address} makes no sense: {words}") from error
 
 
 def translate(error: Exception, target: Target, timeout: float) -> CatalogError:

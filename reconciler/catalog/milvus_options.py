@@ -93,6 +93,8 @@ def _pem(credential: Credential, part: str) -> Path:
             return path
     except OSError as error:
         raise _invalid(f"cannot read the TLS {part} file {path}: {error.strerror}") from None
+    except ValueError:  # a name that no file can have
+        raise _invalid(f"cannot read the TLS {part} file {path}: no such file") from None
 
 
 def _path(credential: Credential, what: str, flags: str) -> Path:

@@ -21,7 +21,7 @@ from reconciler.cli.plan import plan_result
 from reconciler.errors import Interrupted, InvalidInput
 from reconciler.journal import Journal, Origins
 from reconciler.plan import Plan
-from reconciler.printable import counted
+from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan
 from reconciler.render.documents import report_document
 from reconciler.render.html import report_html
@@ -112,7 +112,7 @@ def _ask(plan: Plan, output_format: str) -> None:
             output.say(line.plain)
     targets = [target for target in plan.targets if target.runnable]
     places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
-    if not click.confirm(f"Apply {counted(len(plan.runnable), 'change')} to {places}?", err=True):
+    if not click.confirm(printable(f"Apply {counted(len(plan.runnable), 'change')} to {places}?"), err=True):
         raise Interrupted("not applied")
 
 

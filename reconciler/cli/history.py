@@ -14,7 +14,7 @@ from reconciler.cli import inputs, options, output
 from reconciler.errors import Problem
 from reconciler.history import find_run, newest
 from reconciler.journal import Journal, PastRun, Recorded
-from reconciler.printable import counted
+from reconciler.printable import counted, printable
 from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
 
 LIMIT = 20
@@ -70,14 +70,11 @@ def history(
 
 def _lines(journal: Journal, found: Sequence[PastRun], alias: str | None, *, in_full: bool) -> Iterable[Text]:
     if not found:
-        return [Text(f'No run recorded at {journal.path} touched alias "{alias}".' if alias else _nothing(journal))]
+        nothing = f'No run recorded at {journal.path} touched alias "{alias}".'
+        return [Text(printable(nothing if alias else f"No runs recorded at {journal.path}."))]
     if in_full:
         return run_lines(found[0], alias)
     return alias_lines(found, alias) if alias else history_lines(found)
-
-
-def _nothing(journal: Journal) -> str:
-    return f"No runs recorded at {journal.path}."
 
 
 def _warn(journal: Journal, recorded: Recorded) -> None:

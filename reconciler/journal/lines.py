@@ -35,7 +35,7 @@ from reconciler.report import Report, StepResult
 
 FORMAT_VERSION = 1
 """Rises when a reader of the old form would misunderstand the new one; new events and fields do not raise it."""
-HEAD = rb'\{"kind":"Journal","formatVersion":(?P<version>\d+),"event":"(?P<event>\w+)","run":"(?P<run>[\w.-]+)",'
+HEAD = rb'\{"kind":"Journal","formatVersion":(?P<version>\d{1,9}),"event":"(?P<event>\w+)","run":"(?P<run>[\w.-]+)",'
 LONGEST_LINE = 1024 * 1024
 """Bytes. What would be longer is not written, and what is longer was not written by us."""
 LONGEST_TEXT = 4000

@@ -12,24 +12,56 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+from jsonschema_rs import Draft202012Validator
+
+from reconciler import strict_json
 from reconciler.codec import Document, connection_of, result_of, step_of, verify_of
 from reconciler.errors import JournalError
 from reconciler.journal.lines import FORMAT_VERSION, HEAD, LONGEST_LINE
 from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
 from reconciler.model import Target
 from reconciler.plan import Step
+from reconciler.record_formats import (
+    CONNECTION,
+    RESULT_FIELDS,
+    RESULT_OPTIONS,
+    STEP_FIELDS,
+    STEP_OPTIONS,
+    TIME,
+    VERIFY,
+    loosely,
+    validator,
+)
 from reconciler.rejections import Rejection
 from reconciler.report import Outcome, StepResult
 
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What comes of reading a line that is JSON and not what its schema says."""
 CLOCK_SLACK_SECONDS = 2.0
+_NUMBER = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_TYPES: Mapping[str, Document] = {
+    "runStarted": {
+        "time": TIME,
+        "command": _TEXT,
+        "source": {"type": "array", "items": _TEXT},
+        "pid": _NUMBER,
+        "steps": _NUMBER,
+        "provenance": {"type": "object"},
+    },
+    "runEnded": {"time": TIME, "exitCode": _NUMBER, "summary": {"type": "object", "additionalProperties": _NUMBER}},
+    "targetPlanned": {"connection": CONNECTION},
+    "setPlanned": {"set": _TEXT, "verify": VERIFY},
+    "intent": {**STEP_FIELDS, **STEP_OPTIONS},
+    "result": {"time": TIME, **RESULT_FIELDS, **RESULT_OPTIONS},
+}
+"""What is read of each event. A line with something else in one of these places is not used at all."""
 _HEAD = re.compile(HEAD)
 _REVERTED = re.compile(rb'"outcome": ?"reverted"')
 
@@ -86,8 +118,10 @@ class PastRun:
     def _documents(self, *events: str, alias: str | None = None) -> Iterator[tuple[str, Document]]:
         mark = None if alias is None else _about([alias])
         for line in self.lines:
-            if (mark is None or mark.search(line)) and (document := _parsed(line)) and document["event"] in events:
-                yield document["event"], document
+            if (mark is None or mark.search(line)) and (document := _parsed(line)):
+                event = document["event"]
+                if event in events and _is_typed(event, document):
+                    yield event, document
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +153,7 @@ def read(path: Path) -> Recorded:
             counts["newer"] += 1
         elif event in {"runStarted", "runEnded"}:
             document = _parsed(line)
-            if document is None:
+            if document is None or not _is_typed(event, document):
                 counts["unreadable"] += 1
             else:
                 (starts if event == "runStarted" else ends)[run] = document
@@ -218,7 +252,7 @@ def _is_alive(pid: int, since: datetime) -> bool:
     """Whether a process that ran at a certain time still does; a younger one was given the same number."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process can have a number as large as that
         return False
     except OSError:
         pass  # somebody else's, but it is there
@@ -272,6 +306,8 @@ def _result(line: bytes) -> Document | None:
     document = _parsed(line)
     if document is None or document.get("event") != "result" or document.get("formatVersion") != FORMAT_VERSION:
         return None
+    if not _is_typed("result", document):
+        return None
     try:
         _target(document), _step(document), _text(document, "run"), _text(document, "time"), _text(document, "outcome")
     except MALFORMED:
@@ -296,10 +332,19 @@ def _head(line: bytes) -> tuple[int, str, str] | None:
 
 def _parsed(line: bytes) -> Document | None:
     try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
+        document = strict_json.loads(line)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+def _is_typed(event: str, document: Document) -> bool:
+    return _validator(event).is_valid(document)
+
+
+@cache
+def _validator(event: str) -> Draft202012Validator:
+    return validator(loosely({"properties": _TYPES[event]}))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

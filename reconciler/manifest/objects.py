@@ -83,7 +83,11 @@ def _checked(kind: str, body: Mapping[str, object]) -> Node:
     if isinstance(metadata, Mapping):
         ours["metadata"] = {name: metadata[name] for name in ("name", "namespace") if name in metadata}
     root = _node(ours, "")
-    if problems := problems_of(kind, Document(root, []), operator=True):
+    try:
+        problems = problems_of(kind, Document(root, []), operator=True)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(Problem("half a character is no text")) from error
+    if problems:
         raise _refused(problems)
     return root
 

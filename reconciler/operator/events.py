@@ -17,7 +17,7 @@ from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.plan import Action, place
-from reconciler.printable import counted
+from reconciler.printable import counted, printable_lines
 from reconciler.report import Outcome, Report, StepResult
 
 MAX_NOTE = 1000
@@ -50,7 +50,7 @@ class Events:
 
     def tell(self, one: SetObject, reason: str, note: str, *, warning: bool = False) -> None:
         """Post an Event about a set. If too many are waiting already it is lost: an Event is news, no record."""
-        now = datetime.now(UTC)
+        now, note = datetime.now(UTC), printable_lines(note)
         event = {
             "metadata": {"namespace": one.ref.namespace, "name": f"{one.ref.name[:230]}.{token_hex(8)}"},
             "involvedObject": {

@@ -14,6 +14,7 @@ from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.plan import Action, Plan, Step
+from reconciler.printable import printable_lines
 from reconciler.rejections import Rejected, Rejection
 from reconciler.report import ACHIEVED, Outcome, Report, StepResult
 
@@ -156,7 +157,7 @@ def _conditions(one: SetObject, finding: Finding, now: str) -> list[dict[str, ob
                 "type": kind,
                 "status": value,
                 "reason": str(finding.reason),
-                "message": finding.message[:MAX_CONDITION],
+                "message": printable_lines(finding.message)[:MAX_CONDITION],
                 "observedGeneration": one.generation,
                 "lastTransitionTime": since or now,
             }
@@ -195,7 +196,7 @@ def _row(step: Step, state: str, message: str | None, *, moved: bool = False) ->
         "collection": step.wanted,
         "current": step.wanted if moved else step.current,
         "state": state,
-        "message": message[:MAX_MESSAGE] if message else None,
+        "message": printable_lines(message)[:MAX_MESSAGE] if message else None,
     }
     return {key: value for key, value in row.items() if value is not None}
 

@@ -37,7 +37,7 @@ def history_lines(runs: Sequence[PastRun]) -> Iterator[Text]:
 def run_lines(run: PastRun, alias: str | None) -> Iterator[Text]:
     """A run in full: who and from what, its steps, how it ended."""
     origins = run.origins
-    yield Text.assemble(("Run ", "bold"), (run.id, "bold"), "   ", printable(_what(run, shortened=False)))
+    yield Text.assemble(("Run ", "bold"), (printable(run.id), "bold"), "   ", printable(_what(run, shortened=False)))
     by = f"by {origins.user}@{origins.host}, process {origins.pid}, aliasctl {run.tool_version}"
     took = f", {_seconds(run.started, run.end.time)}" if run.end else ""
     yield Text(printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim")

@@ -18,6 +18,7 @@ from itertools import islice
 
 from rich.text import Text
 
+from reconciler.model import Origin
 from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Verdict
 from reconciler.printable import counted, printable
 from reconciler.report import Outcome, Propagated, Reach, Report, StepResult
@@ -44,6 +45,7 @@ ON_THE_WAY = {
     BlockReason.COMPANION,
 }
 """Reasons that are not about the two ends of a change, so that these are worth showing."""
+SAVED = {Origin.PLAN_FILE, Origin.EARLIER_RUN}
 STATES = {
     State.IN_SYNC: "green",
     State.SUSPENDED: "dim",
@@ -60,6 +62,7 @@ def plan_lines(plan: Plan) -> Iterator[Text]:
     """A plan, line by line."""
     for target in plan.targets:
         yield _header(target)
+        yield from _credentials(target)
         width = _widest(step.alias for step in target.steps)
         yield from _sets(target, [_step_line(step, width) for step in target.steps])
     yield from _refusals(plan)
@@ -148,6 +151,16 @@ def _header(target: TargetPlan) -> Text:
     return Text.assemble(_title(target), ("   " + facts(target), "dim"))
 
 
+def _credentials(target: TargetPlan) -> Iterator[Text]:
+    """Which secret goes where, if that is not from a manifest or a flag of this call but from a file that was saved."""
+    endpoints = (endpoint for one in target.sets for endpoint in one.verify.endpoints)
+    for connection in dict.fromkeys((target.connection, *endpoints)):
+        if connection.token and connection.origin in SAVED:
+            secret = connection.token
+            place = f"environment variable {secret.env}" if secret.env else f"file {secret.file}"
+            yield Text(printable(f"  the token in {place} goes to {connection.address}"), "dim")
+
+
 def facts(target: TargetPlan) -> str:
     """What was read, and from where."""
     place = f"at {printable(target.connection.uri)} ({target.connection.origin})"
@@ -199,10 +212,11 @@ def _step_line(step: Step, width: int) -> Text:
     if step.gates.loaded and not step.gates.loaded.enabled and step.wanted:
         line.append("   loaded off", "yellow")
     for gate in step.skipped_gates:
-        line.append(f"   {gate} SKIPPED", "bold red")
+        line.append(f"   {printable(gate)} SKIPPED", "bold red")
     for result in step.gate_results:
         line.append(
-            f"   {result.gate} {VERDICTS[result.verdict]}", "green" if result.verdict is Verdict.PASS else "yellow"
+            f"   {printable(result.gate)} {VERDICTS[result.verdict]}",
+            "green" if result.verdict is Verdict.PASS else "yellow",
         )
         if result.detail:
             line.append(f" ({printable(result.detail)})", "dim")
@@ -216,7 +230,7 @@ def _result_line(result: StepResult, width: int, route: int) -> Text:
     if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
         line.append(f", {readers_words(result.propagation)}", "green" if result.outcome is Outcome.DONE else "dim")
     if result.step.skipped_gates:
-        line.append(f", gates skipped: {', '.join(result.step.skipped_gates)}", "bold red")
+        line.append(f", gates skipped: {printable(', '.join(result.step.skipped_gates))}", "bold red")
     if result.message:
         line.append(f": {printable(result.message)}")
     return line

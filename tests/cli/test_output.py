@@ -33,7 +33,9 @@ def test_a_plan_reads_like_this(shop: Shop) -> None:
         "Plan: 1 to create, 1 to alter, 0 to drop, 3 blocked, 0 unchanged.",
     ]
     saved = shop.run("show", "plan.json").stdout
-    assert saved.partition("\n")[2] == planned.replace("(manifest)", "(plan file)"), "after the line of its own"
+    _, saved_head, secret, *saved_lines = saved.splitlines()
+    assert [saved_head, *saved_lines] == [head.replace("(manifest)", "(plan file)"), *lines], "after a line of its own"
+    assert secret == f"  the token in environment variable TOKEN goes to {shop.uri.removeprefix('http://')}"
     without_arrows = shop.run("show", "plan.json", env={"PYTHONIOENCODING": "ascii"}).stdout
     assert without_arrows == saved.replace("→", "\\u2192").replace("✓", "\\u2713")
 
