@@ -21,7 +21,7 @@ from reconciler.report import ExitCode, Outcome, Report
 from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection
-from tests.end_to_end.sabotage import Saboteur, saboteur
+from tests.faults.saboteur import Saboteur, saboteur
 
 STEPS = (
     *((f"alter{number}", "old", "new", 0) for number in range(6)),

@@ -14,7 +14,7 @@ from reconciler.options import GatesAsked, Options
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Reach, Report
 from tests.builders import LOCAL, alias_set, catalogs, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 BEFORE = {"a": "old", "b": "old", "c": "old", "d": "old", "gone": "old", "s_x": "old", "bystander": "old"}
 WANTED = alias_set(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
 from tests.sync.stage import Stage
 
