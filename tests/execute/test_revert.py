@@ -109,6 +109,23 @@ def test_a_call_whose_fate_was_unknown_is_undone_too() -> None:
     assert outcomes(report)["c"] is Outcome.REVERTED
 
 
+def test_a_call_that_may_still_be_on_its_way_is_not_said_to_be_undone() -> None:
+    """Neither answered nor read back, and then seen to have changed nothing yet: that is no revert."""
+    recorder = three_waves()
+    unreadable = Unreadable(recorder, "c", times=1)
+
+    def lose(method: str, alias: str) -> None:
+        unreadable(method, alias)
+        if (method, alias) == ("alter", "c"):
+            raise CallTimedOut("late")
+
+    recorder.before = lose
+    report = run(recorder)
+    assert (live(recorder.server), recorder.writes.count(("alter", "c"))) == (BEFORE, 1)
+    assert outcomes(report)["c"] is Outcome.FAILED
+    assert message(report, "c").endswith('the alias is at "old" now; a call that was sent may still take effect')
+
+
 class Unreadable:
     """After an alter of an alias, its next reads fail."""
 
