@@ -116,10 +116,10 @@ def apply_plan(
     started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
-        # Every database is opened before the first write: a wrong token for the last one must not cost the first.
+        # Every database is opened and asked before the first write: trouble with the last one must not cost the first.
         runnable = [] if plan.refusals else [target for target in plan.targets if target.runnable]
         for target in runnable:
-            opened.open(target.connection, target.target.database)
+            opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
         conduct = Conduct(stop, run, wait, opened.open, tell)
         for target in plan.targets:

@@ -13,7 +13,7 @@ import pytest
 from reconciler.model import Alias, AliasSet, Gates, LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 OFF = Gates(LoadedGate(enabled=False))
 

@@ -28,7 +28,7 @@ from reconciler.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, catalogs, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 ROOT = Path(__file__).parents[1]
 TARGET = Target(LOCAL.address, "default")
@@ -348,7 +348,7 @@ from reconciler.journal import Journal
 from reconciler.model import Alias
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 recorder = Recorder(server("v1", "v2", aliases={"a": "v1", "b": "v1"}))
 def die(method, alias):

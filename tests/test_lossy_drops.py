@@ -14,7 +14,7 @@ from reconciler.plan import BlockReason, Plan
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import Outcome
 from tests.builders import LOCAL, alias_set, catalogs, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 OLD = Flavour.MILVUS_2_3
 

@@ -13,7 +13,7 @@ from reconciler.model import Alias, AliasSet, Limits, Scope
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode
 from tests.builders import LOCAL, alias_set, catalogs, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 COLLECTIONS = ("c1", "c2", "c3")
 NAMES = ("a", "b", "s_a", "s_b", "s_c", "t_a", "s_ab", "s_")

@@ -27,7 +27,7 @@ from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
 from reconciler.rollback import Made, made_by, newest_made, places_of, plan_move, plan_rollback, reported
 from tests.builders import LOCAL, alias_set, catalogs, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 from tests.test_journal import ANN, MOVE, TARGET, begun, done
 
 BEFORE = {"a": "v1", "b": "v1", "gone": "v1", "s_x": "v1", "bystander": "v1"}

@@ -16,6 +16,8 @@ RATE_LIMIT_SECONDS = 30.0
 ALIAS_MOVED = "AliasMoved"
 """The code of a step whose alias is no longer where the plan found it."""
 
+MAY_STILL_ACT = "a call that was sent may still take effect"
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -112,10 +114,11 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
 def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     """A call failed or was never answered: only the catalog knows whether it took effect."""
     refused = not (error.transient or isinstance(error, UnexpectedAnswer))  # the server said that it did not act
+    late = "" if refused else f"; {MAY_STILL_ACT}"
     try:
         current = where(step.alias, catalog)
     except CatalogError as unreadable:
-        message = f"{error}; and the alias could not be read back: {unreadable}"
+        message = f"{error}; and the alias could not be read back: {unreadable}{late}"
         return End(Outcome.UNKNOWN, error.code, message, wrote=True)
     if current == step.wanted:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
@@ -125,7 +128,6 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     if current != step.current:
         message = f"{error}; the alias is {place(current)} now, moved by someone else"
         return End(Outcome.FAILED, error.code, message, wrote=not refused)
-    late = "" if refused else "; a call that was sent may still take effect"
     return End(Outcome.FAILED, error.code, f"{error}; the alias is still {place(current)}{late}", wrote=not refused)
 
 

@@ -12,7 +12,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
 from reconciler.clock import now
 from reconciler.errors import AliasctlError, CatalogError, JournalError
-from reconciler.execute.attempt import attempt
+from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
@@ -67,6 +67,7 @@ class SetRun:
         self._failure = ""
         self._last: dict[str, StepResult] = {}
         self._touched: list[Step] = []  # what this run made or may have made, oldest first
+        self._adrift: set[str] = set()  # aliases with a call that was neither answered nor read back
         self._lock = Lock()
 
     def run(self) -> None:
@@ -177,6 +178,7 @@ class SetRun:
         if end.wrote:
             with self._lock:
                 self._touched.append(step)
+                self._adrift |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
         if end.outcome not in ACHIEVED:
             self._fail(f'"{step.alias}" failed: {end.message}')
         self._put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
@@ -256,6 +258,10 @@ class SetRun:
             end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
             if self._last[step.alias].outcome is Outcome.FAILED and not end.wrote:
                 continue  # it never was at its target, as the step's own message says
+            if step.alias in self._adrift and end.outcome is Outcome.REVERTED and not end.wrote:
+                message = f"{self._failure}; the alias is {place(step.current)} now; {MAY_STILL_ACT}"
+                self._reserve(step, Outcome.FAILED, self._last[step.alias].code, message)
+                continue
             self._reserve(step, end.outcome, end.code, end.message)
             if end.outcome is Outcome.REVERTED:
                 undone.append(step)

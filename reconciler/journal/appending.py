@@ -79,7 +79,7 @@ class AppendOnly:
                 size = os.fstat(self._file).st_size
                 self._new |= size == 0
                 torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
-                self._write(b"\n" + data if torn else data)
+                self._write(b"\n" + data if torn else data, size)
         except OSError as error:
             raise self._failure(error.strerror) from error
 
@@ -106,10 +106,15 @@ class AppendOnly:
                 self._syncing = False
                 self._turn.notify_all()
 
-    def _write(self, data: bytes) -> None:
-        """One write; what a full disk cuts off is tried once more, for the reason."""
-        while data:
-            data = data[os.write(self._file, data) :]
+    def _write(self, data: bytes, size: int) -> None:
+        """One write; what a full disk cuts off is tried once more, for the reason, and its first half taken back."""
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError:
+            with suppress(OSError):  # a reader passes over half a line too
+                os.ftruncate(self._file, size)
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

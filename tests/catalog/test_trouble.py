@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.milvus_client import SingleAttempt
 from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, InvalidInput, RateLimited
+from tests.faults.wire import Wire
 from tests.servers import ToyMilvus, aborting, connection_to, slow, status, toy_milvus
 
 SLACK = 0.8
@@ -33,47 +34,9 @@ WRITES: dict[str, Callable[[Catalog], None]] = {
 }
 
 
-class Proxy:
-    """A TCP proxy on loopback that can cut every connection, and then refuse, accept or swallow new ones."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.swallows = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self, *, refuse: bool = False) -> None:
-        for each in [*self._sockets, *([self._listener] if refuse else [])]:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                self._listener.close()
-                return
-            self._sockets.append(client)
-            if not self.swallows:
-                server = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets.append(server)
-                threading.Thread(target=_pump, args=(client, server), daemon=True).start()
-                threading.Thread(target=_pump, args=(server, client), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with source, sink, suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-
-
 @pytest.fixture
-def proxy(toy: ToyMilvus) -> Iterator[Proxy]:
-    found = Proxy(toy.port)
+def proxy(toy: ToyMilvus) -> Iterator[Wire]:
+    found = Wire(toy.port)
     yield found
     found.cut(refuse=True)
 
@@ -89,7 +52,7 @@ class TestWritesAreSentOnce:
     @pytest.mark.parametrize("after", ["accepts again", "refuses", "swallows"])
     @pytest.mark.parametrize("method", WRITES)
     def test_when_the_connection_is_cut_after_the_request(
-        self, toy: ToyMilvus, proxy: Proxy, method: str, after: str
+        self, toy: ToyMilvus, proxy: Wire, method: str, after: str
     ) -> None:
         def cut(*_: object) -> Any:
             proxy.swallows = after == "swallows"
@@ -207,7 +170,7 @@ class TestReads:
         assert toy.count("ListAliases") == 1
         catalog.close()
 
-    def test_find_a_server_that_is_back(self, toy: ToyMilvus, proxy: Proxy) -> None:
+    def test_find_a_server_that_is_back(self, toy: ToyMilvus, proxy: Wire) -> None:
         toy.answers["ListAliases"] = lambda *_: milvus_pb2.ListAliasesResponse(status=status(), aliases=["a"])
         catalog = connect(connection_to(proxy.uri), "default")
         catalog.server_version()

@@ -1,20 +1,19 @@
-"""A database and a folder of manifests about it; and a relay that slows a server down or makes it fail."""
+"""A database and a folder of manifests about it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-import grpc
 import yaml
 
 from tests.cli.command import TOKEN, Completed, run, run_at_terminal
-from tests.servers import Admin
+from tests.servers import Admin, MilvusAdmin
 
 API_VERSION = "aliasctl.dev/v1alpha1"
 Spec = Mapping[str, Any]
@@ -117,49 +116,18 @@ def open_shop(uri: str, database: str, admin: Admin, folder: Path) -> Shop:
     return Shop(uri, database, admin, folder)
 
 
-Hook = Callable[[grpc.ServicerContext], None]
-
-
-class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Passes every call on to a server; `before[method]` may wait or abort first, and a subclass may do as it likes."""
-
-    def __init__(self, uri: str) -> None:
-        self.before: dict[str, Hook] = {}
-        self._channel = grpc.insecure_channel(uri.removeprefix("http://"))
-        self._pool = ThreadPoolExecutor(16)
-        self._server = grpc.server(self._pool, handlers=(self,))
-        port = self._server.add_insecure_port("127.0.0.1:0")
-        self.uri = f"http://127.0.0.1:{port}"
-        self._server.start()
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        def answer(request: bytes, context: grpc.ServicerContext) -> Any:
-            return self.answer(details.method, request, context)
-
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-    def answer(self, method: str, request: bytes, context: grpc.ServicerContext) -> Any:
-        """What the client gets; `method` is the whole path of it."""
-        if hook := self.before.get(method.rpartition("/")[2]):
-            hook(context)
-        forward = self._channel.unary_unary(method)
-        return forward(request, metadata=_meant_for_the_server(context.invocation_metadata()))
-
-    def stop(self) -> None:
-        """Take no further calls; those that were passed on have been answered on return."""
-        self._server.stop(grace=None).wait()
-        self._pool.shutdown()
-        self._channel.close()
-
-
-def _meant_for_the_server(metadata: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(key, value) for key, value in metadata if not key.startswith(("user-agent", "grpc-", ":"))]
-
-
 @contextmanager
-def relay_to(uri: str) -> Iterator[Relay]:
-    relay = Relay(uri)
+def shop_for_all(uri: str, folder: Path) -> Iterator[Shop]:
+    """A new and empty database that many tests use one after another; all of it is gone at the end."""
+    admin, database = MilvusAdmin(uri), f"shop_{uuid4().hex[:8]}"
+    admin.create_database(database)
     try:
-        yield relay
+        yield Shop(uri, database, admin, folder)
     finally:
-        relay.stop()
+        client = admin.client(database)
+        for alias in client.list_aliases("", db_name=database)["aliases"]:
+            client.drop_alias(alias)
+        for name in client.list_collections():
+            admin.drop_collection(name, database)
+        admin.forget(database)
+        admin.close()

@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 from tests.cli.command import finish, start
-from tests.cli.shop import Relay, Shop, alias_set, connection, open_shop
+from tests.cli.shop import Shop, alias_set, connection, open_shop
+from tests.faults.relay import Relay
 from tests.servers import MilvusAdmin
 
 NO_TERMINAL = "error: there are changes to apply and no terminal to ask at; run with --yes to apply them\n"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import ALIASCTL, COLOUR, clean_environment, finish, run, run_at_terminal, start
-from tests.cli.shop import Relay, Shop, alias_set, connection, manifest
+from tests.cli.shop import Shop, alias_set, connection, manifest
+from tests.faults.relay import Relay
 
 
 def test_a_plan_reads_like_this(shop: Shop) -> None:

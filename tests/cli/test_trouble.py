@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from tests.cli.command import TOKEN, Completed, run, run_python
-from tests.cli.shop import Relay, Shop
+from tests.cli.shop import Shop
+from tests.faults.relay import Relay
 from tests.servers import ToyMilvus, aborting, free_port, slow, status
 
 STARTING_UP = 20.0

@@ -15,7 +15,7 @@ from reconciler.plan import Plan
 from reconciler.reconcile import apply_plan, make_plan
 from tests.emulated_kubernetes.emulator import API_VERSION, Object
 from tests.emulated_kubernetes.harness import entries
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 CONNECTION: Object = {
     "apiVersion": API_VERSION,

@@ -18,7 +18,7 @@ from tests.builders import server
 from tests.emulated_kubernetes.emulator import ApiServer
 from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted
 from tests.emulated_kubernetes.harness import wait_until
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 
 def told(finding: Finding, before: Reason | None) -> list[str]:

@@ -14,7 +14,7 @@ from reconciler.operator.status import merge_patch, spec_digest, status_of
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import Object
 from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 

@@ -21,7 +21,7 @@ from reconciler.report import ExitCode, Outcome, Report
 from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection
-from tests.end_to_end.sabotage import Saboteur, saboteur
+from tests.faults.saboteur import Saboteur, saboteur
 
 STEPS = (
     *((f"alter{number}", "old", "new", 0) for number in range(6)),
@@ -172,7 +172,8 @@ MOMENTS = pytest.mark.parametrize("acted", [False, True], ids=["before the serve
 @pytest.mark.parametrize(
     ("shop", "boundaries"), [("lite_server", BOUNDARIES), ("milvus", BOUNDARIES[1::3])], indirect=["shop"]
 )
-def test_killed_at_any_step(acted: bool, boundaries: Sequence[int], shop: Shop, journal: Journal) -> None:
+def test_killed_at_any_step(acted: bool, boundaries: Sequence[int], shop: Shop, soak: bool, journal: Journal) -> None:
+    boundaries = boundaries if soak else boundaries[::2]
     with reading(shop) as found:
         for boundary in boundaries:
             with saboteur(shop.uri) as relay:
@@ -192,9 +193,9 @@ def test_killed_at_any_step(acted: bool, boundaries: Sequence[int], shop: Shop, 
 
 
 @pytest.mark.parametrize("shop", ["milvus"], indirect=True)  # on Milvus Lite there is never more than one
-def test_killed_with_eight_calls_in_flight(shop: Shop, journal: Journal) -> None:
+def test_killed_with_eight_calls_in_flight(shop: Shop, soak: bool, journal: Journal) -> None:
     with reading(shop) as found:
-        for boundary in BOUNDARIES:
+        for boundary in BOUNDARIES if soak else BOUNDARIES[::3]:
             with saboteur(shop.uri) as relay:
                 run_until_killed(relay, shop, journal.path, boundary, acted=boundary % 2 == 0, concurrency=8)
             insist_on_truth(journal.runs()[-1], shop.live)

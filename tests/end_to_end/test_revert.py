@@ -20,7 +20,7 @@ from reconciler.report import ExitCode, Outcome, Report, StepResult
 from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import Completed, finish, start
 from tests.cli.shop import Shop, alias_set, connection
-from tests.end_to_end.sabotage import Saboteur, saboteur
+from tests.faults.saboteur import Saboteur, saboteur
 
 BEFORE = {"a": "old", "b": "old", "bystander": "old", "c": "old", "gone": "old", "pruned": "old"}
 AFTER = {"a": "new", "b": "new", "bystander": "old", "c": "new", "made": "new"}

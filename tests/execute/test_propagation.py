@@ -14,7 +14,7 @@ from reconciler.model import Connection, Field, OnFailure, Propagation, Row, Sch
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Reach, Report, StepResult
 from tests.builders import LOCAL, alias_set, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 PROXY = Connection(name="proxy", uri="http://proxy:19530", address="proxy:19530")
 SHORT = Verify(propagation=Propagation(timeout=0.4))

@@ -15,7 +15,7 @@ from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode
 from reconciler.review import without_rejected
 from tests.builders import alias_set, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 
 def wanted(*more: Alias) -> AliasSet:

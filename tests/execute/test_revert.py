@@ -14,7 +14,7 @@ from reconciler.options import GatesAsked, Options
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Reach, Report
 from tests.builders import LOCAL, alias_set, catalogs, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 BEFORE = {"a": "old", "b": "old", "c": "old", "d": "old", "gone": "old", "s_x": "old", "bystander": "old"}
 WANTED = alias_set(
@@ -107,6 +107,23 @@ def test_a_call_whose_fate_was_unknown_is_undone_too() -> None:
     report = run(recorder)
     assert live(recorder.server) == BEFORE
     assert outcomes(report)["c"] is Outcome.REVERTED
+
+
+def test_a_call_that_may_still_be_on_its_way_is_not_said_to_be_undone() -> None:
+    """Neither answered nor read back, and then seen to have changed nothing yet: that is no revert."""
+    recorder = three_waves()
+    unreadable = Unreadable(recorder, "c", times=1)
+
+    def lose(method: str, alias: str) -> None:
+        unreadable(method, alias)
+        if (method, alias) == ("alter", "c"):
+            raise CallTimedOut("late")
+
+    recorder.before = lose
+    report = run(recorder)
+    assert (live(recorder.server), recorder.writes.count(("alter", "c"))) == (BEFORE, 1)
+    assert outcomes(report)["c"] is Outcome.FAILED
+    assert message(report, "c").endswith('the alias is at "old" now; a call that was sent may still take effect')
 
 
 class Unreadable:

@@ -11,7 +11,7 @@ from reconciler.model import Alias, OnFailure, Verify
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
 from tests.builders import LOCAL, alias_set, live, server
-from tests.faults import Hook, Recorder
+from tests.faults.memory import Hook, Recorder
 
 SOAK = Verify(soak=0.6)
 ROW = {"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}

@@ -13,7 +13,7 @@ from reconciler.model import Alias, AliasSet, Connection, Gates, LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 
 def run(recorder: Recorder, *sets: AliasSet, stop: Event | None = None, keep_going: bool = False) -> Report:

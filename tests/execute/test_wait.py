@@ -13,7 +13,7 @@ from reconciler.options import GatesAsked
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
 from tests.builders import alias_set, live, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 LOADED = Gates(loaded=LoadedGate())
 

@@ -11,7 +11,7 @@ from reconciler.gates import ALL, gated
 from reconciler.model import Gates, LoadedGate, Row, Vector
 from reconciler.plan import GateResult, Step
 from tests.builders import LOCAL
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 OFF = LoadedGate(enabled=False)
 """Out of the way of the other gates."""

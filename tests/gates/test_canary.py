@@ -17,7 +17,7 @@ from reconciler.gates import comparison, gated
 from reconciler.model import CanaryGate, Field, Gates, PrimaryKey, QueriesFile, Row, Schema
 from reconciler.plan import GateResult, Verdict
 from tests.builders import server, vector_schema
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 from tests.gates.judging import OFF, asked, counting, failing, move, rows, vectors
 
 

@@ -10,7 +10,7 @@ from reconciler.model import Alias, Gates, LoadedGate, LoadState, OnUnknown
 from reconciler.plan import BlockReason, Step, Verdict
 from reconciler.reconcile import make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
-from tests.faults import Recorder
+from tests.faults.memory import Recorder
 
 
 def planned(

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.kubernetes.cluster import wait_until
 from tests.kubernetes.control_plane import ADMIN, ControlPlane, find_assets
 from tests.kubernetes.counting_proxy import CountingProxy, counting_proxy

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.shop import Relay, Shop, open_shop, relay_to
+from tests.cli.shop import Shop, open_shop
+from tests.faults.relay import Relay, relay_to
 from tests.servers import MilvusAdmin
 from tests.sync.keys import SshKey, new_ssh_key
 from tests.sync.origin import Origin, new_origin

@@ -6,7 +6,7 @@ from threading import Event
 
 import grpc
 
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.sync.stage import FILE, Stage
 
 

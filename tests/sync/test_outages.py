@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
 from tests.sync.stage import Stage
 

@@ -8,7 +8,7 @@ from threading import Event
 import grpc
 import pytest
 
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.sync.stage import Stage
 
 WANTED = dict.fromkeys("abc", "v2")

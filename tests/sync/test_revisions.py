@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model import Row
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.sync.stage import Stage
 
 

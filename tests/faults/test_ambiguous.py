@@ -1,0 +1,245 @@
+"""Calls whose fate is open: whatever is cut, lost, late or overtaken, the report says where the aliases are.
+
+A schedule of faults is drawn from each seed, and befalls the calls of an apply of 1 to 30 steps. Time is bounded: no
+call takes longer than its timeout, and a run not longer than its calls and, where the server says "not now", the pauses
+before it is asked again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+import grpc
+import pytest
+
+from reconciler.catalog import Catalog, Catalogs, Connect, connect
+from reconciler.errors import CatalogError, ConnectionFailed
+from reconciler.execute.attempt import RATE_LIMIT_SECONDS
+from reconciler.journal import Journal
+from reconciler.model import Alias, AliasSet, Connection, Limits, OnFailure
+from reconciler.options import Options
+from reconciler.plan import place
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
+from tests.builders import alias_set
+from tests.cli.shop import Shop
+from tests.faults.fault_proxy import FaultProxy, fault_proxy, repeated
+from tests.faults.relay import relay_to
+from tests.faults.schedule import REFUSALS, Schedule
+from tests.reliability.tally import Tally
+from tests.servers import connection_to
+
+TIMEOUT = 0.5
+BUSY = 10.0
+"""Seconds that a call, or a run, may take longer on a machine that has other things to do."""
+ELSEWHERE = "v3"
+MAY_STILL = "may still take effect"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where the aliases are, where they should be, and the sets that say so."""
+
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    sets: Sequence[AliasSet]
+
+
+@dataclass
+class Observed:
+    """The calls of a run as its client saw them: method, `ok` or the error, seconds."""
+
+    calls: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def __call__(self, method: str, code: str, seconds: float) -> None:
+        self.calls.append((method, code, seconds))
+
+    @property
+    def lost_reads(self) -> int:
+        """Reads that ended without an answer about what was asked."""
+        lost = {"ConnectionFailed", "CallTimedOut", "RateLimited", "UnexpectedAnswer"}
+        return sum(code in lost and not method.endswith("_alias") for method, code, _ in self.calls)
+
+
+def draw_wish(seed: int, shop: Shop) -> Wish:
+    """1 to 30 changes, in up to four sets that each have up to three waves; in every fourth they go together."""
+    random = Random(f"wish {seed}")  # noqa: S311 - repeatable
+    before, after = {"bystander": "v1"}, {"bystander": "v1"}
+    listed: dict[int, list[Alias]] = {number: [] for number in range(random.randint(1, 4))}
+    for number in range(random.randint(1, 30)):
+        change, owner = random.choice(("create", "alter", "alter", "drop", "prune")), random.choice(list(listed))
+        alias = f"{change}{owner}x{number:02}"
+        if change != "create":
+            before[alias] = "v1"
+        if change in {"create", "alter"}:
+            after[alias] = "v2"
+        if change != "prune":
+            listed[owner].append(Alias(alias, after.get(alias), wave=random.randrange(3)))
+    sets = [
+        alias_set(
+            {},
+            *aliases,
+            name=f"set{number}",
+            connection=connection_to(shop.uri),
+            database=shop.database,
+            include=(f"prune{number}x*",),
+            limits=Limits(max_drops=30, allow_empty=True),
+            on_failure=random.choice((OnFailure.REVERT, OnFailure.STOP, OnFailure.STOP, OnFailure.STOP)),
+        )
+        for number, aliases in listed.items()
+    ]
+    return Wish(dict(sorted(before.items())), dict(sorted(after.items())), sets)
+
+
+def through(proxy: FaultProxy, observed: Observed) -> Connect:
+    """Opens databases through a proxy, with little patience."""
+
+    def opened(connection: Connection, database: str, *, create: bool = False) -> Catalog:
+        return connect(replace(connection, uri=proxy.uri, timeout=TIMEOUT), database, create=create, observe=observed)
+
+    return opened
+
+
+def apply_under_faults(
+    wish: Wish, seed: int, proxy: FaultProxy, observed: Observed, journal: Journal
+) -> Report | CatalogError:
+    """Plan in peace, and apply while the faults of a seed befall its calls."""
+    with Catalogs(connect) as catalogs:
+        plan = make_plan(wish.sets, catalogs=catalogs)
+    with Catalogs(through(proxy, observed)) as catalogs:
+        proxy.schedule = Schedule(seed)
+        try:
+            return apply_plan(plan, catalogs=catalogs, journal=journal)
+        except CatalogError as error:
+            return error
+        finally:
+            proxy.settle()
+
+
+def insist_on_truth(result: StepResult, at: str | None, proxy: FaultProxy, observed: Observed) -> None:
+    """What is said of one step is so; a call that came late is excused if it was announced."""
+    step, message = result.step, result.message or ""
+    said = f"{step.alias}, from {step.current} to {step.wanted}: {result}; it is {place(at)}"
+    if step.alias in proxy.overtaken:
+        assert at == ELSEWHERE, f"somebody else's change was undone: {said}"
+        assert result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}, said
+        return
+    assert at in {step.current, step.wanted}, said
+    if result.outcome in ACHIEVED:
+        assert at == step.wanted, said
+    elif result.outcome is Outcome.UNKNOWN:
+        assert observed.lost_reads, said
+    elif result.code == "RevertFailed":
+        assert f"the alias is {place(at)} now" in message or "could not be read" in message or MAY_STILL in message, (
+            said
+        )
+    elif at != step.current:
+        assert step.alias in proxy.late, said
+        assert MAY_STILL in message, said
+
+
+def insist_on_the_run(
+    ended: Report | CatalogError, live: Mapping[str, str], wish: Wish, proxy: FaultProxy, journal: Journal
+) -> None:
+    """Nobody's change is undone by a second call; exit code and journal say what was done."""
+    assert not repeated(proxy.writes)
+    assert live["bystander"] == "v1"
+    assert {one.alias for one in proxy.writes} <= wish.before.keys() | wish.after.keys()
+    acted = any(one.fault not in REFUSALS for one in proxy.writes)
+    if isinstance(ended, CatalogError):
+        assert (proxy.writes, live) == ([], wish.before)
+        return
+    if ended.exit_code in {ExitCode.ERROR, ExitCode.REFUSED}:
+        assert (acted, live) == (False, wish.before)
+    if ended.exit_code is ExitCode.DONE:
+        assert live == wish.after
+    (run,) = journal.runs()
+    assert run.end
+    assert (run.end.exit_code, run.end.counts) == (ended.exit_code, ended.counts)
+    assert {past.step.alias: past.outcome for past in run.steps} == {
+        result.step.alias: result.outcome for result in ended.results if result.outcome is not Outcome.NOT_ATTEMPTED
+    }
+    assert journal.read().unreadable == 0
+
+
+def insist_on_time(seconds: float, observed: Observed, proxy: FaultProxy) -> None:
+    assert max((spent for _, _, spent in observed.calls), default=0) < TIMEOUT + BUSY
+    pauses = RATE_LIMIT_SECONDS * len({one.alias for one in proxy.writes if one.fault in REFUSALS})
+    assert seconds < TIMEOUT * len(observed.calls) + pauses + BUSY
+
+
+def insist_on_convergence(wish: Wish, shop: Shop, journal: Journal) -> None:
+    with Catalogs(connect) as catalogs:
+        again = make_plan(wish.sets, Options(retry_rejected=True), catalogs=catalogs, journal=journal)
+        report = apply_plan(again, catalogs=catalogs, journal=journal)
+        assert (report.exit_code, shop.live) == (ExitCode.DONE, wish.after), report.results
+        assert not make_plan(wish.sets, catalogs=catalogs).steps
+
+
+def try_schedule(seed: int, shop: Shop, journal: Journal, tried: Tally) -> Counter[str]:
+    """One seed; how its steps ended, counted."""
+    print(f"seed {seed}")
+    wish, observed = draw_wish(seed, shop), Observed()
+    shop.put_back(wish.before)
+
+    def overtake(alias: str) -> None:
+        if alias in shop.live:
+            shop.move(**{alias: ELSEWHERE})
+        else:
+            shop.point(**{alias: ELSEWHERE})
+
+    with fault_proxy(shop.uri, overtake) as proxy, tried.case():
+        started = time.monotonic()
+        ended = apply_under_faults(wish, seed, proxy, observed, journal)
+        seconds, live = time.monotonic() - started, shop.live
+        tried.faults += proxy.faults.total()
+        results = ended.results if isinstance(ended, Report) else ()
+        for result in results:
+            insist_on_truth(result, live.get(result.step.alias), proxy, observed)
+        insist_on_the_run(ended, live, wish, proxy, journal)
+        insist_on_time(seconds, observed, proxy)
+        started = time.monotonic()
+        insist_on_convergence(wish, shop, journal)
+        tried.recovered(time.monotonic() - started)
+    return Counter(result.outcome for result in results)
+
+
+SCHEDULES = pytest.mark.parametrize(
+    ("shop", "few", "many"), [("lite_server", 20, 100), ("milvus", 40, 1000)], indirect=["shop"]
+)
+
+
+@SCHEDULES
+def test_the_report_is_true_and_nobody_is_overwritten(
+    few: int, many: int, shop: Shop, soak: bool, tried: Callable[[str], Tally], tmp_path: Path
+) -> None:
+    suite, outcomes = tried("Calls cut, lost, late, refused or overtaken, on a schedule"), Counter[str]()
+    for seed in range(many if soak else few):
+        journal = Journal(tmp_path / f"{seed}.jsonl")
+        outcomes += try_schedule(seed, shop, journal, suite)
+        journal.path.unlink(missing_ok=True)
+    print(f"{suite.cases} schedules, {suite.faults} faults: {dict(outcomes)}")
+    assert outcomes.keys() >= {Outcome.DONE, Outcome.FAILED, Outcome.UNKNOWN, Outcome.REVERTED}, "it was not all tried"
+
+
+@pytest.mark.parametrize("shop", ["lite_server"], indirect=True)
+def test_a_server_that_does_not_answer_costs_no_other_a_write(shop: Shop, tried: Callable[[str], Tally]) -> None:
+    """What cannot be reached is found before the first write anywhere, also by clients that did not make the plan."""
+    shop.put_back({"one": "v1", "other": "v1"})
+    with relay_to(shop.uri) as one, relay_to(shop.uri) as other, tried("Second of two servers gone").case(faults=1):
+        first, last = sorted((one.uri, other.uri))
+        wanted = [
+            alias_set({alias: "v2"}, name=alias, connection=connection_to(uri), database=shop.database)
+            for alias, uri in (("one", first), ("other", last))
+        ]
+        plan = make_plan(wanted)
+        gone = one if one.uri == last else other
+        gone.before["GetVersion"] = lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        with pytest.raises(ConnectionFailed):
+            apply_plan(plan)
+        assert shop.live == {"one": "v1", "other": "v1"}
