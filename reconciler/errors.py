@@ -4,6 +4,7 @@
     ├── InvalidInput                  what the user wrote cannot be used; carries every problem, not only the first
     ├── CatalogError                  a call to Milvus failed
     │   ├── ConnectionFailed          no server there, or not one we can talk to   (transient)
+    │   │   └── TlsFailed             it answers, and no TLS connection comes about
     │   ├── CallTimedOut              no answer in time; a write's fate is open     (transient)
     │   ├── RateLimited               the server refused to act for now             (transient)
     │   ├── AuthenticationFailed      wrong or missing token
@@ -83,6 +84,20 @@ class ConnectionFailed(CatalogError):
     transient = True
 
 
+class TlsFailed(ConnectionFailed):
+    """It answers, and no TLS connection comes about.
+
+    Args:
+        message: as for `CatalogError`.
+        server_code: as for `CatalogError`.
+        by_server: whether it is the server that will not have us.
+    """
+
+    def __init__(self, message: str, *, server_code: int | None = None, by_server: bool = False) -> None:
+        self.by_server = by_server
+        super().__init__(message, server_code=server_code)
+
+
 class CallTimedOut(CatalogError):
     transient = True
 
@@ -96,7 +111,17 @@ class AuthenticationFailed(CatalogError):
 
 
 class PermissionDenied(CatalogError):
-    pass
+    """A privilege is missing.
+
+    Args:
+        message: as for `CatalogError`.
+        server_code: as for `CatalogError`.
+        privilege: the privilege to grant, by Milvus's name; None where the server does not say which.
+    """
+
+    def __init__(self, message: str, *, server_code: int | None = None, privilege: str | None = None) -> None:
+        self.privilege = privilege
+        super().__init__(message, server_code=server_code)
 
 
 class DatabaseNotFound(CatalogError):

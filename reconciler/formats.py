@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from reconciler.access.conditions import Result, Subject
 from reconciler.codec import Document
 from reconciler.journal import Act, RunState
 from reconciler.model import OnFailure
@@ -299,6 +300,35 @@ HISTORY = _document(
     },
 )
 
+CHECK = _document(
+    "Check",
+    "Whether a run could do what its sets need.",
+    {
+        "exitCode": {"type": "integer", "minimum": 0, "maximum": 1},
+        "targets": _list(
+            _object(
+                {
+                    "address": _text("The server's identity: host:port, or the path of a Milvus Lite file."),
+                    "database": {"type": "string"},
+                    "connection": CONNECTION,
+                    "endpoint": {"type": "boolean", "description": "A further proxy that verify.endpoints names."},
+                    "serverVersion": _text("Empty where nobody could be asked."),
+                    "conditions": _list(
+                        _object(
+                            {
+                                "condition": _one_of(list(Subject), "The server, or a call by Milvus's name of it."),
+                                "result": _one_of(list(Result), "unknown: it cannot be found out without writing."),
+                                "detail": {"type": "string"},
+                            },
+                            {"wayOut": _text("What to do about one that is missing.")},
+                        )
+                    ),
+                }
+            )
+        ),
+    },
+)
+
 SCHEMAS = {
     "Plan": PLAN,
     "Report": REPORT,
@@ -306,6 +336,7 @@ SCHEMAS = {
     "Validation": VALIDATION,
     "Edit": EDIT,
     "Status": STATUS,
+    "Check": CHECK,
     "Version": VERSION,
     "Journal": JOURNAL,
     "History": HISTORY,

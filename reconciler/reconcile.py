@@ -155,7 +155,7 @@ def _plan_target(
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
     active = [limited(one, options) for one in sets if options.include_suspended or not one.suspend]
-    connection = _common_connection(active or sets)
+    connection = common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
     if catalog:
         live = read(catalog, target, active)
@@ -208,7 +208,7 @@ def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
     )
 
 
-def _common_connection(sets: Sequence[AliasSet]) -> Connection:
+def common_connection(sets: Sequence[AliasSet]) -> Connection:
     """The connection for all sets of one database. It has one, or it is not clear whose token and settings count."""
     first = sets[0]
     for other in sets[1:]:

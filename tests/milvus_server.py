@@ -29,7 +29,7 @@ def main(base_dir: str, port: str, *settings: str) -> None:
     server.listen_port = int(port)
     for setting in settings:
         key, value = setting.split("=", 1)
-        server.config.set(key, SETTING_VALUES.get(value, value))
+        server.config.set(key, int(value) if value.isdigit() else SETTING_VALUES.get(value, value))
     server.start()
     try:
         print(f"ready http://127.0.0.1:{server.listen_port}", flush=True)

@@ -378,6 +378,19 @@ def toy_milvus(version: str = "v2.6.4", credentials: grpc.ServerCredentials | No
         toy.stop()
 
 
+@contextmanager
+def talkative_milvus(token: str) -> Iterator[ToyMilvus]:
+    """A server that refuses everybody, and whose reason has the token: as it was sent, and as it is."""
+
+    def refuse(_: bytes, context: grpc.ServicerContext) -> None:
+        given = dict(context.invocation_metadata()).get("authorization", "")
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, f"auth check failure for {given}, {token}")
+
+    with toy_milvus() as toy:
+        toy.answers["Connect"] = refuse
+        yield toy
+
+
 def status(code: int = 0, reason: str = "") -> Any:
     return common_pb2.Status(code=code, error_code=min(code, 1), reason=reason)
 

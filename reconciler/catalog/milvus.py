@@ -14,9 +14,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from reconciler.catalog.adaptive_limit import AdaptiveLimit
 from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of
-from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt, ids_of_listed_collections, open_client
+from reconciler.catalog.milvus_client import ONE_TRY, Caller, SingleAttempt, ids_of_listed_collections, open_client
 from reconciler.catalog.milvus_errors import our_errors, worth_another_read
-from reconciler.catalog.port import Observe, Secrets, check_alias_name, check_sizes
+from reconciler.catalog.milvus_grants import granted
+from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Observe, Secrets, check_alias_name, check_sizes
 from reconciler.errors import (
     AliasNotFound,
     CatalogError,
@@ -39,6 +40,15 @@ LONGEST_WAIT = 0.5
 
 STRONG, EVENTUALLY = "Strong", "Eventually"
 """Consistency levels: a strong read waits on Milvus 2.3.5 for the next time tick (measured: 190 ms against 12 ms)."""
+
+IMPOSSIBLE_WRITES = {
+    AliasWrite.CREATE: ("create_alias", (IMPOSSIBLE_NAME, IMPOSSIBLE_NAME)),
+    AliasWrite.ALTER: ("alter_alias", (IMPOSSIBLE_NAME, IMPOSSIBLE_NAME)),
+    AliasWrite.DROP: ("drop_alias", (IMPOSSIBLE_NAME,)),
+}
+"""Calls that can only fail, or do nothing: see `Catalog.permits`."""
+ADMIN, PUBLIC = "admin", "public"
+"""Milvus's own roles: that of root, which may do all, and that of everybody."""
 
 REPLICA_NOT_FOUND = 400
 UNKNOWN_VERSION = "unknown"
@@ -70,7 +80,10 @@ class MilvusCatalog:
         self._calls = 0
         self._calls_lock = threading.Lock()
         self._observe = observe
-        self._client = self._until_deadline(lambda timeout: open_client(connection, database, timeout, secrets))
+        self._caller = Caller()
+        self._client = self._until_deadline(
+            lambda timeout: open_client(connection, database, timeout, self._caller, secrets)
+        )
         self._listed_ids = ids_of_listed_collections(self._client)
 
     @property
@@ -86,6 +99,12 @@ class MilvusCatalog:
     def heals_by_alter(self) -> bool:
         number = self._number()
         return number is not None and number < (2, 6)
+
+    @property
+    def describes_aliases(self) -> bool:
+        """A version without a number, such as a cloud's, is taken for a new one."""
+        number = self._number()
+        return not self._is_lite() and (number is None or number >= (2, 4))
 
     @property
     def calls(self) -> int:
@@ -122,7 +141,7 @@ class MilvusCatalog:
         while `describe_collection` may come out of a stale proxy cache (milvus-io/milvus#51253; read, not measured).
         """
         try:
-            if self._describes_aliases_in_database():
+            if self.describes_aliases:
                 name = self._read("describe_alias", alias).get("collection_name")
                 return Collection(name) if name else None
             found = self._describe(alias)
@@ -219,8 +238,38 @@ class MilvusCatalog:
     def drop_alias(self, alias: str) -> None:
         self._write("drop_alias", alias)
 
+    def permits(self, write: AliasWrite) -> bool | None:
+        if self._is_lite():
+            return True
+        number = self._number()
+        if write is AliasWrite.DROP and (number is None or number >= (2, 5)):
+            return self._granted(write.privilege)
+        method, names = IMPOSSIBLE_WRITES[write]
+        try:
+            self._write(method, *names)
+        except PermissionDenied:
+            return False
+        except (InvalidName, CollectionNotFound, AliasNotFound):
+            return True
+        return True
+
     def close(self) -> None:
         self._client.close()
+
+    def _granted(self, privilege: str) -> bool | None:
+        """By the caller's own user and roles, which everyone may read.
+
+        A server that lets us in without a token asks for no privileges.
+        """
+        user = self._caller.user
+        if not user:
+            return True if user == "" else None
+        try:
+            roles = self._read("describe_user", user).get("roles", ())
+            grants = [grant for role in {*roles, PUBLIC} for grant in self._read("grants_of_role", role, self.database)]
+        except (PermissionDenied, NotSupported):
+            return None
+        return ADMIN in roles or granted(privilege, self.database, grants)
 
     def _describe(self, name: str) -> Collection:
         answer = self._read("describe_collection", name)
@@ -244,11 +293,6 @@ class MilvusCatalog:
         """By product name: `v2.3.5-lite` is the embedded build of the real server, `milvus_lite-3.2.2` is not."""
         return "milvus_lite" in self.server_version()
 
-    def _describes_aliases_in_database(self) -> bool:
-        """A version without a number, such as a cloud's, is taken for a new one."""
-        number = self._number()
-        return not self._is_lite() and (number is None or number >= (2, 4))
-
     def _number(self) -> tuple[int, int] | None:
         """A Milvus server's major and minor version; None for Milvus Lite, and where the version has no number."""
         number = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})", self.server_version())
@@ -260,7 +304,7 @@ class MilvusCatalog:
 
     def _read_as(self, taken: Callable[[Any], T], method: str, *args: str, sends: int = 1, **options: object) -> T:
         """What `taken` makes of an answer, which may be anything."""
-        with our_errors(self._target, self._timeout):
+        with self._our_errors():
             return taken(self._read(method, *args, sends=sends, **options))
 
     def _write(self, method: str, *args: str) -> None:
@@ -276,7 +320,7 @@ class MilvusCatalog:
             self._calls += sends
         start, code, refused = time.perf_counter(), "ok", False
         try:
-            with our_errors(self._target, self._timeout):
+            with self._our_errors():
                 return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
         except CatalogError as error:
             code, refused = error.code, isinstance(error, RateLimited)
@@ -288,6 +332,9 @@ class MilvusCatalog:
                 self._observe(method, code, spent)
             details = {"method": method, "names": args, "database": self.database, "code": code}
             log.debug("call", extra=details | {"milliseconds": round(spent * 1000, 1)})
+
+    def _our_errors(self) -> AbstractContextManager[None]:
+        return our_errors(self._target, self._timeout, lambda: self._caller.secrets)
 
     def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T]) -> T:
         """Try again on transient errors, a few times, as long as the connection's timeout is not used up."""
@@ -304,7 +351,7 @@ class MilvusCatalog:
             reraise=True,
         )
         for attempt in retries:
-            with attempt, our_errors(self._target, self._timeout):
+            with attempt, self._our_errors():
                 return attempt_once(SingleAttempt(deadline - time.monotonic()))
         raise AssertionError("it ends with a result or an error")
 

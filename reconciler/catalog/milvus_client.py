@@ -5,11 +5,14 @@ All of it was measured with pymilvus 3.0.2; `tests/catalog/test_trouble.py` keep
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -38,6 +41,7 @@ with _environment_untouched():
 
     without_pandas(lambda: import_module("pymilvus"))
     from pymilvus import MilvusClient, MilvusException
+    from pymilvus.grpc_gen import common_pb2
 
 # Importing pymilvus gives these loggers a stderr handler; each expected failure would print a traceback there.
 for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer", "milvus_lite"):
@@ -45,6 +49,8 @@ for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer", "mil
 
 __all__ = [
     "ONE_TRY",
+    "PRIVILEGES",
+    "Caller",
     "MilvusException",
     "RpcError",
     "SingleAttempt",
@@ -52,6 +58,13 @@ __all__ = [
     "ids_of_listed_collections",
     "open_client",
 ]
+
+PRIVILEGES = frozenset(
+    name.removeprefix("Privilege")
+    for name, _ in common_pb2.ObjectPrivilege.items()
+    if not name.startswith("PrivilegeGroup")
+)
+"""Every single privilege, by the name to grant it by; what else is granted is a group of them."""
 
 
 class SingleAttempt(float):
@@ -78,13 +91,37 @@ _CHANNEL = {
 }
 
 
-def open_client(connection: Connection, database: str, timeout: SingleAttempt, secrets: Secrets | None = None) -> Any:
+@dataclass(slots=True)
+class Caller:
+    """Who a token says we are, and what of it nobody may see. The token is known from the first try to connect on."""
+
+    token: str = field(default="", repr=False)
+
+    @property
+    def user(self) -> str | None:
+        """Their name; "" for no token, None for an API key, which names nobody."""
+        user, colon, _ = self.token.partition(":")
+        return user if colon or not self.token else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password or key, and the token as it is sent."""
+        secret = self.token.partition(":")[2] or self.token
+        return (base64.b64encode(self.token.encode()).decode(), self.token, secret) if self.token else ()
+
+
+def open_client(
+    connection: Connection, database: str, timeout: SingleAttempt, caller: Caller, secrets: Secrets | None = None
+) -> Any:
     """A `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
+
+    It has one method more, `grants_of_role(role, database)`.
 
     On UNAVAILABLE pymilvus would open a new channel before it reports, with all threads queueing for it, each for
     the whole timeout. gRPC reconnects by itself, so that hook is taken off.
     """
     with client_options(connection, secrets) as options:
+        caller.token = options.get("token", "")
         client = MilvusClient(
             uri=connection.uri,
             db_name=database,
@@ -94,6 +131,7 @@ def open_client(connection: Connection, database: str, timeout: SingleAttempt, s
             **options,
         )
     vars(client._handler).pop("_on_rpc_error", None)
+    client.grants_of_role = partial(_grants_of_role, client)
     return client
 
 
@@ -120,3 +158,11 @@ def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:
         return dict(zip(last.collection_names, last.collection_ids, strict=False)) if last else {}
 
     return ids
+
+
+def _grants_of_role(client: Any, role: str, database: str, **options: Any) -> list[dict[str, str]]:
+    """What `describe_role` tells of a role's grants, without what it asks beside that: the role's users, for which the
+    caller needs a privilege, while everyone may read the grants of their own roles (measured on 2.3.5)."""
+    context = client._generate_call_context()
+    found = client._get_connection().select_grant_for_one_role(role, database, context=context, **options)
+    return [dict(one) for one in found.groups]

@@ -7,7 +7,7 @@ apart by message only. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from reconciler import errors
@@ -65,6 +65,7 @@ _BY_STATUS: dict[StatusCode, type[CatalogError]] = {
 
 _MESSAGES: dict[type[CatalogError], str] = {
     errors.ConnectionFailed: "cannot reach {address}: {reason}",
+    errors.TlsFailed: "cannot reach {address}: {reason}",
     errors.CallTimedOut: "no answer from {address} within {timeout:g} s",
     errors.RateLimited: "{address} takes no more calls for now: {words}",
     errors.AuthenticationFailed: "{address} refuses the token, or wants one: {words}",
@@ -80,12 +81,16 @@ _MESSAGES: dict[type[CatalogError], str] = {
     errors.UnexpectedAnswer: "unexpected answer {code} from {address}: {words}",
 }
 
+TLS_TROUBLE = "TLS handshake failed"
+REFUSED_BY_SERVER = f"{TLS_TROUBLE}: the server wants a client certificate, or refuses ours"
 # gRPC's long-winded details, shortened. The first one found decides.
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"Connection refused", "connection refused"),
     (r"WRONG_VERSION_NUMBER", "TLS handshake failed: the server does not speak TLS"),
     (r"CERTIFICATE_VERIFY_FAILED:? ?([^:(]*)", r"TLS handshake failed: the server's certificate is not trusted: \1"),
     (r"Hostname Verification Check failed", "TLS handshake failed: the server's certificate is for another name"),
+    # With TLS 1.3 the server judges us when the handshake is over for us, and breaks off (measured on 2.3.5).
+    (r"TSI_DATA_CORRUPTED", REFUSED_BY_SERVER),
     (r"[Hh]andshake failed.*?:([A-Z_]{6,})", r"TLS handshake failed: \1"),
     (r"[Hh]andshake failed", "TLS handshake failed"),
     (r"lookup|resolv|DNS", "host name not found"),
@@ -97,24 +102,39 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 
 @contextmanager
-def our_errors(target: Target, timeout: float) -> Iterator[None]:
+def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[str]]) -> Iterator[None]:
     """Let no error of pymilvus or gRPC out of the block, nor one about an answer that cannot be understood.
+
+    Not even as a cause, if it gives a secret away.
 
     Args:
         target: for the message.
-        timeout: in seconds, for the message.
+        timeout: seconds, for the message.
+        secrets: as for `translate`, once there is an error.
     """
     try:
         yield
     except (MilvusException, RpcError) as error:
-        raise translate(error, target, timeout) from error
+        said, hidden = str(_origin(error)), secrets()
+        hide = any(secret in said for secret in hidden)
+        raise translate(error, target, timeout, hidden) from (None if hide else error)
     except NONSENSE as error:
-        words = _one_line(f"{type(error).__name__}: {error}")[:MAX_WORDS]
-        raise errors.UnexpectedAnswer(f"an answer from {target.address} makes no sense: {words}") from error
+        said, hidden = f"{type(error).__name__}: {error}", secrets()
+        hide = any(secret in said for secret in hidden)
+        words = _without(hidden, _one_line(said))[:MAX_WORDS]
+        message = f"an answer from {target.address} makes no sense: {words}"
+        raise errors.UnexpectedAnswer(message) from (None if hide else error)
 
 
-def translate(error: Exception, target: Target, timeout: float) -> CatalogError:
-    """Our error for one of pymilvus or gRPC: one printable line that starts in our words."""
+def translate(error: Exception, target: Target, timeout: float, secrets: Collection[str] = ()) -> CatalogError:
+    """Our error for one of pymilvus or gRPC: one printable line that starts in our words.
+
+    Args:
+        error: theirs.
+        target: for the message.
+        timeout: seconds, for the message.
+        secrets: what the message must not have, whatever the server says: some send back what they were sent.
+    """
     origin = _origin(error)
     if isinstance(origin, RpcError):
         status = origin.code()
@@ -122,17 +142,31 @@ def translate(error: Exception, target: Target, timeout: float) -> CatalogError:
     else:
         words = _one_line(origin.message)
         code, kind = str(origin.code), _kind(origin.code, words)
-    message = _MESSAGES[kind].format(
-        address=target.address,
-        database=target.database,
-        target=target,
-        timeout=timeout,
-        code=code,
-        words=words[:MAX_WORDS] or "no reason given",
-        reason=_reason(words),
-        privilege=_privilege(words),
+    words = _without(secrets, words)
+    reason = _reason(words)
+    if kind is errors.ConnectionFailed and reason.startswith(TLS_TROUBLE):
+        kind = errors.TlsFailed
+    privilege = _privilege(words)
+    message = (
+        _MESSAGES[kind]
+        .format(
+            address=target.address,
+            database=target.database,
+            target=target,
+            timeout=timeout,
+            code=code,
+            words=words[:MAX_WORDS] or "no reason given",
+            reason=reason,
+            privilege=f"the privilege {privilege} is missing" if privilege else "a privilege is missing",
+        )
+        .strip()
     )
-    return kind(message.strip(), server_code=int(code) if code.isdigit() else None)
+    server_code = int(code) if code.isdigit() else None
+    if issubclass(kind, errors.TlsFailed):
+        return kind(message, server_code=server_code, by_server=reason == REFUSED_BY_SERVER)
+    if issubclass(kind, errors.PermissionDenied):
+        return kind(message, server_code=server_code, privilege=privilege)
+    return kind(message, server_code=server_code)
 
 
 def worth_another_read(error: BaseException) -> bool:
@@ -173,10 +207,16 @@ def _reason(words: str) -> str:
     return words[:MAX_WORDS] or "no reason given"
 
 
-def _privilege(words: str) -> str:
+def _privilege(words: str) -> str | None:
     """Milvus says `PrivilegeCreateAlias: permission deny to bob`; the privilege to grant is `CreateAlias`."""
     found = re.search(r"Privilege([A-Z]\w*)", words)
-    return f"the privilege {found[1]} is missing" if found else "a privilege is missing"
+    return found[1] if found else None
+
+
+def _without(secrets: Collection[str], words: str) -> str:
+    for secret in secrets:
+        words = words.replace(secret, "…")
+    return words
 
 
 def _one_line(text: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from reconciler.errors import InvalidName
@@ -28,6 +29,19 @@ Secrets: TypeAlias = Callable[[str, SecretKeyRef], bytes]
 """Reads a key of a Kubernetes Secret in a namespace. Raises `InvalidInput`, naming the Secret, if it is not there."""
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Told of each call to Milvus: pymilvus's name of the method, `ok` or the name of our error, and the seconds."""
+
+
+class AliasWrite(StrEnum):
+    """A call that changes an alias, by Milvus's name."""
+
+    CREATE = "CreateAlias"
+    ALTER = "AlterAlias"
+    DROP = "DropAlias"
+
+    @property
+    def privilege(self) -> str:
+        """What the caller must have been granted: Milvus has none of its own for altering."""
+        return str(AliasWrite.CREATE if self is AliasWrite.ALTER else self)
 
 
 class Catalog(Protocol):
@@ -64,6 +78,10 @@ class Catalog(Protocol):
 
         Measured on Milvus 2.3.5; read up to 2.5. From 2.6 on the server ignores such an alter (read, not measured).
         """
+
+    @property
+    def describes_aliases(self) -> bool:
+        """Whether `resolve` asks with DescribeAlias, which needs a privilege of its own; else DescribeCollection."""
 
     @property
     def calls(self) -> int:
@@ -171,6 +189,20 @@ class Catalog(Protocol):
     def drop_alias(self, alias: str) -> None:
         """Drop an alias; dropping one that does not exist is no error."""
 
+    def permits(self, write: AliasWrite) -> bool | None:
+        """Whether the caller may make such a call, found out without changing anything; None if it cannot be told.
+
+        Milvus asks for the privilege before it looks at anything else (measured on 2.3.5, read in later sources). So
+        the call is made with names that no alias and no collection can have: who lacks the privilege is refused, and
+        everyone else is told that the name is invalid. Milvus 2.3.5 asks nobody for a privilege to alter: True.
+
+        Not so a drop from version 2.5 on, or where the version has no number: 2.6 no longer looks at the name, and
+        writes down the drop of an alias that does not exist (read, not measured). There the caller's own grants are
+        read, in two kinds of calls and one for each role; an API key does not say whose they are: None.
+
+        Milvus Lite knows no privileges: True, without a call.
+        """
+
     def close(self) -> None:
         """Release the connection. Further calls are errors."""
 
@@ -180,6 +212,9 @@ class Connect(Protocol):
 
     def __call__(self, connection: Connection, database: str, *, create: bool = False) -> Catalog: ...
 
+
+IMPOSSIBLE_NAME = "0-aliasctl-check"
+"""No alias or collection can be called so, and no name can begin with it: a name begins with a letter or _."""
 
 _ALIAS_NAME = re.compile(NAME_PATTERN, re.ASCII)
 

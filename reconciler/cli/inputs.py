@@ -42,7 +42,11 @@ def environment() -> Overrides:
 
 def one_connection(paths: Sequence[str], flags: Overrides) -> tuple[Connection, str]:
     """The server and database that a command without AliasSets is about."""
-    manifests = read_manifests(paths) if paths else None
+    return connection_of(read_manifests(paths) if paths else None, flags)
+
+
+def connection_of(manifests: Manifests | None, flags: Overrides) -> tuple[Connection, str]:
+    """The same, of manifests that were read."""
     connection = single_connection(manifests, flags, environment(), Path.cwd())
     return connection, flags.database or environment().database or DEFAULT_DATABASE
 

@@ -23,6 +23,7 @@ ALLOCATIONS_BETWEEN_COLLECTIONS = 200_000
 
 COMMANDS = {
     "apply": "apply:apply",
+    "check": "check:check",
     "export": "export:export",
     "graph": "graph:graph",
     "history": "history:history",

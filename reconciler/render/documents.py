@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from reconciler.access import TargetAccess, exit_code
 from reconciler.codec import (
     Document,
     connection_document,
@@ -167,6 +168,34 @@ def _unreferenced_document(one: Unreferenced) -> Document:
         "database": one.target.database,
         "collection": one.collection,
         **without_none(rows=one.rows, since=one.since),
+    }
+
+
+def check_document(found: Sequence[TargetAccess]) -> Document:
+    """How each condition of each database stands."""
+    return {
+        "kind": "Check",
+        "formatVersion": FORMAT_VERSION,
+        "exitCode": exit_code(found),
+        "targets": [
+            {
+                "address": one.target.address,
+                "database": one.target.database,
+                "connection": connection_document(one.connection),
+                "endpoint": one.endpoint,
+                "serverVersion": one.server_version,
+                "conditions": [
+                    {
+                        "condition": str(condition.subject),
+                        "result": str(condition.result),
+                        "detail": condition.detail,
+                        **without_none(wayOut=condition.way_out),
+                    }
+                    for condition in one.conditions
+                ],
+            }
+            for one in found
+        ],
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.catalog.memory import Flavour
+from reconciler.catalog.port import AliasWrite
 from reconciler.errors import (
     AliasAlreadyExists,
     AliasNotFound,
@@ -334,6 +335,17 @@ class TestLoad:
         assert room.catalog.load_state(room.name("nope")) is LoadState.MISSING
         with pytest.raises(CollectionNotFound):
             room.catalog.replicas(room.name("nope"))
+
+
+class TestPermits:
+    @pytest.mark.parametrize("write", AliasWrite)
+    def test_where_nobody_asks_for_privileges(self, room: Room, write: AliasWrite) -> None:
+        """And what is there stays: aliases with short names too, which a drop by prefix would take along."""
+        (c1,) = room.collections("c1")
+        room.catalog.create_alias(room.name("a"), c1)
+        assert room.catalog.permits(write) is True
+        assert room.alias_names() == {"a"}
+        assert points_at(room, room.name("a")) == c1
 
 
 def test_collections_come_with_the_ids_that_describing_them_tells(room: Room) -> None:

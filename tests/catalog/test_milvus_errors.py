@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,9 @@ from pymilvus import MilvusException
 from reconciler import errors
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.milvus_errors import translate
-from reconciler.catalog.port import check_alias_name
+from reconciler.catalog.port import AliasWrite, check_alias_name
 from reconciler.errors import CatalogError
-from reconciler.model import Target
+from reconciler.model import Credential, Target
 from tests.servers import ToyMilvus, aborting, connection_to, status
 
 Status = grpc.StatusCode
@@ -124,6 +125,7 @@ METHODS: dict[str, Callable[[Catalog], Any]] = {
     "create_alias": lambda catalog: catalog.create_alias("a", "c"),
     "alter_alias": lambda catalog: catalog.alter_alias("a", "c"),
     "drop_alias": lambda catalog: catalog.drop_alias("a"),
+    "permits": lambda catalog: catalog.permits(AliasWrite.CREATE),
 }
 RPCS = [
     "AlterAlias",
@@ -157,6 +159,7 @@ def test_nothing_of_grpc_gets_out_of_any_method(toy: ToyMilvus, method: str, cod
         assert (method, code) in {
             ("server_version", Status.UNIMPLEMENTED),
             ("server_version", Status.PERMISSION_DENIED),
+            ("permits", Status.PERMISSION_DENIED),
         }
     catalog.close()
 
@@ -208,6 +211,45 @@ def test_the_reason_for_a_lost_server_is_short(toy: ToyMilvus, details: str, rea
         catalog.alter_alias("a", "c")
     catalog.close()
     assert str(caught.value) == f"cannot reach 127.0.0.1:{toy.port}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("details", "reason", "by_server"),
+    [
+        (
+            "last error: UNKNOWN: Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007d:SSL "
+            "routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: certificate has expired",
+            "the server's certificate is not trusted: certificate has expired",
+            False,
+        ),
+        (
+            "last error: UNAVAILABLE: ipv4:127.0.0.1:19777: Unwrap failed (TSI_DATA_CORRUPTED)",
+            "the server wants a client certificate, or refuses ours",
+            True,
+        ),
+    ],
+)
+def test_trouble_with_tls_says_whose(toy: ToyMilvus, details: str, reason: str, by_server: bool) -> None:
+    toy.answers["AlterAlias"] = aborting(Status.UNAVAILABLE, details)
+    catalog = connect(connection_to(toy.uri), "default")
+    with pytest.raises(errors.TlsFailed) as caught:
+        catalog.alter_alias("a", "c")
+    catalog.close()
+    assert str(caught.value) == f"cannot reach 127.0.0.1:{toy.port}: TLS handshake failed: {reason}"
+    assert (caught.value.by_server, caught.value.transient) == (by_server, True)
+
+
+@pytest.mark.parametrize("secret", ["bob:s3cr3t-PASSWORD", "s3cr3t-PASSWORD", "Ym9iOnMzY3IzdC1QQVNTV09SRA=="])
+def test_a_secret_that_a_server_sends_back_is_not_passed_on(
+    toy: ToyMilvus, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_BOB", "bob:s3cr3t-PASSWORD")
+    toy.answers["AlterAlias"] = aborting(Status.UNAUTHENTICATED, f"{secret} is wrong")
+    catalog = connect(connection_to(toy.uri, token=Credential(env="TOKEN_OF_BOB")), "default")
+    with pytest.raises(errors.AuthenticationFailed, match=r"… is wrong") as caught:
+        catalog.alter_alias("a", "c")
+    catalog.close()
+    assert secret not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_server_s_words_cannot_drive_the_terminal(toy: ToyMilvus) -> None:

@@ -53,7 +53,7 @@ ANSWERS: dict[str, Any] = {
 QUESTIONS: dict[str, Callable[[Catalog], object]] = {
     "ListAliases": lambda catalog: (catalog.alias_names(), catalog.aliases_of("c")),
     "DescribeAlias": lambda catalog: catalog.resolve("a"),
-    "ShowCollections": lambda catalog: catalog.collection_names(),
+    "ShowCollections": lambda catalog: catalog.collections(),
     "DescribeCollection": lambda catalog: (catalog.describe("c"), catalog.schema("c")),
     "GetLoadState": lambda catalog: catalog.load_state("c"),
     "GetReplicas": lambda catalog: catalog.replicas("c"),

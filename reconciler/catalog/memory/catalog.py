@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 from reconciler.catalog.memory.data import StoredCollection, as_lite_tells, existing
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
-from reconciler.catalog.port import check_alias_name, check_sizes
+from reconciler.catalog.port import AliasWrite, check_alias_name, check_sizes
 from reconciler.errors import (
     AliasAlreadyExists,
     AliasNotFound,
     NameTakenByCollection,
     NotLoaded,
     NotSupported,
+    PermissionDenied,
 )
 from reconciler.model import (
     DEFAULT_CONCURRENCY,
@@ -54,6 +55,10 @@ class MemoryCatalog:
         return self._server.flavour is Flavour.MILVUS_2_3
 
     @property
+    def describes_aliases(self) -> bool:
+        return self._server.flavour is Flavour.MILVUS_2_6
+
+    @property
     def calls(self) -> int:
         return self._calls
 
@@ -64,17 +69,17 @@ class MemoryCatalog:
         return self._server.flavour.value
 
     def alias_names(self) -> frozenset[str]:
-        with self._call() as db:
+        with self._call("ListAliases") as db:
             return frozenset(alias for alias in db.aliases if db.target(alias))
 
     def aliases_of(self, collection: str) -> frozenset[str] | None:
-        with self._call() as db:
+        with self._call("ListAliases") as db:
             if collection not in db.collections:
                 return frozenset() if self._is_lite and collection not in db.aliases else None
             return frozenset(alias for alias in db.aliases if db.target(alias) == collection)
 
     def resolve(self, alias: str) -> Collection | None:
-        with self._call() as db:
+        with self._call("DescribeAlias" if self.describes_aliases else "DescribeCollection") as db:
             name = db.target(alias)
             if name is None:
                 return None
@@ -86,31 +91,31 @@ class MemoryCatalog:
             return {name: Collection(name, self._server.shown_id(found)) for name, found in db.collections.items()}
 
     def describe(self, collection: str) -> Collection | None:
-        with self._call() as db:
+        with self._call("DescribeCollection") as db:
             found = db.collections.get(collection)
             return Collection(collection, self._server.shown_id(found)) if found else None
 
     def load_state(self, collection: str) -> LoadState:
-        with self._call() as db:
+        with self._call("Load" if self.drops_by_prefix else "GetLoadState", collection) as db:
             found = db.find(collection)
             if found is None:
                 return LoadState.MISSING
             return LoadState.LOADED if found.replicas else LoadState.NOT_LOADED
 
     def replicas(self, collection: str) -> int:
-        with self._call(sends=2) as db:
+        with self._call("DescribeCollection", sends=2) as db:
             found = existing(db.find(collection), collection)
             if self._is_lite:
                 raise NotSupported("Milvus Lite knows no replicas")
             return found.replicas
 
     def schema(self, collection: str) -> Schema:
-        with self._call() as db:
+        with self._call("DescribeCollection") as db:
             found = existing(db.find(collection), collection).schema
         return as_lite_tells(found) if self._is_lite else found
 
     def indexes(self, collection: str) -> tuple[Index, ...]:
-        with self._call() as db:
+        with self._call("IndexDetail", collection) as db:
             found = existing(db.find(collection), collection)
         with self._calls_lock:
             self._calls += len(found.indexes)
@@ -153,12 +158,12 @@ class MemoryCatalog:
         check_sizes(vectors=vectors, limit=limit)
         if not vectors:
             return ()
-        with self._data(collection) as found:
+        with self._data(collection, "Search") as found:
             return found.search(field, vectors, limit, where)
 
     def create_alias(self, alias: str, collection: str) -> None:
         check_alias_name(alias)
-        with self._call() as db:
+        with self._call(AliasWrite.CREATE.privilege) as db:
             if alias in db.collections:
                 raise NameTakenByCollection(f"there is a collection {alias}")
             wanted = self._target(db, collection)
@@ -169,7 +174,7 @@ class MemoryCatalog:
 
     def alter_alias(self, alias: str, collection: str) -> None:
         check_alias_name(alias)
-        with self._call() as db:
+        with self._call(self._asked_for(AliasWrite.ALTER)) as db:
             if alias in db.collections and not self._is_lite:
                 raise NameTakenByCollection(f"there is a collection {alias}")
             if alias not in db.aliases:
@@ -183,32 +188,48 @@ class MemoryCatalog:
             db.unstored.discard(alias)
 
     def drop_alias(self, alias: str) -> None:
-        with self._call() as db:
+        with self._call(AliasWrite.DROP.privilege) as db:
             db.aliases.pop(alias, None)
             db.stuck.pop(alias, None)
             if self.drops_by_prefix:
                 db.unstored |= {name for name in db.aliases if name.startswith(alias)}
 
+    def permits(self, write: AliasWrite) -> bool | None:
+        try:
+            with self._call(self._asked_for(write)):
+                return True
+        except PermissionDenied:
+            return False
+
     def close(self) -> None:
         """Nothing to release."""
+
+    def _asked_for(self, write: AliasWrite) -> str | None:
+        """The privilege; Milvus 2.3 asks for none to alter."""
+        return None if write is AliasWrite.ALTER and self.drops_by_prefix else write.privilege
 
     def _target(self, db: StoredDatabase, name: str) -> int:
         """The id to point at. Milvus Lite accepts an alias for a collection here, and resolves it."""
         return existing(db.find(name) if self._is_lite else db.collections.get(name), name).id
 
     @contextmanager
-    def _data(self, name: str, *, works_released: bool = False) -> Iterator[StoredCollection]:
-        with self._call() as db:
+    def _data(self, name: str, privilege: str = "Query", *, works_released: bool = False) -> Iterator[StoredCollection]:
+        with self._call(privilege, name) as db:
             found = existing(db.serving(name, self._address), name)
             if not found.replicas and not works_released:
                 raise NotLoaded(f"{name} is not loaded")
             yield found
 
     @contextmanager
-    def _call(self, sends: int = 1) -> Iterator[StoredDatabase]:
-        """One call to the server; as with `MilvusCatalog`, the first one asks for the version besides."""
+    def _call(self, privilege: str | None = None, name: str = "", *, sends: int = 1) -> Iterator[StoredDatabase]:
+        """One call to the server; as with `MilvusCatalog`, the first one asks for the version besides.
+
+        Privileges come before all else, the database too.
+        """
         self.server_version()
         with self._calls_lock:
             self._calls += sends
+        if privilege:
+            self._server.insist_on(privilege, name)
         with self._server.opened(self.database) as db:
             yield db

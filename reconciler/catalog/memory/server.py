@@ -105,6 +105,14 @@ class MemoryServer(Store):
                     db.aliases.pop(alias, None)
                 db.unstored.clear()
 
+    def deny(self, privilege: str, on: str = "") -> None:
+        """Take a privilege away from everybody, by Milvus's name of it; on one collection or alias, or everywhere.
+
+        As with the server that a flavour stands for, 2.3 asks for `Load` where newer ones ask for `GetLoadState`, and
+        for nothing to alter an alias. A denied name is the one that a call uses: a collection or an alias of it.
+        """
+        self._denied.add((privilege, on))
+
     def load(self, collection: str, database: str = DEFAULT_DATABASE, *, replicas: int = 1) -> None:
         with self.opened(database) as db:
             existing(db.find(collection), collection).replicas = replicas

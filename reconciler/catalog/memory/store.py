@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from reconciler.catalog.memory.data import StoredCollection
-from reconciler.errors import DatabaseNotFound
+from reconciler.errors import DatabaseNotFound, PermissionDenied
 from reconciler.model import DEFAULT_DATABASE
 
 
@@ -78,6 +78,7 @@ class Store:
     def __init__(self, flavour: Flavour) -> None:
         self.flavour = flavour
         self._databases = {DEFAULT_DATABASE: StoredDatabase()}
+        self._denied: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
     @property
@@ -90,6 +91,11 @@ class Store:
             if name not in self._databases:
                 raise DatabaseNotFound(f'there is no database "{name}"')
             yield self._databases[name]
+
+    def insist_on(self, privilege: str, name: str) -> None:
+        """Raise `PermissionDenied` for a privilege that was denied, everywhere or on this collection or alias."""
+        if self._denied & {(privilege, ""), (privilege, name)}:
+            raise PermissionDenied(f"the privilege {privilege} is missing", privilege=privilege)
 
     def shown_id(self, collection: StoredCollection) -> int | None:
         return None if self.is_lite else collection.id

@@ -1,0 +1,298 @@
+"""`check_access` on a Milvus in memory: which condition stands how, for which sets, and that nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.access import Condition, Result, Subject, TargetAccess, check_access, exit_code
+from reconciler.catalog import Catalogs
+from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
+from reconciler.catalog.port import AliasWrite
+from reconciler.errors import AuthenticationFailed, CallTimedOut, ConnectionFailed, DatabaseNotFound, TlsFailed
+from reconciler.model import (
+    Alias,
+    AliasSet,
+    CanaryGate,
+    Connection,
+    Credential,
+    Gates,
+    IndexedGate,
+    LoadedGate,
+    OnFailure,
+    Propagation,
+    RowsGate,
+    Tls,
+    Verify,
+)
+from tests.builders import LOCAL, alias_set, catalogs, live, server
+
+S, R = Subject, Result
+SECURE = replace(
+    LOCAL,
+    uri="https://localhost:19530",
+    token=Credential(env="MILVUS_TOKEN"),
+    tls=Tls(ca=Credential(file="/etc/ca.pem"), cert=Credential(file="/etc/c.pem"), server_name="milvus"),
+)
+ENDPOINT = replace(LOCAL, name="second", uri="http://second:19530", address="second:19530")
+
+
+def check(made: MemoryServer, *sets: AliasSet) -> TargetAccess:
+    """The conditions of the only target."""
+    [found] = check_access(sets, catalogs(made))
+    return found
+
+
+def condition(found: TargetAccess, subject: Subject) -> Condition:
+    return next(one for one in found.conditions if one.subject is subject)
+
+
+def full(**gates: Any) -> AliasSet:
+    """A set that asks for everything."""
+    every = Gates(indexed=IndexedGate(), rows=RowsGate(min=0), canary=CanaryGate(min_overlap=0.5), **gates)
+    return alias_set({}, Alias("a", "v2", gates=every), Alias("gone", None))
+
+
+@pytest.mark.parametrize("flavour", Flavour)
+def test_every_condition_has_a_row_and_nothing_is_written(flavour: Flavour) -> None:
+    made = server("v1", "v2", aliases={"a": "v1", "gone": "v1"}, flavour=flavour)
+    before = live(made)
+    found = check(made, full())
+    assert [one.subject for one in found.conditions] == list(S)
+    not_needed = {S.TLS, S.TOKEN} | ({S.DESCRIBE_ALIAS} if flavour is not Flavour.MILVUS_2_6 else set())
+    assert found.results == {one: R.NOT_NEEDED if one in not_needed else R.OK for one in S}
+    assert (found.server_version, found.holds, exit_code([found]), live(made)) == (flavour.value, True, 0, before)
+
+
+@pytest.mark.parametrize(
+    ("denied", "subject"),
+    [
+        ("ListAliases", S.LIST_ALIASES),
+        ("DescribeCollection", S.DESCRIBE_COLLECTION),
+        ("DescribeAlias", S.DESCRIBE_ALIAS),
+        ("GetLoadState", S.GET_LOAD_STATE),
+        ("IndexDetail", S.DESCRIBE_INDEX),
+        ("Query", S.QUERY),
+        ("Search", S.SEARCH),
+        ("DropAlias", S.DROP_ALIAS),
+    ],
+)
+def test_a_privilege_that_is_missing_is_the_only_one(denied: str, subject: Subject) -> None:
+    made = server("v1", "v2", aliases={"a": "v1"})
+    made.deny(denied)
+    found = check(made, full())
+    assert {one for one, result in found.results.items() if result is R.MISSING} == {subject}
+    way_out = condition(found, subject).way_out or ""
+    assert way_out.startswith(f'grant_privilege_v2("ROLE", "{denied}", ')
+    assert (found.holds, exit_code([found])) == (False, 1)
+
+
+def test_one_privilege_is_for_creating_and_altering() -> None:
+    made = server("v1")
+    made.deny("CreateAlias")
+    newer = check(made, full())
+    assert (newer.results[S.CREATE_ALIAS], newer.results[S.ALTER_ALIAS]) == (R.MISSING, R.MISSING)
+    made = server("v1", flavour=Flavour.MILVUS_2_3)
+    made.deny("CreateAlias")
+    older = check(made, full())
+    assert (older.results[S.CREATE_ALIAS], older.results[S.ALTER_ALIAS]) == (R.MISSING, R.OK), "2.3.5 asks for none"
+    assert condition(older, S.CREATE_ALIAS).way_out == (
+        'grant_privilege("ROLE", "Global", "CreateAlias", "*", db_name="default")'
+    )
+
+
+def test_collections_are_asked_one_by_one_where_an_alias_is_and_where_it_goes() -> None:
+    made = server("v1", "v2", "v3", aliases={"a": "v1", "b": "v2"})
+    made.deny("GetLoadState", on="v1")
+    gone_there = check(made, alias_set({"a": "v2", "b": "v2"}))
+    assert condition(gone_there, S.GET_LOAD_STATE).detail == "the privilege GetLoadState is missing on v1"
+    made.deny("GetLoadState", on="v2")
+    both = condition(check(made, alias_set({"a": "v2", "b": "v2"})), S.GET_LOAD_STATE)
+    assert both.detail == "the privilege GetLoadState is missing on v1, v2"
+    assert both.way_out == (
+        'grant_privilege_v2("ROLE", "GetLoadState", "v1", db_name="default"), and so on for each of them'
+    )
+    assert check(made, alias_set({"b": "v3"})).results[S.GET_LOAD_STATE] is R.MISSING, "b is at v2"
+
+
+def test_a_collection_that_does_not_exist_yet_can_be_asked_for() -> None:
+    made = server("v1")
+    assert check(made, full()).holds
+    made.deny("Query", on="v2")
+    assert check(made, full()).results[S.QUERY] is R.MISSING
+
+
+@pytest.mark.parametrize(
+    ("wanted", "not_needed"),
+    [
+        (alias_set({"a": "v1"}), {S.DESCRIBE_INDEX, S.QUERY, S.SEARCH, S.DROP_ALIAS}),
+        (alias_set({"a": "v1"}, include=("s_*",)), {S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}),
+        (alias_set({"a": "v1"}, on_failure=OnFailure.REVERT), {S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}),
+        (
+            alias_set({"a": None}),
+            {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH, S.CREATE_ALIAS, S.ALTER_ALIAS},
+        ),
+        (
+            alias_set({}, Alias("a", "v1", gates=Gates(loaded=LoadedGate(enabled=False), rows=RowsGate(min=1)))),
+            {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS},
+        ),
+        (alias_set({"a": "v1"}, verify=Verify(propagation=Propagation())), {S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS}),
+        (alias_set({"a": "v1"}, verify=Verify(soak=5.0)), {S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS}),
+    ],
+    ids=["plain", "scope", "revert", "absent", "rows", "propagation", "soak"],
+)
+def test_only_what_the_sets_need_is_asked_for(wanted: AliasSet, not_needed: set[Subject]) -> None:
+    made = server("v1")
+    for privilege in ("IndexDetail", "Query", "Search", "GetLoadState", "DropAlias", "CreateAlias"):
+        made.deny(privilege)
+    found = check(made, wanted)
+    always = {S.TLS, S.TOKEN}
+    assert {one for one, result in found.results.items() if result is R.NOT_NEEDED} == not_needed | always
+
+
+def test_before_2_6_reads_through_an_alias_are_permitted_by_its_name() -> None:
+    made = server("v1", flavour=Flavour.MILVUS_2_3)
+    made.deny("Query", on="a")
+    assert check(made, alias_set({"a": "v1"}, verify=Verify(propagation=Propagation()))).results[S.QUERY] is R.MISSING
+
+
+def test_without_sets_everything_is_asked_but_what_depends_on_the_collection() -> None:
+    made = server("v1")
+    found = check(made, alias_set({}))
+    unknown = {one for one, result in found.results.items() if result is R.UNKNOWN}
+    assert unknown == {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}
+    assert "-f" in condition(found, S.QUERY).detail
+    assert found.results[S.DROP_ALIAS] is R.OK
+    assert found.holds
+
+
+def refusing(error: Exception) -> Catalogs:
+    def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        raise error
+
+    return Catalogs(connect)
+
+
+@pytest.mark.parametrize(
+    ("error", "broken", "before", "way_out"),
+    [
+        (ConnectionFailed("connection refused"), S.ADDRESS, [], "the address is right"),
+        (CallTimedOut("no answer"), S.ADDRESS, [], "the address is right"),
+        (TlsFailed("certificate has expired"), S.TLS, [S.ADDRESS], "caFile"),
+        (TlsFailed("refused", by_server=True), S.TLS, [S.ADDRESS], "client certificate is valid"),
+        (AuthenticationFailed("no"), S.TOKEN, [S.ADDRESS, S.TLS], "environment variable MILVUS_TOKEN"),
+        (DatabaseNotFound("none"), S.DATABASE, [S.ADDRESS, S.TLS, S.TOKEN], "--database"),
+    ],
+)
+def test_what_holds_as_far_as_one_gets(error: Exception, broken: Subject, before: list[Subject], way_out: str) -> None:
+    [found] = check_access([alias_set({"a": "v1"}, connection=SECURE)], refusing(error))
+    assert (condition(found, broken).result, condition(found, broken).detail) == (R.MISSING, str(error))
+    assert way_out in (condition(found, broken).way_out or "")
+    assert [found.results[one] for one in before] == [R.OK] * len(before)
+    rest = {found.results[one] for one in S if one not in before and one is not broken}
+    assert rest == {R.UNKNOWN}
+    assert [one.subject for one in found.conditions] == list(S)
+    assert exit_code([found]) == 1
+
+
+def test_the_other_targets_are_checked_all_the_same() -> None:
+    made = server("v1")
+
+    def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        if connection.address == ENDPOINT.address:
+            raise ConnectionFailed("connection refused")
+        return made.connect(connection, database)
+
+    sets = [alias_set({"a": "v1"}), alias_set({"b": "v1"}, name="other", connection=ENDPOINT)]
+    found = check_access(sets, Catalogs(connect))
+    assert [one.holds for one in found] == [True, False]
+    assert exit_code(found) == 1
+
+
+def test_a_database_that_is_missing() -> None:
+    found = check(server("v1"), alias_set({"a": "v1"}, database="nowhere"))
+    assert found.results[S.DATABASE] is R.MISSING
+    assert found.results[S.DROP_ALIAS] is R.UNKNOWN
+
+
+def test_a_database_that_cannot_be_told_is_unknown() -> None:
+    class Closed(MemoryCatalog):
+        def collection_names(self) -> frozenset[str]:
+            raise CallTimedOut("no answer")
+
+    made = server("v1")
+    made.deny("ListAliases")
+    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda one, name, create=False: Closed(made, name)))
+    assert condition(found, S.DATABASE) == Condition(S.DATABASE, R.UNKNOWN, "it does not tell: no answer")
+
+
+def test_what_cannot_be_found_out_is_never_said_to_hold() -> None:
+    class Vague(MemoryCatalog):
+        def permits(self, write: AliasWrite) -> bool | None:
+            if write is AliasWrite.CREATE:
+                raise CallTimedOut("no answer")
+            return None
+
+        def load_state(self, collection: str) -> Any:
+            raise CallTimedOut("no answer")
+
+    made = server("v1")
+    [found] = check_access([full()], Catalogs(lambda one, name, create=False: Vague(made, name)))
+    unknown = {one for one, result in found.results.items() if result is R.UNKNOWN}
+    assert unknown == {S.GET_LOAD_STATE, S.CREATE_ALIAS, S.ALTER_ALIAS, S.DROP_ALIAS}
+    assert found.holds, "unknown is not missing"
+
+
+@pytest.mark.parametrize(
+    ("version", "result", "said"),
+    [
+        ("v2.3.5", R.OK, "measured; a drop takes longer names along"),
+        ("milvus_lite-3.2.2", R.OK, "one call at a time"),
+        ("v2.6.4", R.OK, "not measured; stuck readers cannot be healed"),
+        ("v2.2.16", R.MISSING, "cannot list its aliases"),
+        ("cloud", R.UNKNOWN, "taken for one newer than 2.6"),
+        ("unknown", R.UNKNOWN, "taken for one newer than 2.6"),
+    ],
+)
+def test_versions(version: str, result: Result, said: str) -> None:
+    class Versioned(MemoryCatalog):
+        def server_version(self) -> str:
+            return version
+
+    flavour = {"v2.3.5": Flavour.MILVUS_2_3, "milvus_lite-3.2.2": Flavour.LITE}.get(version, Flavour.MILVUS_2_6)
+    made = server("v1", flavour=flavour)
+    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda one, name, create=False: Versioned(made, name)))
+    assert condition(found, S.VERSION).result is result
+    assert said in condition(found, S.VERSION).detail
+
+
+def test_places_of_credentials_are_told_and_tls_as_it_is() -> None:
+    secure = check(server("v1"), alias_set({"a": "v1"}, connection=SECURE))
+    assert "environment variable MILVUS_TOKEN" in condition(secure, S.TOKEN).detail
+    tls = condition(secure, S.TLS)
+    assert (tls.result, "/etc/ca.pem, as milvus" in tls.detail, "/etc/c.pem" in tls.detail) == (R.OK, True, True)
+    plain = check(server("v1"), alias_set({"a": "v1"}, connection=replace(LOCAL, token=Credential(file="/t"))))
+    assert "the token, too, can be read on the way" in condition(plain, S.TLS).detail
+    assert "file /t" in condition(plain, S.TOKEN).detail
+
+
+def test_endpoints_are_checked_for_what_reads_through_them_need() -> None:
+    made = server("v1", aliases={"a": "v1"})
+    made.deny("Query", on="a")
+    verify = Verify(propagation=Propagation(), endpoints=(ENDPOINT,))
+    main, endpoint = check_access([alias_set({"a": "v1", "gone": None}, verify=verify)], catalogs(made))
+    assert (main.endpoint, endpoint.endpoint, endpoint.target.address) == (False, True, "second:19530")
+    assert [one.subject for one in endpoint.conditions] == [S.ADDRESS, S.TLS, S.TOKEN, S.VERSION, S.QUERY]
+    assert condition(endpoint, S.QUERY).detail == "the privilege Query is missing on a"
+
+    def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        if connection.address == ENDPOINT.address:
+            raise ConnectionFailed("connection refused")
+        return made.connect(connection, database)
+
+    _, gone = check_access([alias_set({"a": "v1"}, verify=verify)], Catalogs(connect))
+    results: Mapping[Subject, Result] = gone.results
+    assert (results[S.ADDRESS], results[S.QUERY], len(results)) == (R.MISSING, R.UNKNOWN, 5)
