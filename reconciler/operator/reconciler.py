@@ -276,9 +276,7 @@ class Reconciler:
     def _next(self, one: SetObject, finding: Finding) -> Wake:
         interval = status.interval_of(one)
         if MEANINGS[finding.reason].next is Next.RETRY and not finding.stalled:
-            return self._retry(
-                one.ref, min(interval, LONGEST_RETRY_SECONDS, max(seconds_left(one), FIRST_RETRY_SECONDS))
-            )
+            return self._retry(one.ref, min(interval, LONGEST_RETRY_SECONDS, seconds_left(one) + 1))
         self._retries.pop(one.ref, None)
         wanted = self._world.view().wanted.get(one.ref)
         moment = time.monotonic()
