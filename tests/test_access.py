@@ -17,6 +17,7 @@ from reconciler.model import (
     Alias,
     AliasSet,
     CanaryGate,
+    Collection,
     Connection,
     Credential,
     Gates,
@@ -220,7 +221,7 @@ def test_a_database_that_is_missing() -> None:
 
 def test_a_database_that_cannot_be_told_is_unknown() -> None:
     class Closed(MemoryCatalog):
-        def collection_names(self) -> frozenset[str]:
+        def collections(self) -> dict[str, Collection]:
             raise CallTimedOut("no answer")
 
     made = server("v1")

@@ -14,7 +14,7 @@ from tests.access.servers import interpreter, secured_milvus
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "certificates" in getattr(item, "fixturenames", ()):
-            item.add_marker("access")
+            item.add_marker("own_server")
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ HOW_TO_GET_IT = (
 
 
 def interpreter() -> str:
-    """The interpreter at MILVUS_PYTHON, or the test is skipped; with REQUIRE_MILVUS=1 it fails."""
-    give_up = pytest.fail if os.environ.get("REQUIRE_MILVUS") == "1" else pytest.skip
+    """The interpreter at MILVUS_PYTHON, or the test is skipped; with REQUIRE_MILVUS_PYTHON=1 it fails."""
+    give_up = pytest.fail if os.environ.get("REQUIRE_MILVUS_PYTHON") == "1" else pytest.skip
     found = os.environ.get("MILVUS_PYTHON", "")
     if shutil.which(found) is None:
         give_up(HOW_TO_GET_IT)

@@ -366,7 +366,7 @@ class TestNoise:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             uri, code = {
                 "refused": ("http://127.0.0.1:1", "ConnectionFailed"),
-                "tls": (f"https://127.0.0.1:{toy.port}", "ConnectionFailed"),
+                "tls": (f"https://127.0.0.1:{toy.port}", "TlsFailed"),
                 "silent": (f"http://127.0.0.1:{silent.getsockname()[1]}", "CallTimedOut"),
                 "no database": (toy.uri, "DatabaseNotFound"),
             }[trouble]
