@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from reconciler.plan import Verdict
+from reconciler.plan import Step, Verdict
 from reconciler.report import Report
 from reconciler.version import __version__
 
@@ -45,6 +47,10 @@ class CommonMetrics:
         """A plan was carried out."""
         for result in report.results:
             self._changes.labels(str(result.step.action), str(result.outcome)).inc()
-            for gate in result.step.gate_results:
-                if gate.verdict is Verdict.FAIL:
-                    self._gates.labels(gate.gate).inc()
+        self.asked([result.step for result in report.results])
+
+    def asked(self, steps: Iterable[Step]) -> None:
+        """Gates were asked about these steps, whether or not anything was done then."""
+        for gate in (gate for step in steps for gate in step.gate_results):
+            if gate.verdict is Verdict.FAIL:
+                self._gates.labels(gate.gate).inc()

@@ -45,6 +45,8 @@ class Metrics(CommonMetrics):
         self._duration.observe(seconds)
         if finding.report:
             self.carried_out(finding.report)
+        elif finding.plan:
+            self.asked(finding.plan.steps)
         self._sets.put(ref, finding, interval, alias_info=self._alias_info)
 
     def broke(self, seconds: float) -> None:

@@ -212,6 +212,7 @@ def test_a_gate_that_passes_later_lets_go_on_by_itself(operator: Operator, kube:
     assert "loaded" in status["aliases"][0]["message"]
     assert status["counts"] == {"aliases": 1, "inSync": 0, "blocked": 1, "drift": 0}
     kube.wait_for_event("GateFailed")
+    wait_until("counted", lambda: operator.metric("aliasctl_gate_failures_total", gate="loaded"))
     milvus.server.load("v2")
     status = kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v2"}
