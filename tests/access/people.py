@@ -49,17 +49,23 @@ class People:
         self.client.create_user(USER, PASSWORD)
         self.client.create_role(ROLE)
         self.client.grant_role(USER, ROLE)
-        self._granted: set[str] = set()
+        self._granted: set[tuple[str, str, str, str]] = set()
 
     def lacking(self, *privileges: str) -> str:
         """The token of a user who has been granted all but these, once the server has noticed."""
-        for name in self._granted & set(privileges):
-            self.client.revoke_privilege(ROLE, PRIVILEGES[name], name, "*", db_name="default")
-        for name in PRIVILEGES.keys() - self._granted - set(privileges):
-            self.client.grant_privilege(ROLE, PRIVILEGES[name], name, "*", db_name="default")
-        self._granted = PRIVILEGES.keys() - set(privileges)
+        wanted = {(kind, name, "*", "default") for name, kind in PRIVILEGES.items() if name not in privileges}
+        for kind, name, on, database in self._granted - wanted:
+            self.client.revoke_privilege(ROLE, kind, name, on, db_name=database)
+            self._granted.remove((kind, name, on, database))
+        for grant in wanted - self._granted:
+            self.grant(*grant)
         self.settle(*privileges)
         return TOKEN
+
+    def grant(self, kind: str, privilege: str, on: str, database: str) -> None:
+        """Grant the user a privilege on one object, or on all by *."""
+        self.client.grant_privilege(ROLE, kind, privilege, on, db_name=database)
+        self._granted.add((kind, privilege, on, database))
 
     def settle(self, *lacking: str) -> None:
         """Wait until the server has noticed that the user has all but these, which may take a while."""

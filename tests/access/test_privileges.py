@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.access.certificates import Certificates
-from tests.access.people import PRIVILEGES, ROLE, People
+from tests.access.people import PRIVILEGES, People
 from tests.access.servers import connection_spec
 from tests.cli.command import Completed, run
 from tests.cli.shop import alias_set, connection, manifest
@@ -118,7 +118,7 @@ class TestPrivileges:
         assert (checked.code, checked.document["exitCode"]) == (1, 1)
         assert found["condition"] == CALLS.get(privilege, privilege)
         assert f"the privilege {privilege} is missing" in found["detail"]
-        name = "*" if PRIVILEGES[privilege] == "Global" else "v1"
+        name = "*" if PRIVILEGES[privilege] == "Global" else "v2" if privilege == "IndexDetail" else "v1"
         assert found["wayOut"].startswith(
             f'grant_privilege("ROLE", "{PRIVILEGES[privilege]}", "{privilege}", "{name}", db_name="default")'
         )
@@ -129,18 +129,13 @@ class TestPrivileges:
         checked = scene.run("check", "--format", "json", token=token)
         [target] = checked.document["targets"]
         ways_out = [one["wayOut"] for one in target["conditions"] if one["result"] == "missing"]
+        assert len(ways_out) == 2
         for text in ways_out:
             call, _, rest = text.partition(")")
-            assert rest in ("", ", and so on for each of them")
-            name, _, arguments = call.partition("(")
-            assert name == "grant_privilege"
-            object_type, privilege, object_name, database = (
-                part.split("=")[-1].strip('" ') for part in arguments.split(",")[1:]
-            )
-            names = ["v1", "v2"] if object_type == "Collection" else [object_name]
-            for each in names:
-                scene.people.client.grant_privilege(ROLE, object_type, privilege, each, db_name=database)
-        assert len(ways_out) == 2
+            arguments = [part.rpartition("=")[2].strip('" ') for part in call.partition("(")[2].split(",")]
+            kind, privilege, name, database = arguments[1:]
+            for each in ("v1", "v2") if rest == ", and so on for each of them" else (name,):
+                scene.people.grant(kind, privilege, each, database)
         scene.people.settle()
         assert scene.run("check", token=token).code == 0
 
@@ -153,7 +148,7 @@ class TestPrivileges:
             assert f"the privilege {privilege} is missing" in refused.stderr
         assert scene.people.aliases == {"moved": "v1"}
 
-    @pytest.mark.parametrize("privilege", ["Load", "IndexDetail", "Query", "Search"])
+    @pytest.mark.parametrize("privilege", ["Load", "IndexDetail", "Query"])
     def test_without_those_of_the_gates_nothing_moves(self, privilege: str, scene: Scene) -> None:
         token = scene.people.lacking(privilege)
         planned = scene.run("plan", "--gates", "all", token=token)
@@ -162,6 +157,14 @@ class TestPrivileges:
         assert f"the privilege {privilege} is missing" in planned.stdout
         assert f"the privilege {privilege} is missing" in applied.stdout
         assert scene.people.aliases == {"moved": "v1"}
+
+    def test_without_the_one_to_search_the_canary_says_that_it_is_off(self, scene: Scene) -> None:
+        """What cannot be measured on the current collection holds nothing up: check is what finds it."""
+        planned = scene.run("plan", "--gates", "all", token=scene.people.lacking("Search"))
+        [line] = [one for one in planned.stdout.splitlines() if " moved " in one]
+        assert planned.code == 0
+        assert "canary n/a (v1 cannot be searched: " in line
+        assert "the privilege Search is missing" in line
 
     @pytest.mark.parametrize(("privilege", "aliases"), [("CreateAlias", {"new": "v1"}), ("DropAlias", {"moved": None})])
     def test_without_those_to_write_a_plan_is_made_and_not_done(
