@@ -15,7 +15,7 @@ from reconciler.catalog.port import AliasWrite
 from reconciler.model import Credential
 from tests.access.certificates import Certificates
 from tests.access.people import People
-from tests.cli.shop import Relay
+from tests.faults.relay import Relay
 from tests.servers import connection_to, status
 
 
