@@ -41,7 +41,8 @@ def main(milvus: Path, only: tuple[str, ...]) -> None:
             "REQUIRE_MILVUS_PYTHON": "1",
         }
         with milvus_server(milvus.absolute(), Path(scratch) / "milvus") as uri:
-            shared = _run("reliability and not own_server", only, settings | {"MILVUS_URI": uri})
+            two_at_a_time = ("--numprocesses", "2", "--dist", "loadfile")  # mostly they wait for the server
+            shared = _run("reliability and not own_server", (*two_at_a_time, *only), settings | {"MILVUS_URI": uri})
         own = _run("reliability and own_server", only, settings)  # a machine has room for one server at a time
         results = Results(
             date=date,
@@ -54,9 +55,9 @@ def main(milvus: Path, only: tuple[str, ...]) -> None:
     sys.exit(NO_TESTS if ends == {NO_TESTS} else max(ends - {NO_TESTS}))
 
 
-def _run(marked: str, only: tuple[str, ...], settings: dict[str, str]) -> int:
+def _run(marked: str, arguments: tuple[str, ...], settings: dict[str, str]) -> int:
     """Run the suites that are marked so; pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-m", marked, "-p", "no:cacheprovider", *only]
+    command = [sys.executable, "-m", "pytest", "-m", marked, "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, env={**os.environ, **settings}, cwd=ROOT, check=False).returncode
 
 
