@@ -17,6 +17,8 @@ from tests.reliability.page import Results, page, save
 from tests.reliability.tally import collect
 
 ROOT = Path(__file__).parents[2]
+DATA = Path(__file__).parent / "results.json"
+PAGE = ROOT / "docs" / "reliability.md"
 ASIDE = ROOT / ".cache" / "soak"
 """Where the results of a run go that is not complete."""
 NO_TESTS = 5
@@ -63,7 +65,7 @@ def _run(marked: str, arguments: tuple[str, ...], settings: dict[str, str]) -> i
 
 def _write(results: Results, *, complete: bool) -> None:
     if complete:
-        data, text = Path(__file__).parent / "results.json", ROOT / "docs" / "reliability.md"
+        data, text = DATA, PAGE
     else:
         ASIDE.mkdir(parents=True, exist_ok=True)
         data, text = ASIDE / "results.json", ASIDE / "reliability.md"
