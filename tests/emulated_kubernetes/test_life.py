@@ -13,6 +13,7 @@ import pytest
 from reconciler.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
 from reconciler.operator.objects import Ref
+from reconciler.operator.queue import LANE_WIDTH
 from tests.emulated_kubernetes.emulator import ApiServer, Object
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
@@ -107,6 +108,20 @@ def test_a_connection_that_comes_later_is_waited_for(start: Callable[[], Operato
     status = kube.wait("DependencyNotReady")
     assert 'no MilvusConnection "main" in namespace team' in status["conditions"][0]["message"]
     assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Reconciling": "True"}
+    kube.connection()
+    kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v1"}
+
+
+def test_however_long_a_connection_is_waited_for_all_sets_are_looked_at(
+    start: Callable[[], Operator], kube: Kube, milvus: Milvus
+) -> None:
+    started = start()
+    kube.create({"a": "v1"})
+    tries = {"result": "error"}
+    wait_until("tried often", lambda: (started.metric("aliasctl_reconcile_total", **tries) or 0) > LANE_WIDTH)
+    kube.create({"b": "v1"}, name="typo", gates={"rows": {"min": "many"}})
+    kube.wait("InvalidSpec", "typo")
     kube.connection()
     kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v1"}
