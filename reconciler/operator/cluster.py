@@ -157,5 +157,8 @@ class Cluster:
             if status == NOT_FOUND and default:
                 return cast("T", default["missing"])
             raise ClusterError(f"the Kubernetes API refused: {error.status.message}", status) from error
-        except (httpx.HTTPError, ValueError) as error:  # an answer that is no JSON, such as a proxy's
+        except (httpx.HTTPError, ConfigError, OSError) as error:  # also when its token is not to be had
             raise ClusterError(f"the Kubernetes API did not answer: {error or type(error).__name__}") from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # What lightkube makes of an answer that is not Kubernetes', such as a load balancer's.
+            raise ClusterError(f"the Kubernetes API gave an answer that cannot be read: {error!r}") from error
