@@ -26,7 +26,7 @@ AliasSet = create_namespaced_resource(GROUP, VERSION, "AliasSet", "aliassets")
 MilvusConnection = create_namespaced_resource(GROUP, VERSION, "MilvusConnection", "milvusconnections")
 
 TIMEOUT_SECONDS = 10.0
-NOT_FOUND, CONFLICT = 404, 409
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 T = TypeVar("T")
 
 
@@ -41,6 +41,11 @@ class ClusterError(AliasctlError):
     def conflict(self) -> bool:
         """Somebody else changed the object first."""
         return self.status == CONFLICT
+
+    @property
+    def forbidden(self) -> bool:
+        """The operator's account has not the right."""
+        return self.status == FORBIDDEN
 
 
 def load_config(kubeconfig: Path | None) -> Any:

@@ -14,7 +14,7 @@ from reconciler.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
 from reconciler.operator.objects import Ref
 from reconciler.operator.queue import LANE_WIDTH
-from tests.emulated_kubernetes.emulator import ApiServer, Object
+from tests.emulated_kubernetes.emulator import ApiServer, Object, forbid_secrets
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
@@ -151,6 +151,24 @@ def test_a_secret_that_comes_later_is_waited_for(start: Callable[[], Operator], 
     assert milvus.aliases == {"a": "v1"}
     everything = str([kube.stored(), kube.api.list("Event"), kube.api.get("MilvusConnection", "main")])
     assert "s3cr3t" not in everything
+
+
+def test_a_secret_that_may_not_be_read_is_told(
+    start: Callable[[], Operator], kube: Kube, milvus: Milvus, api: ApiServer
+) -> None:
+    milvus.token = b"old"
+    kube.api.create("Secret", "milvus", data={"token": "b2xk"})
+    kube.connection(token={"secretKeyRef": {"name": "milvus", "key": "token"}})
+    started = start()
+    api.emulator.refuse = forbid_secrets
+    kube.create({"a": "v1"})
+    [ready, _] = kube.wait("DependencyNotReady")["conditions"]
+    assert 'Secret "milvus" in namespace team may not be read' in ready["message"]
+    assert "not for you" in ready["message"]
+    assert kube.wait_for_event("DependencyNotReady") == ready["message"]
+    wait_until("counted", lambda: started.metric("aliasctl_set_ready", namespace="team", name="shop") == 0)
+    api.emulator.refuse = lambda request: None
+    kube.wait("Succeeded")
 
 
 def test_a_rotated_secret_is_used(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
