@@ -239,14 +239,14 @@ def _is_drift(one: SetObject, wanted: AliasSet, plan: Plan) -> bool:
 def _still_unverified(one: SetObject, found: Finding) -> Finding:
     """Nothing is left to do; but a move whose check failed is not mended by looking away.
 
-    It is forgotten when the spec changes, or when somebody asks for a run (`requestedAt`).
+    It is forgotten when the spec changes, or when somebody asks for a run (`requestedAt`) after it. The run itself
+    tells, and not the condition, which says something else while Milvus is away.
     """
-    ready = status.condition(one.status, "Ready")
-    asked = one.requested_at and one.requested_at != one.status.get("lastHandledReconcileAt")
-    unverified = ready.get("reason") == Reason.VERIFICATION_FAILED and ready.get("observedGeneration") == one.generation
-    if not unverified or asked:
+    run = status.newest_run(one)
+    asked = status.asks_anew(one) or run.get("acknowledged")
+    if run.get("result") != Reason.VERIFICATION_FAILED or run.get("generation") != one.generation or asked:
         return found
-    return replace(found, reason=Reason.VERIFICATION_FAILED, message=str(ready.get("message")))
+    return replace(found, reason=Reason.VERIFICATION_FAILED, message=str(run.get("message")))
 
 
 def _to_approve(message: str, plan: Plan) -> str:
