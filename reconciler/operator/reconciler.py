@@ -152,7 +152,7 @@ class Reconciler:
     def _look(self, one: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
         """Look at a set and publish it; None if there is nothing more to come."""
         if not one.deleting:
-            one = self._with_finalizer(one)
+            one = self._with_finalizer(self._publisher.settle(one))
         view = self._world.view()
         current = view.sets.get(one.ref)
         if current is None:  # it went meanwhile

@@ -85,7 +85,9 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
         report = finding.report
         if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
             status["lastAppliedDigest"] = report.plan.digest
-        status["history"] = [_entry(one, finding, report), *(_history(one) or [])][:MAX_HISTORY]
+        entry = _entry(one, finding, report)
+        earlier = (run for run in _history(one) or [] if run != entry)  # it is there if only the answer was lost
+        status["history"] = [entry, *earlier][:MAX_HISTORY]
     return {key: value for key, value in status.items() if value is not None}
 
 
