@@ -234,6 +234,8 @@ class Reconciler:
             one.generation,
             one.deleting,
         )
+        if same:
+            self._metrics.begun(one.ref)
         if current and same and self._publisher.told_last(one) not in RETRIED:
             self._publisher.publish(current, about_to)
         return same
@@ -302,3 +304,4 @@ class Reconciler:
         finally:
             with self._lock:
                 self._running.pop(one.ref, None)
+            self._metrics.over(one.ref)

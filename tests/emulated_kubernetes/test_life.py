@@ -415,6 +415,29 @@ def test_an_edit_ends_a_soak(operator: Operator, kube: Kube, milvus: Milvus) -> 
     assert milvus.aliases == {"a": "v2"}
 
 
+def test_a_soak_is_told_while_it_goes_on(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    def told(metric: str) -> float | None:
+        return operator.metric(f"aliasctl_set_{metric}", namespace="team", name="shop")
+
+    kube.create({"a": "v1"})
+    wait_until("in place", lambda: (told("ready"), told("progressing")) == (1, 0))
+    kube.edit({"a": "v2"}, verify={"soak": "500ms"})
+    wait_until("watched", lambda: (told("ready"), told("progressing")) == (0, 1))
+    assert kube.condition()["reason"] == "Progressing"
+    wait_until("in place", lambda: (told("ready"), told("progressing")) == (1, 0))
+
+
+def test_the_first_soak_is_told_too(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
+    kube.connection()
+    kube.create({"a": "v1"}, verify={"soak": "10m"})
+    started = start()
+    at = {"namespace": "team", "name": "shop"}
+    wait_until("watched", lambda: started.metric("aliasctl_set_progressing", **at) == 1)
+    assert started.metric("aliasctl_set_ready", **at) == 0
+    kube.delete()
+    wait_until("forgotten", lambda: started.metric("aliasctl_set_progressing", **at) is None)
+
+
 def test_a_set_that_goes_while_it_soaks_is_let_go(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1", "b": {"collection": "v1", "wave": 1}}, verify={"soak": "10m"})
     wait_until("moved", lambda: milvus.aliases == {"a": "v1"})
