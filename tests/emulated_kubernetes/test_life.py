@@ -137,6 +137,20 @@ def test_a_connection_that_is_repaired_is_used(start: Callable[[], Operator], ku
     kube.wait("Succeeded")
 
 
+def test_a_connection_that_is_made_again_has_a_status_of_its_own(
+    operator: Operator, kube: Kube, milvus: Milvus
+) -> None:
+    def told() -> object:
+        found = kube.api.get("MilvusConnection", "main") or {}
+        return (found.get("status") or {}).get("conditions")
+
+    kube.create({"a": "v1"})
+    wait_until("told", told)
+    kube.api.delete("MilvusConnection", "main")
+    kube.connection()
+    wait_until("told again", told)
+
+
 def test_a_secret_that_comes_later_is_waited_for(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
     milvus.token = b"s3cr3t"
     kube.connection(token={"secretKeyRef": {"name": "milvus", "key": "token"}})
