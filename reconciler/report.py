@@ -40,6 +40,14 @@ class Outcome(StrEnum):
 
 ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
 
+VERIFY_MISMATCH = "VerifyMismatch"
+PROPAGATION_STUCK = "PropagationStuck"
+PROPAGATION_INTERRUPTED = "PropagationInterrupted"
+SOAK_FAILED = "SoakFailed"
+SOAK_INTERRUPTED = "SoakInterrupted"
+NOT_VERIFIED = frozenset({VERIFY_MISMATCH, PROPAGATION_STUCK, PROPAGATION_INTERRUPTED, SOAK_FAILED, SOAK_INTERRUPTED})
+"""The codes of an alias that was moved, and of which it is not known that its readers are well served there."""
+
 
 class Reach(StrEnum):
     """Whether readers get the new collection. `unknown`: nothing told the two collections apart, or nobody could read.

@@ -22,14 +22,19 @@ from reconciler.execute.wait import judged_in_time
 from reconciler.journal import Act
 from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.model import Connection, OnFailure, Target
-from reconciler.plan import Action, SetPlan, Step, block_companions, block_later_waves, place, waves
-from reconciler.report import ACHIEVED, Outcome, Propagated, Reach, StepResult
-
-VERIFY_MISMATCH = "VerifyMismatch"
-PROPAGATION_STUCK = "PropagationStuck"
-PROPAGATION_INTERRUPTED = "PropagationInterrupted"
-SOAK_FAILED = "SoakFailed"
-SOAK_INTERRUPTED = "SoakInterrupted"
+from reconciler.plan import Action, SetPlan, Step, Unverified, block_companions, block_later_waves, place, waves
+from reconciler.report import (
+    ACHIEVED,
+    PROPAGATION_INTERRUPTED,
+    PROPAGATION_STUCK,
+    SOAK_FAILED,
+    SOAK_INTERRUPTED,
+    VERIFY_MISMATCH,
+    Outcome,
+    Propagated,
+    Reach,
+    StepResult,
+)
 
 
 class SetRun:
@@ -81,12 +86,29 @@ class SetRun:
 
     def _run_waves(self) -> None:
         remaining = tuple(sorted(self._plan.steps, key=lambda step: step.order))
+        owed = list(self._plan.unverified)
         while remaining:
             wave = next(waves(remaining))
             later = remaining[len(wave) :]
+            self._make_up_for([one for one in owed if one.step.wave < wave[0].wave])
+            owed = [one for one in owed if one.step.wave >= wave[0].wave]
             wave, later = self._judge(wave, later)
             wave = self._run_wave(wave)
             remaining = block_later_waves((*wave, *later))[len(wave) :]
+        self._make_up_for(owed)
+
+    def _make_up_for(self, owed: Sequence[Unverified]) -> None:
+        """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
+        if not owed or self._halt.is_set():
+            return
+        for one in owed:
+            message = f"run {one.run} moved it and did not verify it ({one.reason})"
+            self._say(one.step, Outcome.NOOP, message=f"{message}; it is verified now")
+        self._tell(f"verifying what an earlier run left unverified: {', '.join(one.step.alias for one in owed)}")
+        steps = [one.step for one in owed]
+        if prover := self._prover(steps):
+            self._prove(prover, [step for step in steps if step.action is Action.ALTER])
+        self._watch(steps)
 
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.
@@ -128,9 +150,12 @@ class SetRun:
             moved = self._read_back(moved, dropped)
         if prover and moved and not self._to_be_undone:
             self._prove(prover, [step for step in moved if step.action is Action.ALTER])
-        if moved and self._plan.verify.soak and not self._failed.is_set():
-            self._soak(moved, self._plan.verify.soak)
+        self._watch(moved)
         return (*moves, *drops)
+
+    def _watch(self, steps: Sequence[Step]) -> None:
+        if steps and self._plan.verify.soak and not self._failed.is_set():
+            self._soak(steps, self._plan.verify.soak)
 
     @property
     def _to_be_undone(self) -> bool:
@@ -224,6 +249,7 @@ class SetRun:
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
         for step in steps:
             last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
+            last = replace(last, wrote=last.wrote or any(one.heals for one in last.propagation))
             cut_short = self._stopped.is_set() and any(one.reach is not Reach.VERIFIED for one in last.propagation)
             stuck = [one for one in last.propagation if one.reach is Reach.STUCK]
             unknown = [one for one in last.propagation if one.reach is Reach.UNKNOWN]
@@ -244,7 +270,7 @@ class SetRun:
                 self._reserve(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
             elif self._stopped.is_set():
                 message = "the soak was cut short; the alias is where it should be, but was not watched to the end"
-                self._reserve(step, Outcome.DONE, SOAK_INTERRUPTED, message)
+                self._reserve(step, self._last[step.alias].outcome, SOAK_INTERRUPTED, message)
 
     def _revert(self) -> None:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
@@ -311,15 +337,13 @@ class SetRun:
         self._put(StepResult(step, outcome, code, message, moment, moment))
 
     def _reserve(self, step: Step, outcome: Outcome, code: str | None, message: str | None) -> None:
-        """Another result of a step for which a call was made."""
+        """Another result of a step that was made, or was in place already."""
         if outcome is Outcome.UNKNOWN:
             self._fail(f'"{step.alias}": {message}')
         before = self._last[step.alias]
         reverted = outcome is Outcome.REVERTED
         proof = () if reverted else before.propagation  # which was about the other collection
-        self._put(
-            replace(before, outcome=outcome, code=code, message=message, ended=now(), wrote=True, propagation=proof)
-        )
+        self._put(replace(before, outcome=outcome, code=code, message=message, ended=now(), propagation=proof))
 
     def _put(self, result: StepResult) -> None:
         """Tell a result, once it is written down."""
