@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError, NotLoaded
+from reconciler.errors import CatalogError, NotLoaded, PermissionDenied
 from reconciler.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
 from reconciler.plan import Verdict
 
@@ -77,13 +77,23 @@ class CannotTell(Exception):
 
 
 @contextmanager
-def of_current(trouble: str) -> Iterator[None]:
+def of_current(trouble: str, ask_target: Callable[[], object]) -> Iterator[None]:
     """Around questions about the collection that the alias serves now: without an answer the gate does not apply.
 
-    Transient errors pass: they say nothing about a collection. `trouble` starts the sentence: `c1 cannot be counted`.
+    Transient errors pass: they say nothing about a collection. A privilege that is missing is mostly missing
+    everywhere, and nobody may get past a gate by having fewer privileges: so the target is asked then, too.
+
+    Args:
+        trouble: starts the sentence: `c1 cannot be counted`.
+        ask_target: the like question about the target, within `of_target`.
     """
-    with _answered(Verdict.NOT_APPLICABLE, trouble):
-        yield
+    try:
+        with _answered(Verdict.NOT_APPLICABLE, trouble):
+            yield
+    except CannotTell as cannot:
+        if isinstance(cannot.__cause__, PermissionDenied):
+            ask_target()
+        raise
 
 
 @contextmanager
@@ -104,6 +114,18 @@ def _answered(verdict: Verdict, trouble: str) -> Iterator[None]:
         if error.transient:
             raise
         raise CannotTell(verdict, f"{trouble}: {error}") from error
+
+
+def schemas(current: str, wanted: str, probe: Probe) -> tuple[Schema, Schema]:
+    """Those of both collections. Raises `CannotTell`."""
+
+    def of_wanted() -> Schema:
+        with of_target(f"the schema of {wanted} cannot be read"):
+            return probe.schema(wanted)
+
+    with of_current(f"the schema of {current} cannot be read", of_wanted):
+        before = probe.schema(current)
+    return before, of_wanted()
 
 
 def has_current(collection: str | None) -> str:
