@@ -16,7 +16,7 @@ from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import REVERT_FAILED, inverse, revert
+from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import judged_in_time
 from reconciler.journal import Act
@@ -250,12 +250,13 @@ class SetRun:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
         prover = self._prover([inverse(step) for step in self._touched])
+        way_back = WayBack(self._catalog, self._failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
                 message = f"{self._failure}; it was not moved back, because the run was stopped"
                 self._reserve(step, Outcome.FAILED, REVERT_FAILED, message)
                 continue
-            end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
+            end = way_back.take(self._last[step.alias], self._intent(step, Act.REVERT))
             if self._last[step.alias].outcome is Outcome.FAILED and not end.wrote:
                 continue  # it never was at its target, as the step's own message says
             if step.alias in self._adrift and end.outcome is Outcome.REVERTED and not end.wrote:
