@@ -100,7 +100,7 @@ class SetRun:
         asked = (*wave, *later) if together and not self._touched else wave
         try:
             asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
-            wave = unreplaced(asked[: len(wave)], self._catalog)
+            wave = unreplaced(asked[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
@@ -237,7 +237,7 @@ class SetRun:
             self._put(last)
 
     def _soak(self, steps: Sequence[Step], seconds: float) -> None:
-        failed = soak(steps, self._catalog, seconds, self._halt, self._tell)
+        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._tell)
         for step in steps:
             if step.alias in failed:
                 self._fail(f'"{step.alias}": {failed[step.alias]}')
