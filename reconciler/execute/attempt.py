@@ -127,7 +127,7 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
 
 def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     """A call failed or was never answered: only the catalog knows whether it took effect."""
-    refused = not (error.transient or isinstance(error, UnexpectedAnswer))  # the server said that it did not act
+    refused = not may_have_acted(error)
     late = "" if refused else f"; {MAY_STILL_ACT}"
     try:
         current = where(step.alias, catalog)
@@ -143,6 +143,11 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
         message = f"{error}; the alias is {place(current)} now, moved by someone else"
         return End(Outcome.FAILED, error.code, message, wrote=not refused)
     return End(Outcome.FAILED, error.code, f"{error}; the alias is still {place(current)}{late}", wrote=not refused)
+
+
+def may_have_acted(error: CatalogError) -> bool:
+    """Whether a call that ended so may have taken effect, or may yet; otherwise the server said that it did not act."""
+    return isinstance(error, (*NO_ANSWER, UnexpectedAnswer))
 
 
 def where(alias: str, catalog: Catalog) -> str | None:

@@ -68,6 +68,7 @@ class SetRun:
         self._last: dict[str, StepResult] = {}
         self._touched: list[Step] = []  # what this run made or may have made, oldest first
         self._adrift: set[str] = set()  # aliases with a call that was neither answered nor read back
+        self._heals_adrift: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._lock = Lock()
 
     def run(self) -> None:
@@ -222,6 +223,7 @@ class SetRun:
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; say what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        self._heals_adrift |= prover.adrift
         for step in steps:
             last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
             cut_short = self._stopped.is_set() and any(one.reach is not Reach.VERIFIED for one in last.propagation)
@@ -281,8 +283,13 @@ class SetRun:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
+        # Those of the way there; the proof that follows makes others, which lead back.
+        adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
         if prover and back:
             self._prove(prover, [inverse(step) for step in back])
+        for step, code in adrift:
+            message = f"{self._last[step.alias].message}; {MAY_STILL_ACT}"
+            self._reserve(step, Outcome.FAILED, code, message)
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._fail(f'"{step.alias}" {finding}')
