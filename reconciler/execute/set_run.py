@@ -330,14 +330,15 @@ class SetRun:
         )
 
     def _put(self, result: StepResult) -> None:
-        """Tell a result, once it is written down."""
-        self._last[result.step.alias] = result
+        """Tell a result, once it is written down; one that is not is told with the reason, and is not all well."""
         if result.outcome is not Outcome.NOT_ATTEMPTED:
             try:
                 self._conduct.record.note(self._target, result)
             except JournalError as error:
                 self._fail(str(error))
-                result = replace(result, message=_added(result.message, str(error)))
+                message = _added(result.message, str(error))
+                result = replace(result, code=result.code or error.code, message=message)
+        self._last[result.step.alias] = result
         self._results.put(result)
 
 
