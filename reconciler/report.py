@@ -76,8 +76,8 @@ class Propagated:
 class StepResult:
     """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC.
 
-    A step that is `done` with a code is at its target, and something that was asked for besides is not: the run does
-    not count as complete.
+    A step that is `done` or `noop` with a code is at its target, and something that was asked for besides is not, or
+    the journal does not have it: the run does not count as complete.
 
     `wrote` says that a call was sent which took effect or may have: also where the outcome is `failed`, because
     somebody undid it, or because it may yet take effect.
@@ -135,7 +135,8 @@ class Report:
             return ExitCode.DONE
         if self.wrote:
             return ExitCode.INCOMPLETE
-        if Outcome.FAILED in outcomes or self.interrupted:
+        marred = any(result.code for result in self.results if result.outcome in ACHIEVED)
+        if Outcome.FAILED in outcomes or marred or self.interrupted:
             return ExitCode.ERROR
         return ExitCode.REFUSED
 

@@ -16,7 +16,7 @@ from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import REVERT_FAILED, inverse, revert
+from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import judged_in_time
 from reconciler.journal import Act
@@ -73,6 +73,7 @@ class SetRun:
         self._last: dict[str, StepResult] = {}
         self._touched: list[Step] = []  # what this run made or may have made, oldest first
         self._adrift: set[str] = set()  # aliases with a call that was neither answered nor read back
+        self._heals_adrift: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._lock = Lock()
 
     def run(self) -> None:
@@ -122,7 +123,7 @@ class SetRun:
         asked = (*wave, *later) if together and not self._touched else wave
         try:
             asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
-            wave = unreplaced(asked[: len(wave)], self._catalog)
+            wave = unreplaced(asked[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
@@ -247,6 +248,7 @@ class SetRun:
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; say what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        self._heals_adrift |= prover.adrift
         for step in steps:
             last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
             last = replace(last, wrote=last.wrote or any(one.heals for one in last.propagation))
@@ -263,7 +265,7 @@ class SetRun:
             self._put(last)
 
     def _soak(self, steps: Sequence[Step], seconds: float) -> None:
-        failed = soak(steps, self._catalog, seconds, self._halt, self._tell)
+        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._tell)
         for step in steps:
             if step.alias in failed:
                 self._fail(f'"{step.alias}": {failed[step.alias]}')
@@ -276,12 +278,13 @@ class SetRun:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
         prover = self._prover([inverse(step) for step in self._touched])
+        way_back = WayBack(self._catalog, self._failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
                 message = f"{self._failure}; it was not moved back, because the run was stopped"
                 self._reserve(step, Outcome.FAILED, REVERT_FAILED, message)
                 continue
-            end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
+            end = way_back.take(self._last[step.alias], self._intent(step, Act.REVERT))
             if self._last[step.alias].outcome is Outcome.FAILED and not end.wrote:
                 continue  # it never was at its target, as the step's own message says
             if step.alias in self._adrift and end.outcome is Outcome.REVERTED and not end.wrote:
@@ -306,8 +309,13 @@ class SetRun:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
+        # Those of the way there; the proof that follows makes others, which lead back.
+        adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
         if prover and back:
             self._prove(prover, [inverse(step) for step in back])
+        for step, code in adrift:
+            message = f"{self._last[step.alias].message}; {MAY_STILL_ACT}"
+            self._reserve(step, Outcome.FAILED, code, message)
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._fail(f'"{step.alias}" {finding}')
@@ -346,14 +354,15 @@ class SetRun:
         self._put(replace(before, outcome=outcome, code=code, message=message, ended=now(), propagation=proof))
 
     def _put(self, result: StepResult) -> None:
-        """Tell a result, once it is written down."""
-        self._last[result.step.alias] = result
+        """Tell a result, once it is written down; one that is not is told with the reason, and is not all well."""
         if result.outcome is not Outcome.NOT_ATTEMPTED:
             try:
                 self._conduct.record.note(self._target, result)
             except JournalError as error:
                 self._fail(str(error))
-                result = replace(result, message=_added(result.message, str(error)))
+                message = _added(result.message, str(error))
+                result = replace(result, code=result.code or error.code, message=message)
+        self._last[result.step.alias] = result
         self._results.put(result)
 
 
