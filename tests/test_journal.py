@@ -36,7 +36,7 @@ from reconciler.model import (
     Target,
     Verify,
 )
-from reconciler.plan import Plan, SetPlan, Step, TargetPlan
+from reconciler.plan import GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, catalogs, live, server
@@ -217,6 +217,23 @@ def test_an_outcome_that_cannot_be_written_down_is_told_and_not_all_well(
     assert (result.outcome, result.code, report.exit_code) == (outcome, "JournalError", code)
     assert "No space left on device" in (result.message or "")
     assert live(made) == {"a": "v2"}
+
+
+def test_half_a_character_from_anywhere_spoils_no_line(path: Path) -> None:
+    """Such as in the name of a file that is not UTF-8, of a user, or in what a server says."""
+    step = replace(MOVE, gate_results=(GateResult("contract", Verdict.FAIL, "\udcff", {"model": "\ud800"}),))
+    run = begun(path, step, origins=replace(ANN, user="\udcfc", source=("ali\udcffases/", "große/")))
+    run.intend(TARGET, step, Act.MOVE)
+    run.note(TARGET, done(step, message="it said: \udfff 😀"))
+    run.end(ended(plan_of(step)))
+    recorded = Journal(path).read()
+    assert recorded.unreadable == 0
+    (past,) = recorded.runs
+    assert past.origins.source == ("ali\N{REPLACEMENT CHARACTER}ases/", "große/")
+    (one,) = past.steps
+    assert one.result
+    assert (one.outcome, one.result.message) == (Outcome.DONE, "it said: \N{REPLACEMENT CHARACTER} 😀")
+    assert past.end
 
 
 def test_a_repeated_alter_leaves_no_doubt_where_the_alias_is_and_a_revert_does(path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
+from typing import NoReturn
 
 import pytest
 
-from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
 from reconciler.execute import propagation
 from reconciler.journal import Journal
@@ -160,6 +162,44 @@ def test_an_endpoint_that_cannot_be_reached_is_unknown_and_named() -> None:
     result = only(moved(WithoutProxy(shop()), verify=replace(SHORT, endpoints=(PROXY,))))
     assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
     assert (result.outcome, "cannot reach proxy:19530" in (result.message or "")) == (Outcome.DONE, True)
+
+
+class Hangs(Recorder):
+    """A server of which one proxy hangs whenever data are read there, and has nothing to say at last."""
+
+    def __init__(self, made: MemoryServer) -> None:
+        super().__init__(made)
+        self.given_up = Event()
+
+    def connect(self, connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        opened = super().connect(connection, database, create=create)
+        if connection.address == PROXY.address:
+            opened.rows = self._hang  # type: ignore[method-assign]
+        return opened
+
+    def _hang(self, *_: object, **__: object) -> NoReturn:
+        self.given_up.wait(30)
+        raise CallTimedOut("no answer within 10 s")
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_an_endpoint_that_hangs_keeps_no_other_from_being_proved(stuck: bool) -> None:
+    """More aliases than reads at a time; and what is stuck elsewhere is healed as soon as no read is on the way."""
+    names = {f"a{number}": "new" for number in range(3 * LOCAL.concurrency)}
+    recorder = Hangs(shop())
+    for name in names:
+        recorder.server.connect(LOCAL, "default").create_alias(name, "old")
+    if stuck:
+        recorder.server.stick_readers("a23", address=LOCAL.address)
+    Timer(1.0, recorder.given_up.set).start()
+    verify = Verify(propagation=Propagation(0.8), endpoints=(PROXY,))
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([alias_set(names, verify=verify)], catalogs=opened), catalogs=opened)
+    for result in report.results:
+        assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
+    assert report.results[-1].step.alias == "a9"
+    assert [result.step.alias for result in report.results if result.propagation[0].heals] == ["a23"] * stuck
+    assert sum(result.propagation[1].reads for result in report.results) == LOCAL.concurrency
 
 
 def test_reads_that_fail_for_a_while_only_take_longer() -> None:
