@@ -21,7 +21,7 @@ from reconciler.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailu
 from reconciler.operator.clients import Clients, SecretForbidden
 from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding
-from reconciler.operator.ledger import OperatorLedger
+from reconciler.operator.ledger import OperatorLedger, new_run
 from reconciler.operator.objects import SetObject
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
@@ -138,7 +138,7 @@ def _drop(
             verify=Verify(),
             on_failure=OnFailure.STOP,
         )
-        ledger = OperatorLedger({}, may_write)
+        ledger = OperatorLedger({}, {}, new_run(), may_write)
         plan = make_plan([absent], catalogs=catalogs, journal=ledger)
         origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {one.ref}",))
         return apply_plan(plan, catalogs=catalogs, stop=stop, journal=ledger, origins=origins)

@@ -3,6 +3,7 @@
 spec unusable ─▶ InvalidSpec          suspended ─▶ Suspended          no connection or Secret ─▶ DependencyNotReady
 compared:  over a limit ─▶ LimitExceeded       nothing to do ─▶ Succeeded, OwnershipConflict
            read-only ─▶ ReadOnly               drift: Report ─▶ DriftDetected
+           not verified when it was last tried ─▶ VerificationFailed
            nothing can be done ─▶ the gravest block             approval: Manual ─▶ ApprovalRequired
            else it is done ─▶ the report
 """
@@ -30,17 +31,17 @@ from reconciler.errors import (
 from reconciler.journal import Origins
 from reconciler.manifest.records import AliasSetManifest, Approval, DriftPolicy
 from reconciler.model import AliasSet, Target
-from reconciler.operator import status
+from reconciler.operator import status, unverified
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.finding import Finding, in_sync, of_blocked, of_report
-from reconciler.operator.ledger import OperatorLedger
+from reconciler.operator.ledger import OperatorLedger, new_run
 from reconciler.operator.objects import SetObject
 from reconciler.operator.outages import Outages
 from reconciler.operator.queue import Trigger
 from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
-from reconciler.options import GatesAsked, Options
+from reconciler.options import GatesAsked
 from reconciler.plan import Plan
 from reconciler.printable import counted
 from reconciler.reconcile import Read, apply_plan, make_plan, target_of
@@ -136,13 +137,13 @@ class Examiner:
         settled, contests = view.claims[target_of(wanted)].settled(one.ref)
         with self.clients.session() as catalogs:
             read = self._reader(one, settled, view, trigger)
-            ledger = self._ledger(one, settled)
+            ledger = self._ledger(one, settled, new_run())
             # An approval is used up by a run; so it waits for all gates here, and not only for those that cost little.
             ask = GatesAsked.ALL if one.approved else GatesAsked.CHEAP
             plan = make_plan([settled], catalogs=catalogs, journal=ledger, read=read, ask=ask)
             if plan.steps and one.approved == plan.digest and ledger.rejected():
-                retried = Options(retry_rejected=True)
-                plan = make_plan([settled], retried, catalogs=catalogs, journal=ledger, ask=ask)
+                forgiving = OperatorLedger({}, ledger.unverified(), new_run(), self.may_write)
+                plan = make_plan([settled], catalogs=catalogs, journal=forgiving, ask=ask)
             found = Finding(
                 *in_sync(settled, contests),
                 wanted=settled,
@@ -172,20 +173,24 @@ class Examiner:
             conduct.consume_approval(one, plan.digest)
         if plan.refusals:
             return replace(found, reason=Reason.LIMIT_EXCEEDED, message="; ".join(plan.refusals))
-        if not plan.steps:
-            return _still_unverified(one, found)
+        if not approved_by and (message := _still_unverified(one, plan)):
+            return replace(found, reason=Reason.VERIFICATION_FAILED, message=message)
+        if not plan.steps and not plan.unverified:
+            return found
         what = counted(len(plan.steps), "change")
         if self.read_only:
-            return replace(found, reason=Reason.READ_ONLY, message=f"read-only: {what} would be made", pending=True)
+            again = f"{counted(len(plan.unverified), 'alias')} would be verified again"
+            message = f"{what} would be made" if plan.steps else again
+            return replace(found, reason=Reason.READ_ONLY, message=f"read-only: {message}", pending=bool(plan.steps))
         if found.drift and one.spec.operation.drift is DriftPolicy.REPORT and not approved_by:
             message = f"{counted(len(plan.steps), 'alias')} not as applied; drift is only reported"
             return replace(found, reason=Reason.DRIFT_DETECTED, message=_to_approve(message, plan), pending=True)
-        if not plan.runnable:
+        if not plan.runnable and not plan.unverified:
             reason, message = of_blocked(plan.steps)
             if reason is Reason.REJECTED:
                 return replace(found, reason=reason, message=_to_approve(message, plan), pending=True)
             return replace(found, reason=reason, message=message)
-        if one.spec.operation.approval is Approval.MANUAL and not approved_by:
+        if one.spec.operation.approval is Approval.MANUAL and plan.runnable and not approved_by:
             message = _to_approve(f"{what} to approve", plan)
             return replace(found, reason=Reason.APPROVAL_REQUIRED, message=message, pending=True)
         return self._apply(one, replace(found, approved_by=approved_by), catalogs, conduct)
@@ -195,9 +200,11 @@ class Examiner:
         if plan is None or wanted is None or wanted.connection is None:
             return found
         what = f"making {counted(len(plan.runnable), 'change')}"
-        about_to = replace(found, reason=Reason.PROGRESSING, message=what)
+        if not plan.runnable:
+            what = f"verifying {counted(len(plan.unverified), 'alias')} again"
+        about_to = replace(found, reason=Reason.PROGRESSING, message=what, run=new_run())
         if not conduct.still_wanted(one, about_to):
-            return replace(about_to, message="it was changed meanwhile")
+            return replace(about_to, message="it was changed meanwhile", run="")
         if wanted.verify.soak:
             conduct.step_aside(one)
         catalog = catalogs.open(wanted.connection, wanted.database)
@@ -206,7 +213,7 @@ class Examiner:
                 plan,
                 catalogs=catalogs,
                 stop=conduct.stop,
-                journal=self._ledger(one, wanted),
+                journal=self._ledger(one, wanted, about_to.run),
                 origins=_origins(one, found.approved_by),
                 tell=lambda sentence: log.info(sentence),
             )
@@ -217,8 +224,10 @@ class Examiner:
             reason, message = in_sync(wanted, found.contests)
         return replace(found, reason=reason, message=message, report=report)
 
-    def _ledger(self, one: SetObject, wanted: AliasSet) -> OperatorLedger:
-        return OperatorLedger(status.rejected(one, target_of(wanted)), self.may_write)
+    def _ledger(self, one: SetObject, wanted: AliasSet, run: str) -> OperatorLedger:
+        target = target_of(wanted)
+        left = unverified.read(one.status, wanted, target)
+        return OperatorLedger(status.rejected(one, target), left, run, self.may_write)
 
 
 def _companions(wanted: AliasSet, view: View) -> Callable[[Target], Sequence[AliasSet]]:
@@ -239,17 +248,23 @@ def _is_drift(one: SetObject, wanted: AliasSet, plan: Plan) -> bool:
     return bool(plan.steps) and one.status.get("lastAppliedSpec") == status.spec_digest(wanted)
 
 
-def _still_unverified(one: SetObject, found: Finding) -> Finding:
-    """Nothing is left to do; but a move whose check failed is not mended by looking away.
+def _still_unverified(one: SetObject, plan: Plan) -> str:
+    """Why the set waits for a person; empty if it does not.
 
-    It is forgotten when the spec changes, or when somebody asks for a run (`requestedAt`) after it. The run itself
-    tells, and not the condition, which says something else while Milvus is away.
+    A move whose verification failed is not mended by looking away, nor by looking again and again. So it waits until
+    the spec changes, or somebody asks for a run (`requestedAt`) after it; what goes before the aliases that were not
+    verified is done meanwhile. The run itself tells, and not the condition, which says something else while Milvus is
+    away.
     """
     run = status.newest_run(one)
     asked = status.asks_anew(one) or run.get("acknowledged")
     if run.get("result") != Reason.VERIFICATION_FAILED or run.get("generation") != one.generation or asked:
-        return found
-    return replace(found, reason=Reason.VERIFICATION_FAILED, message=str(run.get("message")))
+        return ""
+    if plan.steps and not plan.unverified:
+        return ""
+    first = min((left.step.wave for left in plan.unverified), default=0)
+    ahead = any(step.wave <= first for step in plan.runnable)
+    return "" if ahead else str(run.get("message"))
 
 
 def _to_approve(message: str, plan: Plan) -> str:

@@ -44,6 +44,7 @@ class Finding:
         plan: what it would change; None where nothing was compared.
         pending: whether the plan waits for somebody.
         drift: whether the plan corrects what somebody else has changed since all was in place.
+        run: the name of the run that begins with this finding; empty if none does.
         report: what became of the plan.
         unreachable: the server does not answer, or not us.
         stalled: only a person can help, whatever the reason says otherwise.
@@ -57,6 +58,7 @@ class Finding:
     plan: Plan | None = None
     pending: bool = False
     drift: bool = False
+    run: str = ""
     report: Report | None = None
     unreachable: bool = False
     stalled: bool = False

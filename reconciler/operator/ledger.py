@@ -1,4 +1,5 @@
-"""The journal of the operator: the log tells every call before it is made, the status remembers what was moved back.
+"""The journal of the operator: the log tells every call before it is made, the status remembers what was moved back and
+what was not verified.
 
 And no call is made by a process that may no longer be the only one.
 """
@@ -21,21 +22,32 @@ from reconciler.unverified import UnverifiedAliases
 log = logging.getLogger(__name__)
 
 
+def new_run() -> str:
+    """A name for a run."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
+
+
 class OperatorLedger:
     """A `journal.Ledger` for one look at one set.
 
     Args:
         rejected: what earlier runs had to move back.
+        unverified: what they moved and did not see through.
+        run: the name that the run will have.
         may_write: whether this process still holds the Lease.
     """
 
-    def __init__(self, rejected: Rejected, may_write: Callable[[], bool]) -> None:
+    def __init__(
+        self, rejected: Rejected, unverified: UnverifiedAliases, run: str, may_write: Callable[[], bool]
+    ) -> None:
         self._rejected = rejected
+        self._unverified = unverified
+        self._run = run
         self._may_write = may_write
 
     def begin(self, plan: Plan, origins: Origins) -> OperatorRun:
         """See `journal.Ledger`."""
-        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
+        run = self._run
         log.info(
             "run begins",
             extra={"run": run, "digest": plan.digest, "source": list(origins.source), **origins.provenance.known()},
@@ -49,7 +61,7 @@ class OperatorLedger:
 
     def unverified(self) -> UnverifiedAliases:
         """See `journal.Ledger`."""
-        return {}
+        return self._unverified
 
 
 class OperatorRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import structlog
@@ -60,8 +61,14 @@ class Publisher:
         self.tell(one, finding)
         return self.write(one, finding)
 
-    def write(self, one: SetObject, finding: Finding) -> bool:
-        """Write the status, if it differs; False if the set is gone. Raises `ClusterError`."""
+    def write(self, one: SetObject, finding: Finding, fields: Collection[str] = status.ALL) -> bool:
+        """Write the status, if it differs; False if the set is gone. Raises `ClusterError`.
+
+        Args:
+            one: the set.
+            finding: what was found.
+            fields: those of the status that are written.
+        """
         known = self._world.get(one.ref)
         if known is None or known.uid != one.uid:
             return False
@@ -69,7 +76,7 @@ class Publisher:
             self._owed[one.uid] = (one, finding)
         one = self.newest(one)
         after = status.status_of(one, finding, now())
-        patch = status.merge_patch(one.status, after)
+        patch = {name: value for name, value in status.merge_patch(one.status, after).items() if name in fields}
         if patch:
             body = self._cluster.patch_status(one.ref, patch)
             if body is None:

@@ -227,7 +227,10 @@ class Reconciler:
             self._events.tell(one, "ApprovalStale", note, warning=True)
 
     def _still_wanted(self, one: SetObject, about_to: Finding) -> bool:
-        """Say what is about to be done; whether the object, asked for anew, is still the same."""
+        """Say what is about to be done; whether the object, asked for anew, is still the same.
+
+        What may be left unverified is written even where the rest would make the conditions flap.
+        """
         current = self._fetch(one.ref, heeded=False)
         same = current is not None and (current.uid, current.generation, current.deleting) == (
             one.uid,
@@ -236,8 +239,11 @@ class Reconciler:
         )
         if same:
             self._metrics.begun(one.ref)
-        if current and same and self._publisher.told_last(one) not in RETRIED:
-            self._publisher.publish(current, about_to)
+        if current and same:
+            if self._publisher.told_last(one) in RETRIED:
+                self._publisher.write(current, about_to, {"unverified"})
+            else:
+                self._publisher.publish(current, about_to)
         return same
 
     def _fetch(self, ref: Ref, *, heeded: bool = True) -> SetObject | None:

@@ -10,13 +10,14 @@ from typing import cast
 
 from reconciler.manifest.records import AliasSetManifest
 from reconciler.model import AliasSet, Target
+from reconciler.operator import unverified
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.plan import Action, Plan, Step
 from reconciler.printable import printable_lines
 from reconciler.rejections import Rejected, Rejection
-from reconciler.report import ACHIEVED, Outcome, Report, StepResult
+from reconciler.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
 
 MAX_ROWS = 100
 MAX_HISTORY = 5
@@ -35,8 +36,10 @@ OURS = (
     "pendingPlan",
     "history",
     "rejected",
+    "unverified",
 )
 """The fields of a status that may be absent."""
+ALL = frozenset({"observedGeneration", *OURS})
 
 STATES = {
     Outcome.BLOCKED: "Blocked",
@@ -68,6 +71,7 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
         "pendingPlan": None,
         "history": _history(one),
         "rejected": before.get("rejected"),
+        "unverified": before.get("unverified"),
     }
     if finding.plan and finding.wanted:
         rows = list(_rows(finding))
@@ -75,13 +79,14 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
         status["counts"] = _counts(one, finding, rows)
         status["pendingPlan"] = _pending(before, finding.plan) if finding.pending else None
         status["rejected"] = _rejections(before, finding)
+        status["unverified"] = unverified.after(before, finding)
         if finding.plan.steps:
             status["lastAttemptedDigest"] = finding.plan.digest
         if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
             status["lastAppliedSpec"] = spec_digest(finding.wanted)
         elif _leaves_what_was(finding) and status["lastAppliedSpec"] != spec_digest(finding.wanted):
             status["lastAppliedSpec"] = None
-    if finding.report and finding.report.wrote:
+    if finding.report and (finding.report.wrote or finding.reason is Reason.VERIFICATION_FAILED):
         report = finding.report
         if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
             status["lastAppliedDigest"] = report.plan.digest
@@ -198,7 +203,8 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
 
 
 def _at_target(result: StepResult) -> bool:
-    return result.outcome is Outcome.DONE or (result.outcome is Outcome.FAILED and bool(result.propagation))
+    """Whether the alias is where the step was to put it; one that was read elsewhere is not, whatever was accepted."""
+    return result.outcome is Outcome.DONE or result.code in NOT_VERIFIED - {VERIFY_MISMATCH}
 
 
 def _row(step: Step, state: str, message: str | None, *, moved: bool = False) -> dict[str, object]:

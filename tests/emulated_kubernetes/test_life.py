@@ -437,7 +437,7 @@ def test_a_soak_is_told_while_it_goes_on(operator: Operator, kube: Kube, milvus:
     wait_until("in place", lambda: (told("ready"), told("progressing")) == (1, 0))
     kube.edit({"a": "v2"}, verify={"soak": "500ms"})
     wait_until("watched", lambda: (told("ready"), told("progressing")) == (0, 1))
-    assert kube.condition()["reason"] == "Progressing"
+    kube.wait("Progressing")
     wait_until("in place", lambda: (told("ready"), told("progressing")) == (1, 0))
 
 

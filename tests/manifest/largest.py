@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from reconciler.manifest.shape import API_VERSION, Schema, status
-from reconciler.manifest.shape.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE
+from reconciler.manifest.shape.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE, MAX_UNVERIFIED
 
 ALIASES = 1000
 LONGEST_NAME = 255
@@ -60,8 +60,9 @@ def fullest_status(message: int) -> dict[str, Any]:
     filled = cast("dict[str, Any]", _filled(status("AliasSet"), message))
     kinds = ("Ready", "Reconciling", "Stalled")
     [one, *_] = filled["conditions"]
-    # A token that somebody chose; its limit is that of all annotations together.
-    return filled | {"conditions": [one | {"type": kind} for kind in kinds], "lastHandledReconcileAt": A_TIME}
+    # A token that somebody chose has the limit of all annotations together, and this list one of its own.
+    few = {"lastHandledReconcileAt": A_TIME, "unverified": "u" * MAX_UNVERIFIED}
+    return filled | {"conditions": [one | {"type": kind} for kind in kinds]} | few
 
 
 def _gates() -> dict[str, Any]:

@@ -14,7 +14,10 @@ MAX_HISTORY = 5
 MAX_MESSAGE = 1024
 MAX_CONDITION_MESSAGE = 32_768
 MAX_NAME = 255
+MAX_UNVERIFIED = 24_000
+"""Bytes of the whole list: what else may be in an object leaves no more."""
 
+_MAX_ALIASES = 1000
 _MAX_ANNOTATIONS = 262_144
 _CONDITION_TYPES = 8
 _DIGEST = "sha256: with 64 hexadecimal digits."
@@ -88,7 +91,7 @@ def _alias_set() -> dict[str, Schema]:
         ),
         "pendingPlan": _pending_plan(),
         "history": _rows(
-            "The last runs that changed something, the newest first.",
+            "The last runs that changed something, or whose verification failed, the newest first.",
             "One run.",
             {
                 "digest": _digest("The digest of its plan."),
@@ -128,6 +131,28 @@ def _alias_set() -> dict[str, Schema]:
                 "time": _time("When it was undone."),
                 "reason": _message("Why it was undone."),
             },
+        ),
+        "unverified": _rows(
+            "What was moved and not verified where it is, because the verification failed or was cut short, or because"
+            " nobody heard of the run again. It is verified before a later wave starts; at most "
+            f"{MAX_UNVERIFIED} bytes in all.",
+            "Aliases that went one way together.",
+            {
+                "collection": _name("The collection that they were moved to."),
+                "collectionId": _whole("That collection's id, where the server has one."),
+                "from": _name("The collection that they were at before; none if they are new."),
+                "fromId": _whole("That collection's id, where the server has one."),
+                "run": _text("The run that moved them, as the operator's log calls it.", 64),
+                "reason": _message("Why they are not verified."),
+                "aliases": {
+                    "type": "array",
+                    "description": "The aliases; * for all that this set wants there, where their names do not fit.",
+                    "x-kubernetes-list-type": "atomic",
+                    "maxItems": _MAX_ALIASES,
+                    "items": _name("An alias."),
+                },
+            },
+            at_most=_MAX_ALIASES,
         ),
     }
 
