@@ -1,4 +1,4 @@
-"""A move whose verification failed is no success, however often it is looked at, until it passes when it is asked for."""
+"""A move whose verification failed is no success, however often it is looked at, until it passes when asked for."""
 
 from __future__ import annotations
 
