@@ -27,6 +27,23 @@ def loads(content: bytes) -> Any:
     return found
 
 
+def dumps(document: object) -> str:
+    """A document in one line of ASCII that `loads` takes: see `whole_characters`."""
+    text = json.dumps(document, separators=(",", ":"))
+    if not _HALF_CHARACTER.search(text):
+        return text
+    whole = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
+    return json.dumps(whole, separators=(",", ":"))
+
+
+def whole_characters(text: str) -> str:
+    """The same text, with a sign in place of each half of a character.
+
+    Python has such halves in the names of files that are not UTF-8, and from JSON of others. UTF-8 cannot hold them.
+    """
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
 def _no_constant(text: str) -> float:
     raise ValueError(text)  # NaN and the infinities, which JSON does not have
 

@@ -38,7 +38,10 @@ def unreferenced(
 ) -> list[Unreferenced]:
     """The loaded collections of a database that no alias points at, by name.
 
-    It takes the calls of `read_all`, one for each collection without an alias, and one for each that is loaded.
+    Somebody may move an alias meanwhile, to a collection that is new or was idle. So collections are listed before
+    aliases are read, and what seems idle is asked for its aliases at last: whoever serves must not be named here.
+
+    It takes one call more than `read_all`, one for each collection without an alias, and two for each that is loaded.
 
     Args:
         catalog: the database.
@@ -49,8 +52,8 @@ def unreferenced(
     Raises:
         CatalogError: the catalog cannot be read.
     """
-    referenced = set(read_all(catalog).values())
-    idle = sorted(catalog.collections().keys() - referenced)
+    known = catalog.collections().keys()
+    idle = sorted(known - set(read_all(catalog).values()))
     with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read") as pool:
         loaded = [
             name
@@ -58,9 +61,11 @@ def unreferenced(
             if state is LoadState.LOADED
         ]
         counts = list(pool.map(lambda name: _count(catalog, name), loaded))
+        owned = list(pool.map(catalog.aliases_of, loaded))
     return [
         Unreferenced(target, connection, name, rows, departures.get((target, name)))
-        for name, rows in zip(loaded, counts, strict=True)
+        for name, rows, aliases in zip(loaded, counts, owned, strict=True)
+        if aliases == frozenset()  # and not None, which is for one that is gone
     ]
 
 

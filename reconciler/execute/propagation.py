@@ -12,13 +12,14 @@ ones ignore such an alter (read, not measured).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError, JournalError
-from reconciler.execute.attempt import where
+from reconciler.execute.attempt import may_have_acted, where
 from reconciler.execute.conduct import Halt
 from reconciler.execute.marks import Answer, Mark, find_mark
 from reconciler.plan import Step, place
@@ -30,7 +31,9 @@ PROVING_READS = 5
 PROVING_SECONDS = 1.2
 """The time that they must span, from the last alter on: the longest that a read in flight took was 0.66 s."""
 PAUSE = 0.1
-"""Seconds between two rounds of reads."""
+"""Seconds between two rounds of reads, and as long is a read waited for; one that takes longer sits out the next."""
+
+TOO_SHORT = "the time was too short for enough reads"
 
 Intend = Callable[[Step], None]
 """Writes down that an alter is made again; raises `JournalError`, and then it is not."""
@@ -50,7 +53,8 @@ class Prover:
     Args:
         endpoints: the proxies to prove for; the first is the one that writes.
         catalog: that one.
-        pool: for as many calls as may be in flight: the gates have just been asked, and their answers age meanwhile.
+        pool: for as many calls to that one as may be in flight: the gates have just been asked, and their answers age
+            meanwhile.
         timeout: seconds for the wave.
         steps: the alters to come.
     """
@@ -62,11 +66,16 @@ class Prover:
         self._catalog = catalog
         self._pool = pool
         self._timeout = timeout
+        self.adrift: dict[str, str] = {}
+        """The aliases of which an alter that was made again was never answered, each with the error's code."""
         pairs = sorted({_pair(step) for step in steps})
         self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
     def prove(self, steps: Sequence[Step], intend: Intend, halt: Halt) -> dict[str, tuple[Propagated, ...]]:
         """Read through altered aliases, round by round, and heal what is stuck where that is possible.
+
+        An endpoint that hangs keeps nothing else from being proved. An alias is healed when none of its reads is on
+        the way: nobody could tell whether they were answered before or after it.
 
         Args:
             steps: the alters that were made and read back.
@@ -76,16 +85,29 @@ class Prover:
         Returns:
             What was proved at each endpoint, by alias.
         """
-        proofs = [_AliasProof(step, self._marks[_pair(step)], self._endpoints, self._catalog) for step in steps]
-        deadline = time.monotonic() + self._timeout
-        self._alter_blindly([proof for proof in proofs if proof.blind], intend, halt)
-        while open_ones := [proof for proof in proofs if not proof.settled]:
-            list(self._pool.map(lambda proof: proof.read(), open_ones))
-            if halt.is_set() or time.monotonic() > deadline:
-                break
-            list(self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.stuck]))
-            halt.pause(PAUSE)
+        with self._pools() as pools:
+            places = list(zip(self._endpoints, pools, strict=True))
+            proofs = [_AliasProof(step, self._marks[_pair(step)], places, self._catalog) for step in steps]
+            deadline = time.monotonic() + self._timeout
+            self._alter_blindly([proof for proof in proofs if proof.blind], intend, halt)
+            while open_ones := [proof for proof in proofs if not proof.settled]:
+                list(self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.curable]))
+                wait([begun for proof in open_ones for begun in proof.read()], PAUSE)
+                if time.monotonic() > deadline or halt.pause(PAUSE):
+                    break
+            for proof in proofs:
+                proof.call_off()  # all of them, or those that are waited for would make room for the next ones
+            for proof in proofs:
+                proof.finish()
+        self.adrift |= {proof.alias: proof.adrift for proof in proofs if proof.adrift}
         return {proof.alias: proof.outcome() for proof in proofs}
+
+    @contextmanager
+    def _pools(self) -> Iterator[list[Executor]]:
+        """One for each endpoint: reads that hang at one must not take the threads of another's."""
+        with ExitStack() as stack:
+            made = (ThreadPoolExecutor(self._catalog.concurrency, "read") for _ in self._endpoints[1:])
+            yield [self._pool, *map(stack.enter_context, made)]
 
     def _alter_blindly(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
         """Where no read can tell, alter again when nothing that was in flight at the move can be any more.
@@ -105,15 +127,19 @@ class Prover:
 class _AliasProof:
     """One alias, at every endpoint."""
 
-    def __init__(self, step: Step, mark: Mark | str, endpoints: Sequence[Endpoint], catalog: Catalog) -> None:
+    def __init__(
+        self, step: Step, mark: Mark | str, places: Sequence[tuple[Endpoint, Executor]], catalog: Catalog
+    ) -> None:
         self.alias = step.alias
         self._step = step
         self._mark = mark
         self._catalog = catalog
         self._started = time.monotonic()
-        self._views = [_View(endpoint) for endpoint in endpoints]
+        self._views = [_View(endpoint, pool) for endpoint, pool in places]
         self._heals = 0
-        self._obstacle = ""
+        self._obstacle = ""  # why no alter can help
+        self._trouble = ""  # why the last one was not made, or whether it was is not known
+        self.adrift = ""
 
     @property
     def settled(self) -> bool:
@@ -125,40 +151,61 @@ class _AliasProof:
         return isinstance(self._mark, str)
 
     @property
-    def stuck(self) -> bool:
-        return any(view.last is Answer.OLD for view in self._views)
+    def curable(self) -> bool:
+        """Whether the old collection has answered since the last heal, and no read is on the way."""
+        return any(view.last is Answer.OLD for view in self._views) and self.call_off()
 
-    def read(self) -> None:
-        """One read at each endpoint."""
-        if not isinstance(self._mark, str):
-            for view in self._views:
-                view.read(self._mark, self.alias)
+    def call_off(self) -> bool:
+        """Begin no read that has not begun; whether none is on the way."""
+        on_the_way = [view for view in self._views if not view.call_off()]
+        return not on_the_way
+
+    def read(self) -> list[Future[None]]:
+        """Begin one read more at each endpoint where it is needed and none is on the way."""
+        if isinstance(self._mark, str):
+            return []
+        return [begun for view in self._views if (begun := view.read(self._mark, self.alias))]
+
+    def finish(self) -> None:
+        """Wait for what is being read."""
+        for view in self._views:
+            view.finish()
 
     def heal(self, intend: Intend) -> None:
         """Alter again to the same collection; what was seen before proves nothing about after it."""
-        if self._obstacle:
-            return
-        self._obstacle = self._altered_again(intend)
+        for view in self._views:
+            view.last = None
         if not self._obstacle:
-            self._heals += 1
-            for view in self._views:
-                view.start_anew()
+            self._obstacle = self._hindrance(intend)
+        if self._obstacle or self._trouble:
+            return
+        try:
+            self._catalog.alter_alias(self.alias, self._step.wanted or "")
+        except CatalogError as error:
+            self._trouble = f"it could not be altered again: {error}"
+            if may_have_acted(error):
+                self.adrift = error.code
+                for view in self._views:
+                    view.break_row()
+            return
+        self._heals += 1
+        for view in self._views:
+            view.start_anew()
 
-    def _altered_again(self, intend: Intend) -> str:
-        """In words why not, or empty."""
+    def _hindrance(self, intend: Intend) -> str:
+        """In words why it is not altered again, and never will be; what may pass is `_trouble`."""
+        self._trouble = ""
         if not self._catalog.heals_by_alter:
             return "this Milvus ignores an alter to the same collection, so it cannot be healed from here"
         try:
             intend(self._step)
             at = where(self.alias, self._catalog)
-            if at != self._step.wanted:
-                return f"the alias is {place(at)} now, moved by someone else"
-            self._catalog.alter_alias(self.alias, self._step.wanted or "")
         except JournalError as error:
             return str(error)
-        except CatalogError:
-            return ""  # the next reads tell whether it took effect; if not, it is tried again
-        return ""
+        except CatalogError as error:
+            self._trouble = f"it could not be altered again: {error}"
+            return ""
+        return "" if at == self._step.wanted else f"the alias is {place(at)} now, moved by someone else"
 
     def outcome(self) -> tuple[Propagated, ...]:
         seconds = round(time.monotonic() - self._started, 3)
@@ -175,7 +222,11 @@ class _AliasProof:
         if view.settled:
             reach, detail = Reach.VERIFIED, ""
         elif view.old_seen:
-            why = self._obstacle or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
+            why = (
+                self._obstacle
+                or self._trouble
+                or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
+            )
             why = why or "there was no time to alter it again"
             catalog = f"the catalog has {self._step.wanted}"
             reach = Reach.STUCK
@@ -186,19 +237,22 @@ class _AliasProof:
 class _View:
     """What was seen of one alias at one endpoint so far."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, pool: Executor) -> None:
         self.endpoint = endpoint
+        self._pool = pool
+        self._reading: Future[None] | None = None
         self.reads = 0
         self.last: Answer | None = None
-        self.trouble = ""
+        self.trouble = TOO_SHORT
         self.start_anew()
 
     def start_anew(self) -> None:
         """After an alter: nothing of what was seen before counts."""
         self.old_seen = False
-        self._break_row()
+        self.break_row()
 
-    def _break_row(self) -> None:
+    def break_row(self) -> None:
+        """Whatever happened, the row that is to prove it starts after it."""
         self._in_a_row = 0
         self._since = time.monotonic()
 
@@ -208,19 +262,34 @@ class _View:
             return True
         return self._in_a_row >= PROVING_READS and self._until - self._since >= PROVING_SECONDS
 
-    def read(self, mark: Mark, alias: str) -> None:
-        if isinstance(self.endpoint.catalog, str) or self.settled:
-            return
+    def read(self, mark: Mark, alias: str) -> Future[None] | None:
+        """Begin one read more; None where that is not needed, or one is on the way."""
+        if isinstance(self.endpoint.catalog, str) or self.settled or (self._reading and not self._reading.done()):
+            return None
+        self.finish()
+        self._reading = self._pool.submit(self._read, self.endpoint.catalog, mark, alias)
+        return self._reading
+
+    def call_off(self) -> bool:
+        """Begin no read that has not begun; whether none is on the way."""
+        return self._reading is None or self._reading.cancel() or self._reading.done()
+
+    def finish(self) -> None:
+        """Wait for a read that has begun."""
+        if self._reading and not self._reading.cancel():
+            self._reading.result()  # a bug in our own code must not pass for a quiet end
+
+    def _read(self, catalog: Catalog, mark: Mark, alias: str) -> None:
         self.reads += 1
         begun = time.monotonic()
         try:
-            self.last = mark.read(self.endpoint.catalog, alias)
+            self.last = mark.read(catalog, alias)
         except CatalogError as error:
             self.last, self.trouble = None, f"reads through the alias fail: {error}"
-            self._break_row()
+            self.break_row()
             return
         self.trouble = {
-            Answer.NEW: "the time was too short for enough reads",
+            Answer.NEW: TOO_SHORT,
             Answer.OTHER: "the rows that tell the collections apart have changed",
         }.get(self.last, "")
         if self.last is Answer.NEW:
@@ -228,7 +297,7 @@ class _View:
             self._until = begun
         else:
             self.old_seen |= self.last is Answer.OLD
-            self._break_row()
+            self.break_row()
 
 
 def _pair(step: Step) -> tuple[str, str]:

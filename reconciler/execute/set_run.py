@@ -6,30 +6,36 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
-from threading import Event, Lock
+from threading import Lock
 
 from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
 from reconciler.clock import now
-from reconciler.errors import AliasctlError, CatalogError, JournalError
+from reconciler.errors import AliasctlError, CatalogError
 from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import REVERT_FAILED, inverse, revert
+from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
+from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import judged_in_time
 from reconciler.journal import Act
 from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.model import Connection, OnFailure, Target
-from reconciler.plan import Action, SetPlan, Step, block_companions, block_later_waves, place, waves
-from reconciler.report import ACHIEVED, Outcome, Propagated, Reach, StepResult
-
-VERIFY_MISMATCH = "VerifyMismatch"
-PROPAGATION_STUCK = "PropagationStuck"
-PROPAGATION_INTERRUPTED = "PropagationInterrupted"
-SOAK_FAILED = "SoakFailed"
-SOAK_INTERRUPTED = "SoakInterrupted"
+from reconciler.plan import Action, SetPlan, Step, Unverified, block_companions, block_later_waves, place, waves
+from reconciler.report import (
+    ACHIEVED,
+    PROPAGATION_INTERRUPTED,
+    PROPAGATION_STUCK,
+    SOAK_FAILED,
+    SOAK_INTERRUPTED,
+    VERIFY_MISMATCH,
+    Outcome,
+    Propagated,
+    Reach,
+    StepResult,
+)
 
 
 class SetRun:
@@ -60,33 +66,52 @@ class SetRun:
         self._catalog = catalog
         self._pool = pool
         self._conduct = conduct
-        self._results = results
+        self._results = SetResults(target, conduct.record, results)
         self._stopped = halt
-        self._failed = Event()
-        self._halt = halt.also(self._failed)
-        self._failure = ""
-        self._last: dict[str, StepResult] = {}
+        self._halt = halt.also(self._results.failed)
         self._touched: list[Step] = []  # what this run made or may have made, oldest first
         self._adrift: set[str] = set()  # aliases with a call that was neither answered nor read back
+        self._heals_adrift: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._lock = Lock()
 
     def run(self) -> None:
         """All waves, and the way back if it comes to that; the end is announced with None whatever happens."""
         try:
             self._run_waves()
-            if self._failed.is_set() and self._plan.on_failure is OnFailure.REVERT and not self._stopped.is_set():
+            if (
+                self._results.failed.is_set()
+                and self._plan.on_failure is OnFailure.REVERT
+                and not self._stopped.is_set()
+            ):
                 self._revert()
         finally:
-            self._results.put(None)
+            self._results.end()
 
     def _run_waves(self) -> None:
         remaining = tuple(sorted(self._plan.steps, key=lambda step: step.order))
+        owed = list(self._plan.unverified)
         while remaining:
             wave = next(waves(remaining))
             later = remaining[len(wave) :]
+            self._make_up_for([one for one in owed if one.step.wave < wave[0].wave])
+            owed = [one for one in owed if one.step.wave >= wave[0].wave]
             wave, later = self._judge(wave, later)
             wave = self._run_wave(wave)
             remaining = block_later_waves((*wave, *later))[len(wave) :]
+        self._make_up_for(owed)
+
+    def _make_up_for(self, owed: Sequence[Unverified]) -> None:
+        """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
+        if not owed or self._halt.is_set():
+            return
+        for one in owed:
+            message = f"run {one.run} moved it and did not verify it ({one.reason})"
+            self._results.say(one.step, Outcome.NOOP, message=f"{message}; it is verified now")
+        self._tell(f"verifying what an earlier run left unverified: {', '.join(one.step.alias for one in owed)}")
+        steps = [one.step for one in owed]
+        if prover := self._prover(steps):
+            self._prove(prover, [step for step in steps if step.action is Action.ALTER])
+        self._watch(steps)
 
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.
@@ -100,7 +125,7 @@ class SetRun:
         asked = (*wave, *later) if together and not self._touched else wave
         try:
             asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
-            wave = unreplaced(asked[: len(wave)], self._catalog)
+            wave = unreplaced(asked[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
@@ -116,7 +141,7 @@ class SetRun:
         """Where all changes of a set go together, one that is blocked after others were made undoes them."""
         culprit = next((step for step in steps if step.blocked), None)
         if culprit and culprit.blocked and self._plan.on_failure is OnFailure.REVERT:
-            self._fail(f'"{culprit.alias}" is blocked: {culprit.blocked.message}')
+            self._results.fail(f'"{culprit.alias}" is blocked: {culprit.blocked.message}')
 
     def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
         """Creates and alters, drops, read-back, propagation, soak; the wave as it was judged, with what was blocked."""
@@ -128,20 +153,23 @@ class SetRun:
             moved = self._read_back(moved, dropped)
         if prover and moved and not self._to_be_undone:
             self._prove(prover, [step for step in moved if step.action is Action.ALTER])
-        if moved and self._plan.verify.soak and not self._failed.is_set():
-            self._soak(moved, self._plan.verify.soak)
+        self._watch(moved)
         return (*moves, *drops)
+
+    def _watch(self, steps: Sequence[Step]) -> None:
+        if steps and self._plan.verify.soak and not self._results.failed.is_set():
+            self._soak(steps, self._plan.verify.soak)
 
     @property
     def _to_be_undone(self) -> bool:
-        return self._failed.is_set() and self._plan.on_failure is OnFailure.REVERT
+        return self._results.failed.is_set() and self._plan.on_failure is OnFailure.REVERT
 
     def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
         """Make the changes of one phase, as many at a time as may be; the steps that were made."""
         attempts: list[tuple[Step, Future[bool]]] = []
         for step in steps:
             if step.blocked:
-                self._say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+                self._results.say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
             else:
                 attempts.append((step, self._pool.submit(self._attempt, step)))
         return [step for step, made in attempts if made.result()]
@@ -171,7 +199,7 @@ class SetRun:
     def _attempt(self, step: Step) -> bool:
         """Make one step's change unless the run was halted; True if it was made."""
         if self._halt.is_set():
-            self._say(step, Outcome.NOT_ATTEMPTED)
+            self._results.say(step, Outcome.NOT_ATTEMPTED)
             return False
         started = now()
         end = attempt(step, self._catalog, self._intent(step, Act.MOVE))
@@ -180,8 +208,8 @@ class SetRun:
                 self._touched.append(step)
                 self._adrift |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
         if end.outcome not in ACHIEVED:
-            self._fail(f'"{step.alias}" failed: {end.message}')
-        self._put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
+            self._results.fail(f'"{step.alias}" failed: {end.message}')
+        self._results.put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
         return end.outcome is Outcome.DONE
 
     def _read_back(self, moved: Sequence[Step], dropped: Sequence[Step]) -> list[Step]:
@@ -192,7 +220,7 @@ class SetRun:
         except CatalogError as error:
             message = f"the server accepted the call, but it could not be read back: {error}"
             for step in (*moved, *dropped):
-                self._reserve(step, Outcome.UNKNOWN, error.code, message)
+                self._results.correct(step, Outcome.UNKNOWN, error.code, message)
             return []
         astray = [step for step in moved if live[step.alias] != step.wanted]
         for step in astray:
@@ -222,47 +250,50 @@ class SetRun:
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; say what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        self._heals_adrift |= prover.adrift
         for step in steps:
-            last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
+            last = replace(self._results.of(step), propagation=proved[step.alias], ended=now())
+            last = replace(last, wrote=last.wrote or any(one.heals for one in last.propagation))
             cut_short = self._stopped.is_set() and any(one.reach is not Reach.VERIFIED for one in last.propagation)
             stuck = [one for one in last.propagation if one.reach is Reach.STUCK]
             unknown = [one for one in last.propagation if one.reach is Reach.UNKNOWN]
             if stuck:
-                self._fail(f'readers of "{step.alias}" are still answered by {step.current}')
+                self._results.fail(f'readers of "{step.alias}" are still answered by {step.current}')
                 message = "; ".join(f"{one.endpoint}: {one.detail}" for one in stuck)
                 last = replace(last, outcome=Outcome.FAILED, code=PROPAGATION_STUCK, message=message)
             elif unknown:
                 code = PROPAGATION_INTERRUPTED if cut_short else last.code
-                last = replace(last, code=code, message=_added(last.message, _unproved(unknown)))
-            self._put(last)
+                last = replace(last, code=code, message=added(last.message, _unproved(unknown)))
+            self._results.put(last)
 
     def _soak(self, steps: Sequence[Step], seconds: float) -> None:
-        failed = soak(steps, self._catalog, seconds, self._halt, self._tell)
+        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._tell)
         for step in steps:
             if step.alias in failed:
-                self._fail(f'"{step.alias}": {failed[step.alias]}')
-                self._reserve(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
+                self._results.fail(f'"{step.alias}": {failed[step.alias]}')
+                self._results.correct(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
             elif self._stopped.is_set():
                 message = "the soak was cut short; the alias is where it should be, but was not watched to the end"
-                self._reserve(step, Outcome.DONE, SOAK_INTERRUPTED, message)
+                self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)
 
     def _revert(self) -> None:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
         prover = self._prover([inverse(step) for step in self._touched])
+        way_back = WayBack(self._catalog, self._results.failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
-                message = f"{self._failure}; it was not moved back, because the run was stopped"
-                self._reserve(step, Outcome.FAILED, REVERT_FAILED, message)
+                message = f"{self._results.failure}; it was not moved back, because the run was stopped"
+                self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
                 continue
-            end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
-            if self._last[step.alias].outcome is Outcome.FAILED and not end.wrote:
+            end = way_back.take(self._results.of(step), self._intent(step, Act.REVERT))
+            if self._results.of(step).outcome is Outcome.FAILED and not end.wrote:
                 continue  # it never was at its target, as the step's own message says
             if step.alias in self._adrift and end.outcome is Outcome.REVERTED and not end.wrote:
-                message = f"{self._failure}; the alias is {place(step.current)} now; {MAY_STILL_ACT}"
-                self._reserve(step, Outcome.FAILED, self._last[step.alias].code, message)
+                message = f"{self._results.failure}; the alias is {place(step.current)} now; {MAY_STILL_ACT}"
+                self._results.correct(step, Outcome.FAILED, self._results.of(step).code, message)
                 continue
-            self._reserve(step, end.outcome, end.code, end.message)
+            self._results.correct(step, end.outcome, end.code, end.message)
             if end.outcome is Outcome.REVERTED:
                 undone.append(step)
         self._confirm_reverted(undone, prover)
@@ -273,31 +304,30 @@ class SetRun:
             live = locate(self._catalog, {step.alias: step.current for step in undone})
         except CatalogError as error:
             for step in undone:
-                message = f"{self._failure}; moved back, but it could not be read back: {error}"
-                self._reserve(step, Outcome.UNKNOWN, error.code, message)
+                message = f"{self._results.failure}; moved back, but it could not be read back: {error}"
+                self._results.correct(step, Outcome.UNKNOWN, error.code, message)
             return
         for step in undone:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
+        # Those of the way there; the proof that follows makes others, which lead back.
+        adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
         if prover and back:
             self._prove(prover, [inverse(step) for step in back])
+        for step, code in adrift:
+            message = f"{self._results.of(step).message}; {MAY_STILL_ACT}"
+            self._results.correct(step, Outcome.FAILED, code, message)
 
     def _contradict(self, step: Step, finding: str) -> None:
-        self._fail(f'"{step.alias}" {finding}')
+        self._results.fail(f'"{step.alias}" {finding}')
         message = f"the server accepted the call, yet the alias {finding}"
-        self._reserve(step, Outcome.FAILED, VERIFY_MISMATCH, message)
+        self._results.correct(step, Outcome.FAILED, VERIFY_MISMATCH, message)
 
     def _give_up(self, steps: Sequence[Step], error: CatalogError, why: str) -> None:
-        self._fail(f"{why}: {error}")
+        self._results.fail(f"{why}: {error}")
         for step in steps:
-            self._say(step, Outcome.FAILED, error.code, f"{why}: {error}")
-
-    def _fail(self, reason: str) -> None:
-        """Start nothing further in this set; the first reason is the one that is told."""
-        with self._lock:
-            self._failure = self._failure or reason
-        self._failed.set()
+            self._results.say(step, Outcome.FAILED, error.code, f"{why}: {error}")
 
     def _intent(self, step: Step, act: Act) -> Callable[[], None]:
         return lambda: self._conduct.record.intend(self._target, step, act)
@@ -305,38 +335,7 @@ class SetRun:
     def _tell(self, sentence: str) -> None:
         self._conduct.tell(f"{self._plan.set}: {sentence}")
 
-    def _say(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
-        """The result of a step for which no call was made."""
-        moment = now()
-        self._put(StepResult(step, outcome, code, message, moment, moment))
-
-    def _reserve(self, step: Step, outcome: Outcome, code: str | None, message: str | None) -> None:
-        """Another result of a step for which a call was made."""
-        if outcome is Outcome.UNKNOWN:
-            self._fail(f'"{step.alias}": {message}')
-        before = self._last[step.alias]
-        reverted = outcome is Outcome.REVERTED
-        proof = () if reverted else before.propagation  # which was about the other collection
-        self._put(
-            replace(before, outcome=outcome, code=code, message=message, ended=now(), wrote=True, propagation=proof)
-        )
-
-    def _put(self, result: StepResult) -> None:
-        """Tell a result, once it is written down."""
-        self._last[result.step.alias] = result
-        if result.outcome is not Outcome.NOT_ATTEMPTED:
-            try:
-                self._conduct.record.note(self._target, result)
-            except JournalError as error:
-                self._fail(str(error))
-                result = replace(result, message=_added(result.message, str(error)))
-        self._results.put(result)
-
 
 def _unproved(unknown: Sequence[Propagated]) -> str:
     reasons = dict.fromkeys(one.detail for one in unknown)
     return f"whether readers follow could not be told: {'; '.join(reasons)}"
-
-
-def _added(message: str | None, more: str) -> str:
-    return f"{message}; {more}" if message else more

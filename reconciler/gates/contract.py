@@ -13,6 +13,7 @@ import re
 from reconciler.gates.probe import Probe, of_target
 from reconciler.gates.wording import listed, shortened
 from reconciler.plan import Figure, GateResult, Step, Verdict
+from reconciler.strict_json import whole_characters
 
 NAME = "contract"
 
@@ -42,7 +43,8 @@ def described(description: str) -> dict[str, str]:
         return _pairs(description)
     if not isinstance(content, dict):
         return {}
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+    return {whole_characters(key): whole_characters(value) for key, value in texts.items()}
 
 
 def _pairs(description: str) -> dict[str, str]:

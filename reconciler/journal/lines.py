@@ -13,10 +13,10 @@ Each line names its run, so that runs may be recorded at the same time. The firs
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 
+from reconciler import strict_json
 from reconciler.clock import now
 from reconciler.codec import (
     Document,
@@ -119,7 +119,7 @@ def _place(target: Target) -> Document:
 
 def _line(event: str, run: str, **fields: object) -> bytes:
     head = {"kind": "Journal", "formatVersion": FORMAT_VERSION, "event": event, "run": run, "time": now()}
-    line = json.dumps(head | fields, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+    line = strict_json.dumps(head | fields).encode() + b"\n"
     if len(line) > LONGEST_LINE:
         about = f'alias "{fields["alias"]}"' if "alias" in fields else event
         raise JournalError(f"the journal's line about {about} would be {len(line)} bytes long, over {LONGEST_LINE}")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import PermissionDenied
+from reconciler.gates.contract import described
 from reconciler.model import ContractGate, Gates
 from reconciler.plan import GateResult, Verdict
 from tests.builders import server, vector_schema
@@ -19,6 +20,16 @@ def judged(description: str = "", **properties: str) -> GateResult:
     made = server()
     made.create_collection("c2", schema=replace(vector_schema(), description=description, properties=properties))
     return asked(made, GATES, current=None)
+
+
+def test_half_a_character_in_a_description_is_no_text() -> None:
+    found = described('{"model": "\\ud800", "\\udfff": "b", "tags": ["\\ud800"], "smile": "\\ud83d\\ude00"}')
+    assert found == {
+        "model": "\N{REPLACEMENT CHARACTER}",
+        "\N{REPLACEMENT CHARACTER}": "b",
+        "tags": '["\\ud800"]',
+        "smile": "😀",
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -106,10 +107,8 @@ def test_bytes_that_are_no_answer(toy: ToyMilvus, catalog: Catalog, tally: OpenS
         method, data = lie
         answer(toy, method, Raw(data))
         try:
-            with suite.case(faults=1), bounded():
+            with suite.case(faults=1), bounded(), suppress(CatalogError):
                 QUESTIONS[method](catalog)
-        except CatalogError:
-            pass
         finally:
             answer(toy, method, ANSWERS[method])
 
