@@ -251,7 +251,6 @@ class SetRun:
     def _revert(self) -> None:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
-        prover = self._prover([inverse(step) for step in self._touched])
         way_back = WayBack(self._catalog, self._failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
@@ -268,10 +267,14 @@ class SetRun:
             self._reserve(step, end.outcome, end.code, end.message)
             if end.outcome is Outcome.REVERTED:
                 undone.append(step)
-        self._confirm_reverted(undone, prover)
+        self._confirm_reverted(undone)
 
-    def _confirm_reverted(self, undone: Sequence[Step], prover: Prover | None) -> None:
-        """Read back what was undone: a revert is reported when it is seen, not when it was accepted."""
+    def _confirm_reverted(self, undone: Sequence[Step]) -> None:
+        """Read back what was undone: a revert is reported when it is seen, not when it was accepted.
+
+        What tells the collections apart is looked for only now: the way back must be short, and a server that is gone
+        must not be asked about every pair of collections.
+        """
         try:
             live = locate(self._catalog, {step.alias: step.current for step in undone})
         except CatalogError as error:
@@ -285,8 +288,9 @@ class SetRun:
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
         # Those of the way there; the proof that follows makes others, which lead back.
         adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
-        if prover and back:
-            self._prove(prover, [inverse(step) for step in back])
+        ways = [inverse(step) for step in back]
+        if prover := self._prover(ways):
+            self._prove(prover, ways)
         for step, code in adrift:
             message = f"{self._last[step.alias].message}; {MAY_STILL_ACT}"
             self._reserve(step, Outcome.FAILED, code, message)
