@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets as random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -17,7 +17,7 @@ from typing import TypeAlias
 from reconciler.catalog import Catalog, Catalogs
 from reconciler.errors import InvalidInput, Problem
 from reconciler.model import Connection, SecretKeyRef
-from reconciler.operator.cluster import Cluster
+from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.objects import Ref
 
 SECRET_SECONDS = 5.0
@@ -26,6 +26,10 @@ SECRET_SECONDS = 5.0
 Key: TypeAlias = tuple[Connection, str, str]
 """A connection, the fingerprint of its credentials, and a database."""
 OpenDatabase: TypeAlias = Callable[[Connection, str], Catalog]
+
+
+class SecretForbidden(InvalidInput):
+    """The operator may not read a Secret; it may be there all the same."""
 
 
 class Secrets:
@@ -38,12 +42,17 @@ class Secrets:
         self._salt = random.token_bytes(16)
 
     def value(self, namespace: str, secret: SecretKeyRef) -> bytes:
-        """A key's value. Raises `InvalidInput` if it is not there, `ClusterError` if it cannot be read."""
+        """A key's value.
+
+        Raises:
+            InvalidInput: it is not there; `SecretForbidden` if it may not be read.
+            ClusterError: it cannot be read now.
+        """
         ref = Ref(namespace, secret.name)
         with self._lock:
             at, data = self._read.get(ref, (float("-inf"), {}))
         if time.monotonic() - at > SECRET_SECONDS:
-            found = self._cluster.secret(ref)
+            found = self._ask(ref)
             if found is None:
                 raise InvalidInput(Problem(f'there is no Secret "{secret.name}" in namespace {namespace}'))
             data = dict(found)
@@ -52,6 +61,15 @@ class Secrets:
         if secret.key not in data:
             raise InvalidInput(Problem(f'Secret "{secret.name}" in namespace {namespace} has no key "{secret.key}"'))
         return data[secret.key]
+
+    def _ask(self, ref: Ref) -> Mapping[str, bytes] | None:
+        try:
+            return self._cluster.secret(ref)
+        except ClusterError as error:
+            if not error.forbidden:
+                raise
+            told = f'Secret "{ref.name}" in namespace {ref.namespace} may not be read: {error}'
+            raise SecretForbidden(Problem(told)) from error
 
     def forget(self, connection: Connection) -> None:
         """Read the Secrets of a connection anew at the next call."""

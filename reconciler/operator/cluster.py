@@ -26,7 +26,7 @@ AliasSet = create_namespaced_resource(GROUP, VERSION, "AliasSet", "aliassets")
 MilvusConnection = create_namespaced_resource(GROUP, VERSION, "MilvusConnection", "milvusconnections")
 
 TIMEOUT_SECONDS = 10.0
-NOT_FOUND, CONFLICT = 404, 409
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 T = TypeVar("T")
 
 
@@ -41,6 +41,11 @@ class ClusterError(AliasctlError):
     def conflict(self) -> bool:
         """Somebody else changed the object first."""
         return self.status == CONFLICT
+
+    @property
+    def forbidden(self) -> bool:
+        """The operator's account has not the right."""
+        return self.status == FORBIDDEN
 
 
 def load_config(kubeconfig: Path | None) -> Any:
@@ -157,5 +162,8 @@ class Cluster:
             if status == NOT_FOUND and default:
                 return cast("T", default["missing"])
             raise ClusterError(f"the Kubernetes API refused: {error.status.message}", status) from error
-        except (httpx.HTTPError, ValueError) as error:  # an answer that is no JSON, such as a proxy's
+        except (httpx.HTTPError, ConfigError, OSError) as error:  # also when its token is not to be had
             raise ClusterError(f"the Kubernetes API did not answer: {error or type(error).__name__}") from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # What lightkube makes of an answer that is not Kubernetes', such as a load balancer's.
+            raise ClusterError(f"the Kubernetes API gave an answer that cannot be read: {error!r}") from error

@@ -23,7 +23,7 @@ class ConnectionStatuses:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._lock = Lock()
-        self._told: dict[Ref, Mapping[str, object]] = {}
+        self._told: dict[Ref, tuple[str, Mapping[str, object]]] = {}  # with the uid: the name can be another object's
 
     def report(self, one: ConnectionObject, finding: Finding) -> None:
         """A set that uses this connection was looked at. A status that cannot be written is only logged."""
@@ -31,9 +31,9 @@ class ConnectionStatuses:
         if told is None:
             return
         with self._lock:
-            if self._told.get(one.ref) == told:
+            if self._told.get(one.ref) == (one.uid, told):
                 return
-            self._told[one.ref] = told
+            self._told[one.ref] = (one.uid, told)
         try:
             condition = {**told, "lastTransitionTime": now()}
             self._cluster.patch_connection_status(

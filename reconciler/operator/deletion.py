@@ -18,7 +18,8 @@ from reconciler.errors import CatalogError, InvalidInput
 from reconciler.journal import Origins
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
 from reconciler.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
-from reconciler.operator.clients import Clients
+from reconciler.operator.clients import Clients, SecretForbidden
+from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
@@ -70,10 +71,10 @@ def take_leave(
         return Farewell(release=True, orphaned="; ".join(problem.message for problem in wanted.problems))
     try:
         report = _drop(one, wanted, view, clients, may_write=may_write, stop=stop)
+    except (CatalogError, ClusterError, SecretForbidden) as error:
+        return _later(one, str(error), None)
     except InvalidInput as error:
         return Farewell(release=True, orphaned="; ".join(problem.message for problem in error.problems))
-    except CatalogError as error:
-        return _later(one, str(error), None)
     if report is None or report.exit_code is ExitCode.DONE:
         return Farewell(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
     left = [one for one in report.results if one.outcome not in (Outcome.DONE, Outcome.NOOP)]
@@ -111,7 +112,8 @@ def _drop(
 
     Raises:
         CatalogError: Milvus cannot be read.
-        InvalidInput: a Secret is gone.
+        ClusterError: a Secret cannot be read now.
+        InvalidInput: a Secret is gone; `SecretForbidden` if it may not be read.
     """
     settled, _ = view.claims[target_of(wanted)].settled(one.ref)
     if settled.connection is None:

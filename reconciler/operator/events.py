@@ -90,6 +90,8 @@ class Events:
                 self._cluster.post_event(event)
             except ClusterError as error:
                 log.warning("an event could not be posted", extra={"event_reason": event["reason"], "why": str(error)})
+            except Exception:  # of one Event; the others are still to be posted
+                log.exception("internal error, please report it", extra={"event_reason": event["reason"]})
 
 
 def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, str, bool]]:

@@ -40,7 +40,7 @@ from reconciler.operator.queue import Trigger
 from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
-from reconciler.options import Options
+from reconciler.options import GatesAsked, Options
 from reconciler.plan import Plan
 from reconciler.printable import counted
 from reconciler.reconcile import Read, apply_plan, make_plan, target_of
@@ -137,9 +137,12 @@ class Examiner:
         with self.clients.session() as catalogs:
             read = self._reader(one, settled, view, trigger)
             ledger = self._ledger(one, settled)
-            plan = make_plan([settled], catalogs=catalogs, journal=ledger, read=read)
+            # An approval is used up by a run; so it waits for all gates here, and not only for those that cost little.
+            ask = GatesAsked.ALL if one.approved else GatesAsked.CHEAP
+            plan = make_plan([settled], catalogs=catalogs, journal=ledger, read=read, ask=ask)
             if plan.steps and one.approved == plan.digest and ledger.rejected():
-                plan = make_plan([settled], Options(retry_rejected=True), catalogs=catalogs, journal=ledger)
+                retried = Options(retry_rejected=True)
+                plan = make_plan([settled], retried, catalogs=catalogs, journal=ledger, ask=ask)
             found = Finding(
                 *in_sync(settled, contests),
                 wanted=settled,
@@ -239,14 +242,14 @@ def _is_drift(one: SetObject, wanted: AliasSet, plan: Plan) -> bool:
 def _still_unverified(one: SetObject, found: Finding) -> Finding:
     """Nothing is left to do; but a move whose check failed is not mended by looking away.
 
-    It is forgotten when the spec changes, or when somebody asks for a run (`requestedAt`).
+    It is forgotten when the spec changes, or when somebody asks for a run (`requestedAt`) after it. The run itself
+    tells, and not the condition, which says something else while Milvus is away.
     """
-    ready = status.condition(one.status, "Ready")
-    asked = one.requested_at and one.requested_at != one.status.get("lastHandledReconcileAt")
-    unverified = ready.get("reason") == Reason.VERIFICATION_FAILED and ready.get("observedGeneration") == one.generation
-    if not unverified or asked:
+    run = status.newest_run(one)
+    asked = status.asks_anew(one) or run.get("acknowledged")
+    if run.get("result") != Reason.VERIFICATION_FAILED or run.get("generation") != one.generation or asked:
         return found
-    return replace(found, reason=Reason.VERIFICATION_FAILED, message=str(ready.get("message")))
+    return replace(found, reason=Reason.VERIFICATION_FAILED, message=str(run.get("message")))
 
 
 def _to_approve(message: str, plan: Plan) -> str:

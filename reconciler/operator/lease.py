@@ -129,6 +129,9 @@ class Elector:
             except ClusterError as error:
                 reason = str(error)
                 log.warning("the lease could not be renewed", extra={"reason": reason})
+            except Exception as error:  # without this thread nobody would learn that the Lease is lost
+                reason = repr(error)
+                log.exception("internal error, please report it", extra={"lease": str(self._ref)})
             if not self.held and not self._released.is_set():
                 self._lost(reason)
                 return

@@ -84,6 +84,7 @@ class _Operator:
         self._identity = f"{socket.gethostname()}_{os.getpid()}_{token_hex(4)}"
         self._metrics = Metrics(alias_info=settings.alias_info)
         self._elector = Elector(self._cluster, settings.lease, self._identity, self._on_lost)
+        self._metrics.leader.set_function(lambda: self._elector.held)
         self._world = World()
         secrets = Secrets(self._cluster)
 
@@ -125,7 +126,6 @@ class _Operator:
             signal.signal(number, lambda *_: self._stop.set())
         try:
             if self._elector.acquire(self._stop):
-                self._metrics.leader.set(1)
                 self._work()
         finally:
             self._finish(web)

@@ -49,6 +49,14 @@ class Metrics(CommonMetrics):
             self.asked(finding.plan.steps)
         self._sets.put(ref, finding, interval, alias_info=self._alias_info)
 
+    def begun(self, ref: Ref) -> None:
+        """A run of a set begins, which may take long."""
+        self._sets.begun(ref)
+
+    def over(self, ref: Ref) -> None:
+        """No run of a set goes on any more."""
+        self._sets.over(ref)
+
     def broke(self, seconds: float) -> None:
         """A look at a set ended with an error that says nothing about the set."""
         self._runs.labels("error").inc()
@@ -66,6 +74,7 @@ class _Sets(Collector):
     def __init__(self) -> None:
         self._lock = Lock()
         self._findings: dict[Ref, Finding] = {}
+        self._progressing: set[Ref] = set()
         self._intervals: dict[Ref, float] = {}
         self._successes: dict[Ref, float] = {}
         self._aliases: dict[Ref, Mapping[str, str]] = {}
@@ -83,6 +92,14 @@ class _Sets(Collector):
                     pairs = ((alias.name, alias.collection) for alias in finding.wanted.aliases)
                     self._aliases[ref] = {name: collection for name, collection in pairs if collection}
 
+    def begun(self, ref: Ref) -> None:
+        with self._lock:
+            self._progressing.add(ref)
+
+    def over(self, ref: Ref) -> None:
+        with self._lock:
+            self._progressing.discard(ref)
+
     def remove(self, ref: Ref) -> None:
         with self._lock:
             self._remove(ref)
@@ -90,10 +107,14 @@ class _Sets(Collector):
     def _remove(self, ref: Ref) -> None:
         for each in (self._findings, self._intervals, self._successes, self._aliases):
             each.pop(ref, None)
+        self._progressing.discard(ref)
 
     def collect(self) -> list[GaugeMetricFamily]:
         labels = ["namespace", "name"]
         ready = GaugeMetricFamily("aliasctl_set_ready", "1 if a set is in place.", labels=labels)
+        progressing = GaugeMetricFamily(
+            "aliasctl_set_progressing", "1 while a set is changed, or watched in a soak.", labels=labels
+        )
         stalled = GaugeMetricFamily(
             "aliasctl_set_stalled", "1 for a set that only a person can help.", labels=[*labels, "reason"]
         )
@@ -108,13 +129,15 @@ class _Sets(Collector):
             "aliasctl_alias_info", "Where an alias points.", labels=[*labels, "alias", "collection"]
         )
         with self._lock:
-            for ref, finding in self._findings.items():
-                own, meaning = [ref.namespace, ref.name], MEANINGS[finding.reason]
-                ready.add_metric(own, float(meaning.ready is Ready.TRUE))
-                drifted = len(finding.plan.steps) if finding.drift and finding.plan and not finding.report else 0
-                drift.add_metric(own, drifted)
-                if meaning.stalled or finding.stalled:
-                    stalled.add_metric([*own, str(finding.reason)], 1)
+            for ref in self._progressing | self._findings.keys():
+                own, goes_on = [ref.namespace, ref.name], ref in self._progressing
+                found = None if goes_on else self._findings[ref]  # of the last look, which by now is another state
+                ready.add_metric(own, float(found is not None and MEANINGS[found.reason].ready is Ready.TRUE))
+                progressing.add_metric(own, float(goes_on))
+                drifted = found.plan.steps if found and found.plan and found.drift and not found.report else ()
+                drift.add_metric(own, len(drifted))
+                if found and (MEANINGS[found.reason].stalled or found.stalled):
+                    stalled.add_metric([*own, str(found.reason)], 1)
             for ref, seconds in self._intervals.items():
                 interval.add_metric([ref.namespace, ref.name], seconds)
             for ref, at in self._successes.items():
@@ -122,4 +145,4 @@ class _Sets(Collector):
             for ref, aliases in self._aliases.items():
                 for alias, collection in aliases.items():
                     info.add_metric([ref.namespace, ref.name, alias, collection], 1)
-        return [ready, stalled, drift, interval, success, *([info] if self._aliases else [])]
+        return [ready, progressing, stalled, drift, interval, success, *([info] if self._aliases else [])]

@@ -32,6 +32,7 @@ class Publisher:
         self._world = world
         self._events = events
         self._statuses: dict[str, dict[str, object]] = {}  # by uid: what we wrote last, which a watch tells us late
+        self._owed: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of a run, and not written yet
         self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: what was told last, and of which generation
 
     def newest(self, one: SetObject) -> SetObject:
@@ -44,6 +45,16 @@ class Publisher:
             self._statuses[one.uid] = dict(one.status)
         return one
 
+    def settle(self, one: SetObject) -> SetObject:
+        """Write what a run has found and could not be written at its end; the set with the status that it has then.
+
+        Otherwise the next look would decide without it, and try again what had to be moved back. Raises `ClusterError`.
+        """
+        if owed := self._owed.get(one.uid):
+            then, finding = owed
+            self.write(replace(then, status=one.status), finding)
+        return self.newest(one)
+
     def publish(self, one: SetObject, finding: Finding) -> bool:
         """Tell the news and write the status; False if the set is gone. Raises `ClusterError`."""
         self.tell(one, finding)
@@ -54,17 +65,20 @@ class Publisher:
         known = self._world.get(one.ref)
         if known is None or known.uid != one.uid:
             return False
+        if finding.report:
+            self._owed[one.uid] = (one, finding)
         one = self.newest(one)
         after = status.status_of(one, finding, now())
         patch = status.merge_patch(one.status, after)
-        if not patch:
-            return True
-        body = self._cluster.patch_status(one.ref, patch)
-        if body is None:
-            return False
-        self._world.take(body, heeded=False)
-        merged = {**one.status, **patch}
-        self._statuses[one.uid] = {name: value for name, value in merged.items() if value is not None}
+        if patch:
+            body = self._cluster.patch_status(one.ref, patch)
+            if body is None:
+                return False
+            self._world.take(body, heeded=False)
+            merged = {**one.status, **patch}
+            self._statuses[one.uid] = {name: value for name, value in merged.items() if value is not None}
+        if finding.report:
+            self._owed.pop(one.uid, None)
         return True
 
     def tell(self, one: SetObject, finding: Finding) -> None:
@@ -96,4 +110,5 @@ class Publisher:
     def forget(self, one: SetObject) -> None:
         """A set is gone."""
         self._statuses.pop(one.uid, None)
+        self._owed.pop(one.uid, None)
         self._reasons.pop(one.uid, None)

@@ -105,7 +105,7 @@ class Queue:
     def step_aside(self, ref: Ref) -> None:
         """A running set will take long, and needs no room meanwhile."""
         with self._changed:
-            if lane := self._running.get(ref):
+            if (lane := self._running.get(ref)) is not None:
                 self._room[lane] -= 1
                 self._running[ref] = None
                 self._changed.notify()
@@ -186,7 +186,7 @@ class Queue:
             log.exception("internal error, please report it", extra={"set": str(ref)})
             following = Wake(time.monotonic() + AFTER_A_BUG_SECONDS, Trigger.RETRY)
         with self._changed:
-            if lane := self._running.pop(ref):
+            if (lane := self._running.pop(ref)) is not None:  # "" is a lane too
                 self._room[lane] -= 1
             again = self._again.pop(ref, None)
             for wake in (following, again):

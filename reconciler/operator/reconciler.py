@@ -152,7 +152,7 @@ class Reconciler:
     def _look(self, one: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
         """Look at a set and publish it; None if there is nothing more to come."""
         if not one.deleting:
-            one = self._with_finalizer(one)
+            one = self._with_finalizer(self._publisher.settle(one))
         view = self._world.view()
         current = view.sets.get(one.ref)
         if current is None:  # it went meanwhile
@@ -234,6 +234,8 @@ class Reconciler:
             one.generation,
             one.deleting,
         )
+        if same:
+            self._metrics.begun(one.ref)
         if current and same and self._publisher.told_last(one) not in RETRIED:
             self._publisher.publish(current, about_to)
         return same
@@ -302,3 +304,4 @@ class Reconciler:
         finally:
             with self._lock:
                 self._running.pop(one.ref, None)
+            self._metrics.over(one.ref)

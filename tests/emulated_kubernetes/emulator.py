@@ -40,6 +40,12 @@ async def _at_once(request: kmock.Request) -> None:
     pass
 
 
+def forbid_secrets(request: kmock.Request) -> None:
+    """For `Emulator.refuse`: a role that does not let the operator read Secrets."""
+    if request.resource is not None and request.resource.plural == "secrets":
+        raise kmock.KubernetesError(403, "Forbidden", "not for you")
+
+
 class Conflict(kmock.KubernetesError):
     """Somebody else changed the object first."""
 

@@ -120,6 +120,29 @@ def test_an_approval_that_meets_a_failed_gate_is_kept_until_the_gate_passes(
     assert not approved(kube)
 
 
+def row(number: int) -> Object:
+    return {"id": number, "vector": [0.0, 0.0, 0.0, 1.0]}
+
+
+def test_an_approval_that_meets_a_gate_that_counts_rows_is_kept_too(
+    operator: Operator, kube: Kube, milvus: Milvus
+) -> None:
+    milvus.point("a", "v1")
+    kube.create({"a": "v2"}, approval="Manual", interval="100ms", gates={"rows": {"min": 2}})
+    kube.wait("ApprovalRequired")
+    kube.annotate(approve=kube.digest())
+    status = kube.wait("GateFailed")
+    assert "rows" in status["conditions"][0]["message"]
+    reads = milvus.reads
+    wait_until("looked at again", lambda: milvus.reads > reads + 2)
+    assert approved(kube)
+    assert milvus.aliases == {"a": "v1"}
+    milvus.server.insert("v2", [row(1), row(2)])
+    kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v2"}
+    assert not approved(kube)
+
+
 def test_a_plan_that_changed_while_it_waited_is_not_carried_out(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1"}, approval="Manual")
     kube.wait("ApprovalRequired")
@@ -167,6 +190,29 @@ def test_what_was_moved_back_stays_there_until_it_is_approved(
     status = kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v3", "b": "v2"}
     assert "rejected" not in status
+
+
+def test_an_approval_to_try_again_is_kept_until_the_gates_pass(
+    operator: Operator, kube: Kube, milvus: Milvus, broken_second_wave: Event
+) -> None:
+    milvus.point("a", "v1")
+    milvus.server.insert("v3", [row(1)])
+    aliases = {"a": {"collection": "v3", "gates": {"rows": {"min": 1}}}, "b": {"collection": "v2", "wave": 1}}
+    kube.create(aliases, onFailure="Revert", interval="100ms", gates={"loaded": {}})
+    kube.wait("Rejected")
+    milvus.server.delete("v3", [1])
+    broken_second_wave.clear()
+    milvus.server.create_collection("v2")
+    wait_until("looked at again", lambda: "pendingPlan" in kube.status())
+    kube.annotate(approve=kube.digest())
+    status = kube.wait("GateFailed")
+    assert "rows" in status["conditions"][0]["message"]
+    reads = milvus.reads
+    wait_until("looked at again", lambda: milvus.reads > reads + 2)
+    assert approved(kube)
+    milvus.server.insert("v3", [row(1)])
+    kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v3", "b": "v2"}
 
 
 def test_another_wish_lifts_a_rejection(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from reconciler.operator.queue import FOR_MANY
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
@@ -80,6 +82,27 @@ def test_a_suspended_set_keeps_its_names(operator: Operator, kube: Kube, milvus:
     kube.create({"a": "v2"}, name="younger")
     kube.wait("OwnershipConflict", "younger")
     assert milvus.aliases == {}
+
+
+@pytest.mark.parametrize("token", [{}, {"token": {"secretKeyRef": {"name": "wrong", "key": "token"}}}])
+def test_a_set_that_milvus_refuses_keeps_its_names(
+    start: Callable[[], Operator], kube: Kube, milvus: Milvus, token: dict[str, object]
+) -> None:
+    """Or the names of a set would be free for as long as its Secret is being rotated."""
+    milvus.token = b"right"
+    kube.api.create("Secret", "wrong", data={"token": "d3Jvbmc="})
+    kube.api.create("Secret", "right", data={"token": "cmlnaHQ="})
+    kube.connection("refused", **token)
+    kube.connection(token={"secretKeyRef": {"name": "right", "key": "token"}})
+    start()
+    kube.create({"shared": "v1"}, name="older", connectionRef={"name": "refused"})
+    kube.wait("ConnectionFailed", "older")
+    kube.create({"shared": "v2", "own": "v2"}, name="younger")
+    kube.wait("OwnershipConflict", "younger")
+    assert milvus.aliases == {"own": "v2"}
+    kube.delete("older")
+    kube.wait("Succeeded", "younger")
+    assert milvus.aliases == {"own": "v2", "shared": "v2"}
 
 
 def test_sets_of_a_dead_server_do_not_hold_up_others(operator: Operator, kube: Kube, milvus: Milvus) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
-from tests.emulated_kubernetes.emulator import ApiServer
+from tests.emulated_kubernetes.emulator import ApiServer, forbid_secrets
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
@@ -30,7 +30,7 @@ def test_its_own_aliases_go_with_it(operator: Operator, kube: Kube, milvus: Milv
     kube.delete()
     kube.wait_until_gone()
     assert milvus.aliases == {"elsewhere": "v1", "kept": "v1", "kept_too": "v1", "moved": "v2"}
-    assert kube.reasons().count("AliasDropped") == 2
+    kube.wait_for_event("AliasDropped", times=2)
     wait_until("forgotten", lambda: operator.metric("aliasctl_set_ready", namespace="team", name="shop") is None)
     assert operator.metric("aliasctl_alias_changes_total", action="drop", result="done") == 2
 
@@ -98,6 +98,50 @@ def test_without_its_secret_the_aliases_stay(start: Callable[[], Operator], kube
     kube.delete()
     kube.wait_until_gone()
     assert 'no Secret "milvus"' in kube.wait_for_event("AliasesOrphaned")
+
+
+@pytest.fixture
+def secret(milvus: Milvus, kube: Kube, start: Callable[[], Operator]) -> None:
+    """An operator, and a connection whose token is in a Secret."""
+    milvus.token = b"old"
+    kube.api.create("Secret", "milvus", data={"token": "b2xk"})
+    kube.connection(token={"secretKeyRef": {"name": "milvus", "key": "token"}})
+    start()
+
+
+def broken_secrets(request: kmock.Request) -> None:
+    if request.resource is not None and request.resource.plural == "secrets":
+        raise kmock.KubernetesError(500, "InternalError", "the key to decrypt it is away")
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("refuse", [forbid_secrets, broken_secrets])
+def test_a_secret_that_cannot_be_read_for_a_while_is_waited_for(
+    kube: Kube, milvus: Milvus, api: ApiServer, refuse: Callable[[kmock.Request], None]
+) -> None:
+    kube.create({"a": "v1"}, deletionPolicy="Delete")
+    kube.wait("Succeeded")
+    api.emulator.refuse = refuse
+    kube.delete()
+    [ready, _] = kube.wait("ProgressingWithRetry")["conditions"]
+    assert "Kubernetes API refused" in ready["message"]
+    api.emulator.refuse = lambda request: None
+    kube.wait_until_gone()
+    assert milvus.aliases == {}
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("refuse", [forbid_secrets, broken_secrets])
+def test_a_secret_that_cannot_be_read_does_not_hold_up_the_deletion_for_ever(
+    kube: Kube, milvus: Milvus, api: ApiServer, refuse: Callable[[kmock.Request], None]
+) -> None:
+    kube.create({"a": "v1"}, deletionPolicy="Delete", deletionTimeout="500ms")
+    kube.wait("Succeeded")
+    api.emulator.refuse = refuse
+    kube.delete()
+    kube.wait_until_gone()
+    assert "deletionTimeout" in kube.wait_for_event("AliasesOrphaned")
+    assert milvus.aliases == {"a": "v1"}
 
 
 def test_a_server_that_is_down_is_waited_for(operator: Operator, kube: Kube, milvus: Milvus) -> None:

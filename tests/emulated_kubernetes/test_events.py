@@ -123,3 +123,16 @@ def test_an_event_that_is_refused_is_no_end_of_the_others(
     events.tell(an_object(), "Ready", "two")
     events.close(10)
     assert [one["message"] for one in api.list("Event")] == ["two"]
+
+
+def test_a_bug_with_one_event_is_no_end_of_the_others(
+    cluster: Cluster, api: ApiServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = Events(cluster, "x")
+    with monkeypatch.context() as broken:
+        broken.setattr(cluster, "post_event", lambda event: [][0])
+        events.tell(an_object(), "GateFailed", "one")
+        wait_until("logged", lambda: "internal error" in caplog.text)
+    events.tell(an_object(), "Ready", "two")
+    events.close(10)
+    assert [one["message"] for one in api.list("Event")] == ["two"]

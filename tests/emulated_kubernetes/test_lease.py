@@ -14,6 +14,7 @@ import pytest
 from reconciler.operator import lease
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.lease import Elector
+from reconciler.operator.main import Settings, _Operator
 from reconciler.operator.objects import Ref
 from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
 from tests.emulated_kubernetes.harness import TIMEOUT, wait_until
@@ -230,3 +231,45 @@ def test_an_api_server_that_does_not_answer_is_waited_for(process: Callable[[str
     one.cut_off = False
     wait_until("held", lambda: one.acquired)
     assert one.held
+
+
+def test_a_bug_while_it_renews_is_survived(
+    process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = process("one")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    with monkeypatch.context() as broken:
+        broken.setattr(one.cluster, "replace_lease", lambda lease: [][0])
+        wait_until("logged", lambda: "internal error" in caplog.text)
+    time.sleep(2.6)
+    assert one.held
+    assert one.losses == []
+
+
+def test_a_bug_that_stays_loses_it(process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = process("one")
+    one.start()
+    wait_until("held", lambda: one.acquired)
+    monkeypatch.setattr(one.cluster, "replace_lease", lambda lease: [][0])
+    wait_until("told", lambda: one.losses)
+    assert "IndexError" in one.losses[0]
+    assert not one.held
+
+
+def test_who_leads_is_told_as_it_is_now(api: ApiServer, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(api.kubeconfig()))
+    settings = Settings([NAMESPACE], read_only=False, lease=LEASE, listen="127.0.0.1:0", kubeconfig=kubeconfig)
+    operator = _Operator(settings, Event())
+
+    def leads() -> float | None:
+        return operator._metrics.registry.get_sample_value("aliasctl_leader")
+
+    assert leads() == 0
+    assert operator._elector.acquire(Event())
+    assert leads() == 1
+    operator._elector.release()
+    assert leads() == 0
+    operator._events.close(TIMEOUT)
+    operator._cluster._client.close()

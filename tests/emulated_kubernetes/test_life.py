@@ -13,7 +13,8 @@ import pytest
 from reconciler.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
 from reconciler.operator.objects import Ref
-from tests.emulated_kubernetes.emulator import ApiServer, Object
+from reconciler.operator.queue import LANE_WIDTH
+from tests.emulated_kubernetes.emulator import ApiServer, Object, forbid_secrets
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
@@ -112,6 +113,20 @@ def test_a_connection_that_comes_later_is_waited_for(start: Callable[[], Operato
     assert milvus.aliases == {"a": "v1"}
 
 
+def test_however_long_a_connection_is_waited_for_all_sets_are_looked_at(
+    start: Callable[[], Operator], kube: Kube, milvus: Milvus
+) -> None:
+    started = start()
+    kube.create({"a": "v1"})
+    tries = {"result": "error"}
+    wait_until("tried often", lambda: (started.metric("aliasctl_reconcile_total", **tries) or 0) > LANE_WIDTH)
+    kube.create({"b": "v1"}, name="typo", gates={"rows": {"min": "many"}})
+    kube.wait("InvalidSpec", "typo")
+    kube.connection()
+    kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v1"}
+
+
 def test_a_connection_that_is_repaired_is_used(start: Callable[[], Operator], kube: Kube) -> None:
     kube.connection(token={"env": "MILVUS_TOKEN"})
     start()
@@ -120,6 +135,20 @@ def test_a_connection_that_is_repaired_is_used(start: Callable[[], Operator], ku
     assert 'MilvusConnection "main" cannot be used' in status["conditions"][0]["message"]
     kube.api.patch("MilvusConnection", "main", {"spec": {"token": None}})
     kube.wait("Succeeded")
+
+
+def test_a_connection_that_is_made_again_has_a_status_of_its_own(
+    operator: Operator, kube: Kube, milvus: Milvus
+) -> None:
+    def told() -> object:
+        found = kube.api.get("MilvusConnection", "main") or {}
+        return (found.get("status") or {}).get("conditions")
+
+    kube.create({"a": "v1"})
+    wait_until("told", told)
+    kube.api.delete("MilvusConnection", "main")
+    kube.connection()
+    wait_until("told again", told)
 
 
 def test_a_secret_that_comes_later_is_waited_for(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
@@ -136,6 +165,24 @@ def test_a_secret_that_comes_later_is_waited_for(start: Callable[[], Operator], 
     assert milvus.aliases == {"a": "v1"}
     everything = str([kube.stored(), kube.api.list("Event"), kube.api.get("MilvusConnection", "main")])
     assert "s3cr3t" not in everything
+
+
+def test_a_secret_that_may_not_be_read_is_told(
+    start: Callable[[], Operator], kube: Kube, milvus: Milvus, api: ApiServer
+) -> None:
+    milvus.token = b"old"
+    kube.api.create("Secret", "milvus", data={"token": "b2xk"})
+    kube.connection(token={"secretKeyRef": {"name": "milvus", "key": "token"}})
+    started = start()
+    api.emulator.refuse = forbid_secrets
+    kube.create({"a": "v1"})
+    [ready, _] = kube.wait("DependencyNotReady")["conditions"]
+    assert 'Secret "milvus" in namespace team may not be read' in ready["message"]
+    assert "not for you" in ready["message"]
+    assert kube.wait_for_event("DependencyNotReady") == ready["message"]
+    wait_until("counted", lambda: started.metric("aliasctl_set_ready", namespace="team", name="shop") == 0)
+    api.emulator.refuse = lambda request: None
+    kube.wait("Succeeded")
 
 
 def test_a_rotated_secret_is_used(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
@@ -380,6 +427,29 @@ def test_an_edit_ends_a_soak(operator: Operator, kube: Kube, milvus: Milvus) -> 
     kube.edit({"a": "v2"}, verify=None)
     kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v2"}
+
+
+def test_a_soak_is_told_while_it_goes_on(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    def told(metric: str) -> float | None:
+        return operator.metric(f"aliasctl_set_{metric}", namespace="team", name="shop")
+
+    kube.create({"a": "v1"})
+    wait_until("in place", lambda: (told("ready"), told("progressing")) == (1, 0))
+    kube.edit({"a": "v2"}, verify={"soak": "500ms"})
+    wait_until("watched", lambda: (told("ready"), told("progressing")) == (0, 1))
+    assert kube.condition()["reason"] == "Progressing"
+    wait_until("in place", lambda: (told("ready"), told("progressing")) == (1, 0))
+
+
+def test_the_first_soak_is_told_too(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
+    kube.connection()
+    kube.create({"a": "v1"}, verify={"soak": "10m"})
+    started = start()
+    at = {"namespace": "team", "name": "shop"}
+    wait_until("watched", lambda: started.metric("aliasctl_set_progressing", **at) == 1)
+    assert started.metric("aliasctl_set_ready", **at) == 0
+    kube.delete()
+    wait_until("forgotten", lambda: started.metric("aliasctl_set_progressing", **at) is None)
 
 
 def test_a_set_that_goes_while_it_soaks_is_let_go(operator: Operator, kube: Kube, milvus: Milvus) -> None:

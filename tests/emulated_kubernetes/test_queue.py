@@ -195,6 +195,25 @@ def test_one_that_steps_aside_makes_room(queue: Queue, work: Work) -> None:
     stuck.set()
 
 
+def test_sets_without_a_server_share_a_lane_that_gives_its_room_back_too(work: Work) -> None:
+    queue = Queue(work, lambda ref: "")
+    many = [Ref("team", f"lost-{number}") for number in range(2 * LANE_WIDTH)]
+    queue.start()
+    for ref in many:
+        queue.wake(ref, Trigger.CHANGED)
+    wait_until("all done", lambda: set(work.ended) == set(many))
+    go_on = Event()
+    work.held.update(dict.fromkeys(many[:LANE_WIDTH], go_on))
+    for ref in many[:LANE_WIDTH]:
+        queue.wake(ref, Trigger.CHANGED)
+    wait_until("full", lambda: len(work.begun) == len(many) + LANE_WIDTH)
+    queue.step_aside(many[0])
+    queue.wake(A, Trigger.CHANGED)
+    wait_until("done beside one that stepped aside", lambda: A in work.ended)
+    go_on.set()
+    assert queue.stop(TIMEOUT)
+
+
 def test_a_forgotten_set_is_not_worked_on(queue: Queue, work: Work) -> None:
     queue.start()
     go_on = full_lane(queue, work)

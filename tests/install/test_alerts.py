@@ -72,12 +72,19 @@ def test_the_codes_that_count_as_trouble_are_errors_of_ours() -> None:
 
 
 def test_the_operator_has_every_metric_that_a_rule_asks_for() -> None:
-    metrics = Metrics()
+    metrics = leading()
     metrics.reconciled(SET, Finding(Reason.SUCCEEDED, "in place"), 0.1, INTERVAL)
     metrics.reconciled(Ref("search", "other"), Finding(Reason.LIMIT_EXCEEDED, "too many drops"), 0.1, INTERVAL)
     metrics.call("describe_alias", "ok", 0.01)
     told = set(re.findall(r"^(aliasctl_\w+)", metrics.text().decode(), re.MULTILINE))
     assert set(re.findall(r"aliasctl_\w+", expressions())) <= told
+
+
+def leading() -> Metrics:
+    """Of the process that holds the Lease."""
+    metrics = Metrics()
+    metrics.leader.set(1)
+    return metrics
 
 
 def alerts_of(reason: Reason) -> set[str]:
@@ -90,7 +97,7 @@ def alerts_of(reason: Reason) -> set[str]:
 @pytest.mark.parametrize("reason", Reason)
 def test_what_the_operator_tells_of_a_set_fires_its_alert(reason: Reason, tmp_path: Path) -> None:
     """A set that is not ready was, two hours ago."""
-    metrics = Metrics()
+    metrics = leading()
     metrics.reconciled(SET, Finding(Reason.SUCCEEDED, "in place"), 0.1, INTERVAL)
     metrics.reconciled(SET, Finding(reason, "why"), 0.1, INTERVAL)
     passed = 0 if MEANINGS[reason].ready is Ready.TRUE else HOURS
@@ -101,21 +108,33 @@ def test_no_metrics_at_all_is_an_operator_that_is_down(tmp_path: Path) -> None:
     assert_firing("", {"AliasctlOperatorDown"}, tmp_path, at=time.time())
 
 
+def test_a_process_that_only_stands_by_fires_nothing_but_that_nobody_leads(tmp_path: Path) -> None:
+    assert_firing(Metrics().text().decode(), {"AliasctlNoLeader"}, tmp_path, at=time.time())
+
+
 def test_a_set_that_was_ready_hours_ago_and_is_not_looked_at_fires(tmp_path: Path) -> None:
-    metrics = Metrics()
+    metrics = leading()
     metrics.reconciled(SET, Finding(Reason.SUCCEEDED, "in place"), 0.1, INTERVAL)
     assert_firing(metrics.text().decode(), {"AliasctlNoSuccessfulReconcile"}, tmp_path, at=time.time() + HOURS)
 
 
+@pytest.mark.parametrize("before", [Reason.SUCCEEDED, Reason.GATE_FAILED, Reason.REJECTED])
+def test_a_soak_of_hours_fires_nothing(before: Reason, tmp_path: Path) -> None:
+    metrics = leading()
+    metrics.reconciled(SET, Finding(before, "so it was"), 0.1, INTERVAL)
+    metrics.begun(SET)
+    assert_firing(metrics.text().decode(), set(), tmp_path, at=time.time() + HOURS)
+
+
 def test_a_set_that_is_gone_fires_nothing(tmp_path: Path) -> None:
-    metrics = Metrics()
+    metrics = leading()
     metrics.reconciled(SET, Finding(Reason.LIMIT_EXCEEDED, "too many drops"), 0.1, INTERVAL)
     metrics.forget(SET)
     assert_firing(metrics.text().decode(), set(), tmp_path, at=time.time())
 
 
 def test_a_milvus_that_does_not_answer_fires_for_calls_and_reconciles(tmp_path: Path) -> None:
-    metrics, before = Metrics(), ""
+    metrics, before = leading(), ""
     for _ in range(2):
         before = metrics.text().decode()
         metrics.call("list_aliases", "ConnectionFailed", 10)

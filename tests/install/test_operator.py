@@ -62,6 +62,11 @@ def test_the_image_is_of_this_version(installed: list[Object]) -> None:
     assert container(installed)["image"].rpartition(":")[2] == __version__
 
 
+def test_no_image_of_somebody_else_can_be_pulled(installed: list[Object]) -> None:
+    """https://www.rfc-editor.org/rfc/rfc2606#section-2: there is never a host under `invalid`."""
+    assert container(installed)["image"].partition("/")[0].endswith(".invalid")
+
+
 def test_one_writer(installed: list[Object]) -> None:
     spec = only(installed, "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
@@ -139,6 +144,28 @@ def test_another_namespace_is_named_in_one_place(checkout: Path) -> None:
     objects = build(checkout / "namespace")
     assert grants(objects) == operator_grants("search")
     assert "--namespace=search" in container(objects)["args"]
+
+
+OWN_IMAGE = {"newName": "registry.example.com/aliasctl", "newTag": "1.2.3"}
+
+
+@pytest.mark.parametrize("overlay", ["cluster", "namespace"])
+def test_the_image_is_named_in_the_overlay(checkout: Path, overlay: str) -> None:
+    path = checkout / overlay / "kustomization.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["images"][0] |= OWN_IMAGE
+    path.write_text(yaml.safe_dump(content))
+    assert container(build(checkout / overlay))["image"] == "registry.example.com/aliasctl:1.2.3"
+
+
+@pytest.mark.parametrize("overlay", ["cluster", "namespace"])
+def test_the_image_is_named_in_an_overlay_of_ones_own(checkout: Path, overlay: str) -> None:
+    mine = checkout / "mine"
+    mine.mkdir()
+    image = {"name": "registry.invalid/aliasctl", **OWN_IMAGE}
+    written = {"resources": [f"../{overlay}"], "images": [image]}
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(written))
+    assert container(build(mine))["image"] == "registry.example.com/aliasctl:1.2.3"
 
 
 @pytest.mark.parametrize(("overlay", "where"), [("cluster", EVERYWHERE), ("namespace", "default")])

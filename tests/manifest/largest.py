@@ -101,6 +101,8 @@ def _filled(schema: Schema, message: int) -> object:
             return [_filled(cast("Schema", schema["items"]), message)] * cast("int", schema["maxItems"])
         case "integer":
             return 2**60
+        case "boolean":
+            return False
         case _ if schema.get("format") == "date-time":
             return A_TIME
         case _:

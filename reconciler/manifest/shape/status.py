@@ -94,7 +94,10 @@ def _alias_set() -> dict[str, Schema]:
                 "digest": _digest("The digest of its plan."),
                 "started": _time("When it began."),
                 "ended": _time("When it was over."),
+                "generation": _whole("The generation of the spec that it carried out."),
                 "result": _text("The reason of the condition Ready after it.", 128),
+                "message": _message("That condition's message."),
+                "acknowledged": _flag("Whether its verification failed and somebody has asked for a look since."),
                 **_changes("that it made"),
                 "failed": _whole("Changes that failed, or of which nobody knows what became."),
                 "reverted": _whole("Changes that were undone because another one failed."),
@@ -198,6 +201,10 @@ def _digest(description: str) -> Schema:
 
 def _time(description: str) -> Schema:
     return {"type": "string", "format": "date-time", "description": description}
+
+
+def _flag(description: str) -> Schema:
+    return {"type": "boolean", "description": description}
 
 
 def _whole(description: str, low: int = 0) -> Schema:
