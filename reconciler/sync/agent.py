@@ -27,6 +27,7 @@ from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Report
 from reconciler.sync.finding import Finding, Reason, names, of_run
+from reconciler.sync.in_place import InPlace
 from reconciler.sync.pace import Corrections
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
@@ -65,6 +66,7 @@ class Agent:
         self._wake = wake
         self._corrections = Corrections(settings.interval)
         self._progress = Progress()
+        self._in_place = InPlace(settings.state / f"in-place-{settings.key}.json")
         self._attempted = ""
         self._refused_fetch: tuple[str, TooLarge] | None = None
         self._in_force: Revision | None = None
@@ -157,7 +159,8 @@ class Agent:
         self.applied = kept.id if kept else ""
         applied = self.applied == revision.commit.id
         self._progress.begin(revision.commit.id, applied=applied)
-        reported = self._progress.complete(revision.reported)
+        self._in_place.begin(revision.sets if applied else ())
+        reported = [one for one in revision.reported if self._in_place.has(one)]
         wanted = [one for one in revision.sets if one not in reported]
         found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
@@ -169,8 +172,11 @@ class Agent:
                     return replace(found, reason=Reason.DRIFT_HELD, message=self._held(moved, hold))
                 if self._repository.head() != head:
                     return replace(found, reason=Reason.INTERRUPTED, message="the ref has just moved; looking again")
+                changed = {step.set for step in plan.runnable}
+                self._in_place.leave(one for one in wanted if one.key in changed)
             report = self._apply(plan, catalogs, revision, head)
         self._progress.ended(revision.commit.id, report)
+        self._in_place.ended(revision.sets, wanted, report)
         if not report.wrote:
             self._corrections.rest()
         elif moved:

@@ -35,7 +35,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.REF_NOT_FOUND: "the branch, tag or commit is gone; nothing is changed",
     Reason.UNVERIFIED: "the newest commit has no signature that counts; the last good one is in force",
     Reason.INVALID_REVISION: "the newest commit cannot be used; the last good one is in force",
-    Reason.MILVUS_FAILED: "Milvus, the connections to it or the journal cannot be used; nothing further is changed",
+    Reason.MILVUS_FAILED: "Milvus, a connection, the journal or the state cannot be used; nothing further is changed",
     Reason.LIMIT_EXCEEDED: "a limit refuses the newest commit; what was applied last is in force",
     Reason.INCOMPLETE: "something was changed, and not all that is wanted is done; it is tried again",
     Reason.BLOCKED: "a gate or protection forbids some or all changes; it is tried again",

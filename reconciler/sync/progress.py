@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.model import AliasSet
 from reconciler.plan import Step
 from reconciler.report import ACHIEVED, Report
 
@@ -36,8 +35,3 @@ class Progress:
     def again(self, steps: Iterable[Step]) -> list[Step]:
         """Those of the changes that were made before."""
         return [step for step in steps if self._commit and (step.set, step.alias) not in self._waiting]
-
-    def complete(self, sets: Iterable[AliasSet]) -> list[AliasSet]:
-        """Those of the sets of which all was made."""
-        waiting = {name for name, _ in self._waiting}
-        return [one for one in sets if self._commit and one.key not in waiting]
