@@ -62,6 +62,11 @@ def test_the_image_is_of_this_version(installed: list[Object]) -> None:
     assert container(installed)["image"].rpartition(":")[2] == __version__
 
 
+def test_the_image_is_left_open_at_a_registry_that_nobody_can_have(installed: list[Object]) -> None:
+    """Where somebody else may take the name, their image would get the operator's rights."""
+    assert container(installed)["image"].split("/")[0] == "registry.invalid"
+
+
 def test_one_writer(installed: list[Object]) -> None:
     spec = only(installed, "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
