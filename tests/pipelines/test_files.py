@@ -126,3 +126,18 @@ def test_no_page_file_or_message_installs_by_a_name_that_anybody_may_take() -> N
         files += (root / folder).rglob(f"*.{ending}")
     by_name = re.compile(r"(install|uvx|pipx run|uv tool)\b.*['\" ]milvus-alias-reconciler(['\"\[=\s]|$)", re.MULTILINE)
     assert [str(file) for file in files if file.name != "CHANGELOG.md" and by_name.search(file.read_text())] == []
+
+
+@pytest.mark.parametrize("file", [CI / "gitlab" / "gitlab-ci.yml", CI.parents[1] / "docs" / "pipelines.md"])
+def test_the_token_for_notes_may_do_no_more_than_that(file: Path) -> None:
+    """A merge request's jobs run the branch's own script; the role that GitLab offers first can read all variables."""
+    text = " ".join(file.read_text().replace("\n#", "\n").split())
+    about = text[text.index("GITLAB_NOTE_TOKEN") :]
+    assert "the role Reporter, never more: " in about
+    assert "Maintainer" in about
+
+
+def test_the_page_says_who_can_use_the_token_for_notes() -> None:
+    page = (CI.parents[1] / "docs" / "pipelines.md").read_text()
+    trusted = " ".join(page.partition("## Whom this trusts")[2].partition("\n## ")[0].split())
+    assert "whoever can push a branch can use `GITLAB_NOTE_TOKEN` as well: role Reporter, never more" in trusted
