@@ -28,7 +28,7 @@ from reconciler.model import (
     Tls,
     Verify,
 )
-from reconciler.plan import Block, BlockReason, GateResult, SetPlan, Step, Verdict, gate_specification
+from reconciler.plan import Block, BlockReason, GateResult, SetPlan, Step, Unverified, Verdict, gate_specification
 from reconciler.report import Outcome, Propagated, Reach, StepResult
 
 Document = dict[str, Any]
@@ -138,11 +138,19 @@ def set_document(plan: SetPlan) -> Document:
         verify=verify_document(plan.verify),
         onFailure=str(plan.on_failure) if plan.on_failure is not OnFailure.STOP else None,
         source=source_document(plan.source),
+        unverified=[_unverified_document(one) for one in plan.unverified] or None,
     )
 
 
+def _unverified_document(one: Unverified) -> Document:
+    return {"alias": one.step.alias, "collection": one.step.wanted, "run": one.run, "reason": one.reason}
+
+
 def set_of(document: Document, steps: list[Step]) -> SetPlan:
-    """The set of a document, with those of the steps that are its own."""
+    """The set of a document, with those of the steps that are its own.
+
+    What is not verified is not read back: whoever carries a plan out asks the journal, not the file.
+    """
     return SetPlan(
         set=document["name"],
         steps=tuple(step for step in steps if step.set == document["name"]),

@@ -24,7 +24,8 @@ class Options:
         max_drops: in place of every set's `limits.maxDrops`.
         include_suspended: work on suspended sets too.
         skip_gates: gates that are not asked, each with the alias for which it is not.
-        retry_rejected: move aliases again to collections that an earlier run had to move them back from.
+        retry_rejected: move aliases again to collections that an earlier run had to move them back from, and go on
+            behind a wave that an earlier run could not verify.
     """
 
     only: Collection[str] = ()

@@ -118,11 +118,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Unverified:
+    """An alias that is in place and was not found good there.
+
+    `step` moved it, in the run `run`; `reason` says in a few words what is missing.
+    """
+
+    step: Step
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetPlan:
     """What one set would change.
 
     `covered` counts the live aliases in the set's scope; `governed` also those it lists: the base of
-    `maxChangePercent`. `refusals` are the guards' sentences; any of them keeps the whole run from writing.
+    `maxChangePercent`. `refusals` are the guards' sentences; any of them keeps the whole run from writing. What is
+    `unverified` changes nothing: it is verified before a later wave starts, and at the latest at the end.
     """
 
     set: str
@@ -135,6 +148,7 @@ class SetPlan:
     verify: Verify = Verify()
     on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
+    unverified: tuple[Unverified, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +175,10 @@ class TargetPlan:
         """The steps that nothing blocks."""
         return tuple(step for step in self.steps if step.blocked is None)
 
+    @property
+    def unverified(self) -> tuple[Unverified, ...]:
+        return tuple(one for set_plan in self.sets for one in set_plan.unverified)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -186,6 +204,10 @@ class Plan:
     def runnable(self) -> tuple[Step, ...]:
         """The steps that nothing blocks."""
         return tuple(step for target in self.targets for step in target.runnable)
+
+    @property
+    def unverified(self) -> tuple[Unverified, ...]:
+        return tuple(one for target in self.targets for one in target.unverified)
 
     @property
     def digest(self) -> str:

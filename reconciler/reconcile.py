@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from threading import Event
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from reconciler.options import GatesAsked, Options, insist_on_known, limited, wi
 from reconciler.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves
 from reconciler.rejections import Rejected, block_rejected
 from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
+from reconciler.unverified import UnverifiedAliases, asks, with_unverified
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def make_plan(
         catalogs: open connections to use and to leave open; by default they are opened, and closed at the end.
         against: live catalogs known beforehand, such as from an export; then no server is asked.
         ask: which gates are asked already now; `apply_plan` asks all of them, right before each wave.
-        journal: earlier runs; what they had to move back is refused until the manifest changes.
+        journal: earlier runs; what they had to move back is refused until the manifest changes, and what they moved
+            and did not verify is verified before anything behind it.
         read: how the live catalogs are read; others may share one read among many plans.
 
     Raises:
@@ -69,12 +71,12 @@ def make_plan(
         JournalError: the journal cannot be read.
     """
     insist_on_known(options, sets)
-    rejected = journal.rejected() if journal and not options.retry_rejected else {}
+    known = _Known() if journal is None or options.retry_rejected else _Known.of(journal, sets)
     by_target = groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of)
     with _opened(catalogs) as opened:
         return Plan(
             tuple(
-                _plan_target(target, list(members), options, opened, against, ask, rejected, read)
+                _plan_target(target, list(members), options, opened, against, ask, known, read)
                 for target, members in by_target
             ),
             created=now(),
@@ -117,7 +119,7 @@ def apply_plan(
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
         # Every database is opened and asked before the first write: trouble with the last one must not cost the first.
-        runnable = [] if plan.refusals else [target for target in plan.targets if target.runnable]
+        runnable = [] if plan.refusals else [one for one in plan.targets if one.runnable or one.unverified]
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
@@ -138,6 +140,18 @@ def apply_plan(
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What earlier runs have to say about this one."""
+
+    rejected: Rejected = field(default_factory=dict)
+    unverified: UnverifiedAliases = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, journal: Ledger, sets: Sequence[AliasSet]) -> _Known:
+        return cls(journal.rejected(), journal.unverified() if any(asks(one.verify) for one in sets) else {})
+
+
 def target_of(wanted: AliasSet) -> Target:
     """The database that a set is about."""
     return Target(_connection(wanted).address, wanted.database)
@@ -150,7 +164,7 @@ def _plan_target(
     catalogs: Catalogs,
     against: LiveCatalogs | None,
     ask: GatesAsked,
-    rejected: Rejected,
+    known: _Known,
     read: Read,
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
@@ -164,14 +178,15 @@ def _plan_target(
 
     changes = [diff(one, live, only=options.only, allow_protected=options.allow_protected) for one in active]
     changes = block_lossy_drops(changes, live)
-    changes = [block_rejected(with_skipped_gates(change, options), target, rejected) for change in changes]
+    changes = [block_rejected(with_skipped_gates(change, options), target, known.rejected) for change in changes]
     if catalog:
         which = CHEAP if ask is GatesAsked.CHEAP else ALL
         changes = gated_sets(changes, catalog, which=which, blocking=ask is not GatesAsked.SHOWN)
     plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
     for one, change in zip(active, changes, strict=True):
         steps = block_companions(block_later_waves(change.steps), change.on_failure)
-        plans[one.key] = guarded(replace(change, steps=steps), one)
+        change = guarded(replace(change, steps=steps), one)
+        plans[one.key] = change if options.only else with_unverified(change, one, live, known.unverified)
     return TargetPlan(
         target=target,
         connection=connection,
@@ -186,7 +201,7 @@ def _plan_target(
 def _apply_target(
     plan: TargetPlan, catalogs: Catalogs, conduct: Conduct, on_result: Callable[[StepResult], None]
 ) -> TargetReport:
-    """One database: the last result of each step counts."""
+    """One database: the last result of each step counts, and of each alias that was left to be verified."""
     from reconciler.execute import execute
 
     catalog = catalogs.open(plan.connection, plan.target.database)
@@ -195,7 +210,9 @@ def _apply_target(
         for result in results:
             on_result(result)
             last[result.step.set, result.step.alias] = result
-    return TargetReport(plan, tuple(last[step.set, step.alias] for step in plan.steps))
+    owed = [(one.step.set, one.step.alias) for one in plan.unverified]
+    steps = [(step.set, step.alias) for step in plan.steps]
+    return TargetReport(plan, tuple(last[key] for key in (*(key for key in owed if key in last), *steps)))
 
 
 def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:

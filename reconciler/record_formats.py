@@ -179,6 +179,14 @@ RESULT_OPTIONS: dict[str, object] = {
     "propagation": list_of(PROPAGATED),
 }
 RESULT = record(RESULT_FIELDS, RESULT_OPTIONS)
+UNVERIFIED = record(
+    {
+        "alias": {"type": "string"},
+        "collection": text("Where the alias is, and should be."),
+        "run": text("The run that moved it there, and did not verify it."),
+        "reason": {"type": "string"},
+    }
+)
 SET = record(
     {
         "name": {"type": "string"},
@@ -192,6 +200,7 @@ SET = record(
         "verify": VERIFY,
         "onFailure": one_of(list(OnFailure), "What becomes of the set's changes when a later one fails."),
         "source": SOURCE,
+        "unverified": list_of(UNVERIFIED),
     },
 )
 

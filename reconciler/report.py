@@ -40,6 +40,14 @@ class Outcome(StrEnum):
 
 ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
 
+VERIFY_MISMATCH = "VerifyMismatch"
+PROPAGATION_STUCK = "PropagationStuck"
+PROPAGATION_INTERRUPTED = "PropagationInterrupted"
+SOAK_FAILED = "SoakFailed"
+SOAK_INTERRUPTED = "SoakInterrupted"
+NOT_VERIFIED = frozenset({VERIFY_MISMATCH, PROPAGATION_STUCK, PROPAGATION_INTERRUPTED, SOAK_FAILED, SOAK_INTERRUPTED})
+"""The codes of an alias that was moved, and of which it is not known that its readers are well served there."""
+
 
 class Reach(StrEnum):
     """Whether readers get the new collection. `unknown`: nothing told the two collections apart, or nobody could read.
@@ -68,8 +76,8 @@ class Propagated:
 class StepResult:
     """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC.
 
-    A step that is `done` with a code is at its target, and something that was asked for besides is not: the run does
-    not count as complete.
+    A step that is `done` or `noop` with a code is at its target, and something that was asked for besides is not, or
+    the journal does not have it: the run does not count as complete.
 
     `wrote` says that a call was sent which took effect or may have: also where the outcome is `failed`, because
     somebody undid it, or because it may yet take effect.
@@ -127,7 +135,8 @@ class Report:
             return ExitCode.DONE
         if self.wrote:
             return ExitCode.INCOMPLETE
-        if Outcome.FAILED in outcomes or self.interrupted:
+        marred = any(result.code for result in self.results if result.outcome in ACHIEVED)
+        if Outcome.FAILED in outcomes or marred or self.interrupted:
             return ExitCode.ERROR
         return ExitCode.REFUSED
 

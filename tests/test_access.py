@@ -26,6 +26,7 @@ from reconciler.model import (
     OnFailure,
     Propagation,
     RowsGate,
+    SchemaGate,
     Tls,
     Verify,
 )
@@ -152,6 +153,16 @@ def test_only_what_the_sets_need_is_asked_for(wanted: AliasSet, not_needed: set[
     found = check(made, wanted)
     always = {S.TLS, S.TOKEN}
     assert {one for one, result in found.results.items() if result is R.NOT_NEEDED} == not_needed | always
+
+
+@pytest.mark.parametrize("hidden", ["v1", "v2"])
+def test_the_gate_schema_reads_the_indexes_of_both_collections(hidden: str) -> None:
+    made = server("v1", "v2", aliases={"a": "v1"})
+    wanted = alias_set({}, Alias("a", "v2", gates=Gates(schema=SchemaGate())))
+    assert check(made, wanted).results[S.DESCRIBE_INDEX] is R.OK
+    made.deny("IndexDetail", on=hidden)
+    found = condition(check(made, wanted), S.DESCRIBE_INDEX)
+    assert (found.result, found.detail) == (R.MISSING, f"the privilege IndexDetail is missing on {hidden}")
 
 
 def test_before_2_6_reads_through_an_alias_are_permitted_by_its_name() -> None:

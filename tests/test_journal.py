@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -23,7 +24,18 @@ from jsonschema import Draft202012Validator
 from reconciler.errors import JournalError, PermissionDenied
 from reconciler.formats import JOURNAL
 from reconciler.journal import Act, Journal, Origins, Run, RunState, appending
-from reconciler.model import Alias, ContractGate, Credential, Gates, LoadedGate, OnFailure, RowsGate, Target
+from reconciler.model import (
+    Alias,
+    ContractGate,
+    Credential,
+    Gates,
+    LoadedGate,
+    OnFailure,
+    Propagation,
+    RowsGate,
+    Target,
+    Verify,
+)
 from reconciler.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report, StepResult
@@ -174,6 +186,37 @@ def test_a_disk_that_is_full_at_the_start_or_in_between_keeps_calls_from_being_m
     recorded = Journal(path).read()
     assert [run.end is not None for run in recorded.runs] == [False, True], "the first one never began"
     assert recorded.runs[1].steps[0].outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("verify", "meanwhile", "outcome", "code"),
+    [
+        (Verify(), "v1", Outcome.DONE, ExitCode.INCOMPLETE),
+        (Verify(propagation=Propagation(0.1)), "v1", Outcome.DONE, ExitCode.INCOMPLETE),
+        (Verify(), "v2", Outcome.NOOP, ExitCode.ERROR),
+    ],
+    ids=["moved", "moved and proved", "there already"],
+)
+def test_an_outcome_that_cannot_be_written_down_is_told_and_not_all_well(
+    path: Path, verify: Verify, meanwhile: str, outcome: Outcome, code: ExitCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = server("v1", "v2", aliases={"a": "v1"})
+    write, full = os.write, iter([True])
+
+    def fills_up(file: int, data: bytes) -> int:
+        if b'"event":"result"' in data and next(full, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", fills_up)
+    with catalogs(made) as opened:
+        plan = make_plan([alias_set({"a": "v2"}, verify=verify)], catalogs=opened)
+        made.connect(LOCAL, "default").alter_alias("a", meanwhile)
+        report = apply_plan(plan, catalogs=opened, journal=Journal(path), origins=ANN)
+    (result,) = report.results
+    assert (result.outcome, result.code, report.exit_code) == (outcome, "JournalError", code)
+    assert "No space left on device" in (result.message or "")
+    assert live(made) == {"a": "v2"}
 
 
 def test_a_repeated_alter_leaves_no_doubt_where_the_alias_is_and_a_revert_does(path: Path) -> None:

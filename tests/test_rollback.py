@@ -193,6 +193,22 @@ def test_a_collection_that_was_dropped_since_cannot_be_gone_back_to(world: World
     assert world.live == BEFORE | {"a": "v2"}
 
 
+@pytest.mark.parametrize("gates", [Gates(), Gates(loaded=LoadedGate(enabled=False))], ids=["gated", "no gate is on"])
+def test_a_collection_that_is_replaced_while_the_plan_is_looked_at_is_not_gone_back_to(
+    tmp_path: Path, gates: Gates
+) -> None:
+    world = World(tmp_path / "journal.jsonl", server("old", "new", aliases={"a": "old"}))
+    world.apply(alias_set({}, Alias("a", "new", gates=gates)))
+    made = world.newest
+    assert made
+    plan = world.plan(made)
+    world.server.drop_collection("old")
+    world.server.create_collection("old")
+    report = world.carry_out(plan, made.run)
+    assert (report.counts, world.live) == ({Outcome.BLOCKED: 1}, {"a": "new"})
+    assert "old was dropped and made anew since the plan" in (report.results[0].message or "")
+
+
 def test_an_alias_whose_collection_was_replaced_is_not_what_the_run_left(world: World) -> None:
     if world.server.flavour is not Flavour.MILVUS_2_3:
         pytest.skip("only here a collection with aliases can be dropped, and has an id to be told by")

@@ -43,7 +43,7 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
         aliases=_names(alias.name for alias in listed),
         collections=_names(alias.collection for _, alias in pairs),
         load_state=_names(name for _, one in pairs if one.gates.has("loaded") for name in _ends(one, current)),
-        index=_names(one.collection for _, one in pairs if one.gates.has("indexed")),
+        index=_names(name for _, one in pairs for name in _indexes(one, current)),
         query=_names(name for each, one in pairs for name in _queried(each, one, current)),
         search=_names(name for _, one in pairs if one.gates.has("canary") for name in _ends(one, current)),
         points=bool(pairs) or reverts,
@@ -61,6 +61,14 @@ def _queried(wanted: AliasSet, alias: Alias, current: Mapping[str, str | None]) 
     if wanted.verify.propagation or wanted.verify.soak:
         yield alias.name
     if wanted.verify.propagation or wanted.verify.soak or alias.gates.has("rows") or alias.gates.has("canary"):
+        yield from _ends(alias, current)
+
+
+def _indexes(alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
+    """Whose indexes are read: `schema` compares their metrics."""
+    if alias.gates.has("indexed"):
+        yield alias.collection
+    if alias.gates.has("schema"):
         yield from _ends(alias, current)
 
 

@@ -17,6 +17,7 @@ from reconciler.plan import Plan
 from reconciler.planfile import load_plan
 from reconciler.reconcile import make_plan
 from reconciler.review import ensure_fresh, ensure_reviewed, without_rejected
+from reconciler.unverified import saved_with_unverified
 
 
 @click.command()
@@ -123,6 +124,6 @@ def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs, jour
             "--only, --allow-protected, --max-drops, --include-suspended and --skip-gate are for planning"
         )
     if not run.retry_rejected:
-        plan = without_rejected(plan, journal.rejected())
+        plan = saved_with_unverified(without_rejected(plan, journal.rejected()), journal.unverified())
     inputs.announce_new_files([target.connection for target in plan.targets if target.steps])
     return plan, ensure_fresh(plan, catalogs=catalogs)

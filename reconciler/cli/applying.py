@@ -92,7 +92,7 @@ def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: 
     result = output.Result(lambda: report_lines(report), lambda: report_document(report), pages)
     try:
         output.emit_files(result, outputs)
-        if report.plan.refusals or not report.plan.runnable:
+        if report.plan.refusals or not (report.plan.runnable or report.plan.unverified):
             result = replace(result, text=lambda: [report_summary(report)] if report.plan.steps else [])
         output.emit(result, output_format)
     except InvalidInput as error:

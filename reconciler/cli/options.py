@@ -137,7 +137,8 @@ plan_options = _chain(
     click.option(
         "--retry-rejected",
         is_flag=True,
-        help="Move aliases again to collections that an earlier run had to move them back from.",
+        help="Move aliases again to collections that an earlier run had to move them back from, and go on behind a "
+        "wave that it could not verify.",
     ),
 )
 """What the run may do beyond the manifests."""

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import Event
 
 from reconciler.catalog.port import Catalog
-from reconciler.execute.conduct import Conduct, Halt
+from reconciler.execute.conduct import LONGEST_NAP, Conduct, Halt
 from reconciler.execute.set_run import SetRun
 from reconciler.plan import TargetPlan
 from reconciler.report import StepResult
@@ -51,9 +52,17 @@ def execute(plan: TargetPlan, catalog: Catalog, conduct: Conduct) -> Generator[S
         ]
         try:
             for _ in runs:
-                while (result := results.get()) is not None:
+                while (result := _next(results)) is not None:
                     yield result
             for run in runs:
                 run.result()  # a bug in our own code must not pass for a quiet end
         finally:
             abandoned.set()  # whoever asked for results went away: start nothing further
+
+
+def _next(results: SimpleQueue[StepResult | None]) -> StepResult | None:
+    """The next result, in naps: a signal that comes just before a wait does not end it, and its handler would only run
+    when the soak is over (seen on Python 3.11: every second or third SIGTERM that came right after a result)."""
+    while True:
+        with suppress(Empty):
+            return results.get(timeout=LONGEST_NAP)

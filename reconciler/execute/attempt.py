@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import AliasAlreadyExists, CatalogError, JournalError, RateLimited, UnexpectedAnswer
+from reconciler.errors import (
+    AliasAlreadyExists,
+    CallTimedOut,
+    CatalogError,
+    ConnectionFailed,
+    JournalError,
+    RateLimited,
+    UnexpectedAnswer,
+)
 from reconciler.plan import Step, place
 from reconciler.report import Outcome
 
@@ -19,14 +27,19 @@ ALIAS_MOVED = "AliasMoved"
 MAY_STILL_ACT = "a call that was sent may still take effect"
 
 
+NO_ANSWER = (ConnectionFailed, CallTimedOut)
+"""Errors after which the next call, too, may cost a whole timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one attempt ended; the fields are those of `StepResult`."""
+    """How one attempt ended; the fields are those of `StepResult`, and whether the last read got no answer."""
 
     outcome: Outcome
     code: str | None = None
     message: str | None = None
     wrote: bool = False
+    unanswered: bool = False
 
 
 def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
@@ -58,7 +71,8 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
             with try_again:
                 return _attempt_once(step, catalog)
     except CatalogError as error:
-        return End(Outcome.FAILED, error.code, f"{error}; the alias was left as it was")
+        message = f"{error}; the alias was left as it was"
+        return End(Outcome.FAILED, error.code, message, unanswered=isinstance(error, NO_ANSWER))
     except JournalError as error:
         return End(Outcome.FAILED, error.code, f"{error}; without it nothing is changed")
     raise AssertionError("it ends with a return or an error")
@@ -113,13 +127,13 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
 
 def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     """A call failed or was never answered: only the catalog knows whether it took effect."""
-    refused = not (error.transient or isinstance(error, UnexpectedAnswer))  # the server said that it did not act
+    refused = not may_have_acted(error)
     late = "" if refused else f"; {MAY_STILL_ACT}"
     try:
         current = where(step.alias, catalog)
     except CatalogError as unreadable:
         message = f"{error}; and the alias could not be read back: {unreadable}{late}"
-        return End(Outcome.UNKNOWN, error.code, message, wrote=True)
+        return End(Outcome.UNKNOWN, error.code, message, True, isinstance(unreadable, NO_ANSWER))
     if current == step.wanted:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
         if refused:
@@ -129,6 +143,11 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
         message = f"{error}; the alias is {place(current)} now, moved by someone else"
         return End(Outcome.FAILED, error.code, message, wrote=not refused)
     return End(Outcome.FAILED, error.code, f"{error}; the alias is still {place(current)}{late}", wrote=not refused)
+
+
+def may_have_acted(error: CatalogError) -> bool:
+    """Whether a call that ended so may have taken effect, or may yet; otherwise the server said that it did not act."""
+    return isinstance(error, (*NO_ANSWER, UnexpectedAnswer))
 
 
 def where(alias: str, catalog: Catalog) -> str | None:

@@ -6,22 +6,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.catalog.port import Catalog
+from reconciler.execute.conduct import Halt
 from reconciler.gates import ALL
 from reconciler.model import Collection
 from reconciler.plan import Block, BlockReason, Step
 
 
-def unreplaced(wave: Sequence[Step], catalog: Catalog) -> tuple[Step, ...]:
+def unreplaced(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step, ...]:
     """A wave, right before its calls, each step blocked whose collection was dropped and made anew under its name.
 
-    One call for each collection that has an id; a step without any gate is taken as it is. Raises `CatalogError`.
+    One call for each collection that has an id; a step without any gate is taken as it is, unless it is a way back,
+    which leads to the very collection that the alias came from. So is each one that is left once `halt` ends the
+    asking. Raises `CatalogError`.
     """
     meant = {
         step.wanted: step.wanted_id
         for step in wave
-        if step.wanted and step.wanted_id and not step.blocked and any(step.gates.has(gate) for gate in ALL)
+        if step.wanted
+        and step.wanted_id
+        and not step.blocked
+        and (step.way_back or any(step.gates.has(gate) for gate in ALL))
     }
-    found = {name: catalog.describe(name) for name in sorted(meant)}
+    found = {name: catalog.describe(name) for name in sorted(meant) if not halt.is_set()}
     return tuple(_judged(step, found[step.wanted]) if step.wanted in found else step for step in wave)
 
 

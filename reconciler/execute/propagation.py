@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError, JournalError
-from reconciler.execute.attempt import where
+from reconciler.execute.attempt import may_have_acted, where
 from reconciler.execute.conduct import Halt
 from reconciler.execute.marks import Answer, Mark, find_mark
 from reconciler.plan import Step, place
@@ -62,6 +62,8 @@ class Prover:
         self._catalog = catalog
         self._pool = pool
         self._timeout = timeout
+        self.adrift: dict[str, str] = {}
+        """The aliases of which an alter that was made again was never answered, each with the error's code."""
         pairs = sorted({_pair(step) for step in steps})
         self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
@@ -85,6 +87,7 @@ class Prover:
                 break
             list(self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.stuck]))
             halt.pause(PAUSE)
+        self.adrift |= {proof.alias: proof.adrift for proof in proofs if proof.adrift}
         return {proof.alias: proof.outcome() for proof in proofs}
 
     def _alter_blindly(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
@@ -113,7 +116,9 @@ class _AliasProof:
         self._started = time.monotonic()
         self._views = [_View(endpoint) for endpoint in endpoints]
         self._heals = 0
-        self._obstacle = ""
+        self._obstacle = ""  # why no alter can help
+        self._trouble = ""  # why the last one was not made, or whether it was is not known
+        self.adrift = ""
 
     @property
     def settled(self) -> bool:
@@ -136,29 +141,37 @@ class _AliasProof:
 
     def heal(self, intend: Intend) -> None:
         """Alter again to the same collection; what was seen before proves nothing about after it."""
-        if self._obstacle:
-            return
-        self._obstacle = self._altered_again(intend)
         if not self._obstacle:
-            self._heals += 1
-            for view in self._views:
-                view.start_anew()
+            self._obstacle = self._hindrance(intend)
+        if self._obstacle or self._trouble:
+            return
+        try:
+            self._catalog.alter_alias(self.alias, self._step.wanted or "")
+        except CatalogError as error:
+            self._trouble = f"it could not be altered again: {error}"
+            if may_have_acted(error):
+                self.adrift = error.code
+                for view in self._views:
+                    view.break_row()
+            return
+        self._heals += 1
+        for view in self._views:
+            view.start_anew()
 
-    def _altered_again(self, intend: Intend) -> str:
-        """In words why not, or empty."""
+    def _hindrance(self, intend: Intend) -> str:
+        """In words why it is not altered again, and never will be; what may pass is `_trouble`."""
+        self._trouble = ""
         if not self._catalog.heals_by_alter:
             return "this Milvus ignores an alter to the same collection, so it cannot be healed from here"
         try:
             intend(self._step)
             at = where(self.alias, self._catalog)
-            if at != self._step.wanted:
-                return f"the alias is {place(at)} now, moved by someone else"
-            self._catalog.alter_alias(self.alias, self._step.wanted or "")
         except JournalError as error:
             return str(error)
-        except CatalogError:
-            return ""  # the next reads tell whether it took effect; if not, it is tried again
-        return ""
+        except CatalogError as error:
+            self._trouble = f"it could not be altered again: {error}"
+            return ""
+        return "" if at == self._step.wanted else f"the alias is {place(at)} now, moved by someone else"
 
     def outcome(self) -> tuple[Propagated, ...]:
         seconds = round(time.monotonic() - self._started, 3)
@@ -175,7 +188,11 @@ class _AliasProof:
         if view.settled:
             reach, detail = Reach.VERIFIED, ""
         elif view.old_seen:
-            why = self._obstacle or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
+            why = (
+                self._obstacle
+                or self._trouble
+                or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
+            )
             why = why or "there was no time to alter it again"
             catalog = f"the catalog has {self._step.wanted}"
             reach = Reach.STUCK
@@ -196,9 +213,10 @@ class _View:
     def start_anew(self) -> None:
         """After an alter: nothing of what was seen before counts."""
         self.old_seen = False
-        self._break_row()
+        self.break_row()
 
-    def _break_row(self) -> None:
+    def break_row(self) -> None:
+        """Whatever happened, the row that is to prove it starts after it."""
         self._in_a_row = 0
         self._since = time.monotonic()
 
@@ -217,7 +235,7 @@ class _View:
             self.last = mark.read(self.endpoint.catalog, alias)
         except CatalogError as error:
             self.last, self.trouble = None, f"reads through the alias fail: {error}"
-            self._break_row()
+            self.break_row()
             return
         self.trouble = {
             Answer.NEW: "the time was too short for enough reads",
@@ -228,7 +246,7 @@ class _View:
             self._until = begun
         else:
             self.old_seen |= self.last is Answer.OLD
-            self._break_row()
+            self.break_row()
 
 
 def _pair(step: Step) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 Only an alias that is still where this run put it is moved back, and only to the very collection it came from, if that
 still exists and is loaded. A created alias is dropped, a dropped one is created again. There is no way to undo several
-changes at once, so readers may meet any state in between; what cannot be undone is reported by name.
+changes at once, so readers may meet any state in between; what cannot be undone is reported by name. A server that no
+longer answers is not asked for each alias again: at two timeouts each, a thousand of them would take hours.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import replace
 
 from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError
-from reconciler.execute.attempt import ALIAS_MOVED, End, attempt, where
+from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
 from reconciler.gates import gated
 from reconciler.gates.loaded import NAME as LOADED
 from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.plan import Action, Step, place
-from reconciler.report import ACHIEVED, Outcome
+from reconciler.report import ACHIEVED, Outcome, StepResult
 
 REVERT_FAILED = "RevertFailed"
 """The code of a step that should have been undone and was not."""
@@ -38,32 +39,60 @@ def inverse(step: Step) -> Step:
     )
 
 
-def revert(step: Step, catalog: Catalog, intend: Callable[[], None], failure: str) -> End:
-    """Undo one step.
+class WayBack:
+    """Undoes the steps of a set.
 
     Args:
-        step: what was made, or may have been.
-        catalog: its database.
-        intend: writes down what is about to happen.
+        catalog: their database.
         failure: why, in a sentence.
-
-    Returns:
-        How the step itself ends now.
     """
-    undo = inverse(step)
-    try:
-        obstacle = _obstacle(undo, catalog)
-    except CatalogError as error:
-        return _failed(f"{failure}; it could not be moved back: {error}", step, catalog)
-    if obstacle:
-        return _failed(f"{failure}; it was not moved back: {obstacle}", step, catalog)
-    end = attempt(undo, catalog, intend)
-    if end.code == ALIAS_MOVED:
-        return _failed(f"{failure}; it was not moved back, because it is not where this run put it", step, catalog)
-    if end.outcome not in ACHIEVED:
-        return _failed(f"{failure}; it could not be moved back: {end.message}", step, catalog)
-    wrote = end.outcome is Outcome.DONE
-    return End(Outcome.REVERTED, message=f"{failure}; it is {place(step.current)} again", wrote=wrote)
+
+    def __init__(self, catalog: Catalog, failure: str) -> None:
+        self._catalog = catalog
+        self._failure = failure
+        self._silent = False
+
+    def take(self, last: StepResult, intend: Callable[[], None]) -> End:
+        """Undo one step, unless the server did not answer when the one before it was to be undone.
+
+        Args:
+            last: what was made, or may have been, and how that ended.
+            intend: writes down what is about to happen.
+
+        Returns:
+            How the step itself ends now.
+        """
+        if self._silent:
+            not_tried = f"{self._failure}; it was not moved back: the server does not answer; not tried"
+            message = f"{last.message}; {not_tried}" if last.message else not_tried
+            return End(Outcome.FAILED, REVERT_FAILED, message, wrote=True)
+        end = self._undo(last.step, intend)
+        self._silent = end.unanswered
+        return end
+
+    def _undo(self, step: Step, intend: Callable[[], None]) -> End:
+        undo = inverse(step)
+        try:
+            obstacle = _obstacle(undo, self._catalog)
+        except CatalogError as error:
+            return self._failed(step, f"it could not be moved back: {error}", unanswered=isinstance(error, NO_ANSWER))
+        if obstacle:
+            return self._failed(step, f"it was not moved back: {obstacle}")
+        end = attempt(undo, self._catalog, intend)
+        if end.code == ALIAS_MOVED:
+            return self._failed(step, "it was not moved back, because it is not where this run put it")
+        if end.outcome not in ACHIEVED:
+            return self._failed(step, f"it could not be moved back: {end.message}", unanswered=end.unanswered)
+        wrote = end.outcome is Outcome.DONE
+        return End(Outcome.REVERTED, message=f"{self._failure}; it is {place(step.current)} again", wrote=wrote)
+
+    def _failed(self, step: Step, why: str, *, unanswered: bool = False) -> End:
+        """The step stays as it is; say where that is. `unanswered`: whether the server left us without an answer."""
+        try:
+            at, unanswered = f"the alias is {place(where(step.alias, self._catalog))} now", False
+        except CatalogError as error:
+            at, unanswered = "where the alias is could not be read", unanswered and isinstance(error, NO_ANSWER)
+        return End(Outcome.FAILED, REVERT_FAILED, f"{self._failure}; {why}; {at}", True, unanswered)
 
 
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:
@@ -78,12 +107,3 @@ def _obstacle(undo: Step, catalog: Catalog) -> str | None:
         return f"{undo.wanted} is another collection now (id {found.id}, it was {undo.wanted_id})"
     judged = gated((undo,), catalog, which={LOADED})[0]
     return judged.blocked.message if judged.blocked else None
-
-
-def _failed(message: str, step: Step, catalog: Catalog) -> End:
-    """The step stays as it is; say where that is."""
-    try:
-        at = f"the alias is {place(where(step.alias, catalog))} now"
-    except CatalogError:
-        at = "where the alias is could not be read"
-    return End(Outcome.FAILED, REVERT_FAILED, f"{message}; {at}", wrote=True)

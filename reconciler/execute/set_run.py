@@ -16,20 +16,25 @@ from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import REVERT_FAILED, inverse, revert
+from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import judged_in_time
 from reconciler.journal import Act
 from reconciler.lossy_drops import blocked_if_lossy
 from reconciler.model import Connection, OnFailure, Target
-from reconciler.plan import Action, SetPlan, Step, block_companions, block_later_waves, place, waves
-from reconciler.report import ACHIEVED, Outcome, Propagated, Reach, StepResult
-
-VERIFY_MISMATCH = "VerifyMismatch"
-PROPAGATION_STUCK = "PropagationStuck"
-PROPAGATION_INTERRUPTED = "PropagationInterrupted"
-SOAK_FAILED = "SoakFailed"
-SOAK_INTERRUPTED = "SoakInterrupted"
+from reconciler.plan import Action, SetPlan, Step, Unverified, block_companions, block_later_waves, place, waves
+from reconciler.report import (
+    ACHIEVED,
+    PROPAGATION_INTERRUPTED,
+    PROPAGATION_STUCK,
+    SOAK_FAILED,
+    SOAK_INTERRUPTED,
+    VERIFY_MISMATCH,
+    Outcome,
+    Propagated,
+    Reach,
+    StepResult,
+)
 
 
 class SetRun:
@@ -68,6 +73,7 @@ class SetRun:
         self._last: dict[str, StepResult] = {}
         self._touched: list[Step] = []  # what this run made or may have made, oldest first
         self._adrift: set[str] = set()  # aliases with a call that was neither answered nor read back
+        self._heals_adrift: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._lock = Lock()
 
     def run(self) -> None:
@@ -81,12 +87,29 @@ class SetRun:
 
     def _run_waves(self) -> None:
         remaining = tuple(sorted(self._plan.steps, key=lambda step: step.order))
+        owed = list(self._plan.unverified)
         while remaining:
             wave = next(waves(remaining))
             later = remaining[len(wave) :]
+            self._make_up_for([one for one in owed if one.step.wave < wave[0].wave])
+            owed = [one for one in owed if one.step.wave >= wave[0].wave]
             wave, later = self._judge(wave, later)
             wave = self._run_wave(wave)
             remaining = block_later_waves((*wave, *later))[len(wave) :]
+        self._make_up_for(owed)
+
+    def _make_up_for(self, owed: Sequence[Unverified]) -> None:
+        """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
+        if not owed or self._halt.is_set():
+            return
+        for one in owed:
+            message = f"run {one.run} moved it and did not verify it ({one.reason})"
+            self._say(one.step, Outcome.NOOP, message=f"{message}; it is verified now")
+        self._tell(f"verifying what an earlier run left unverified: {', '.join(one.step.alias for one in owed)}")
+        steps = [one.step for one in owed]
+        if prover := self._prover(steps):
+            self._prove(prover, [step for step in steps if step.action is Action.ALTER])
+        self._watch(steps)
 
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.
@@ -100,7 +123,7 @@ class SetRun:
         asked = (*wave, *later) if together and not self._touched else wave
         try:
             asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
-            wave = unreplaced(asked[: len(wave)], self._catalog)
+            wave = unreplaced(asked[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
@@ -128,9 +151,12 @@ class SetRun:
             moved = self._read_back(moved, dropped)
         if prover and moved and not self._to_be_undone:
             self._prove(prover, [step for step in moved if step.action is Action.ALTER])
-        if moved and self._plan.verify.soak and not self._failed.is_set():
-            self._soak(moved, self._plan.verify.soak)
+        self._watch(moved)
         return (*moves, *drops)
+
+    def _watch(self, steps: Sequence[Step]) -> None:
+        if steps and self._plan.verify.soak and not self._failed.is_set():
+            self._soak(steps, self._plan.verify.soak)
 
     @property
     def _to_be_undone(self) -> bool:
@@ -222,8 +248,10 @@ class SetRun:
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; say what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        self._heals_adrift |= prover.adrift
         for step in steps:
             last = replace(self._last[step.alias], propagation=proved[step.alias], ended=now())
+            last = replace(last, wrote=last.wrote or any(one.heals for one in last.propagation))
             cut_short = self._stopped.is_set() and any(one.reach is not Reach.VERIFIED for one in last.propagation)
             stuck = [one for one in last.propagation if one.reach is Reach.STUCK]
             unknown = [one for one in last.propagation if one.reach is Reach.UNKNOWN]
@@ -237,25 +265,26 @@ class SetRun:
             self._put(last)
 
     def _soak(self, steps: Sequence[Step], seconds: float) -> None:
-        failed = soak(steps, self._catalog, seconds, self._halt, self._tell)
+        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._tell)
         for step in steps:
             if step.alias in failed:
                 self._fail(f'"{step.alias}": {failed[step.alias]}')
                 self._reserve(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
             elif self._stopped.is_set():
                 message = "the soak was cut short; the alias is where it should be, but was not watched to the end"
-                self._reserve(step, Outcome.DONE, SOAK_INTERRUPTED, message)
+                self._reserve(step, self._last[step.alias].outcome, SOAK_INTERRUPTED, message)
 
     def _revert(self) -> None:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
         prover = self._prover([inverse(step) for step in self._touched])
+        way_back = WayBack(self._catalog, self._failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
                 message = f"{self._failure}; it was not moved back, because the run was stopped"
                 self._reserve(step, Outcome.FAILED, REVERT_FAILED, message)
                 continue
-            end = revert(step, self._catalog, self._intent(step, Act.REVERT), self._failure)
+            end = way_back.take(self._last[step.alias], self._intent(step, Act.REVERT))
             if self._last[step.alias].outcome is Outcome.FAILED and not end.wrote:
                 continue  # it never was at its target, as the step's own message says
             if step.alias in self._adrift and end.outcome is Outcome.REVERTED and not end.wrote:
@@ -280,8 +309,13 @@ class SetRun:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
+        # Those of the way there; the proof that follows makes others, which lead back.
+        adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
         if prover and back:
             self._prove(prover, [inverse(step) for step in back])
+        for step, code in adrift:
+            message = f"{self._last[step.alias].message}; {MAY_STILL_ACT}"
+            self._reserve(step, Outcome.FAILED, code, message)
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._fail(f'"{step.alias}" {finding}')
@@ -311,25 +345,24 @@ class SetRun:
         self._put(StepResult(step, outcome, code, message, moment, moment))
 
     def _reserve(self, step: Step, outcome: Outcome, code: str | None, message: str | None) -> None:
-        """Another result of a step for which a call was made."""
+        """Another result of a step that was made, or was in place already."""
         if outcome is Outcome.UNKNOWN:
             self._fail(f'"{step.alias}": {message}')
         before = self._last[step.alias]
         reverted = outcome is Outcome.REVERTED
         proof = () if reverted else before.propagation  # which was about the other collection
-        self._put(
-            replace(before, outcome=outcome, code=code, message=message, ended=now(), wrote=True, propagation=proof)
-        )
+        self._put(replace(before, outcome=outcome, code=code, message=message, ended=now(), propagation=proof))
 
     def _put(self, result: StepResult) -> None:
-        """Tell a result, once it is written down."""
-        self._last[result.step.alias] = result
+        """Tell a result, once it is written down; one that is not is told with the reason, and is not all well."""
         if result.outcome is not Outcome.NOT_ATTEMPTED:
             try:
                 self._conduct.record.note(self._target, result)
             except JournalError as error:
                 self._fail(str(error))
-                result = replace(result, message=_added(result.message, str(error)))
+                message = _added(result.message, str(error))
+                result = replace(result, code=result.code or error.code, message=message)
+        self._last[result.step.alias] = result
         self._results.put(result)
 
 

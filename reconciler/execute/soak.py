@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError, NotLoaded
 from reconciler.execute.attempt import where
 from reconciler.execute.conduct import Halt
 from reconciler.gates import gated
+from reconciler.gates.probe import Halted
 from reconciler.plan import Step, place
 from reconciler.printable import counted
 
@@ -29,46 +31,58 @@ BAD_PROBES = 2
 
 
 def soak(
-    steps: Sequence[Step], catalog: Catalog, seconds: float, halt: Halt, tell: Callable[[str], None]
+    steps: Sequence[Step], catalog: Catalog, pool: Executor, seconds: float, halt: Halt, tell: Callable[[str], None]
 ) -> dict[str, str]:
     """Watch the aliases of a wave.
 
     Args:
         steps: the creates and alters of the wave, all of them made.
         catalog: their database.
+        pool: for as many calls as may be in flight.
         seconds: how long.
-        halt: ends it early.
+        halt: ends it early, in the middle of a probe too.
         tell: told what is being done.
 
     Returns:
         What is wrong, in a sentence, by alias; empty if all went well, or if it was ended early.
     """
-    watch = _Watch(steps, catalog)
+    watch = _Watch(steps, catalog, pool, halt)
     pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
     end = time.monotonic() + seconds
     tell(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
-    while not (failed := watch.probe()):
-        left = end - time.monotonic()
-        if left <= 0:
-            return watch.last_look(halt)
-        if halt.pause(min(pause, left)):
+    while True:
+        begun = time.monotonic()
+        if failed := watch.probe():
+            return failed
+        ended = time.monotonic()
+        if ended >= end and not halt.is_set():
+            return watch.last_look()
+        if halt.pause(min(max(SHORTEST_PAUSE, pause - (ended - begun)), end - ended)):
             return {}
-    return failed
 
 
 class _Watch:
     """The state of one soak: which aliases were bad at the last probe."""
 
-    def __init__(self, steps: Sequence[Step], catalog: Catalog) -> None:
+    def __init__(self, steps: Sequence[Step], catalog: Catalog, pool: Executor, halt: Halt) -> None:
         self._steps = steps
         self._catalog = catalog
+        self._pool = pool
+        self._halt = halt
         self._bad: dict[str, int] = {}
         self._primary: dict[str, str | None] = {}
         self._unreachable: CatalogError | None = None
 
-    def last_look(self, halt: Halt) -> dict[str, str]:
+    @property
+    def _asking(self) -> Catalog:
+        """For one call, unless nothing further should be asked."""
+        if self._halt.is_set():
+            raise Halted
+        return self._catalog
+
+    def last_look(self) -> dict[str, str]:
         """At the end: what is bad now is looked at once more, and what cannot be watched is not good."""
-        if any(self._bad.values()) and not halt.pause(SHORTEST_PAUSE) and (failed := self.probe()):
+        if any(self._bad.values()) and not self._halt.pause(SHORTEST_PAUSE) and (failed := self.probe()):
             return failed
         if self._unreachable is None:
             return {}
@@ -76,49 +90,54 @@ class _Watch:
         return {step.alias: reason for step in self._steps}
 
     def probe(self) -> dict[str, str]:
-        """One look at every alias; what is wrong for good."""
+        """One look at every alias; what is wrong for good. Nothing is said of one that was halted."""
         try:
-            judged = gated(self._steps, self._catalog, which=WATCHED_GATES)
-            reasons = {step.alias: step.blocked.message if step.blocked else self._trouble(step) for step in judged}
+            reasons = self._look()
+        except Halted:
+            return {}
         except CatalogError as error:
             self._unreachable = error
             self._bad.clear()
             return {}
         self._unreachable = None
         failed = {}
-        for step in judged:
-            reason = reasons[step.alias]
-            self._bad[step.alias] = self._bad.get(step.alias, 0) + 1 if reason else 0
-            if reason and self._bad[step.alias] >= BAD_PROBES:
-                failed[step.alias] = f"during the soak: {reason}"
+        for alias, reason in reasons.items():
+            self._bad[alias] = self._bad.get(alias, 0) + 1 if reason else 0
+            if reason and self._bad[alias] >= BAD_PROBES:
+                failed[alias] = f"during the soak: {reason}"
         return failed
+
+    def _look(self) -> dict[str, str | None]:
+        """What is wrong with each alias now. Raises `Halted`, or `CatalogError` where the server does not answer."""
+        judged = gated(self._steps, self._asking, which=WATCHED_GATES, halted=self._halt.is_set)
+        unseen = sorted({step.wanted or "" for step in judged if not step.blocked} - self._primary.keys())
+        self._primary |= zip(unseen, self._pool.map(self._readable_by, unseen), strict=True)
+        reasons = self._pool.map(lambda step: step.blocked.message if step.blocked else self._trouble(step), judged)
+        return dict(zip((step.alias for step in judged), reasons, strict=True))
 
     def _trouble(self, step: Step) -> str | None:
         """What a reader of the alias would meet. Raises `CatalogError` where the server does not answer at all."""
-        collection = step.wanted or ""
-        now_at = where(step.alias, self._catalog)
-        if now_at != collection:
+        now_at = where(step.alias, self._asking)
+        if now_at != step.wanted:
             return f"somebody moved the alias; it is {place(now_at)} now"
-        if collection not in self._primary:
-            self._primary[collection] = self._readable_by(collection)
-        primary = self._primary[collection]
+        primary = self._primary[step.wanted or ""]
         if primary is None:
             return None
         try:
-            self._catalog.sample_keys(step.alias, primary, 1)
+            self._asking.sample_keys(step.alias, primary, 1)
         except CatalogError as error:
             if error.transient:
-                where(step.alias, self._catalog)  # which fails too if it is not the collection's fault
+                where(step.alias, self._asking)  # which fails too if it is not the collection's fault
             return f"a read through the alias failed: {error}"
         return None
 
     def _readable_by(self, collection: str) -> str | None:
         """The primary key's field; None where the collection is not loaded, so that nobody can read it anyway."""
-        primary = self._catalog.schema(collection).primary
+        primary = self._asking.schema(collection).primary
         if primary is None:
             return None
         try:
-            self._catalog.sample_keys(collection, primary.name, 1)
+            self._asking.sample_keys(collection, primary.name, 1)
         except NotLoaded:
             return None
         return primary.name

@@ -26,7 +26,7 @@ def judged_in_time(
         wave: steps of one set.
         catalog: their database.
         seconds: how long to wait; 0 for one round.
-        halt: ends the waiting.
+        halt: ends the asking and the waiting; what comes back then is not judged to the end.
         tell: told what is waited for.
 
     Raises:
@@ -37,7 +37,7 @@ def judged_in_time(
     asked = tuple(wave)
     while True:
         try:
-            judged = gated(asked, catalog)
+            judged = gated(asked, catalog, halted=halt.is_set)
         except CatalogError as error:
             if not error.transient or not _time_left(deadline, halt):
                 raise
@@ -58,7 +58,7 @@ def judged_in_time(
             pause = min(pause * 2, LONGEST_PAUSE)
             asked = failing
         else:
-            return judged if len(asked) == len(wave) else gated(wave, catalog)
+            return judged if len(asked) == len(wave) else gated(wave, catalog, halted=halt.is_set)
 
 
 def _time_left(deadline: float, halt: Halt) -> bool:

@@ -15,7 +15,7 @@ from itertools import islice
 from reconciler.catalog.port import Catalog
 from reconciler.errors import CatalogError
 from reconciler.gates import canary, contract, indexed, loaded, rows, schema
-from reconciler.gates.probe import CannotTell, Probe
+from reconciler.gates.probe import CannotTell, Halted, Probe
 from reconciler.model import OnUnknown
 from reconciler.plan import Action, Block, BlockReason, GateResult, SetPlan, Step, Verdict
 
@@ -42,7 +42,12 @@ CHEAP = frozenset(gate.name for gate in GATES if not gate.costly)
 
 
 def gated(
-    steps: Sequence[Step], catalog: Catalog, *, which: Collection[str] = ALL, blocking: bool = True
+    steps: Sequence[Step],
+    catalog: Catalog,
+    *,
+    which: Collection[str] = ALL,
+    blocking: bool = True,
+    halted: Callable[[], bool] = lambda: False,
 ) -> tuple[Step, ...]:
     """The same steps with their gates' results, in place of earlier ones; those that fail one are blocked.
 
@@ -54,12 +59,14 @@ def gated(
         catalog: it, open.
         which: names of the gates that are asked, if a step has them and does not skip them.
         blocking: whether a gate that does not pass blocks its step; without, the results are only noted.
+        halted: whether nothing further should be asked. Steps that are not judged by then come back as they were, so
+            whoever halts a round must not act on it.
 
     Raises:
         CatalogError: transient trouble that affects every answer, such as a lost connection; what one question cannot
             tell is the verdict `unknown`.
     """
-    probe = Probe(catalog)
+    probe = Probe(catalog, halted)
     asked = [gate for gate in GATES if gate.name in which]
     with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="gate") as pool:
         return tuple(pool.map(lambda step: _judged(step, asked, probe, blocking), steps))
@@ -78,7 +85,10 @@ def _judged(step: Step, asked: Sequence[Gate], probe: Probe, blocking: bool) -> 
     if step.blocked or step.action is Action.DROP:
         return step
     gates = [gate for gate in asked if gate.name not in step.skipped_gates and not (step.way_back and gate.costly)]
-    results = tuple(result for gate in gates if (result := _ask(gate, step, probe)))
+    try:
+        results = tuple(result for gate in gates if (result := _ask(gate, step, probe)))
+    except Halted:
+        return step
     failed = [result for result in results if _holds_up(result, step)] if blocking else []
     return replace(step, gate_results=results, blocked=_block(failed) if failed else None)
 

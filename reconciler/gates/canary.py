@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from reconciler.gates.comparison import Asked, Comparison, Side, compare
-from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
+from reconciler.gates.probe import CannotTell, Probe, has_current, schemas
 from reconciler.gates.sampling import from_file, sampled
 from reconciler.gates.wording import listed, rounded
 from reconciler.model import CanaryGate, Schema
@@ -49,10 +49,7 @@ def _compared(current: str, wanted: str, gate: CanaryGate, probe: Probe) -> Gate
 
 
 def _sides(current: str, wanted: str, field: str | None, probe: Probe) -> tuple[Side, Side]:
-    with of_current(f"the schema of {current} cannot be read"):
-        before = probe.schema(current)
-    with of_target(f"the schema of {wanted} cannot be read"):
-        after = probe.schema(wanted)
+    before, after = schemas(current, wanted, probe)
     # The new one first: a field that neither has is a mistake, and must not pass because the current one lacks it.
     new = _side(wanted, after, field, Verdict.UNKNOWN)
     old = _side(current, before, field, Verdict.NOT_APPLICABLE)

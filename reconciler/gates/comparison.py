@@ -112,6 +112,13 @@ class _Searches:
                 found.update(zip(batch, hits, strict=True))
         return [found[number] for number in range(len(self._vectors))]
 
+    def ask(self) -> None:
+        """Whether it may be searched at all. Raises `CannotTell`."""
+        with of_target(self.trouble):
+            self._probe.search(
+                self._side.collection, self._side.vector.name, self._vectors[:1], limit=1, where="", strong=False
+            )
+
     def timed(self) -> float:
         """Seconds that it takes."""
         start = time.perf_counter()
@@ -135,7 +142,7 @@ def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits
     """
     refused = None
     try:
-        with of_current(on_current.trouble):
+        with of_current(on_current.trouble, on_wanted.ask):
             before = on_current.run()
     except CannotTell as cannot:
         if not isinstance(cannot.__cause__, CatalogError) or isinstance(cannot.__cause__, OF_THE_COLLECTION):

@@ -7,7 +7,7 @@ Why: an alias may point at a collection that is not loaded, and every search thr
 from __future__ import annotations
 
 from reconciler.errors import CatalogError
-from reconciler.gates.probe import Probe
+from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
 from reconciler.model import LoadedGate, LoadState
 from reconciler.plan import Action, GateResult, Step, Verdict
 
@@ -27,9 +27,7 @@ def check(step: Step, probe: Probe) -> GateResult | None:
 
 def _required(step: Step, gate: LoadedGate, probe: Probe) -> GateResult:
     """The manifest asks for it: the new collection is loaded, by enough replicas."""
-    state = _state(step.wanted, probe)
-    if isinstance(state, GateResult):
-        return state
+    state = _state_of_target(step, probe)
     if state is not LoadState.LOADED:
         return _result(Verdict.FAIL, f"{step.wanted} is {_words(state)}; load it first", state)
     if gate.replicas is None:
@@ -47,30 +45,28 @@ def _required(step: Step, gate: LoadedGate, probe: Probe) -> GateResult:
 
 def _default_guard(step: Step, probe: Probe) -> GateResult:
     """Not from a loaded collection to one that is not."""
-    wanted = _state(step.wanted, probe)
+    wanted: LoadState | CannotTell
+    try:
+        wanted = _state_of_target(step, probe)
+    except CannotTell as cannot:
+        wanted = cannot  # which matters only if the current one is loaded, or may not be asked either
     if wanted is LoadState.LOADED:
         return _result(Verdict.PASS, "", wanted)
-    current = _state(step.current, probe)
-    if isinstance(current, GateResult):
-        return _result(Verdict.NOT_APPLICABLE, current.detail, None)
+    with of_current(f"the load state of {step.current} cannot be read", lambda: _state_of_target(step, probe)):
+        current = probe.load_state(step.current or "")
     if current is not LoadState.LOADED:
         return _result(Verdict.NOT_APPLICABLE, f"{step.current} is not loaded either", None)
-    if isinstance(wanted, GateResult):
-        return wanted
+    if isinstance(wanted, CannotTell):
+        raise wanted
     way_out = "" if step.way_back else ", or set gates: {loaded: {enabled: false}}"
     return _result(
         Verdict.FAIL, f"{step.wanted} is {_words(wanted)} while {step.current} is; load it first{way_out}", wanted
     )
 
 
-def _state(collection: str | None, probe: Probe) -> LoadState | GateResult:
-    """The load state, or the verdict `unknown` where this caller or this server cannot have it."""
-    try:
-        return probe.load_state(collection or "")
-    except CatalogError as error:
-        if error.transient:
-            raise
-        return _result(Verdict.UNKNOWN, f"the load state of {collection} cannot be read: {error}", None)
+def _state_of_target(step: Step, probe: Probe) -> LoadState:
+    with of_target(f"the load state of {step.wanted} cannot be read"):
+        return probe.load_state(step.wanted or "")
 
 
 def _result(verdict: Verdict, detail: str, state: LoadState | None) -> GateResult:

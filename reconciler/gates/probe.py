@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError, NotLoaded
+from reconciler.errors import CatalogError, NotLoaded, PermissionDenied
 from reconciler.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
 from reconciler.plan import Verdict
 
@@ -17,41 +17,54 @@ T = TypeVar("T")
 
 
 class Probe:
-    """One round of measurements on one database. Gates run in several threads; answers are shared between them."""
+    """One round of measurements on one database. Gates run in several threads; answers are shared between them.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Args:
+        catalog: the database.
+        halted: whether nothing further should be asked; every question then raises `Halted`.
+    """
+
+    def __init__(self, catalog: Catalog, halted: Callable[[], bool] = lambda: False) -> None:
         self._catalog = catalog
+        self._halted = halted
         self._answers: dict[Hashable, Future[object]] = {}
         self._lock = Lock()
 
+    @property
+    def _asking(self) -> Catalog:
+        """For one call, unless nothing further should be asked."""
+        if self._halted():
+            raise Halted
+        return self._catalog
+
     def load_state(self, collection: str) -> LoadState:
-        return self.once(("load_state", collection), lambda: self._catalog.load_state(collection))
+        return self.once(("load_state", collection), lambda: self._asking.load_state(collection))
 
     def replicas(self, collection: str) -> int:
-        return self.once(("replicas", collection), lambda: self._catalog.replicas(collection))
+        return self.once(("replicas", collection), lambda: self._asking.replicas(collection))
 
     def schema(self, collection: str) -> Schema:
-        return self.once(("schema", collection), lambda: self._catalog.schema(collection))
+        return self.once(("schema", collection), lambda: self._asking.schema(collection))
 
     def indexes(self, collection: str) -> tuple[Index, ...]:
-        return self.once(("indexes", collection), lambda: self._catalog.indexes(collection))
+        return self.once(("indexes", collection), lambda: self._asking.indexes(collection))
 
     def count(self, collection: str) -> int:
-        return self.once(("count", collection), lambda: self._catalog.count(collection))
+        return self.once(("count", collection), lambda: self._asking.count(collection))
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
         """Not shared, as all that follows; what is made of it is (see `once`)."""
-        return self._catalog.sample_keys(collection, primary, limit)
+        return self._asking.sample_keys(collection, primary, limit)
 
     def rows(
         self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str]
     ) -> dict[PrimaryKey, Row]:
-        return self._catalog.rows(collection, primary, keys, fields)
+        return self._asking.rows(collection, primary, keys, fields)
 
     def search(
         self, collection: str, field: str, vectors: Sequence[Vector], *, limit: int, where: str, strong: bool
     ) -> tuple[tuple[PrimaryKey, ...], ...]:
-        return self._catalog.search(collection, field, vectors, limit=limit, where=where, strong=strong)
+        return self._asking.search(collection, field, vectors, limit=limit, where=where, strong=strong)
 
     def once(self, question: Hashable, ask: Callable[[], T]) -> T:
         """The first thread that has a question asks it; the others wait for its answer, or its error."""
@@ -68,6 +81,10 @@ class Probe:
         return cast("T", answer.result())
 
 
+class Halted(Exception):
+    """Somebody wants nothing further to be asked."""
+
+
 class CannotTell(Exception):
     """A gate has no measurement to judge; `verdict` says what that counts as."""
 
@@ -77,13 +94,23 @@ class CannotTell(Exception):
 
 
 @contextmanager
-def of_current(trouble: str) -> Iterator[None]:
+def of_current(trouble: str, ask_target: Callable[[], object]) -> Iterator[None]:
     """Around questions about the collection that the alias serves now: without an answer the gate does not apply.
 
-    Transient errors pass: they say nothing about a collection. `trouble` starts the sentence: `c1 cannot be counted`.
+    Transient errors pass: they say nothing about a collection. A privilege that is missing is mostly missing
+    everywhere, and nobody may get past a gate by having fewer privileges: so the target is asked then, too.
+
+    Args:
+        trouble: starts the sentence: `c1 cannot be counted`.
+        ask_target: the like question about the target, within `of_target`.
     """
-    with _answered(Verdict.NOT_APPLICABLE, trouble):
-        yield
+    try:
+        with _answered(Verdict.NOT_APPLICABLE, trouble):
+            yield
+    except CannotTell as cannot:
+        if isinstance(cannot.__cause__, PermissionDenied):
+            ask_target()
+        raise
 
 
 @contextmanager
@@ -104,6 +131,18 @@ def _answered(verdict: Verdict, trouble: str) -> Iterator[None]:
         if error.transient:
             raise
         raise CannotTell(verdict, f"{trouble}: {error}") from error
+
+
+def schemas(current: str, wanted: str, probe: Probe) -> tuple[Schema, Schema]:
+    """Those of both collections. Raises `CannotTell`."""
+
+    def of_wanted() -> Schema:
+        with of_target(f"the schema of {wanted} cannot be read"):
+            return probe.schema(wanted)
+
+    with of_current(f"the schema of {current} cannot be read", of_wanted):
+        before = probe.schema(current)
+    return before, of_wanted()
 
 
 def has_current(collection: str | None) -> str:

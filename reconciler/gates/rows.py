@@ -28,19 +28,22 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     base, note = None, ""
     if gate.min_percent is not None or gate.max_percent is not None:
         try:
-            base = _rows_of_current(step.current, probe)
+            base = _rows_of_current(step, probe)
         except CannotTell as cannot:
             if gate.min is None and gate.max is None:
                 raise
             note = f"; not compared: {cannot}"
+    return _judged(step, gate, _rows_of_target(step, probe), base, note)
+
+
+def _rows_of_target(step: Step, probe: Probe) -> int:
     with of_target(f"{step.wanted} cannot be counted"):
-        rows = probe.count(step.wanted or "")
-    return _judged(step, gate, rows, base, note)
+        return probe.count(step.wanted or "")
 
 
-def _rows_of_current(collection: str | None, probe: Probe) -> int:
-    collection = has_current(collection)
-    with of_current(f"{collection} cannot be counted"):
+def _rows_of_current(step: Step, probe: Probe) -> int:
+    collection = has_current(step.current)
+    with of_current(f"{collection} cannot be counted", lambda: _rows_of_target(step, probe)):
         rows = probe.count(collection)
     if rows == 0:
         raise CannotTell(Verdict.NOT_APPLICABLE, f"{collection} has no rows to compare with")

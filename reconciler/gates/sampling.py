@@ -61,7 +61,12 @@ def sampled(probe: Probe, current: Side, wanted: Side, size: int) -> tuple[tuple
     Raises:
         CannotTell: there are no rows, or most of them are missing in the other collection.
     """
-    with of_current(f"no sample can be taken of {current.collection}"):
+
+    def ask_wanted() -> None:
+        with of_target(f"rows of {wanted.collection} cannot be read"):
+            probe.sample_keys(wanted.collection, wanted.primary.name, 1)
+
+    with of_current(f"no sample can be taken of {current.collection}", ask_wanted):
         keys = probe.sample_keys(current.collection, current.primary.name, KEYS_TO_PICK_FROM)
         picked = _evenly(keys, size)
         before = _vectors(probe.rows(current.collection, current.primary.name, picked, [current.vector.name]), current)

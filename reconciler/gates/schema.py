@@ -7,7 +7,7 @@ each vector field must stay, which is not in the schema but in the index.
 
 from __future__ import annotations
 
-from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
+from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target, schemas
 from reconciler.gates.schema_changes import changes
 from reconciler.gates.wording import listed
 from reconciler.model import Index, SchemaGate
@@ -22,10 +22,7 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     if gate is None:
         return None
     current, wanted = has_current(step.current), step.wanted or ""
-    with of_current(f"the schema of {current} cannot be read"):
-        before = probe.schema(current)
-    with of_target(f"the schema of {wanted} cannot be read"):
-        after = probe.schema(wanted)
+    before, after = schemas(current, wanted, probe)
     found = changes(before, after, gate.policy)
     vectors = {one.name for one in before.vectors} & {one.name for one in after.vectors}
     metrics, unknown = _metrics(current, wanted, sorted(vectors.difference(gate.allow_changes)), probe)
@@ -39,10 +36,9 @@ def _metrics(current: str, wanted: str, fields: list[str], probe: Probe) -> tupl
     if not fields:
         return {}, None
     try:
-        with of_current(f"the indexes of {current} cannot be read"):
+        with of_current(f"the indexes of {current} cannot be read", lambda: _metrics_of_target(wanted, probe)):
             before = _by_field(probe.indexes(current))
-        with of_target(f"the indexes of {wanted} cannot be read"):
-            after = _by_field(probe.indexes(wanted))
+        after = _metrics_of_target(wanted, probe)
     except CannotTell as cannot:
         return {}, cannot
     changed = {name: f"metric {before[name]} → {after[name]}" for name in fields if _differ(name, before, after)}
@@ -51,6 +47,11 @@ def _metrics(current: str, wanted: str, fields: list[str], probe: Probe) -> tupl
     if missing := [name for name in fields if name not in before]:
         return changed, _no_metric(Verdict.NOT_APPLICABLE, current, missing)
     return changed, None
+
+
+def _metrics_of_target(wanted: str, probe: Probe) -> dict[str, str]:
+    with of_target(f"the indexes of {wanted} cannot be read"):
+        return _by_field(probe.indexes(wanted))
 
 
 def _by_field(indexes: tuple[Index, ...]) -> dict[str, str]:

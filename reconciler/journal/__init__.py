@@ -30,6 +30,7 @@ from reconciler.model import Target
 from reconciler.plan import Plan, Step
 from reconciler.rejections import Rejected, Rejection
 from reconciler.report import Report, StepResult
+from reconciler.unverified import UnverifiedAliases
 
 __all__ = [
     "Act",
@@ -76,6 +77,9 @@ class Ledger(Protocol):
     def rejected(self) -> Rejected:
         """What an earlier run had to move back."""
 
+    def unverified(self) -> UnverifiedAliases:
+        """What an earlier run moved and did not see through."""
+
 
 def default_path() -> Path:
     """Where the journal is unless somebody says otherwise: in the user's state folder, as the platform has it."""
@@ -119,3 +123,7 @@ class Journal:
     def rejected(self) -> Mapping[tuple[Target, str], Rejection]:
         """What an earlier run had to move back, and no later one moved there again. Raises `JournalError`."""
         return reading.rejected(self.path)
+
+    def unverified(self) -> UnverifiedAliases:
+        """What an earlier run moved and did not see through, and no later one did. Raises `JournalError`."""
+        return reading.unverified(self.path)

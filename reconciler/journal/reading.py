@@ -12,7 +12,7 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
@@ -26,7 +26,7 @@ from reconciler.errors import JournalError
 from reconciler.journal.lines import FORMAT_VERSION, HEAD, LONGEST_LINE
 from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
 from reconciler.model import Target
-from reconciler.plan import Step
+from reconciler.plan import Step, Unverified
 from reconciler.record_formats import (
     CONNECTION,
     RESULT_FIELDS,
@@ -39,7 +39,7 @@ from reconciler.record_formats import (
     validator,
 )
 from reconciler.rejections import Rejection
-from reconciler.report import Outcome, StepResult
+from reconciler.report import ACHIEVED, NOT_VERIFIED, Outcome, StepResult
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What comes of reading a line that is JSON and not what its schema says."""
@@ -64,6 +64,7 @@ _TYPES: Mapping[str, Document] = {
 """What is read of each event. A line with something else in one of these places is not used at all."""
 _HEAD = re.compile(HEAD)
 _REVERTED = re.compile(rb'"outcome": ?"reverted"')
+_NOT_VERIFIED = re.compile(rf'"outcome": ?"(?:failed|unknown)"|"code": ?"(?:{"|".join(NOT_VERIFIED)})"'.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,16 @@ class PastRun:
     @property
     def steps(self) -> tuple[PastStep, ...]:
         """The steps that were begun or judged, oldest first."""
-        return self.steps_of(None)
+        return self.steps_of_any(())
 
     def steps_of(self, alias: str | None) -> tuple[PastStep, ...]:
         """The steps of one alias; of None, all."""
+        return self.steps_of_any(() if alias is None else (alias,))
+
+    def steps_of_any(self, aliases: Collection[str]) -> tuple[PastStep, ...]:
+        """The steps of these aliases; of none, all."""
         found: dict[tuple[Target, str, str], PastStep] = {}
-        for event, document in self._documents("intent", "result", alias=alias):
+        for event, document in self._documents("intent", "result", aliases=aliases):
             try:
                 target, step = _target(document), _step(document)
                 key = (target, step.set, step.alias)
@@ -115,8 +120,8 @@ class PastRun:
                 continue
         return tuple(found.values())
 
-    def _documents(self, *events: str, alias: str | None = None) -> Iterator[tuple[str, Document]]:
-        mark = None if alias is None else _about([alias])
+    def _documents(self, *events: str, aliases: Collection[str] = ()) -> Iterator[tuple[str, Document]]:
+        mark = _about(aliases) if aliases else None
         for line in self.lines:
             if (mark is None or mark.search(line)) and (document := _parsed(line)):
                 event = document["event"]
@@ -195,6 +200,48 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
         elif document["outcome"] == Outcome.DONE and before and before.collection == document["to"]:
             del found[target, alias]
     return found
+
+
+def unverified(path: Path) -> dict[tuple[Target, str], Unverified]:
+    """What was moved and not verified, and was not verified there since either; by database and alias.
+
+    Whether a move had anything to prove is for the reader to know. A run without an end may have died while it was
+    proving, so what it made is not verified, whatever was recorded last.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    runs = read(path).runs
+    suspects = {past.step.alias for run in runs if run.state is not RunState.ENDED for past in run.steps}
+    for run in runs:
+        if run.state is RunState.ENDED:
+            marked = filter(_NOT_VERIFIED.search, run.lines)
+            suspects |= {document["alias"] for line in marked if (document := _result(line))}
+    if not suspects:
+        return {}
+    found: dict[tuple[Target, str], Unverified] = {}
+    for run in runs:
+        for past in run.steps_of_any(suspects):
+            key = (past.target, past.step.alias)
+            if past.outcome in (Outcome.BLOCKED, Outcome.NOT_ATTEMPTED):
+                continue
+            if reason := _missing_proof(run, past):
+                found[key] = Unverified(past.step, run.id, reason)
+            else:
+                found.pop(key, None)
+    return found
+
+
+def _missing_proof(run: PastRun, past: PastStep) -> str:
+    """In a few words why a step that was begun is not verified where it put its alias; empty if it is, or is undone."""
+    result = past.result
+    if past.step.wanted is None or (result and result.outcome is Outcome.REVERTED):
+        return ""
+    if result and result.outcome not in ACHIEVED:
+        return result.message or str(result.outcome)
+    if result and result.code in NOT_VERIFIED:
+        return result.message or result.code
+    return "" if run.state is RunState.ENDED else "the run has no recorded end"
 
 
 def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:

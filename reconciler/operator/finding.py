@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.execute.set_run import PROPAGATION_STUCK, SOAK_FAILED
 from reconciler.model import AliasSet
 from reconciler.operator.claims import Contest
 from reconciler.operator.reasons import Reason
 from reconciler.plan import BlockReason, Plan, Step
 from reconciler.printable import counted
-from reconciler.report import ExitCode, Outcome, Report, StepResult
+from reconciler.report import PROPAGATION_STUCK, SOAK_FAILED, ExitCode, Outcome, Report, StepResult
 
 BLOCKS = {
     BlockReason.TARGET_MISSING: Reason.DEPENDENCY_NOT_READY,

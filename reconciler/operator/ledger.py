@@ -16,6 +16,7 @@ from reconciler.model import Target
 from reconciler.plan import Plan, Step
 from reconciler.rejections import Rejected
 from reconciler.report import Report, StepResult
+from reconciler.unverified import UnverifiedAliases
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ class OperatorLedger:
     def rejected(self) -> Rejected:
         """See `journal.Ledger`."""
         return self._rejected
+
+    def unverified(self) -> UnverifiedAliases:
+        """See `journal.Ledger`."""
+        return {}
 
 
 class OperatorRun:

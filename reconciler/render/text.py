@@ -12,14 +12,13 @@ Lines are never cut or wrapped, so that they can be searched. Whatever came from
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 
 from rich.text import Text
 
 from reconciler.model import Origin
-from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Verdict
+from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Unverified, Verdict
 from reconciler.printable import counted, printable
 from reconciler.report import Outcome, Propagated, Reach, Report, StepResult
 from reconciler.status import State, StatusRow
@@ -27,6 +26,7 @@ from reconciler.unreferenced import Unreferenced
 
 SIGNS = {Action.CREATE: ("+", "green"), Action.ALTER: ("~", "yellow"), Action.DROP: ("-", "red")}
 BLOCKED = ("!", "bold magenta")
+UNVERIFIED = ("?", "bold yellow")
 VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "n/a"}
 OUTCOMES = {
     Outcome.DONE: "green",
@@ -63,8 +63,9 @@ def plan_lines(plan: Plan) -> Iterator[Text]:
     for target in plan.targets:
         yield _header(target)
         yield from _credentials(target)
-        width = _widest(step.alias for step in target.steps)
-        yield from _sets(target, [_step_line(step, width) for step in target.steps])
+        width = _widest([*(one.step.alias for one in target.unverified), *(step.alias for step in target.steps)])
+        owed = [(one.step.set, _unverified_line(one, width)) for one in target.unverified]
+        yield from _sets(target, [*owed, *((step.set, _step_line(step, width)) for step in target.steps)])
     yield from _refusals(plan)
     yield plan_summary(plan)
 
@@ -81,7 +82,7 @@ def report_lines(report: Report) -> Iterator[Text]:
         yield _title(target.plan)
         steps = [result.step for result in target.results]
         width, route = _widest(step.alias for step in steps), _widest(map(_route, steps))
-        yield from _sets(target.plan, [_result_line(result, width, route) for result in target.results])
+        yield from _sets(target.plan, [(one.step.set, _result_line(one, width, route)) for one in target.results])
     yield from _refusals(report.plan)
     yield report_summary(report)
 
@@ -179,18 +180,20 @@ def product(version: str) -> str:
     return "Milvus " + version.removeprefix("v")
 
 
-def _sets(target: TargetPlan, lines: Sequence[Text]) -> Iterator[Text]:
-    """The lines of a target's steps. Several sets have their names above their steps; a lone one needs none."""
+def _sets(target: TargetPlan, lines: Iterable[tuple[str, Text]]) -> Iterator[Text]:
+    """The lines of a target, each with its set. Several sets have their names above them; a lone one needs none."""
     named = len(target.sets) > 1
-    remaining = iter(lines)
+    of_set = defaultdict(list)
+    for name, line in lines:
+        of_set[name].append(line)
     for plan in target.sets:
         if plan.suspended:
             yield Text.assemble("  ", (printable(plan.set), "cyan"), ("   suspended: skipped", "dim"))
-        elif named and plan.steps:
+        elif named and of_set[plan.set]:
             yield Text.assemble("  ", (printable(plan.set), "cyan"))
-        for line in islice(remaining, len(plan.steps)):
+        for line in of_set[plan.set]:
             yield Text("  ").append_text(line) if named else line
-    quiet = sum(not plan.steps and not plan.suspended for plan in target.sets)
+    quiet = sum(not of_set[plan.set] and not plan.suspended for plan in target.sets)
     if named and quiet:
         yield Text(f"  {counted(quiet, 'set')} without changes", "dim")
 
@@ -198,6 +201,16 @@ def _sets(target: TargetPlan, lines: Sequence[Text]) -> Iterator[Text]:
 def _widest(texts: Iterable[str]) -> int:
     """How wide a column is; what is longer than `COLUMN` sticks out, or one long name would push all else off."""
     return max((size for text in texts if (size := len(printable(text))) <= COLUMN), default=0)
+
+
+def _unverified_line(one: Unverified, width: int) -> Text:
+    line = Text.assemble("  ", UNVERIFIED, f" {printable(one.step.alias).ljust(width)}   ")
+    return line.append(printable(f"at {one.step.wanted}; {unverified_words(one)}"))
+
+
+def unverified_words(one: Unverified) -> str:
+    """Why an alias that is in place is on the plan."""
+    return f"run {one.run} did not verify it ({one.reason}); it is verified again first"
 
 
 def _step_line(step: Step, width: int) -> Text:
@@ -268,11 +281,14 @@ def plan_summary(plan: Plan) -> Text:
     asleep = sum(set_plan.suspended for set_plan in plan.set_plans)
     if not plan.steps:
         skipped = f" {counted(asleep, 'set')} suspended." if asleep else ""
-        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.{skipped}", "bold")
+        owed = f" {len(plan.unverified)} to verify again." if plan.unverified else ""
+        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.{owed}{skipped}", "bold")
     actions = Counter(step.action for step in plan.runnable)
     parts = [f"{actions[action]} to {action}" for action in Action]
     parts.append(f"{len(plan.steps) - len(plan.runnable)} blocked")
     parts.append(f"{unchanged} unchanged")
+    if plan.unverified:
+        parts.append(f"{len(plan.unverified)} to verify again")
     if asleep:
         parts.append(f"{counted(asleep, 'set')} suspended")
     return Text("Plan: " + ", ".join(parts) + ".", "bold")
@@ -282,7 +298,7 @@ def report_summary(report: Report) -> Text:
     """One line: how many steps ended how, or why none was tried."""
     if report.plan.refusals:
         return Text("Nothing applied: a guard refused.", "bold")
-    if not report.plan.runnable:
+    if report.plan.steps and not report.plan.runnable and not report.wrote:
         return Text("Nothing applied: every change is blocked.", "bold")
     counts = report.counts
     parts = [f"{counts[Outcome.DONE]} done"]

@@ -8,20 +8,22 @@ that a format can treat the first as text that somebody may have written against
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from reconciler.plan import Action, Figure, GateResult, Plan, Step, TargetPlan
+from reconciler.plan import Action, Figure, GateResult, Plan, Step, TargetPlan, Unverified
 from reconciler.printable import counted, printable
 from reconciler.render.text import (
     BLOCKED,
     SIGNS,
+    UNVERIFIED,
     VERDICTS,
     facts,
     outcome_words,
     plan_summary,
     readers_words,
     report_summary,
+    unverified_words,
 )
 from reconciler.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 
@@ -118,7 +120,10 @@ def plan_view(plan: Plan) -> View:
         mood=mood,
         summary=plan_summary(plan).plain,
         refusals=tuple(map(printable, plan.refusals)),
-        sections=tuple(_section(target, tuple(map(_planned, target.steps))) for target in plan.targets),
+        sections=tuple(
+            _section(target, (*map(_unverified, target.unverified), *map(_planned, target.steps)))
+            for target in plan.targets
+        ),
         facts=(
             ("digest", plan.digest),
             ("created", printable(plan.created)),
@@ -135,7 +140,7 @@ def report_view(report: Report) -> View:
         kind="report",
         verdict=verdict,
         mood=mood,
-        summary=report_summary(report).plain if report.plan.steps else plan_summary(report.plan).plain,
+        summary=report_summary(report).plain if report.results else plan_summary(report.plan).plain,
         refusals=tuple(map(printable, report.plan.refusals)),
         sections=tuple(_section(one.plan, tuple(map(_ended, one.results))) for one in report.targets),
         facts=(
@@ -153,7 +158,7 @@ def _plan_verdict(plan: Plan) -> tuple[str, str]:
     if plan.refusals:
         return "refused", "bad"
     if not plan.steps:
-        return "nothing to do", "good"
+        return ("nothing to change, not all verified", "bad") if plan.unverified else ("nothing to do", "good")
     blocked = len(plan.steps) - len(plan.runnable)
     if not plan.runnable:
         return f"blocked, {counted(blocked, 'change')} held back", "bad"
@@ -195,6 +200,13 @@ def _planned(step: Step) -> Row:
     kind = "blocked" if step.blocked else str(step.action)
     message = printable(step.blocked.message) if step.blocked else ""
     return _row(step, kind, kind, _planned_weight(step), _remarks(step), message)
+
+
+def _unverified(one: Unverified) -> Row:
+    row = _row(
+        one.step, "unverified", "not verified", Weight.HELD, _remarks(one.step), printable(unverified_words(one))
+    )
+    return replace(row, sign=UNVERIFIED[0])
 
 
 def _ended(result: StepResult) -> Row:

@@ -216,3 +216,28 @@ def test_a_canary_that_goes_bad_while_it_is_watched_is_moved_back(shop: Shop, jo
     want(shop, shop.uri, aliases, gates=gates, verify={"soak": "1s"})
     assert apply(shop, journal).exit_code is ExitCode.DONE
     assert shop.live == {"a": "again", "b": "again"}
+
+
+def test_stopped_during_the_soak_the_next_run_watches_that_wave_first(shop: Shop, journal: Journal) -> None:
+    client = shop.admin.client(shop.database)
+    aliases = {"a": "new", "b": {"collection": "new", "wave": 1}}
+    want(shop, shop.uri, aliases, verify={"soak": "10m"})
+    command = ["apply", "-f", "aliases.yaml", "--yes"]
+    watching = start(command, shop.folder)
+    assert watching.stderr
+    assert any("watching 1 alias for 600 s" in line for line in iter(watching.stderr.readline, ""))
+    watching.send_signal(signal.SIGTERM)
+    stopped = finish(watching)
+    half = dict(sorted({**BEFORE, "a": "new"}.items()))
+    assert (stopped.code, shop.live) == (ExitCode.INCOMPLETE, half), stopped
+
+    client.release_collection("new")
+    want(shop, shop.uri, aliases, verify={"soak": "1s"})
+    held = finish(start(command, shop.folder))
+    assert "failed: during the soak: loaded: new is not loaded" in held.stdout, held
+    assert (held.code, shop.live) == (ExitCode.ERROR, half)
+
+    client.load_collection("new")
+    assert "  ? a        at new; run " in finish(start(["plan", "-f", "aliases.yaml"], shop.folder)).stdout
+    done = finish(start(command, shop.folder))
+    assert (done.code, shop.live["b"]) == (ExitCode.DONE, "new"), done

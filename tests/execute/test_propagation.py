@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.errors import ConnectionFailed, PermissionDenied
+from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
 from reconciler.execute import propagation
+from reconciler.journal import Journal
 from reconciler.model import Connection, Field, OnFailure, Propagation, Row, Schema, Verify
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Reach, Report, StepResult
@@ -252,3 +254,88 @@ def test_marked_rows_that_somebody_deletes_are_no_old_answer() -> None:
     result = only(moved(recorder))
     assert (result.outcome, result.propagation[0].reach, len(recorder.writes)) == (Outcome.DONE, Reach.UNKNOWN, 1)
     assert "the rows that tell the collections apart have changed" in (result.message or "")
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("resolve", ConnectionFailed("down")),
+        ("alter", PermissionDenied("no")),
+        ("alter", RateLimited("not now")),
+    ],
+)
+def test_an_alter_that_was_not_made_again_is_not_counted(method: str, error: CatalogError) -> None:
+    recorder = Recorder(shop())
+    recorder.server.stick_readers("a", alters=9)
+    seen: list[str] = []
+
+    def hinder(called: str, name: str) -> None:
+        if (called, name) == ("rows", "a"):
+            seen.append(name)
+        if seen and called == method:
+            raise error
+
+    recorder.before = hinder
+    result = only(moved(recorder))
+    assert (result.outcome, result.propagation[0].reach, result.propagation[0].heals) == (
+        Outcome.FAILED,
+        Reach.STUCK,
+        0,
+    )
+    assert (result.message or "").endswith(f"it could not be altered again: {error}")
+
+
+def test_an_old_answer_is_not_forgotten_because_an_alter_was_not_made_again() -> None:
+    recorder = Recorder(shop())
+    recorder.server.stick_readers("a", alters=9)
+    seen: list[str] = []
+
+    def die(method: str, name: str) -> None:
+        if seen and name == "a":
+            raise ConnectionFailed("down")
+        if (method, name) == ("rows", "a"):
+            seen.append(name)
+
+    recorder.before = die
+    assert only(moved(recorder)).propagation[0].reach is Reach.STUCK
+
+
+def test_an_alter_that_is_not_answered_starts_the_proof_anew_and_may_have_helped() -> None:
+    recorder = Recorder(shop())
+    recorder.server.stick_readers("a")
+    reads: list[int] = []
+
+    def note(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a"):
+            reads.append(len(recorder.writes))
+
+    def unanswered(method: str, alias: str) -> None:
+        if len(recorder.writes) == 2:
+            raise CallTimedOut("no answer within 10 s")
+
+    recorder.before, recorder.after = note, unanswered
+    result = only(moved(recorder))
+    assert (result.outcome, result.propagation[0].reach) == (Outcome.DONE, Reach.VERIFIED)
+    assert reads.count(2) >= propagation.PROVING_READS
+
+
+def test_an_alter_that_may_still_arrive_is_told_after_a_revert(tmp_path: Path) -> None:
+    """It would put the alias back where it must not be; and what was undone is refused all the same."""
+    recorder = Recorder(shop())
+    recorder.server.stick_readers("a", alters=10_000)
+
+    def unanswered(method: str, alias: str) -> None:
+        if method == "alter" and len(recorder.writes) == 2:
+            raise CallTimedOut("no answer within 10 s")
+
+    recorder.before = unanswered
+    journal = Journal(tmp_path / "journal.jsonl")
+    wanted = alias_set({"a": "new"}, verify=SHORT, on_failure=OnFailure.REVERT)
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, journal=journal)
+    result = only(report)
+    assert live(recorder.server) == {"a": "old"}
+    assert (result.outcome, result.code, report.exit_code) == (Outcome.FAILED, "CallTimedOut", ExitCode.INCOMPLETE)
+    assert 'it is at "old" again' in (result.message or "")
+    assert (result.message or "").endswith("a call that was sent may still take effect")
+    assert [rejection.collection for rejection in journal.rejected().values()] == ["new"]

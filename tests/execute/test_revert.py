@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -138,6 +139,62 @@ class Unreadable:
         if alias == self.alias and method == "resolve" and self.armed and self.times:
             self.times -= 1
             raise ConnectionFailed("cut")
+
+
+@pytest.mark.parametrize("error", [CallTimedOut("no answer within 10 s"), ConnectionFailed("refused")])
+def test_a_server_that_died_is_not_asked_for_each_alias(error: CatalogError) -> None:
+    calls = {}
+    for number in (5, 50):
+        aliases = {f"a{one}": "new" for one in range(number)}
+        recorder = Recorder(server("old", "new", aliases=dict.fromkeys([*aliases, "z"], "old")))
+        dead: list[str] = []
+
+        def die(method: str, alias: str, dead: list[str] = dead) -> None:
+            if dead or (method, alias) == ("alter", "z"):
+                dead.append(method)
+                raise error
+
+        recorder.before = die
+        report = run(recorder, alias_set(aliases, Alias("z", "new", wave=1), on_failure=OnFailure.REVERT))
+        calls[number] = len(dead)
+        assert {result.code for result in report.results} == {"RevertFailed"}
+        assert message(report, "a0").endswith("it was not moved back: the server does not answer; not tried")
+        assert "where the alias is could not be read" in message(report, "z")
+    assert calls[5] == calls[50] < 10
+
+
+def test_what_a_step_said_of_itself_is_not_forgotten_where_it_is_not_tried() -> None:
+    recorder = three_waves()
+    died = Event()
+
+    def die(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            raise CallTimedOut("late")
+        if died.is_set() or (method, alias) == ("alter", "d"):
+            died.set()
+            raise ConnectionFailed("refused")
+
+    recorder.before = die
+    wanted = alias_set({"c": "new", "d": "new"}, connection=replace(LOCAL, concurrency=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, wanted)
+    assert "a call that was sent may still take effect" in message(report, "c")
+
+
+def test_one_read_that_gets_no_answer_does_not_end_the_way_back() -> None:
+    recorder = three_waves()
+    recorder.server.create_collection("theirs")
+    unreadable = Unreadable(recorder, "b", times=0)
+
+    def trouble(method: str, alias: str) -> None:
+        unreadable(method, alias)
+        if (method, alias) == ("alter", "c"):
+            unreadable.times = 1
+            raise PermissionDenied("no")
+
+    recorder.before = trouble
+    report = run(recorder, alias_set({"a": "new", "b": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT))
+    assert outcomes(report)["a"] is Outcome.REVERTED
+    assert live(recorder.server)["a"] == "old"
 
 
 def test_an_alias_that_somebody_else_moved_is_left_alone_and_named() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event
 
 import pytest
 
 from reconciler.errors import ConnectionFailed, PermissionDenied
+from reconciler.execute import soak
+from reconciler.execute.conduct import Halt
 from reconciler.model import Alias, OnFailure, Verify
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
@@ -125,6 +128,40 @@ def test_a_soak_that_is_cut_short_leaves_the_alias_and_says_so() -> None:
     assert "the soak was cut short" in (report.results[0].message or "")
     assert report.exit_code is ExitCode.INCOMPLETE
     assert live(recorder.server)["a"] == "new"
+
+
+def test_a_probe_that_is_cut_short_asks_nothing_further() -> None:
+    names = {f"a{number}": "new" for number in range(40)}
+    recorder, stop = Recorder(server("old", "new", aliases=dict.fromkeys(names, "old"))), Event()
+    late: list[str] = []
+
+    def interrupt(method: str, name: str) -> None:
+        if stop.is_set():
+            late.append(name)
+        if method == "sample_keys" and name in names:
+            time.sleep(0.01)
+            stop.set()
+
+    recorder.before = interrupt
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set(names, verify=Verify(soak=600))], catalogs=opened)
+        report = apply_plan(plan, catalogs=opened, stop=stop)
+    assert len(late) <= LOCAL.concurrency
+    assert {(result.outcome, result.code) for result in report.results} == {(Outcome.DONE, "SoakInterrupted")}
+
+
+def test_what_a_probe_takes_is_no_pause_besides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(soak, "PROBES", 2)
+    pauses: list[float] = []
+    monkeypatch.setattr(Halt, "pause", lambda halt, seconds: pauses.append(seconds))
+    recorder = shop()
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set({"a": "new"}, verify=Verify(soak=0.5))], catalogs=opened)
+        recorder.before = lambda method, name: time.sleep(0.15 if (method, name) == ("sample_keys", "a") else 0)
+        assert apply_plan(plan, catalogs=opened).exit_code is ExitCode.DONE
+    assert pauses
+    assert max(pauses) <= 0.1, "0.25 s between two probes, and each takes 0.15"
 
 
 def test_a_bad_probe_before_the_server_is_gone_does_not_keep_the_soak_from_ending() -> None:

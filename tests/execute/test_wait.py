@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event
 
 import pytest
 
 from reconciler.errors import ConnectionFailed
 from reconciler.execute import wait
-from reconciler.model import Alias, Gates, LoadedGate
+from reconciler.model import Alias, CanaryGate, Gates, LoadedGate
 from reconciler.options import GatesAsked
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Outcome, Report
-from tests.builders import alias_set, live, server
+from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder
 
 LOADED = Gates(loaded=LoadedGate())
@@ -93,3 +94,29 @@ def test_a_signal_ends_the_waiting() -> None:
     report, _ = applied(recorder, 3600, stop=stop)
     assert report.interrupted
     assert live(recorder.server) == {"a": "old", "b": "old"}
+
+
+def test_a_signal_ends_a_round_of_gates() -> None:
+    numbers = range(20)
+    made = server("old", *(f"new{one}" for one in numbers), aliases={f"a{one}": "old" for one in numbers})
+    rows = [{"id": key, "vector": (float(key), 0.0, 0.0, 1.0)} for key in numbers]
+    for name in ("old", *(f"new{one}" for one in numbers)):
+        made.insert(name, rows)
+    gates = Gates(canary=CanaryGate(0.5, max_latency_ratio=100))
+    wanted = alias_set({}, *(Alias(f"a{one}", f"new{one}", gates=gates) for one in numbers))
+    recorder, stop = Recorder(made), Event()
+    late: list[str] = []
+
+    def interrupt(method: str, name: str) -> None:
+        if stop.is_set():
+            late.append(name)
+        if method == "search":
+            time.sleep(0.01)
+            stop.set()
+
+    with recorder.catalogs() as opened:
+        plan = make_plan([wanted], catalogs=opened)
+        recorder.before = interrupt
+        report = apply_plan(plan, catalogs=opened, stop=stop)
+    assert len(late) <= LOCAL.concurrency
+    assert (recorder.writes, report.counts) == ([], {Outcome.NOT_ATTEMPTED: 20})

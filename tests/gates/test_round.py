@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.errors import CatalogError, ConnectionFailed
+from reconciler.errors import CatalogError, ConnectionFailed, PermissionDenied
 from reconciler.gates import ALL, CHEAP, GATES, gated, gated_sets
 from reconciler.model import (
     GATE_NAMES,
@@ -189,6 +189,33 @@ QUESTIONS = {
 def test_a_lost_connection_is_an_error_and_not_a_verdict(pair: MemoryServer, question: tuple[str, str]) -> None:
     with pytest.raises(ConnectionFailed):
         judged(failing(pair, LOST, question), move(QUESTIONS[question]))
+
+
+PRIVILEGES = {
+    "load_state": Gates(),
+    "count": Gates(loaded=OFF, rows=RowsGate(min_percent=95)),
+    "schema": Gates(loaded=OFF, schema=SchemaGate()),
+    "indexes": Gates(loaded=OFF, schema=SchemaGate()),
+    "sample_keys": Gates(loaded=OFF, canary=CanaryGate(0.5)),
+    "search": Gates(loaded=OFF, canary=CanaryGate(0.5)),
+}
+
+
+class TestFewerPrivileges:
+    @pytest.mark.parametrize("question", PRIVILEGES)
+    def test_open_no_gate(self, pair: MemoryServer, question: str) -> None:
+        denied = failing(pair, PermissionDenied("no"), (question, "c1"), (question, "c2"))
+        step = judged(denied, move(PRIVILEGES[question]))
+        assert [result.verdict for result in step.gate_results] == [Verdict.UNKNOWN]
+        assert "c2 cannot be" in step.gate_results[0].detail
+        assert step.blocked
+        assert judged(denied, move(replace(PRIVILEGES[question], on_unknown=OnUnknown.PASS))).blocked is None
+
+    @pytest.mark.parametrize("question", PRIVILEGES)
+    def test_on_the_current_collection_alone_hold_nothing_up(self, pair: MemoryServer, question: str) -> None:
+        step = judged(failing(pair, PermissionDenied("no"), (question, "c1")), move(PRIVILEGES[question]))
+        assert step.blocked is None
+        assert Verdict.UNKNOWN not in {result.verdict for result in step.gate_results}
 
 
 class TestWayBack:

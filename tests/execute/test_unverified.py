@@ -1,0 +1,257 @@
+"""A wave that was moved and not verified is verified by the next run, before it moves anything behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Timer
+
+import pytest
+
+from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.errors import UnexpectedAnswer
+from reconciler.journal import Act, Journal, Origins
+from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.options import Options
+from reconciler.plan import Plan
+from reconciler.planfile import load_plan
+from reconciler.reconcile import apply_plan, make_plan
+from reconciler.render.documents import plan_document, report_document
+from reconciler.render.text import plan_lines, report_lines
+from reconciler.report import ExitCode, Outcome, Report, StepResult
+from tests.builders import LOCAL, alias_set, catalogs, live
+from tests.faults.memory import Recorder
+
+BEFORE = {"canary": "old", "prod": "old"}
+SOAK = Verify(soak=0.3)
+LONG = Verify(soak=60.0)
+
+
+class Shop:
+    """A canary in wave 0, production in wave 1, and a journal."""
+
+    def __init__(self, folder: Path, flavour: Flavour = Flavour.MILVUS_2_6) -> None:
+        self.server = MemoryServer(flavour)
+        for number, name in enumerate(("old", "new", "newer")):
+            self.server.create_collection(name, rows=[{"id": number, "vector": (0.0, 0.0, 0.0, 1.0)}])
+        catalog = self.server.connect(LOCAL, "default")
+        for alias, collection in BEFORE.items():
+            catalog.create_alias(alias, collection)
+        self.recorder = Recorder(self.server)
+        self.journal = Journal(folder / "journal.jsonl")
+        self.said: list[str] = []
+
+    @property
+    def live(self) -> dict[str, str]:
+        return live(self.server)
+
+    def plan(self, wanted: AliasSet, options: Options = Options()) -> Plan:
+        with self.recorder.catalogs() as opened:
+            return make_plan([wanted], options, catalogs=opened, journal=self.journal)
+
+    def apply(self, wanted: AliasSet, options: Options = Options(), *, seconds: float = 0.0) -> Report:
+        """Plan and apply; `seconds` after which it is stopped."""
+        stop = Event()
+        timer = Timer(seconds, stop.set) if seconds else None
+        if timer:
+            timer.start()
+        try:
+            with self.recorder.catalogs() as opened:
+                plan = make_plan([wanted], options, catalogs=opened, journal=self.journal)
+                return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, tell=self.said.append)
+        finally:
+            if timer:
+                timer.cancel()
+
+    def spoil(self, alias: str) -> None:
+        """Reads through an alias fail from now on."""
+
+        def fail(method: str, name: str) -> None:
+            if (method, name) == ("sample_keys", alias):
+                raise UnexpectedAnswer("segment is broken")
+
+        self.recorder.before = fail
+
+    def mend(self) -> None:
+        self.recorder.before = lambda method, name: None
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def wish(verify: Verify = SOAK, on_failure: OnFailure = OnFailure.STOP, to: str = "new") -> AliasSet:
+    return alias_set({"canary": to}, Alias("prod", to, wave=1), verify=verify, on_failure=on_failure)
+
+
+def outcomes(report: Report) -> dict[str, tuple[Outcome, str | None]]:
+    return {one.step.alias: (one.outcome, one.code) for one in report.results}
+
+
+HALF = {"canary": "new", "prod": "old"}
+DONE = {"canary": "new", "prod": "new"}
+
+
+def test_a_soak_that_failed_keeps_holding_the_next_wave_until_it_passes(shop: Shop) -> None:
+    shop.spoil("canary")
+    assert shop.apply(wish()).exit_code is ExitCode.INCOMPLETE
+    again = shop.apply(wish())
+    assert outcomes(again) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
+    assert (again.exit_code, again.wrote, shop.live) == (ExitCode.ERROR, False, HALF)
+    shop.mend()
+    passed = shop.apply(wish())
+    assert outcomes(passed) == {"canary": (Outcome.NOOP, None), "prod": (Outcome.DONE, None)}
+    assert (passed.exit_code, shop.live) == (ExitCode.DONE, DONE)
+    assert shop.apply(wish()).results == ()
+
+
+def test_a_soak_that_was_cut_short_is_made_up_for(shop: Shop) -> None:
+    assert outcomes(shop.apply(wish(LONG), seconds=0.3))["canary"] == (Outcome.DONE, "SoakInterrupted")
+    once_more = shop.apply(wish(LONG), seconds=0.3)
+    assert outcomes(once_more) == {
+        "canary": (Outcome.NOOP, "SoakInterrupted"),
+        "prod": (Outcome.NOT_ATTEMPTED, None),
+    }
+    assert (once_more.interrupted, shop.live) == (True, HALF)
+    assert shop.apply(wish(SOAK)).exit_code is ExitCode.DONE
+    assert shop.live == DONE
+
+
+@pytest.mark.parametrize("noted", [False, True], ids=["before its outcome", "in the soak"])
+def test_a_run_that_died_has_verified_nothing(shop: Shop, noted: bool) -> None:
+    plan = shop.plan(wish())
+    canary = plan.steps[0]
+    run = shop.journal.begin(plan, Origins("ann", "elsewhere", 1))
+    run.intend(plan.targets[0].target, canary, Act.MOVE)
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
+    if noted:
+        run.note(plan.targets[0].target, StepResult(canary, Outcome.DONE, wrote=True))
+    shop.spoil("canary")
+    report = shop.apply(wish())
+    assert outcomes(report)["canary"] == (Outcome.FAILED, "SoakFailed")
+    assert shop.live["prod"] == "old"
+
+
+def test_readers_that_are_stuck_still_hold_the_next_wave(shop: Shop) -> None:
+    shop.server.stick_readers("canary", alters=100)
+    proof = wish(Verify(propagation=Propagation(1.5)))
+    assert outcomes(shop.apply(proof))["canary"] == (Outcome.FAILED, "PropagationStuck")
+    assert outcomes(shop.apply(proof)) == {
+        "canary": (Outcome.FAILED, "PropagationStuck"),
+        "prod": (Outcome.NOT_ATTEMPTED, None),
+    }
+    assert shop.live == HALF
+
+
+def test_readers_that_are_healed_meanwhile_let_it_go_on(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, Flavour.MILVUS_2_3)
+    proof = wish(Verify(propagation=Propagation(2.0)))
+    shop.server.stick_readers("canary", alters=100)
+    assert outcomes(shop.apply(proof))["canary"] == (Outcome.FAILED, "PropagationStuck")
+    shop.server.stick_readers("canary", alters=1)
+    healed = shop.apply(proof)
+    assert outcomes(healed)["canary"] == (Outcome.NOOP, None)
+    assert (healed.exit_code, healed.wrote, shop.live) == (ExitCode.DONE, True, DONE)
+
+
+def test_the_last_wave_is_made_up_for_though_nothing_is_to_be_changed(shop: Shop) -> None:
+    shop.apply(wish(LONG), Options(only=("canary",)), seconds=0.3)
+    shop.apply(wish(Verify()), Options(only=("prod",)))
+    assert shop.live == DONE
+    shop.spoil("canary")
+    report = shop.apply(wish())
+    assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed")}
+    assert report.exit_code is ExitCode.ERROR
+
+
+def test_with_revert_nothing_behind_it_is_started(shop: Shop) -> None:
+    shop.apply(wish(LONG, OnFailure.REVERT), seconds=0.3)
+    assert shop.live == HALF
+    shop.spoil("canary")
+    report = shop.apply(wish(SOAK, OnFailure.REVERT))
+    assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
+    assert shop.live == HALF
+
+
+def elsewhere(shop: Shop) -> AliasSet:
+    return wish(to="newer")
+
+
+def put_back(shop: Shop) -> AliasSet:
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "old")
+    return wish()
+
+
+def made_anew(shop: Shop) -> AliasSet:
+    catalog = shop.server.connect(LOCAL, "default")
+    catalog.alter_alias("canary", "old")
+    shop.server.drop_collection("new")
+    shop.server.create_collection("new", rows=[{"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}])
+    catalog.alter_alias("canary", "new")
+    return wish()
+
+
+@pytest.mark.parametrize("change", [elsewhere, put_back, made_anew])
+def test_what_is_not_there_any_more_is_not_owed(shop: Shop, change: Callable[[Shop], AliasSet]) -> None:
+    shop.apply(wish(LONG), seconds=0.3)
+    assert shop.plan(change(shop)).unverified == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options"),
+    [
+        (wish(Verify()), Options()),
+        (wish(), Options(retry_rejected=True)),
+        (wish(), Options(only=("prod",))),
+    ],
+    ids=["nothing is asked for any more", "told to go on", "a single alias, whatever its wave"],
+)
+def test_a_way_past_it(shop: Shop, wanted: AliasSet, options: Options) -> None:
+    shop.spoil("canary")
+    shop.apply(wish())
+    assert shop.plan(wanted, options).unverified == ()
+
+
+def test_the_gates_of_today_count(shop: Shop) -> None:
+    """Whoever has taken a gate out of the manifest is not held up by it."""
+    shop.apply(wish(LONG), seconds=0.3)
+    shop.server.release("new")
+    off = Gates(loaded=LoadedGate(enabled=False))
+    wanted = alias_set({}, Alias("canary", "new", gates=off), Alias("prod", "new", wave=1, gates=off), verify=SOAK)
+    assert shop.apply(wanted).exit_code is ExitCode.DONE
+
+
+def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
+    shop.apply(wish(LONG), seconds=0.3)
+    plan = shop.plan(wish())
+    assert any(
+        line.plain.startswith("  ? canary   at new; run ") and "it is verified again first" in line.plain
+        for line in plan_lines(plan)
+    )
+    owed = plan_document(plan)["targets"][0]["sets"][0]["unverified"]
+    assert [(one["alias"], one["collection"]) for one in owed] == [("canary", "new")]
+    report = shop.apply(wish())
+    assert any("canary" in line.plain and "already as wanted" in line.plain for line in report_lines(report))
+    assert [step["alias"] for step in report_document(report)["targets"][0]["steps"]] == ["canary", "prod"]
+    assert any("verifying what an earlier run left unverified: canary" in sentence for sentence in shop.said)
+
+
+def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:
+    shop.apply(wish(LONG), seconds=0.3)
+    other = alias_set({"more": "new"}, name="other")
+    with catalogs(shop.server) as opened:
+        plan = make_plan([wish(), other], catalogs=opened, journal=shop.journal)
+        report = apply_plan(plan, catalogs=opened, journal=shop.journal)
+    told = [line.plain for line in report_lines(report)]
+    of_other = told.index("  other")
+    assert [line.split()[1] for line in told[of_other + 1 :] if line.startswith("    ")][:1] == ["more"]
+
+
+def test_a_plan_file_claims_nothing_of_the_kind(shop: Shop, tmp_path: Path) -> None:
+    """What is not verified is the journal's to say: a forged file could have an alias altered again."""
+    shop.apply(wish(LONG), seconds=0.3)
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(plan_document(shop.plan(wish()))))
+    assert load_plan(file).unverified == ()
