@@ -32,6 +32,7 @@ from reconciler.sync.pace import Corrections
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
 from reconciler.sync.settings import Settings
+from reconciler.sync.verifying import FAILED, and_verify, owed, without_verifying
 
 IN_FORCE, APPLIED = "in-force", "applied"
 SHORT = 12
@@ -65,6 +66,7 @@ class Agent:
         self._stop = stop
         self._wake = wake
         self._corrections = Corrections(settings.interval)
+        self._verifications = Corrections(settings.interval)  # each costs a soak, and a run in the journal
         self._progress = Progress()
         self._in_place = InPlace(settings.state / f"in-place-{settings.key}.json")
         self._attempted = ""
@@ -122,6 +124,7 @@ class Agent:
             return self._broken(Reason.INVALID_REVISION, commit.id, _in_short(error))
         if commit.id != self._id_in_force:
             self._corrections.forget()
+            self._verifications.forget()
             self._keep(IN_FORCE, commit.id)
         self._tell_remarks(revision)
         self._in_force = revision
@@ -164,10 +167,11 @@ class Agent:
         wanted = [one for one in revision.sets if one not in reported]
         found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
-            watched = make_plan(reported, catalogs=catalogs)
-            plan = make_plan(wanted, catalogs=catalogs, journal=self._journal)
+            watched = make_plan(reported, catalogs=catalogs, journal=self._journal if reported else None)
+            whole = and_verify(make_plan(wanted, catalogs=catalogs, journal=self._journal), watched)
+            plan = without_verifying(whole) if self._verifications.hold and not whole.runnable else whole
             moved = self._progress.again(plan.runnable)
-            if plan.runnable and not plan.refusals:
+            if (plan.runnable or plan.unverified) and not plan.refusals:  # a proof may repeat an alter
                 if moved and (hold := self._corrections.hold):
                     return replace(found, reason=Reason.DRIFT_HELD, message=self._held(moved, hold))
                 if self._repository.head() != head:
@@ -181,10 +185,15 @@ class Agent:
             self._corrections.rest()
         elif moved:
             self._corrections.note()
-        if report.exit_code is ExitCode.DONE and not report.interrupted and not applied:
+        left = owed(whole, report)
+        if any(one.code in FAILED for one in report.results):
+            self._verifications.note()
+        elif not left:
+            self._verifications.forget()
+        if report.exit_code is ExitCode.DONE and not report.interrupted and not left and not applied:
             self._keep(APPLIED, revision.commit.id)
             self.applied = revision.commit.id
-        return of_run(found, report, watched)
+        return of_run(found, report, watched, left)
 
     def _apply(self, plan: Plan, catalogs: Catalogs, revision: Revision, head: str) -> Report:
         origins = Origins.of_this_process(

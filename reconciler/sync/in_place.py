@@ -17,17 +17,15 @@ import structlog
 
 from reconciler import strict_json
 from reconciler.errors import AliasctlError
-from reconciler.execute.set_run import PROPAGATION_STUCK, SOAK_FAILED
 from reconciler.journal.appending import sync_folder
 from reconciler.model import AliasSet
 from reconciler.plan import spec_digest
 from reconciler.report import ACHIEVED, Report, StepResult
+from reconciler.sync.verifying import FAILED
 
 KIND = "InPlace"
 FORMAT_VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
-AT_TARGET = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
-"""Codes of aliases that were moved where they should be, and did not do well there."""
 
 log = structlog.get_logger()
 
@@ -85,7 +83,7 @@ class InPlace:
         if report.plan.refusals:
             return
         present = {one.key for one in sets}
-        astray = {result.step.set for result in report.results if not _is_there(result)}
+        astray = {result.step.set for result in report.results if not is_there(result)}
         there = {one.key: spec_digest(one) for one in planned if not one.suspend and one.key not in astray}
         self._keep({key: digest for key, digest in self._digests.items() if key in present} | there)
 
@@ -142,6 +140,6 @@ def _digests_of(content: bytes) -> Mapping[str, str]:
     return sets
 
 
-def _is_there(result: StepResult) -> bool:
+def is_there(result: StepResult) -> bool:
     """Whether an alias was moved where it should be; that it is good there is another question."""
-    return result.outcome in ACHIEVED or result.code in AT_TARGET
+    return result.outcome in ACHIEVED or result.code in FAILED

@@ -118,7 +118,7 @@ def test_what_was_moved_back_by_hand_after_readers_met_trouble_is_left_to_people
     with stage.following() as agent:
         agent.event("watching 1 alias for 20 s")
         stage.shop.admin.release("new", stage.shop.database)
-        agent.found("Incomplete", failed=1)
+        agent.found("VerificationFailed", failed=1)
     assert stage.shop.live == {"a": "new"}
     stage.shop.move(a="old")
     assert (stage.once().code, stage.shop.live) == (3, {"a": "old"})
