@@ -153,8 +153,17 @@ class SetRun:
         return (*moves, *drops)
 
     def _watch(self, steps: Sequence[Step]) -> None:
-        if steps and self._plan.verify.soak and not self._results.failed.is_set():
+        """The soak, if there is one; where the wave has failed already, what is left in place still wants it."""
+        if not steps or not self._plan.verify.soak or self._to_be_undone:
+            return
+        if not self._results.failed.is_set():
             self._soak(steps, self._plan.verify.soak)
+            return
+        for step in steps:
+            last = self._results.of(step)
+            if last.outcome in ACHIEVED and not last.code:
+                message = f"it was not watched, because the wave had failed: {self._results.failure}"
+                self._results.correct(step, last.outcome, SOAK_INTERRUPTED, message)
 
     @property
     def _to_be_undone(self) -> bool:
