@@ -327,6 +327,21 @@ def wish_of(wanted: AliasSet) -> str:
     )
 
 
+def spec_digest(wanted: AliasSet) -> str:
+    """A SHA-256 of what a set wants to be where: tells drift from a new wish, without a copy of the set.
+
+    It is kept in statuses and files, so it must stay the same from version to version.
+    """
+    target = Target(wanted.connection.address if wanted.connection else "", wanted.database)
+    scope = wanted.scope
+    content = [
+        str(target),
+        sorted((alias.name, alias.collection) for alias in wanted.aliases),
+        [sorted(scope.include), sorted(scope.exclude), sorted(scope.protect)],
+    ]
+    return "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def _sha256(content: object) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()

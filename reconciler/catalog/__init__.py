@@ -44,7 +44,7 @@ def connect(
     """
     if path := lite_file(connection):
         if find_spec("milvus_lite") is None:
-            way_out = "pip install 'milvus-alias-reconciler[lite]'"
+            way_out = "pip install '.[lite]' in a clone of aliasctl"
             raise InvalidInput(Problem(f"{connection.uri} is a Milvus Lite file, which needs milvus-lite: {way_out}"))
         if not create and not path.exists():
             raise ConnectionFailed(f"no Milvus Lite file at {path}; only apply creates one")

@@ -49,7 +49,7 @@ def operator(
         raise UsageError("say --namespace NAME (which repeats), or --all-namespaces")
     missing = [name for name in ("kopf", "lightkube", "prometheus_client") if find_spec(name) is None]
     if missing:
-        way_out = "pip install 'milvus-alias-reconciler[operator]'"
+        way_out = "pip install '.[operator]' in a clone of aliasctl"
         raise AliasctlError(f"the operator needs {', '.join(missing)}: {way_out}")
 
     from reconciler.operator.cluster import own_namespace

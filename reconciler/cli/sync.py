@@ -107,7 +107,7 @@ def sync(
       aliasctl sync git@git.example.com:search.git --ssh-key deploy_key --connections connections.yaml --once
     """
     if find_spec("prometheus_client") is None:
-        raise AliasctlError("sync needs prometheus_client: pip install 'milvus-alias-reconciler[git]'")
+        raise AliasctlError("sync needs prometheus_client: pip install '.[git]' in a clone of aliasctl")
     from reconciler.sync.main import Sync
     from reconciler.sync.settings import Settings, key_of
 

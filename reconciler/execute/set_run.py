@@ -78,11 +78,7 @@ class SetRun:
         """All waves, and the way back if it comes to that; the end is announced with None whatever happens."""
         try:
             self._run_waves()
-            if (
-                self._results.failed.is_set()
-                and self._plan.on_failure is OnFailure.REVERT
-                and not self._stopped.is_set()
-            ):
+            if self._to_be_undone and not self._stopped.is_set():
                 self._revert()
         finally:
             self._results.end()
@@ -157,8 +153,17 @@ class SetRun:
         return (*moves, *drops)
 
     def _watch(self, steps: Sequence[Step]) -> None:
-        if steps and self._plan.verify.soak and not self._results.failed.is_set():
+        """The soak, if there is one; where the wave has failed already, what is left in place still wants it."""
+        if not steps or not self._plan.verify.soak or self._to_be_undone:
+            return
+        if not self._results.failed.is_set():
             self._soak(steps, self._plan.verify.soak)
+            return
+        for step in steps:
+            last = self._results.of(step)
+            if last.outcome in ACHIEVED and not last.code:
+                message = f"it was not watched, because the wave had failed: {self._results.failure}"
+                self._results.correct(step, last.outcome, SOAK_INTERRUPTED, message)
 
     @property
     def _to_be_undone(self) -> bool:
@@ -279,7 +284,6 @@ class SetRun:
     def _revert(self) -> None:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
-        prover = self._prover([inverse(step) for step in self._touched])
         way_back = WayBack(self._catalog, self._results.failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
@@ -296,10 +300,14 @@ class SetRun:
             self._results.correct(step, end.outcome, end.code, end.message)
             if end.outcome is Outcome.REVERTED:
                 undone.append(step)
-        self._confirm_reverted(undone, prover)
+        self._confirm_reverted(undone)
 
-    def _confirm_reverted(self, undone: Sequence[Step], prover: Prover | None) -> None:
-        """Read back what was undone: a revert is reported when it is seen, not when it was accepted."""
+    def _confirm_reverted(self, undone: Sequence[Step]) -> None:
+        """Read back what was undone: a revert is reported when it is seen, not when it was accepted.
+
+        What tells the collections apart is looked for only now: the way back must be short, and a server that is gone
+        must not be asked about every pair of collections.
+        """
         try:
             live = locate(self._catalog, {step.alias: step.current for step in undone})
         except CatalogError as error:
@@ -313,8 +321,9 @@ class SetRun:
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
         # Those of the way there; the proof that follows makes others, which lead back.
         adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
-        if prover and back:
-            self._prove(prover, [inverse(step) for step in back])
+        ways = [inverse(step) for step in back]
+        if prover := self._prover(ways):
+            self._prove(prover, ways)
         for step, code in adrift:
             message = f"{self._results.of(step).message}; {MAY_STILL_ACT}"
             self._results.correct(step, Outcome.FAILED, code, message)

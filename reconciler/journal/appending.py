@@ -95,7 +95,7 @@ class AppendOnly:
                 raise self._failure("an earlier write did not reach the disk")
             os.fsync(self._file)
             if self._new:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
                 self._new = False
             self._synced = upto
         except OSError as error:
@@ -139,7 +139,7 @@ class AppendOnly:
         )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """A new file is safe when its folder's entry is."""
     entry = os.open(folder, os.O_RDONLY)
     try:

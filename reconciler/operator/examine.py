@@ -42,7 +42,7 @@ from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
 from reconciler.options import GatesAsked
-from reconciler.plan import Plan
+from reconciler.plan import Plan, spec_digest
 from reconciler.printable import counted
 from reconciler.reconcile import Read, apply_plan, make_plan, target_of
 
@@ -245,7 +245,7 @@ def _companions(wanted: AliasSet, view: View) -> Callable[[Target], Sequence[Ali
 
 def _is_drift(one: SetObject, wanted: AliasSet, plan: Plan) -> bool:
     """Whether all that is wanted was in place once, so that somebody else has changed it."""
-    return bool(plan.steps) and one.status.get("lastAppliedSpec") == status.spec_digest(wanted)
+    return bool(plan.steps) and one.status.get("lastAppliedSpec") == spec_digest(wanted)
 
 
 def _still_unverified(one: SetObject, plan: Plan) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import cast
 
 from reconciler.manifest.records import AliasSetManifest
-from reconciler.model import AliasSet, Target
+from reconciler.model import Target
 from reconciler.operator import unverified
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 from reconciler.operator.reasons import MEANINGS, Reason
-from reconciler.plan import Action, Plan, Step
+from reconciler.plan import Action, Plan, Step, spec_digest
 from reconciler.printable import printable_lines
 from reconciler.rejections import Rejected, Rejection
 from reconciler.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
@@ -103,18 +101,6 @@ def merge_patch(before: Body, after: Body) -> dict[str, object]:
     """
     gone = {key: None for key in OURS if key in before and key not in after}
     return gone | {key: value for key, value in after.items() if before.get(key) != value}
-
-
-def spec_digest(wanted: AliasSet) -> str:
-    """What a set wants to be where, as a SHA-256: tells drift from a new wish, without a copy of the spec."""
-    target = Target(wanted.connection.address if wanted.connection else "", wanted.database)
-    scope = wanted.scope
-    content = [
-        str(target),
-        sorted((alias.name, alias.collection) for alias in wanted.aliases),
-        [sorted(scope.include), sorted(scope.exclude), sorted(scope.protect)],
-    ]
-    return "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def condition(status: Body, kind: str) -> Mapping[str, object]:

@@ -27,10 +27,12 @@ from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.report import ExitCode, Report
 from reconciler.sync.finding import Finding, Reason, names, of_run
+from reconciler.sync.in_place import InPlace
 from reconciler.sync.pace import Corrections
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
 from reconciler.sync.settings import Settings
+from reconciler.sync.verifying import FAILED, and_verify, owed, without_verifying
 
 IN_FORCE, APPLIED = "in-force", "applied"
 SHORT = 12
@@ -64,7 +66,9 @@ class Agent:
         self._stop = stop
         self._wake = wake
         self._corrections = Corrections(settings.interval)
+        self._verifications = Corrections(settings.interval)  # each costs a soak, and a run in the journal
         self._progress = Progress()
+        self._in_place = InPlace(settings.state / f"in-place-{settings.key}.json")
         self._attempted = ""
         self._refused_fetch: tuple[str, TooLarge] | None = None
         self._in_force: Revision | None = None
@@ -120,6 +124,7 @@ class Agent:
             return self._broken(Reason.INVALID_REVISION, commit.id, _in_short(error))
         if commit.id != self._id_in_force:
             self._corrections.forget()
+            self._verifications.forget()
             self._keep(IN_FORCE, commit.id)
         self._tell_remarks(revision)
         self._in_force = revision
@@ -157,28 +162,38 @@ class Agent:
         self.applied = kept.id if kept else ""
         applied = self.applied == revision.commit.id
         self._progress.begin(revision.commit.id, applied=applied)
-        reported = self._progress.complete(revision.reported)
+        self._in_place.begin(revision.sets if applied else ())
+        reported = [one for one in revision.reported if self._in_place.has(one)]
         wanted = [one for one in revision.sets if one not in reported]
         found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
-            watched = make_plan(reported, catalogs=catalogs)
-            plan = make_plan(wanted, catalogs=catalogs, journal=self._journal)
+            watched = make_plan(reported, catalogs=catalogs, journal=self._journal if reported else None)
+            whole = and_verify(make_plan(wanted, catalogs=catalogs, journal=self._journal), watched)
+            plan = without_verifying(whole) if self._verifications.hold and not whole.runnable else whole
             moved = self._progress.again(plan.runnable)
-            if plan.runnable and not plan.refusals:
+            if (plan.runnable or plan.unverified) and not plan.refusals:  # a proof may repeat an alter
                 if moved and (hold := self._corrections.hold):
                     return replace(found, reason=Reason.DRIFT_HELD, message=self._held(moved, hold))
                 if self._repository.head() != head:
                     return replace(found, reason=Reason.INTERRUPTED, message="the ref has just moved; looking again")
+                changed = {step.set for step in plan.runnable}
+                self._in_place.leave(one for one in wanted if one.key in changed)
             report = self._apply(plan, catalogs, revision, head)
         self._progress.ended(revision.commit.id, report)
+        self._in_place.ended(revision.sets, wanted, report)
         if not report.wrote:
             self._corrections.rest()
         elif moved:
             self._corrections.note()
-        if report.exit_code is ExitCode.DONE and not report.interrupted and not applied:
+        left = owed(whole, report)
+        if any(one.code in FAILED for one in report.results):
+            self._verifications.note()
+        elif not left:
+            self._verifications.forget()
+        if report.exit_code is ExitCode.DONE and not report.interrupted and not left and not applied:
             self._keep(APPLIED, revision.commit.id)
             self.applied = revision.commit.id
-        return of_run(found, report, watched)
+        return of_run(found, report, watched, left)
 
     def _apply(self, plan: Plan, catalogs: Catalogs, revision: Revision, head: str) -> Report:
         origins = Origins.of_this_process(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.plan import Plan, Step
+from reconciler.plan import Plan, Step, Unverified
 from reconciler.printable import counted
 from reconciler.report import ACHIEVED, ExitCode, Report
+from reconciler.sync.verifying import NOT_SEEN_THROUGH
 
 
 class Reason(StrEnum):
@@ -21,6 +22,7 @@ class Reason(StrEnum):
     INVALID_REVISION = "InvalidRevision"
     MILVUS_FAILED = "MilvusFailed"
     LIMIT_EXCEEDED = "LimitExceeded"
+    VERIFICATION_FAILED = "VerificationFailed"
     INCOMPLETE = "Incomplete"
     BLOCKED = "Blocked"
     DRIFT_HELD = "DriftHeld"
@@ -35,8 +37,9 @@ MEANINGS: dict[Reason, str] = {
     Reason.REF_NOT_FOUND: "the branch, tag or commit is gone; nothing is changed",
     Reason.UNVERIFIED: "the newest commit has no signature that counts; the last good one is in force",
     Reason.INVALID_REVISION: "the newest commit cannot be used; the last good one is in force",
-    Reason.MILVUS_FAILED: "Milvus, the connections to it or the journal cannot be used; nothing further is changed",
+    Reason.MILVUS_FAILED: "Milvus, a connection, the journal or the state cannot be used; nothing further is changed",
     Reason.LIMIT_EXCEEDED: "a limit refuses the newest commit; what was applied last is in force",
+    Reason.VERIFICATION_FAILED: "aliases were moved, and not found good where they are; they are verified again",
     Reason.INCOMPLETE: "something was changed, and not all that is wanted is done; it is tried again",
     Reason.BLOCKED: "a gate or protection forbids some or all changes; it is tried again",
     Reason.DRIFT_HELD: "others keep moving aliases; they are corrected less and less often",
@@ -45,10 +48,19 @@ MEANINGS: dict[Reason, str] = {
     Reason.SYNCED: "everything is as the newest commit says",
 }
 QUICKLY_RETRIED = frozenset(
-    {Reason.GIT_UNREACHABLE, Reason.MILVUS_FAILED, Reason.INCOMPLETE, Reason.INTERRUPTED, Reason.REF_NOT_FOUND}
+    {
+        Reason.GIT_UNREACHABLE,
+        Reason.MILVUS_FAILED,
+        Reason.VERIFICATION_FAILED,
+        Reason.INCOMPLETE,
+        Reason.INTERRUPTED,
+        Reason.REF_NOT_FOUND,
+    }
 )
 """Worth another try before the interval is over, with growing pauses."""
 UNSEEN = frozenset({Reason.GIT_UNREACHABLE, Reason.GIT_REFUSED, Reason.REF_NOT_FOUND, Reason.INTERRUPTED})
+LEFT_OVER = frozenset({Reason.VERIFICATION_FAILED, Reason.INCOMPLETE})
+"""Something was written, by this run or an earlier one, and not all is well."""
 ERRORS = frozenset(
     {
         Reason.GIT_UNREACHABLE,
@@ -93,34 +105,38 @@ class Finding:
             return ExitCode.ERROR
         if self.reason is Reason.SYNCED:
             return ExitCode.DONE
-        return ExitCode.INCOMPLETE if self.reason is Reason.INCOMPLETE else ExitCode.REFUSED
+        return ExitCode.INCOMPLETE if self.reason in LEFT_OVER else ExitCode.REFUSED
 
 
-def of_run(synced: Finding, report: Report, watched: Plan) -> Finding:
+def of_run(synced: Finding, report: Report, watched: Plan, owed: Sequence[Unverified] = ()) -> Finding:
     """What a run came to.
 
     Args:
         synced: what there is to say if all went well.
         report: of the run.
         watched: the drift that is only reported.
+        owed: what is not verified, and was not tried now.
     """
     what = counted(len(watched.steps), "alias")
     drift = f"{what} not as applied; drift is only reported: {names(watched.steps)}" if watched.steps else ""
     found = replace(synced, report=report)
-    if report.exit_code is not ExitCode.DONE or report.interrupted:
-        reason, message = _of_trouble(report)
+    if report.exit_code is not ExitCode.DONE or report.interrupted or owed:
+        reason, message = _of_trouble(report, owed)
         return replace(found, reason=reason, message=f"{message}; {drift}" if drift else message)
     return replace(found, reason=Reason.DRIFT_DETECTED, message=drift) if drift else found
 
 
-def _of_trouble(report: Report) -> tuple[Reason, str]:
+def _of_trouble(report: Report, owed: Sequence[Unverified]) -> tuple[Reason, str]:
     if report.plan.refusals:
         return Reason.LIMIT_EXCEEDED, "; ".join(report.plan.refusals)
     left = [one for one in report.results if one.outcome not in ACHIEVED or one.code]
-    message = "; ".join(f'"{one.step.alias}": {one.message or one.outcome}' for one in left[:3])
-    message += f"; and {len(left) - 3} more" if len(left) > 3 else ""
+    told = [f'"{one.step.alias}": {one.message or one.outcome}' for one in left]
+    told += [f'"{one.step.alias}": run {one.run} moved it and did not verify it ({one.reason})' for one in owed]
+    message = "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
     if report.interrupted:
         return Reason.INTERRUPTED, message or "the run was ended early"
+    if owed or any(one.code in NOT_SEEN_THROUGH for one in left):
+        return Reason.VERIFICATION_FAILED, message
     return (Reason.INCOMPLETE if report.exit_code is ExitCode.INCOMPLETE else Reason.BLOCKED), message
 
 

@@ -44,6 +44,7 @@ class Corrections:
 
     The first correction is made at once. If others move the aliases again and again, such as a script, or an agent that
     follows another branch, each further one waits twice as long: aliases that go to and fro are worse than either end.
+    The same pace is kept where what could not be verified is verified again.
 
     Args:
         interval: seconds between two looks.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.model import AliasSet
 from reconciler.plan import Step
-from reconciler.report import ACHIEVED, Report
+from reconciler.report import Report
+from reconciler.sync.in_place import is_there
 
 
 class Progress:
     """How far the runs of this process have come with one revision.
 
-    A change that was made, or was not needed, is drift when it is needed later: others moved the alias. One that has
-    waited until now, for a gate or a collection, is none.
+    A change that was made, verified or not, or was not needed, is drift when it is needed later: others moved the
+    alias. One that has waited until now, for a gate or a collection, is none.
     """
 
     def __init__(self) -> None:
@@ -30,14 +30,9 @@ class Progress:
     def ended(self, commit: str, report: Report) -> None:
         """A run has ended."""
         if not report.plan.refusals:
-            left = (one.step for one in report.results if one.outcome not in ACHIEVED or one.code)
+            left = (one.step for one in report.results if not is_there(one))
             self._commit, self._waiting = commit, frozenset((step.set, step.alias) for step in left)
 
     def again(self, steps: Iterable[Step]) -> list[Step]:
         """Those of the changes that were made before."""
         return [step for step in steps if self._commit and (step.set, step.alias) not in self._waiting]
-
-    def complete(self, sets: Iterable[AliasSet]) -> list[AliasSet]:
-        """Those of the sets of which all was made."""
-        waiting = {name for name, _ in self._waiting}
-        return [one for one in sets if self._commit and one.key not in waiting]

@@ -327,7 +327,7 @@ class TestLiteFile:
 
     def test_without_the_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("reconciler.catalog.find_spec", lambda name: None)
-        with pytest.raises(InvalidInput, match=r"pip install 'milvus-alias-reconciler\[lite\]'"):
+        with pytest.raises(InvalidInput, match=r"pip install '\.\[lite\]' in a clone"):
             connect(connection_to("/folder/x.db"), "default")
 
 

@@ -155,7 +155,7 @@ def test_a_missing_extra_is_named_in_one_line(tmp_path: Path) -> None:
     blocked = "import sys; sys.modules['milvus_lite'] = None; from reconciler.cli.main import main; "
     failed = run_python(blocked + "main(['plan', '-f', 'aliases.yaml'])", cwd=tmp_path)
     assert (failed.code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
-    assert "needs milvus-lite: pip install 'milvus-alias-reconciler[lite]'" in failed.stderr
+    assert "needs milvus-lite: pip install '.[lite]' in a clone of aliasctl" in failed.stderr
 
 
 def test_a_dotenv_file_lying_about_is_not_our_environment(doorman: Doorman, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from reconciler.operator.claims import Contest
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Ref
 from reconciler.operator.reasons import MEANINGS, Reason
-from reconciler.operator.status import merge_patch, spec_digest, status_of
+from reconciler.operator.status import merge_patch, status_of
+from reconciler.plan import spec_digest
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import Object
 from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted

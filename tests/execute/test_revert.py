@@ -141,12 +141,17 @@ class Unreadable:
             raise ConnectionFailed("cut")
 
 
+@pytest.mark.parametrize("verify", [Verify(), Verify(propagation=Propagation())], ids=["moved", "moved and proved"])
 @pytest.mark.parametrize("error", [CallTimedOut("no answer within 10 s"), ConnectionFailed("refused")])
-def test_a_server_that_died_is_not_asked_for_each_alias(error: CatalogError) -> None:
+def test_a_server_that_died_is_not_asked_for_each_alias(
+    error: CatalogError, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propagation, "PROVING_SECONDS", 0.01)
     calls = {}
     for number in (5, 50):
-        aliases = {f"a{one}": "new" for one in range(number)}
-        recorder = Recorder(server("old", "new", aliases=dict.fromkeys([*aliases, "z"], "old")))
+        aliases = {f"a{one}": f"new{one}" for one in range(number)}
+        made = server("old", "new", *aliases.values(), aliases=dict.fromkeys([*aliases, "z"], "old"))
+        recorder = Recorder(made)
         dead: list[str] = []
 
         def die(method: str, alias: str, dead: list[str] = dead) -> None:
@@ -155,7 +160,8 @@ def test_a_server_that_died_is_not_asked_for_each_alias(error: CatalogError) -> 
                 raise error
 
         recorder.before = die
-        report = run(recorder, alias_set(aliases, Alias("z", "new", wave=1), on_failure=OnFailure.REVERT))
+        wanted = alias_set(aliases, Alias("z", "new", wave=1), verify=verify, on_failure=OnFailure.REVERT)
+        report = run(recorder, wanted)
         calls[number] = len(dead)
         assert {result.code for result in report.results} == {"RevertFailed"}
         assert message(report, "a0").endswith("it was not moved back: the server does not answer; not tried")

@@ -145,6 +145,16 @@ def test_readers_that_are_stuck_still_hold_the_next_wave(shop: Shop) -> None:
     assert shop.live == HALF
 
 
+def test_who_was_not_watched_because_another_one_failed_is_watched_later(shop: Shop) -> None:
+    both = alias_set({"canary": "new", "prod": "new"}, verify=Verify(propagation=Propagation(1.5), soak=0.3))
+    shop.server.stick_readers("canary", alters=100)
+    assert outcomes(shop.apply(both)) == {
+        "canary": (Outcome.FAILED, "PropagationStuck"),
+        "prod": (Outcome.DONE, "SoakInterrupted"),
+    }
+    assert [one.step.alias for one in shop.plan(both).unverified] == ["canary", "prod"]
+
+
 def test_readers_that_are_healed_meanwhile_let_it_go_on(tmp_path: Path) -> None:
     shop = Shop(tmp_path, Flavour.MILVUS_2_3)
     proof = wish(Verify(propagation=Propagation(2.0)))

@@ -16,8 +16,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 READ_TOKEN, WRITE_TOKEN = "read:s3cr3t", "write:s3cr3t"
-STUBS = {"pipx": "", "pip": ""}
+STUBS = {"pipx": 'echo "would run: pipx $*"', "pip": 'echo "would run: pip $*"'}
 """aliasctl is installed beside the Python that runs the tests: installing it is not tried here."""
+PINNED = f"git+https://git.example.com/aliasctl.git@{'4f2a9c1b' * 5}"
+"""What somebody fills in to be installed."""
 
 
 @dataclass

@@ -18,7 +18,16 @@ from typing import Any
 import yaml
 
 from tests.pipelines.conditions import holds
-from tests.pipelines.forge import READ_TOKEN, WRITE_TOKEN, Answer, Ran, Request, run_script, runner_environment
+from tests.pipelines.forge import (
+    PINNED,
+    READ_TOKEN,
+    WRITE_TOKEN,
+    Answer,
+    Ran,
+    Request,
+    run_script,
+    runner_environment,
+)
 from tests.pipelines.repository import CI, Repository
 
 NAME, ID, FORK_ID = "acme/aliases", 1, 2
@@ -114,13 +123,14 @@ def on_main(event_name: str) -> dict[str, Any]:
 
 @dataclass
 class GitHub:
-    """The three workflows, on a runner. The API's address is `url`."""
+    """The three workflows, on a runner. The API's address is `url`; `filled_in` is what the files leave open."""
 
     repository: Repository
     folder: Path
     url: str
     api: GitHubApi
     jobs: int = 0
+    filled_in: dict[str, str] = field(default_factory=lambda: {"ALIASCTL": PINNED})
 
     def review(self, branch: str) -> Ran:
         return self._one("plan", pull_request(), self.repository.merged_with_main(branch))
@@ -146,6 +156,7 @@ class GitHub:
     def _one(self, workflow: str, event: Mapping[str, Any], commit: str, *, fork: bool = False) -> Ran:
         """Run the one job of a workflow that this event starts."""
         read = yaml.safe_load((CI / "github" / f"aliasctl-{workflow}.yml").read_text())
+        read["env"].update(self.filled_in)
         github = {**event, "repository": NAME, "run_attempt": 1}
         (job,) = [
             job

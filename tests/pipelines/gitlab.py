@@ -13,7 +13,16 @@ from urllib.parse import parse_qs
 import yaml
 
 from tests.pipelines.conditions import holds
-from tests.pipelines.forge import READ_TOKEN, WRITE_TOKEN, Answer, Ran, Request, run_script, runner_environment
+from tests.pipelines.forge import (
+    PINNED,
+    READ_TOKEN,
+    WRITE_TOKEN,
+    Answer,
+    Ran,
+    Request,
+    run_script,
+    runner_environment,
+)
 from tests.pipelines.repository import CI, Repository
 
 ID, FORK_ID = "11", "22"
@@ -75,7 +84,7 @@ class GitLabApi:
 
 @dataclass
 class GitLab:
-    """The pipeline, on a runner. The API's address is `url`."""
+    """The pipeline, on a runner. The API's address is `url`; `filled_in` is what the file leaves open."""
 
     repository: Repository
     folder: Path
@@ -83,6 +92,7 @@ class GitLab:
     api: GitLabApi
     jobs: int = 0
     secrets: dict[str, str] = field(default_factory=SECRETS.copy)
+    filled_in: dict[str, str] = field(default_factory=lambda: {"ALIASCTL": PINNED})
 
     def review(self, branch: str) -> Ran:
         return self._one(self._commit(branch), merge_request(ID), "plan")
@@ -124,7 +134,7 @@ class GitLab:
 
     def _job(self, read: Mapping[str, Any], job: Mapping[str, Any], known: Mapping[str, str], commit: str) -> Ran:
         workspace = self.repository.checkout(commit, self.folder / f"job-{self.jobs}")
-        variables = {**read["variables"], **job.get("variables", {})}
+        variables = {**read["variables"], **self.filled_in, **job.get("variables", {})}
         expanded = {name: Template(str(value)).safe_substitute(known) for name, value in variables.items()}
         environment = {**runner_environment(self.folder), **known, **expanded}
         script = "\n".join([*read["default"]["before_script"], *job["script"]])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.cli.shop import Shop
+from tests.pipelines.forge import PINNED
 from tests.pipelines.github import FORK_ID, ID, Artifact, GitHub
 from tests.pipelines.gitlab import GitLab
 from tests.pipelines.repository import Repository
@@ -88,3 +91,23 @@ def test_gitlab_needs_no_token_but_its_own_when_nobody_wants_notes(gitlab: GitLa
     assert "v2" in reviewed.summary
     assert gitlab.merged(gitlab.repository.merge("move")).code == 0
     assert shop.live == {"products": "v2"}
+
+
+def test_the_pipelines_as_they_are_shipped_install_nothing_and_say_what_to_fill_in(
+    forge: GitHub | GitLab, shop: Shop
+) -> None:
+    forge.review(propose(forge.repository))
+    head = forge.repository.merge("move")
+    forge.filled_in.clear()
+    for ran in (forge.review("move"), forge.review_from_outside("move"), forge.merged(head), forge.drift("main")):
+        assert ran.code == 1
+        assert "error" in ran.log
+        assert (
+            "which could become somebody else's code: fill in git+https://…@ and the 40 digits of a commit" in ran.log
+        )
+        assert "would run: " not in ran.log
+    assert shop.live == {"products": "v1"}
+    forge.filled_in["ALIASCTL"] = PINNED
+    applied = forge.merged(head)
+    assert (applied.code, shop.live) == (0, {"products": "v2"}), applied.log
+    assert re.search(rf"would run: pipx? install {re.escape(PINNED)}\n", applied.log)

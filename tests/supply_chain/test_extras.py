@@ -14,9 +14,9 @@ from tests.hostile.documents import EXPORT
 
 ROOT = Path(__file__).parents[2]
 MISSING = {
-    "lite": ("version --uri ./milvus.db", "pip install 'milvus-alias-reconciler[lite]'"),
-    "git": ("sync file:///nowhere --connections c.yaml --once", "pip install 'milvus-alias-reconciler[git]'"),
-    "operator": ("operator --all-namespaces", "pip install 'milvus-alias-reconciler[operator]'"),
+    "lite": ("version --uri ./milvus.db", "pip install '.[lite]' in a clone of aliasctl"),
+    "git": ("sync file:///nowhere --connections c.yaml --once", "pip install '.[git]' in a clone of aliasctl"),
+    "operator": ("operator --all-namespaces", "pip install '.[operator]' in a clone of aliasctl"),
 }
 """What needs an extra, and the sentence without it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model import Row
 from tests.cli.shop import alias_set, connection
 from tests.sync.stage import Stage
 
@@ -43,6 +44,84 @@ def test_drift_is_only_reported_while_another_set_waits_for_a_collection_too(sta
         agent.said(lambda record: "drift is only reported: a" in record.get("detail", ""))
         agent.looks(1)
         assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "Blocked")
+
+
+def test_what_was_moved_by_hand_stays_where_it_is_across_a_restart_while_another_set_waits(stage: Stage) -> None:
+    stuck = alias_set({"b": "nowhere"}, name="stuck", database=stage.shop.database)
+    stage.merge({"a": "v2"}, stuck, drift="Report")
+    with stage.following() as agent:
+        agent.found("Incomplete", done=1)
+    stage.shop.move(a="v3")
+    with stage.following() as agent:
+        agent.said(lambda record: "drift is only reported: a" in record.get("detail", ""))
+        agent.looks(1)
+        assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "Blocked")
+
+
+def test_each_time_that_the_agent_looks_once_it_remembers_what_was_in_place_before(stage: Stage) -> None:
+    stuck = alias_set({"b": "nowhere"}, name="stuck", database=stage.shop.database)
+    stage.merge({"a": "v2"}, stuck, drift="Report")
+    assert (stage.once().code, stage.shop.live) == (5, {"a": "v2"})
+    stage.shop.move(a="v3")
+    for _ in range(2):
+        done = stage.once()
+        assert (done.code, stage.shop.live) == (3, {"a": "v3"})
+        assert "drift is only reported: a" in done.stderr
+
+
+def test_a_commit_that_leaves_the_set_as_it_was_does_not_undo_what_was_moved_by_hand(stage: Stage) -> None:
+    with stage.following() as agent:
+        agent.found("Synced", stage.merge({"a": "v2"}, drift="Report"), done=1)
+        stage.shop.move(a="v3")
+        agent.found("DriftDetected")
+        elsewhere = stage.origin.commit({"README.md": "A shop\n"}, "Only the README")
+        stage.origin.push()
+        agent.found("DriftDetected", elsewhere)
+        beside = stage.merge(
+            {"a": "v2"}, alias_set({"b": "v1"}, name="other", database=stage.shop.database), drift="Report"
+        )
+        agent.found("DriftDetected", beside, done=1)
+        assert stage.shop.live == {"a": "v3", "b": "v1"}
+
+
+def test_a_change_that_was_half_made_and_taken_back_is_nobodys_drift(stage: Stage) -> None:
+    stage.shop.point(b="v1")
+    assert stage.once().code == 0
+    stage.merge({"a": "v1", "b": "v1"}, drift="Report")
+    assert stage.once().code == 0
+    stage.merge({"a": "v2", "b": "nowhere"}, drift="Report")
+    assert (stage.once().code, stage.shop.live) == (5, {"a": "v2", "b": "v1"})
+    stage.origin.revert()
+    assert (stage.once().code, stage.shop.live) == (0, {"a": "v1", "b": "v1"})
+
+
+def test_a_set_that_was_taken_out_and_comes_back_is_a_new_wish(stage: Stage) -> None:
+    stage.shop.point(b="v1")
+    other = alias_set({"b": "v2"}, name="other", database=stage.shop.database, drift="Report")
+    stage.merge({"a": "v1"}, other)
+    assert (stage.once().code, stage.shop.live["b"]) == (0, "v2")
+    stage.merge({"a": "v1"})
+    assert stage.once().code == 0
+    stage.shop.move(b="v3")
+    stage.merge({"a": "v1"}, other)
+    assert (stage.once().code, stage.shop.live["b"]) == (0, "v2")
+
+
+def test_what_was_moved_back_by_hand_after_readers_met_trouble_is_left_to_people(stage: Stage) -> None:
+    for name in ("old", "new"):
+        rows: list[Row] = [{"id": 1, "vector": (1.0, 0.0, 0.0, 0.0)}]
+        stage.shop.admin.create_collection(name, stage.shop.database, replicas=1, rows=rows)
+    stage.shop.move(a="old")
+    stage.merge({"a": "old"}, drift="Report")
+    assert stage.once().code == 0
+    stage.merge({"a": "new"}, drift="Report", verify={"soak": "20s"})
+    with stage.following() as agent:
+        agent.event("watching 1 alias for 20 s")
+        stage.shop.admin.release("new", stage.shop.database)
+        agent.found("VerificationFailed", failed=1)
+    assert stage.shop.live == {"a": "new"}
+    stage.shop.move(a="old")
+    assert (stage.once().code, stage.shop.live) == (3, {"a": "old"})
 
 
 def test_an_alias_set_among_the_agents_connections_is_refused(stage: Stage) -> None:

@@ -1,0 +1,243 @@
+"""What was moved and not verified is reported until it is verified, and is not forgotten by looking away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from reconciler.catalog.memory import MemoryServer
+from reconciler.errors import UnexpectedAnswer
+from reconciler.git import Access, Remote, Repository, Signers
+from reconciler.git.command import Git
+from reconciler.journal import Journal
+from reconciler.manifest import Overrides
+from reconciler.model import Row
+from reconciler.report import ExitCode
+from reconciler.sync.agent import Agent
+from reconciler.sync.finding import Finding, Reason
+from reconciler.sync.settings import Settings
+from tests.builders import LOCAL, live
+from tests.cli.shop import alias_set, connection, manifest
+from tests.faults.memory import Recorder
+from tests.sync.origin import Origin
+from tests.sync.stage import FILE, Stage
+
+SOAK = {"soak": "300ms"}
+
+
+@dataclass
+class Trial:
+    """A repository, a Milvus in memory, and an agent between them that is in the test's own process."""
+
+    origin: Origin
+    recorder: Recorder
+    folder: Path
+    agent: Agent
+
+    def merge(self, collection: str, *more: Any, **spec: Any) -> str:
+        commit = self.origin.commit({FILE: manifest(alias_set({"a": collection}, **spec), *more)})
+        self.origin.push()
+        return commit
+
+    def other_commit(self) -> str:
+        commit = self.origin.commit({"README.md": self.origin.head})
+        self.origin.push()
+        return commit
+
+    def look(self) -> Finding:
+        return self.agent.look()
+
+    def restart(self) -> None:
+        self.agent = new_agent(self.origin, self.recorder, self.folder)
+
+    def spoil(self) -> None:
+        """Reads through the alias fail from now on."""
+
+        def fail(method: str, name: str) -> None:
+            if (method, name) == ("sample_keys", "a"):
+                raise UnexpectedAnswer("segment is broken")
+
+        self.recorder.before = fail
+
+    def mend(self) -> None:
+        self.recorder.before = lambda method, name: None
+
+    @property
+    def live(self) -> dict[str, str]:
+        return live(self.recorder.server)
+
+    @property
+    def runs(self) -> int:
+        return len(Journal(self.folder / "journal.jsonl").read().runs)
+
+
+def new_agent(origin: Origin, recorder: Recorder, folder: Path) -> Agent:
+    settings = Settings(
+        access=Access(str(origin.bare)),
+        ref="main",
+        path="aliases",
+        connections=folder / "connections.yaml",
+        overrides=Overrides(),
+        signers=Signers(),
+        interval=60.0,
+        state=folder / "state",
+        max_fetch_mib=64,
+    )
+    settings.state.mkdir(exist_ok=True)
+    git = Git()
+    repository = Repository(Remote(settings.access, git), "main", settings.state / "mirror.git", git, max_fetch_mib=64)
+    repository.prepare()
+    return Agent(settings, repository, Journal(folder / "journal.jsonl"), recorder.connect, Event(), Event())
+
+
+@pytest.fixture
+def trial(origin: Origin, tmp_path: Path) -> Trial:
+    """The alias is at the old collection, and no reader of the next one will be served."""
+    server = MemoryServer()
+    for number, name in enumerate(("old", "new", "newer")):
+        server.create_collection(name, rows=[{"id": number, "vector": (0.0, 0.0, 0.0, 1.0)}])
+    server.connect(LOCAL, "default").create_alias("a", "old")
+    (tmp_path / "connections.yaml").write_text(manifest(connection(LOCAL.uri)))
+    recorder = Recorder(server)
+    trial = Trial(origin, recorder, tmp_path, new_agent(origin, recorder, tmp_path))
+    trial.merge("old")
+    assert trial.look().reason is Reason.SYNCED
+    trial.spoil()
+    return trial
+
+
+def insist_on_trouble(trial: Trial) -> Finding:
+    found = trial.look()
+    assert (found.reason, found.exit_code, trial.live) == (
+        Reason.VERIFICATION_FAILED,
+        ExitCode.INCOMPLETE,
+        {"a": "new"},
+    )
+    assert '"a": ' in found.message
+    assert "segment is broken" in found.message
+    return found
+
+
+def test_a_failed_soak_is_reported_until_it_is_verified_and_no_commit_counts_as_applied_before(trial: Trial) -> None:
+    before = trial.agent.applied
+    commit = trial.merge("new", verify=SOAK)
+    for _ in range(4):
+        insist_on_trouble(trial)
+    trial.restart()
+    insist_on_trouble(trial)
+    later = trial.other_commit()
+    found = insist_on_trouble(trial)
+    assert (found.attempted, found.in_force, trial.agent.applied) == (later, later, before)
+    assert commit != before
+    trial.mend()
+    trial.restart()
+    assert (trial.look().reason, trial.agent.applied) == (Reason.SYNCED, later)
+    assert trial.look().reason is Reason.SYNCED
+
+
+def test_another_wish_ends_it(trial: Trial) -> None:
+    trial.merge("new", verify=SOAK)
+    insist_on_trouble(trial)
+    trial.mend()
+    commit = trial.merge("newer", verify=SOAK)
+    found = trial.look()
+    assert (found.reason, trial.live, trial.agent.applied) == (Reason.SYNCED, {"a": "newer"}, commit)
+
+
+def test_it_is_verified_again_less_and_less_often_and_at_once_at_the_next_commit(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("reconciler.sync.pace.time", SimpleNamespace(monotonic=lambda: now))
+    trial.merge("new", verify=SOAK)
+    tried = []
+    for _ in range(40):
+        before = trial.runs
+        insist_on_trouble(trial)
+        if trial.runs > before:
+            tried.append(now - 1000)
+        now += 60
+    assert tried == [0, 60, 120, 240, 480, 960, 1920]
+    trial.other_commit()
+    before = trial.runs
+    insist_on_trouble(trial)
+    assert trial.runs == before + 1
+
+
+def test_what_is_to_be_moved_does_not_wait_for_the_next_time(trial: Trial) -> None:
+    trial.merge("new", verify=SOAK)
+    for _ in range(3):
+        insist_on_trouble(trial)
+    trial.recorder.server.connect(LOCAL, "default").alter_alias("a", "newer")
+    found = trial.look()
+    assert found.report
+    assert (found.report.wrote, trial.live) == (True, {"a": "new"})
+
+
+def test_a_set_whose_drift_is_only_reported_is_verified_and_never_moved(trial: Trial) -> None:
+    trial.merge("new", verify=SOAK, drift="Report")
+    for _ in range(3):
+        insist_on_trouble(trial)
+    trial.recorder.server.connect(LOCAL, "default").alter_alias("a", "old")
+    for _ in range(2):
+        assert (trial.look().reason, trial.live) == (Reason.DRIFT_DETECTED, {"a": "old"})
+    trial.restart()
+    assert (trial.look().reason, trial.live) == (Reason.DRIFT_DETECTED, {"a": "old"})
+
+
+def test_a_set_that_waits_beside_it_does_not_hide_it(trial: Trial) -> None:
+    trial.merge("new", alias_set({"b": "nowhere"}, name="stuck"), verify=SOAK)
+    for _ in range(4):
+        found = insist_on_trouble(trial)
+        assert '"b": ' in found.message
+
+
+def test_readers_that_stay_with_the_old_collection_are_reported_too(trial: Trial) -> None:
+    trial.mend()
+    trial.recorder.server.stick_readers("a", alters=100)
+    trial.merge("new", verify={"propagation": {"timeout": "300ms"}})
+    for _ in range(3):
+        assert (trial.look().reason, trial.live) == (Reason.VERIFICATION_FAILED, {"a": "new"})
+    trial.recorder.server.unstick_readers("a")
+    trial.restart()
+    assert trial.look().reason is Reason.SYNCED
+
+
+def test_the_agent_tells_it_in_its_status_metrics_and_exit_code(stage: Stage) -> None:
+    for name in ("old", "new"):
+        rows: list[Row] = [{"id": 1, "vector": (1.0, 0.0, 0.0, 0.0)}]
+        stage.shop.admin.create_collection(name, stage.shop.database, replicas=1, rows=rows)
+    stage.shop.move(a="old")
+    good = stage.merge({"a": "old"})
+    assert stage.once().code == 0
+    with stage.following() as agent:
+        bad = stage.merge({"a": "new"}, verify={"soak": "2s"})
+        agent.event("watching 1 alias for 2 s")
+        stage.shop.admin.release("new", stage.shop.database)
+        agent.found("VerificationFailed", bad, failed=1)
+        agent.looks(3)
+        status = agent.status
+        assert (status["reason"], status["applied"]) == ("VerificationFailed", good)
+        assert agent.metric('aliasctl_sync_reason{reason="VerificationFailed"}') == 1
+        assert agent.metric("aliasctl_sync_synced") == 0
+    for _ in range(2):
+        done = stage.once()
+        assert (done.code, stage.shop.live) == (5, {"a": "new"})
+        assert "VerificationFailed" in done.stderr
+    stage.shop.admin.load("new", stage.shop.database)
+    assert stage.once().code == 0
+
+
+def test_a_soak_that_is_cut_short_is_made_up_for_at_the_next_start(stage: Stage) -> None:
+    with stage.following() as agent:
+        stage.merge({"a": "v2"}, verify={"soak": "3s"})
+        agent.event("watching 1 alias for 3 s")
+    done = stage.once()
+    assert (done.code, stage.shop.live) == (0, {"a": "v2"})
+    assert "verifying what an earlier run left unverified: a" in done.stderr
+    assert "verifying" not in stage.once().stderr
