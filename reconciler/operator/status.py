@@ -80,7 +80,7 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
         status["unverified"] = unverified.after(before, finding)
         if finding.plan.steps:
             status["lastAttemptedDigest"] = finding.plan.digest
-        if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
+        if _all_in_place(finding):
             status["lastAppliedSpec"] = spec_digest(finding.wanted)
         elif _leaves_what_was(finding) and status["lastAppliedSpec"] != spec_digest(finding.wanted):
             status["lastAppliedSpec"] = None
@@ -134,6 +134,13 @@ def rejected(one: SetObject, target: Target) -> Rejected:
         )
         for row in rows
     }
+
+
+def _all_in_place(finding: Finding) -> bool:
+    """Whether all that is wanted is where it should be, verified or not: what others move from there on is drift."""
+    if finding.reason is Reason.VERIFICATION_FAILED and finding.report:
+        return all(one.outcome in ACHIEVED or _at_target(one) for one in finding.report.results)
+    return finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT)
 
 
 def _leaves_what_was(finding: Finding) -> bool:

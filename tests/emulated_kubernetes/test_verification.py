@@ -43,6 +43,15 @@ def test_it_stays_when_the_server_was_away(kube: Kube, milvus: Milvus, unverifie
 
 
 @pytest.mark.usefixtures("unverified")
+def test_who_moves_it_back_by_hand_is_let_do_so_where_drift_is_only_reported(kube: Kube, milvus: Milvus) -> None:
+    kube.edit(drift="Report")
+    milvus.point("a", "v1")
+    kube.wait("DriftDetected")
+    looked_again(milvus)
+    assert milvus.aliases == {"a": "v1"}
+
+
+@pytest.mark.usefixtures("unverified")
 def test_it_goes_when_somebody_mended_it_and_asks(kube: Kube, milvus: Milvus) -> None:
     milvus.server.load("v2")
     kube.annotate(requestedAt="now")
