@@ -320,6 +320,9 @@ def test_a_move_whose_check_failed_is_not_mended_by_looking_away(scene: Scene) -
     assert stored.condition("Stalled")["status"] == "True"
     assert "during the soak" in stored.message
     scene.wait_for_looks(3)
-    assert scene.namespace.read_set().reason == "VerificationFailed"
+    stored = scene.namespace.read_set()
+    assert stored.reason == "VerificationFailed"
+    assert [group["aliases"] for group in stored.status["unverified"]] == [["a"]]
+    scene.load("new")
     scene.namespace.annotate_set(requestedAt="seen to")
-    scene.namespace.wait_until_ready()
+    assert "unverified" not in scene.namespace.wait_until_ready(timeout=120).status

@@ -138,7 +138,9 @@ def test_all_of_a_status_is_stored(scene: Scene) -> None:
     approved_by = run["approvedBy"]
     assert without_times(run) == {
         "digest": plan["digest"],
+        "generation": stored.status["observedGeneration"],
         "result": "DependencyNotReady",
+        "message": run["message"],
         "creates": 1,
         "alters": 1,
         "drops": 1,
@@ -147,6 +149,7 @@ def test_all_of_a_status_is_stored(scene: Scene) -> None:
         "approvedBy": approved_by,
         "provenance": origin,
     }
+    assert "v9" in run["message"]
     assert "lastAppliedDigest" not in stored.status
 
     scene.create_collection("v9", loaded=False)
@@ -158,7 +161,9 @@ def test_all_of_a_status_is_stored(scene: Scene) -> None:
     assert first == run
     assert without_times(second) == {
         "digest": stored.status["lastAppliedDigest"],
+        "generation": stored.status["observedGeneration"],
         "result": "Succeeded",
+        "message": stored.message,
         "creates": 1,
         "alters": 0,
         "drops": 1,
