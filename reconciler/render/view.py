@@ -206,7 +206,7 @@ def _unverified(one: Unverified) -> Row:
     row = _row(
         one.step, "unverified", "not verified", Weight.HELD, _remarks(one.step), printable(unverified_words(one))
     )
-    return replace(row, sign=UNVERIFIED[0])
+    return replace(row, sign=UNVERIFIED[0], current=row.wanted)  # it is there, and stays
 
 
 def _ended(result: StepResult) -> Row:

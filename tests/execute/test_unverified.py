@@ -19,6 +19,7 @@ from reconciler.planfile import load_plan
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
 from reconciler.render.text import plan_lines, report_lines
+from reconciler.render.view import plan_view
 from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, catalogs, live
 from tests.faults.memory import Recorder
@@ -240,6 +241,10 @@ def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
         line.plain.startswith("  ? canary   at new; run ") and "it is verified again first" in line.plain
         for line in plan_lines(plan)
     )
+    assert [(row.sign, row.alias, row.current, row.wanted) for row in plan_view(plan).rows] == [
+        ("?", "canary", "new", "new"),
+        ("~", "prod", "old", "new"),
+    ]
     owed = plan_document(plan)["targets"][0]["sets"][0]["unverified"]
     assert [(one["alias"], one["collection"]) for one in owed] == [("canary", "new")]
     report = shop.apply(wish())
