@@ -36,6 +36,7 @@ from reconciler.web import JSON, Answer, Web, metrics, verdict
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two looks, however often somebody knocks."""
+NAP_SECONDS = 1.0
 SILENT_SECONDS = 900.0
 UNSEEN_INTERVALS = 5
 UNSEEN_SECONDS = 300.0
@@ -121,9 +122,15 @@ class Sync:
         pace = Pace(self._settings.interval)
         while not self._stop.is_set():
             finding = self._look()
-            self._wake.wait(pace.after(finding) if finding else AFTER_A_BUG_SECONDS)
+            self._rest(pace.after(finding) if finding else AFTER_A_BUG_SECONDS)
             self._stop.wait(SHORTEST_PAUSE)
             self._wake.clear()
+
+    def _rest(self, seconds: float) -> None:
+        """Until it is woken; in naps, because a signal that comes in the instant before a wait does not end it."""
+        due = time.monotonic() + seconds
+        while (left := due - time.monotonic()) > 0 and not self._wake.wait(min(left, NAP_SECONDS)):
+            pass
 
     def _look(self) -> Finding | None:
         """Look once and tell; None if that found a bug of ours."""
