@@ -85,7 +85,7 @@ PLAN = _document(
         "checksum": {**DIGEST, "description": "SHA-256 of everything else in this document, as canonical JSON."},
         "created": TIME,
         "tool": TOOL,
-        "summary": _object({key: _count("") for key in (*Action, "blocked", "unchanged")}),
+        "summary": _object({str(key): _count("") for key in (*Action, "blocked", "unchanged")}),
         "targets": _list(_target(STEP)),
     },
 )
@@ -99,7 +99,7 @@ REPORT = _document(
         "ended": TIME,
         "interrupted": {"type": "boolean"},
         "exitCode": {"type": "integer", "minimum": 0, "maximum": 5},
-        "summary": _object({key: _count("") for key in Outcome}),
+        "summary": _object({str(key): _count("") for key in Outcome}),
         "targets": _list(_target(RESULT)),
     },
     {"run": _text("The run's name in the journal.")},
@@ -277,7 +277,7 @@ HISTORY = _document(
                     "state": _one_of(list(RunState), "interrupted: its process is gone. unfinished: nobody can tell."),
                     **RUN_ORIGIN,
                     "started": TIME,
-                    "summary": _object({key: _count("") for key in Outcome}),
+                    "summary": _object({str(key): _count("") for key in Outcome}),
                     "steps": _list(
                         _object(
                             {**PLACE, **STEP_FIELDS},

@@ -145,7 +145,7 @@ def _unknown_field(finding: _Finding, name: str) -> str:
         if name == "onUnknown":
             return '"onUnknown" is for all gates of a set: give it in spec.gates'
         gates = ", ".join(gate for gate in finding.known if gate != "onUnknown")
-        return f'gate "{name}" cannot be evaluated by aliasctl {__version__} (it knows: {gates})'
+        return f"gate {quoted(name)} cannot be evaluated by aliasctl {__version__} (it knows: {gates})"
     if hint := did_you_mean(name, finding.known):
         return f"unknown field {quoted(name)}{hint}"
     shown = "" if finding.secretive else f" {quoted(name)}"

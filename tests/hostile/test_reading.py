@@ -119,6 +119,15 @@ def test_custom_resources(tally: OpenSuite, capsys: pytest.CaptureFixture[str]) 
     holds()
 
 
+@pytest.mark.parametrize("where", ["gates", "limits", "verify"])
+def test_a_field_of_any_length_is_told_in_a_short_sentence(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    body = json.loads(json.dumps(MANIFESTS[2]))
+    body["spec"][where]["x" * 10_000] = {}
+    with only_our_errors(capsys):
+        read_alias_set(body)
+        pytest.fail("it was taken")
+
+
 def test_exports(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = tally("Hostile exports", "no server")
     file = tmp_path / "live.yaml"
