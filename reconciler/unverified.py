@@ -45,14 +45,17 @@ def with_unverified(plan: SetPlan, wanted: AliasSet, live: LiveCatalog, known: U
 
 
 def saved_with_unverified(plan: Plan, known: UnverifiedAliases) -> Plan:
-    """The same for a saved plan, which has no manifests: it verifies what its sets were seen to want."""
+    """The same for a saved plan, which has no manifests: it verifies what its sets were seen to want.
+
+    A plan that is resumed has a step, too, for what it moved the first time and did not see through.
+    """
 
     def completed(target: TargetPlan, one: SetPlan) -> SetPlan:
-        moving = {step.alias for step in one.steps}
+        to = {step.alias: step.wanted for step in one.steps}
         found = [
             left
             for (at, name), left in sorted(known.items(), key=lambda item: item[0][1])
-            if at == target.target and left.step.set == one.set and name not in moving
+            if at == target.target and left.step.set == one.set and to.get(name, left.step.wanted) == left.step.wanted
         ]
         return replace(one, unverified=tuple(found)) if asks(one.verify) else one
 

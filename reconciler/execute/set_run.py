@@ -12,7 +12,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
 from reconciler.clock import now
 from reconciler.errors import AliasctlError, CatalogError
-from reconciler.execute.attempt import MAY_STILL_ACT, attempt
+from reconciler.execute.attempt import MAY_STILL_ACT, attempt, where
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
@@ -98,6 +98,7 @@ class SetRun:
 
     def _make_up_for(self, owed: Sequence[Unverified]) -> None:
         """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
+        owed = [one for one in owed if self._is_owed(one.step)]
         if not owed or self._halt.is_set():
             return
         for one in owed:
@@ -108,6 +109,15 @@ class SetRun:
         if prover := self._prover(steps):
             self._prove(prover, [step for step in steps if step.action is Action.ALTER])
         self._watch(steps)
+
+    def _is_owed(self, step: Step) -> bool:
+        """Whether the alias is still where it was moved; what this run has moved itself is verified with its wave."""
+        if self._halt.is_set() or any(made.alias == step.alias for made in self._touched):
+            return False
+        try:
+            return where(step.alias, self._catalog) == step.wanted
+        except CatalogError:
+            return True  # the proof will say so
 
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.

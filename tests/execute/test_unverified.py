@@ -21,6 +21,7 @@ from reconciler.render.documents import plan_document, report_document
 from reconciler.render.text import plan_lines, report_lines
 from reconciler.render.view import plan_view
 from reconciler.report import ExitCode, Outcome, Report, StepResult
+from reconciler.unverified import saved_with_unverified
 from tests.builders import LOCAL, alias_set, catalogs, live
 from tests.faults.memory import Recorder
 
@@ -262,6 +263,34 @@ def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:
     told = [line.plain for line in report_lines(report)]
     of_other = told.index("  other")
     assert [line.split()[1] for line in told[of_other + 1 :] if line.startswith("    ")][:1] == ["more"]
+
+
+def resumed(shop: Shop, file: Path) -> Report:
+    """Apply a saved plan once more, as the command does."""
+    with shop.recorder.catalogs() as opened:
+        plan = saved_with_unverified(load_plan(file), shop.journal.unverified())
+        return apply_plan(plan, catalogs=opened, journal=shop.journal)
+
+
+def test_a_saved_plan_that_is_resumed_watches_first_what_it_had_moved(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(plan_document(shop.plan(wish()))))
+    shop.spoil("canary")
+    shop.apply(wish())
+    assert outcomes(resumed(shop, file)) == {
+        "canary": (Outcome.FAILED, "SoakFailed"),
+        "prod": (Outcome.NOT_ATTEMPTED, None),
+    }
+    shop.mend()
+    assert (resumed(shop, file).exit_code, shop.live) == (ExitCode.DONE, DONE)
+
+
+def test_a_saved_plan_holds_nobody_to_what_has_moved_on(shop: Shop, tmp_path: Path) -> None:
+    shop.apply(wish(LONG), seconds=0.3)
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(plan_document(shop.plan(wish()))))
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "newer")
+    assert (resumed(shop, file).exit_code, shop.live) == (ExitCode.DONE, {"canary": "newer", "prod": "new"})
 
 
 def test_a_plan_file_claims_nothing_of_the_kind(shop: Shop, tmp_path: Path) -> None:
