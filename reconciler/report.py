@@ -45,7 +45,9 @@ PROPAGATION_STUCK = "PropagationStuck"
 PROPAGATION_INTERRUPTED = "PropagationInterrupted"
 SOAK_FAILED = "SoakFailed"
 SOAK_INTERRUPTED = "SoakInterrupted"
-NOT_VERIFIED = frozenset({VERIFY_MISMATCH, PROPAGATION_STUCK, PROPAGATION_INTERRUPTED, SOAK_FAILED, SOAK_INTERRUPTED})
+VERIFICATION_FAILED = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
+"""The codes of an alias that was moved where it should be, and did not do well there."""
+NOT_VERIFIED = VERIFICATION_FAILED | {VERIFY_MISMATCH, PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
 """The codes of an alias that was moved, and of which it is not known that its readers are well served there."""
 
 

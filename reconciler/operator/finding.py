@@ -9,7 +9,7 @@ from reconciler.operator.claims import Contest
 from reconciler.operator.reasons import Reason
 from reconciler.plan import BlockReason, Plan, Step
 from reconciler.printable import counted
-from reconciler.report import PROPAGATION_STUCK, SOAK_FAILED, ExitCode, Outcome, Report, StepResult
+from reconciler.report import VERIFICATION_FAILED, ExitCode, Outcome, Report, StepResult
 
 BLOCKS = {
     BlockReason.TARGET_MISSING: Reason.DEPENDENCY_NOT_READY,
@@ -88,7 +88,7 @@ def of_report(report: Report) -> tuple[Reason, str]:
     """What a run came to; of a success `in_sync` knows more."""
     if report.exit_code is ExitCode.DONE:
         return Reason.SUCCEEDED, ""
-    unverified = [one for one in report.results if one.code in (PROPAGATION_STUCK, SOAK_FAILED)]
+    unverified = [one for one in report.results if one.code in VERIFICATION_FAILED]
     reverted = [one for one in report.results if one.outcome is Outcome.REVERTED]
     if reverted:
         return Reason.REJECTED, f"moved back: {_told(reverted)}"

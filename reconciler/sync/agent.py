@@ -25,14 +25,14 @@ from reconciler.journal import Journal, Origins
 from reconciler.plan import Plan, Step
 from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Report
+from reconciler.report import VERIFICATION_FAILED, ExitCode, Report
 from reconciler.sync.finding import Finding, Reason, names, of_run
 from reconciler.sync.in_place import InPlace
 from reconciler.sync.pace import Corrections
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
 from reconciler.sync.settings import Settings
-from reconciler.sync.verifying import FAILED, and_verify, owed, without_verifying
+from reconciler.sync.verifying import and_verify, owed, without_verifying
 
 IN_FORCE, APPLIED = "in-force", "applied"
 SHORT = 12
@@ -186,7 +186,7 @@ class Agent:
         elif moved:
             self._corrections.note()
         left = owed(whole, report)
-        if any(one.code in FAILED for one in report.results):
+        if any(one.code in VERIFICATION_FAILED for one in report.results):
             self._verifications.note()
         elif not left:
             self._verifications.forget()

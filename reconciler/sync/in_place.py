@@ -20,8 +20,7 @@ from reconciler.errors import AliasctlError
 from reconciler.journal.appending import sync_folder
 from reconciler.model import AliasSet
 from reconciler.plan import spec_digest
-from reconciler.report import ACHIEVED, Report, StepResult
-from reconciler.sync.verifying import FAILED
+from reconciler.report import ACHIEVED, VERIFICATION_FAILED, Report, StepResult
 
 KIND = "InPlace"
 FORMAT_VERSION = 1
@@ -142,4 +141,4 @@ def _digests_of(content: bytes) -> Mapping[str, str]:
 
 def is_there(result: StepResult) -> bool:
     """Whether an alias was moved where it should be; that it is good there is another question."""
-    return result.outcome in ACHIEVED or result.code in FAILED
+    return result.outcome in ACHIEVED or result.code in VERIFICATION_FAILED

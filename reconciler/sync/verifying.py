@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.plan import Plan, TargetPlan, Unverified
-from reconciler.report import PROPAGATION_INTERRUPTED, PROPAGATION_STUCK, SOAK_FAILED, SOAK_INTERRUPTED, Report
+from reconciler.report import PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED, VERIFICATION_FAILED, Report
 
-FAILED = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
-"""Codes of aliases that were moved where they should be, and did not do well there."""
-NOT_SEEN_THROUGH = FAILED | {PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
+NOT_SEEN_THROUGH = VERIFICATION_FAILED | {PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
 
 
 def and_verify(plan: Plan, watched: Plan) -> Plan:
