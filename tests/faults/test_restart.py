@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from reconciler.catalog import Catalogs, connect
+from reconciler.errors import CatalogError
 from reconciler.journal import Journal
 from reconciler.model import Alias, AliasSet, Limits, Verify
 from reconciler.plan import place
@@ -28,6 +29,8 @@ from tests.servers import MilvusAdmin, connection_to
 pytestmark = pytest.mark.own_server
 
 STEPS = 12
+RECOVERY_SECONDS = 60.0
+"""From when the server says that it is ready; `finish` says what it waits for then."""
 BEFORE = {f"alias{number:02}": "v1" for number in range(10)}
 AFTER = {f"alias{number:02}": "v2" for number in range(2, STEPS)}
 """Two are dropped, two are created, the others altered."""
@@ -36,7 +39,7 @@ NAMES = sorted(BEFORE | AFTER)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnMilvus]:
-    with own_milvus(tmp_path_factory.mktemp("milvus"), "common.session.ttl=10") as server:
+    with own_milvus(tmp_path_factory.mktemp("milvus")) as server:
         yield server
 
 
@@ -67,10 +70,30 @@ def insist_on_truth(report: Report, live: Mapping[str, str], journal: Journal) -
             assert at == step.wanted, said
         elif result.outcome is not Outcome.UNKNOWN:
             assert at == step.current or "may still take effect" in (result.message or ""), said
-    assert report.exit_code is ExitCode.INCOMPLETE
     assert {past.step.alias: past.outcome for past in journal.runs()[-1].steps} == {
         result.step.alias: result.outcome for result in report.results if result.outcome is not Outcome.NOT_ATTEMPTED
     }
+
+
+def finish(uri: str, catalogs: Catalogs, shop: Shop, journal: Journal) -> None:
+    """Run until the work is done.
+
+    The session of the proxy that was killed holds the first write up until it runs out, after `common.session.ttl` or
+    30 s (measured on 2.3.5), which is longer than our timeout: each run on the way there tells the truth, too.
+    """
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            report = apply_plan(make_plan([wish(uri)], catalogs=catalogs), catalogs=catalogs, journal=journal)
+        except CatalogError as error:
+            if error.transient and time.monotonic() < deadline:
+                continue
+            raise
+        if report.exit_code is ExitCode.DONE:
+            assert shop.live == AFTER
+            return
+        insist_on_truth(report, shop.live, journal)
+        assert time.monotonic() < deadline, report.results
 
 
 def killing(server: OwnMilvus, *, acted: bool) -> Callable[[Call], Any]:
@@ -103,8 +126,8 @@ def test_killed_while_it_is_written_to(
                 server.start()
             started = time.monotonic()
             insist_on_truth(report, shop.live, journal)
-            again = apply_plan(make_plan([wish(relay.uri)], catalogs=catalogs), catalogs=catalogs, journal=journal)
-            assert (again.exit_code, shop.live) == (ExitCode.DONE, AFTER)
+            assert report.exit_code is ExitCode.INCOMPLETE
+            finish(relay.uri, catalogs, shop, journal)
             suite.recovered(time.monotonic() - started)
 
 
