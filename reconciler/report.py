@@ -49,6 +49,8 @@ VERIFICATION_FAILED = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
 """The codes of an alias that was moved where it should be, and did not do well there."""
 NOT_VERIFIED = VERIFICATION_FAILED | {VERIFY_MISMATCH, PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
 """The codes of an alias that was moved, and of which it is not known that its readers are well served there."""
+NO_RECORDED_END = "the run has no recorded end"
+"""The reason for what a run was to move, if nobody heard of it again."""
 
 
 class Reach(StrEnum):
@@ -93,6 +95,16 @@ class StepResult:
     ended: str | None = None
     wrote: bool = False
     propagation: tuple[Propagated, ...] = ()
+
+
+def missing_proof(result: StepResult) -> str:
+    """Why an alias that may be where a step was to put it is not verified there; empty if it is, or cannot be there."""
+    if result.step.wanted is None or result.outcome is Outcome.REVERTED:
+        return ""
+    adrift = result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILED and result.wrote)
+    if adrift or result.code in NOT_VERIFIED:
+        return result.message or result.code or str(result.outcome)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

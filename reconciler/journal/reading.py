@@ -39,7 +39,7 @@ from reconciler.record_formats import (
     validator,
 )
 from reconciler.rejections import Rejection
-from reconciler.report import ACHIEVED, NOT_VERIFIED, Outcome, StepResult
+from reconciler.report import NO_RECORDED_END, NOT_VERIFIED, Outcome, StepResult, missing_proof
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What comes of reading a line that is JSON and not what its schema says."""
@@ -234,14 +234,10 @@ def unverified(path: Path) -> dict[tuple[Target, str], Unverified]:
 
 def _missing_proof(run: PastRun, past: PastStep) -> str:
     """In a few words why a step that was begun is not verified where it put its alias; empty if it is, or is undone."""
-    result = past.result
-    if past.step.wanted is None or (result and result.outcome is Outcome.REVERTED):
+    if past.step.wanted is None or past.outcome is Outcome.REVERTED:
         return ""
-    if result and result.outcome not in ACHIEVED:
-        return result.message or str(result.outcome)
-    if result and result.code in NOT_VERIFIED:
-        return result.message or result.code
-    return "" if run.state is RunState.ENDED else "the run has no recorded end"
+    recorded = missing_proof(past.result) if past.result else ""
+    return recorded or ("" if run.state is RunState.ENDED else NO_RECORDED_END)
 
 
 def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:

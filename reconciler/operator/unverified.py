@@ -19,14 +19,13 @@ from reconciler.model import AliasSet, Target
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body
 from reconciler.plan import Step, Unverified
-from reconciler.report import ACHIEVED, NOT_VERIFIED, Outcome, Report, StepResult
+from reconciler.report import NO_RECORDED_END, Report, missing_proof
 from reconciler.unverified import UnverifiedAliases, asks
 
 MAX_REASON = 200
 """Characters."""
 EVERY = "*"
 """Instead of names: every alias that the set wants at the entry's collection, or, without one, anywhere."""
-NO_END = "the run has no recorded end"
 
 Group: TypeAlias = dict[str, object]
 """An entry of the list."""
@@ -65,7 +64,7 @@ def after(status: Body, finding: Finding) -> list[Group] | None:
         return written(_ended(known, report))
     if finding.run:
         moves = (step for step in plan.runnable if step.wanted)
-        return written(known | {step.alias: Unverified(step, finding.run, NO_END) for step in moves})
+        return written(known | {step.alias: Unverified(step, finding.run, NO_RECORDED_END) for step in moves})
     # An alias that is in place and that the plan does not name is at another collection of the same name.
     open_ones = {step.alias for step in plan.steps} | {one.step.alias for one in plan.unverified}
     return written({alias: one for alias, one in known.items() if alias in open_ones})
@@ -76,19 +75,9 @@ def _ended(known: Known, report: Report) -> Known:
     left = dict(known)
     for result in report.results:
         left.pop(result.step.alias, None)
-        if _is_unverified(result):
-            reason = result.message or result.code or str(result.outcome)
+        if reason := missing_proof(result):
             left[result.step.alias] = Unverified(result.step, report.run, reason)
     return left
-
-
-def _is_unverified(result: StepResult) -> bool:
-    """Whether an alias may be where a step was to put it without being verified there."""
-    if result.step.wanted is None or result.outcome is Outcome.REVERTED:
-        return False
-    if result.code in NOT_VERIFIED or result.outcome is Outcome.UNKNOWN:
-        return True
-    return result.outcome not in ACHIEVED and result.wrote
 
 
 def _unverified(wanted: AliasSet, alias: str, collection: str, group: Body) -> Unverified:

@@ -10,7 +10,7 @@ from threading import Event, Timer
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.errors import UnexpectedAnswer
+from reconciler.errors import PermissionDenied, UnexpectedAnswer
 from reconciler.journal import Act, Journal, Origins
 from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
 from reconciler.options import Options
@@ -224,6 +224,18 @@ def test_a_way_past_it(shop: Shop, wanted: AliasSet, options: Options) -> None:
     shop.spoil("canary")
     shop.apply(wish())
     assert shop.plan(wanted, options).unverified == ()
+
+
+def test_what_somebody_else_moved_after_we_could_not_is_not_owed(shop: Shop) -> None:
+    def refuse(method: str, name: str) -> None:
+        if method == "alter":
+            raise PermissionDenied("the privilege AlterAlias is missing")
+
+    shop.recorder.before = refuse
+    assert outcomes(shop.apply(wish()))["canary"] == (Outcome.FAILED, "PermissionDenied")
+    shop.mend()
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
+    assert outcomes(shop.apply(wish())) == {"prod": (Outcome.DONE, None)}
 
 
 def test_the_gates_of_today_count(shop: Shop) -> None:
