@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -36,6 +37,8 @@ HOW_TO_GET_MILVUS = (
     "MILVUS_URI names no real Milvus server; start one with: python tests/milvus_server.py /tmp/milvus-data 19530"
 )
 ADMIN_TIMEOUT = 30.0
+QUIET_PORTS = range(24_000, 32_768)
+"""Linux gives none of them to who asks for any port, as outgoing connections do; Milvus 2.3.5 takes none unasked."""
 QUIET_CHANNEL = {"grpc.keepalive_permit_without_calls": 0, "grpc.use_local_subchannel_pool": 1}
 """No pings while idle: Milvus Lite's server hangs up on them ("Too many pings"), on all clients of one channel."""
 
@@ -290,10 +293,11 @@ def lite_server(folder: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of this machine on which nothing listens, and nothing will that does not ask for this very one."""
+    while True:
+        port = secrets.choice(QUIET_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _wait_for(port: int, seconds: float = 60) -> None:
