@@ -1,8 +1,10 @@
 # Every target works in a fresh clone: it makes the virtual environment it needs. Python 3.11 or later.
 PYTHON ?= python3
 VENV   := .venv
+# How many tests run at a time: `auto` is one a core.
+WORKERS ?= auto
 # What pytest runs, and how: TESTS=tests/cli, or TESTS='-m "not milvus"'.
-TESTS  ?= --numprocesses auto --dist worksteal -m "not milvus and not kubernetes and not packages"
+TESTS  ?= --numprocesses $(WORKERS) --dist worksteal -m "not milvus and not kubernetes and not packages"
 # What `make bench` measures, and how often: BENCH='--only apply --rounds 9'.
 BENCH  ?=
 # What `make soak` runs, if not all: SOAK='--only tests/faults'.
