@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -87,6 +88,25 @@ class Cluster:
 
     def __init__(self, config: Any) -> None:
         self._client = Client(config=config, timeout=httpx.Timeout(TIMEOUT_SECONDS), field_manager="aliasctl")
+
+    def insist_on_definitions(self, namespaces: Sequence[str]) -> None:
+        """Whoever would watch what is not defined is told nothing, for ever.
+
+        Args:
+            namespaces: those that the caller may list in; empty for all.
+
+        Raises:
+            ClusterError: there are no AliasSets or MilvusConnections. Any other trouble is left to those who watch.
+        """
+        for kind, name in ((AliasSet, "AliasSets"), (MilvusConnection, "MilvusConnections")):
+            objects = self._client.list(kind, namespace=[*namespaces, "*"][0], chunk_size=1)
+            try:
+                self._call(partial(next, iter(objects), None))
+            except ClusterError as error:
+                # A group that is not known at all is answered with a page of text, which lightkube passes on.
+                page = getattr(error.__cause__, "response", None)
+                if NOT_FOUND in (error.status, getattr(page, "status_code", None)):
+                    raise ClusterError(f"this cluster knows no {name}: kubectl apply -k crds", NOT_FOUND) from error
 
     def alias_set(self, ref: Ref) -> Body | None:
         """An AliasSet as it is now; None if there is none."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Event, Thread
 
-import kopf
 import structlog
 
 from reconciler.catalog import Catalog, connect
@@ -30,6 +29,7 @@ from reconciler.operator.outages import Outages
 from reconciler.operator.queue import Queue, Trigger
 from reconciler.operator.reads import SharedReads
 from reconciler.operator.reconciler import Reconciler
+from reconciler.operator.watching import watch
 from reconciler.operator.world import World
 from reconciler.version import __version__
 from reconciler.web import Answer, Web, metrics, verdict
@@ -68,7 +68,7 @@ def run(settings: Settings) -> int:
 
     Raises:
         InvalidInput: it cannot listen where it should.
-        ClusterError: no way to reach a Kubernetes API server.
+        ClusterError: no way to reach a Kubernetes API server, or one that knows no AliasSets.
     """
     return _Operator(settings, Event()).run()
 
@@ -125,23 +125,17 @@ class _Operator:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stop.set())
         try:
-            if self._elector.acquire(self._stop):
-                self._work()
+            well = not self._elector.acquire(self._stop) or self._work()
         finally:
             self._finish(web)
-        return 0
+        return 0 if well else 1
 
-    def _work(self) -> None:
-        """Watch and work, until told to stop."""
+    def _work(self) -> bool:
+        """Watch and work, until told to stop; False if it ended by itself."""
+        self._cluster.insist_on_definitions(self._settings.namespaces)
         Thread(target=self._drain_on_stop, name="stop", daemon=True).start()
-        kopf.run(
-            registry=registry(self._world, self._watcher, self._config, self._stop.set),
-            standalone=True,
-            clusterwide=not self._settings.namespaces,
-            namespaces=self._settings.namespaces,
-            stop_flag=self._stop,
-        )
-        self._stop.set()
+        handlers = registry(self._world, self._watcher, self._config, self._stop.set)
+        return watch(handlers, self._settings.namespaces, self._stop)
 
     def _drain_on_stop(self) -> None:
         """Stop the looks as soon as the process is told to, not only after kopf has ended."""

@@ -1,4 +1,7 @@
-"""The API server at an address where watches are silent: what changes is only seen by those who ask."""
+"""The API server at an address where watches are silent: what changes is only seen by those who ask.
+
+It can lose its definitions, too: as one that has just been started, or where somebody has deleted them.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,50 @@ import http.client
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
+from reconciler.manifest.shape import GROUP
 from tests.kubernetes.control_plane import HOST, ControlPlane
 
 CALL_TIMEOUT = 30.0
 PASSED_ON = ("Authorization", "Content-Type", "Accept")
 
 
+@dataclass(frozen=True)
+class DeafApi:
+    """`url` is where it is; once `forgotten` is set there are no such resources, and all watches end."""
+
+    url: str
+    forgotten: Event
+
+
 @contextmanager
-def deaf_api(plane: ControlPlane) -> Iterator[str]:
-    """Its URL. It has the server's own certificate, so that clients need not know."""
-    ended = Event()
+def deaf_api(plane: ControlPlane) -> Iterator[DeafApi]:
+    """It has the server's own certificate, so that clients need not know."""
+    ended, forgotten = Event(), Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
+            if forgotten.is_set() and GROUP in self.path:
+                self._send(404, "text/plain", b"404 page not found\n")
+                return
             if "watch" in parse_qs(urlsplit(self.path).query):
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                ended.wait()
+                while not (ended.wait(0.1) or forgotten.is_set()):
+                    pass
                 self.close_connection = True
                 return
-            status, kind, body = _asked(plane, self)
+            self._send(*_asked(plane, self))
+
+        def _send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -52,7 +71,7 @@ def deaf_api(plane: ControlPlane) -> Iterator[str]:
     server.daemon_threads = True
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"https://{HOST}:{server.server_address[1]}"
+        yield DeafApi(f"https://{HOST}:{server.server_address[1]}", forgotten)
     finally:
         ended.set()
         server.shutdown()

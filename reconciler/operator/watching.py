@@ -1,0 +1,63 @@
+"""kopf's watches, run until the process is told to stop or one of them cannot go on.
+
+An API server that has just been started, or whose definitions somebody replaces, knows no AliasSets for a while, and
+answers 404. For kopf a watch that ends so is the end of all: it stops the others, and may wait for ever for one of them
+that wants to log in again (seen with kopf 1.45.2 when an API server was restarted: the process held the Lease and saw
+nothing). So kopf gets some seconds to end, and what it has not ended by then ends with the process. Before 1.45 kopf
+went on without the watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from threading import Event
+from typing import Any
+
+import kopf
+import structlog
+
+ENDING_SECONDS = 10.0
+"""kopf gives its own tasks five."""
+
+log = structlog.get_logger()
+
+
+def watch(made: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event) -> bool:
+    """Watch until told to stop, by the event or a signal; False if watching ended by itself.
+
+    Args:
+        made: the handlers.
+        namespaces: where; empty for everywhere.
+        stop: set on return at the latest, and as soon as nothing is watched any more.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(_tell)
+    return loop.run_until_complete(_watch(made, namespaces, stop))
+
+
+async def _watch(made: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event) -> bool:
+    others = asyncio.all_tasks()
+    roots = await kopf.spawn_tasks(
+        registry=made, standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop
+    )
+    ending = asyncio.create_task(kopf.run_tasks(roots, ignored=others))
+    await asyncio.wait(roots, return_when=asyncio.FIRST_COMPLETED)
+    failure = _failure(roots)
+    if failure:
+        log.error("watching has failed; ending", reason=str(failure))
+    stop.set()
+    await asyncio.wait([ending], timeout=ENDING_SECONDS)
+    if not ending.done():
+        log.warning("not all watches could be ended", seconds=ENDING_SECONDS)
+    return failure is None
+
+
+def _failure(tasks: Iterable[asyncio.Task[Any]]) -> BaseException | None:
+    ended = (task for task in tasks if task.done() and not task.cancelled())
+    return next((error for task in ended if (error := task.exception())), None)
+
+
+def _tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would print, in one line: beside errors in callbacks that is what is left when the process ends."""
+    log.debug("asyncio", detail=context.get("message"), reason=repr(context.get("exception")))
