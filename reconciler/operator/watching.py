@@ -59,5 +59,5 @@ def _failure(tasks: Iterable[asyncio.Task[Any]]) -> BaseException | None:
 
 
 def _tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio would print, in one line: beside errors in callbacks that is what is left when the process ends."""
-    log.debug("asyncio", detail=context.get("message"), reason=repr(context.get("exception")))
+    """What asyncio would print, as one line of the log."""
+    log.warning("asyncio", detail=context.get("message"), reason=repr(context.get("exception")))
