@@ -12,7 +12,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
 from reconciler.clock import now
 from reconciler.errors import AliasctlError, CatalogError
-from reconciler.execute.attempt import MAY_STILL_ACT, attempt, where
+from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.conduct import Conduct, Halt
 from reconciler.execute.identity import unreplaced
 from reconciler.execute.propagation import Endpoint, Prover
@@ -98,8 +98,8 @@ class SetRun:
 
     def _make_up_for(self, owed: Sequence[Unverified]) -> None:
         """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
-        owed = [one for one in owed if self._is_owed(one.step)]
-        if not owed or self._halt.is_set():
+        owed = self._still_in_place(owed)
+        if not owed:
             return
         for one in owed:
             message = f"run {one.run} moved it and did not verify it ({one.reason})"
@@ -110,14 +110,17 @@ class SetRun:
             self._prove(prover, [step for step in steps if step.action is Action.ALTER])
         self._watch(steps)
 
-    def _is_owed(self, step: Step) -> bool:
-        """Whether the alias is still where it was moved; what this run has moved itself is verified with its wave."""
-        if self._halt.is_set() or any(made.alias == step.alias for made in self._touched):
-            return False
+    def _still_in_place(self, owed: Sequence[Unverified]) -> list[Unverified]:
+        """Those whose alias is where it was moved; what this run has moved itself is verified with its wave."""
+        touched = {made.alias for made in self._touched}
+        owed = [one for one in owed if one.step.alias not in touched]
+        if not owed or self._halt.is_set():
+            return []
         try:
-            return where(step.alias, self._catalog) == step.wanted
+            live = locate(self._catalog, {one.step.alias: one.step.wanted for one in owed})
         except CatalogError:
-            return True  # the proof will say so
+            return owed  # the proof will say so
+        return [one for one in owed if live[one.step.alias] == one.step.wanted]
 
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.
