@@ -8,7 +8,6 @@ claim on its names may still be on its way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import kopf
@@ -82,14 +81,13 @@ class Watcher:
                 self._queue.wake(ref, Trigger.CHANGED)
 
 
-def registry(world: World, watcher: Watcher, config: Any, stopping: Callable[[], None]) -> kopf.OperatorRegistry:
+def registry(world: World, watcher: Watcher, config: Any) -> kopf.OperatorRegistry:
     """All handlers.
 
     Args:
         world: what is known already.
         watcher: what becomes of the news.
         config: how to reach the API server, as `cluster.load_config` gave it.
-        stopping: called when kopf was told to stop, by a signal too: it takes those for itself.
     """
     made = kopf.OperatorRegistry()
 
@@ -104,10 +102,6 @@ def registry(world: World, watcher: Watcher, config: Any, stopping: Callable[[],
         settings.watching.server_timeout = 300
         settings.networking.request_timeout = 30
         settings.networking.error_backoffs = (0.5, 1, 2, 4, 8, 10)
-
-    @kopf.on.cleanup(registry=made)
-    async def cleanup(**_: object) -> None:
-        stopping()
 
     @kopf.index(*SETS, registry=made)
     async def sets(body: kopf.Body, **_: object) -> None:

@@ -134,7 +134,7 @@ class _Operator:
         """Watch and work, until told to stop; False if it ended by itself."""
         self._cluster.insist_on_definitions(self._settings.namespaces)
         Thread(target=self._drain_on_stop, name="stop", daemon=True).start()
-        handlers = registry(self._world, self._watcher, self._config, self._stop.set)
+        handlers = registry(self._world, self._watcher, self._config)
         return watch(handlers, self._settings.namespaces, self._stop)
 
     def _drain_on_stop(self) -> None:

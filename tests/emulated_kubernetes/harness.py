@@ -84,7 +84,7 @@ class Operator:
 
     def _work(self, config: Any, ready: Event) -> None:
         kopf.run(
-            registry=registry(self.world, self.watcher, config, self._stop.set),
+            registry=registry(self.world, self.watcher, config),
             standalone=True,
             namespaces=[NAMESPACE],
             stop_flag=self._stop,
