@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,17 +109,16 @@ def test_edits_after_the_api_server_was_restarted_are_seen(
     stage.have({"a": "v1"})
     control_plane.restart_api_server()
 
-    def kept_alive() -> bool:
-        """As the kubelet does: it may lose its lease meanwhile, or find its definitions unknown for a moment."""
+    def is_moved(to: str) -> bool:
+        """Started again meanwhile, as the kubelet does: it may lose its lease, or find its definitions unknown."""
         if not operator.running:
             assert operator.wait() == 1
             operator.start(wait="")
-        return True
+        return stage.shop.live == {"a": to}
 
     for collection in ("v2", "v3"):
         stage.edit({"a": collection})
-        moved = {"a": collection}
-        wait_until("moved", lambda: kept_alive() and stage.shop.live == moved, explain=operator.tail)  # noqa: B023
+        wait_until("moved", partial(is_moved, collection), explain=operator.tail)
         stage.namespace.wait_until_ready()
 
 
