@@ -35,7 +35,7 @@ format: $(VENV)/dev ## Put the code into shape
 	$(BIN)/ruff format .
 
 schemas: $(VENV)/dev ## Write schemas/ and crds/ from the code
-	$(BIN)/python -m reconciler.publish
+	$(BIN)/python -m reconciler.generate
 
 bench: $(VENV)/dev $(VENV)-milvus/bin/milvus-server $(VENV)-octodns/bin/octodns-sync ## Measure what it costs beside others; writes docs/performance.md
 	$(BIN)/python -m benchmarks --milvus $(VENV)-milvus --octodns $(VENV)-octodns $(BENCH)

@@ -10,7 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.counting import Counted, count, write_calls
 from benchmarks.measure import Entrant
 from benchmarks.results import Calls, Who
-from reconciler.model import DEFAULT_CONCURRENCY
+from reconciler.core.model import DEFAULT_CONCURRENCY
 
 HERE = Path(__file__).parent
 

@@ -21,9 +21,9 @@ from uuid import uuid4
 import click
 
 from reconciler.catalog import Catalog, Catalogs, connect
-from reconciler.model import Alias, AliasSet, Connection, Propagation, Verify
+from reconciler.core.model import Alias, AliasSet, Connection, Propagation, Verify
+from reconciler.core.report import ExitCode, Reach
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Reach
 from reconciler.version import __version__
 
 COLLECTIONS = ("even", "odd")

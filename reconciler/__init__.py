@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
+    from reconciler.core.options import Options
+    from reconciler.execute.saved_plan import ensure_fresh
     from reconciler.manifest import Overrides, load
-    from reconciler.options import Options
     from reconciler.reconcile import apply_plan, make_plan
-    from reconciler.review import ensure_fresh
 
 __all__ = ["Options", "Overrides", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reconciler.errors import InvalidInput, Problem
-from reconciler.model import Credential
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Credential
 
 MAX_BYTES = 64 * 1024
 """Of a secret in a file; what has more was named by mistake, or has no end."""

@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING
 
 from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live
-from reconciler.clock import now
-from reconciler.diff import diff
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.diff import diff
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.limits import guarded
+from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
+from reconciler.core.options import GatesAsked, Options, insist_on_known, limited, with_skipped_gates
+from reconciler.core.pending_verification import UnverifiedAliases, asks, with_unverified
+from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves
+from reconciler.core.prefix_drops import block_lossy_drops
+from reconciler.core.rejections import Rejected, block_rejected
+from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
+from reconciler.documents.timestamps import now
 from reconciler.gates import ALL, CHEAP, gated_sets
-from reconciler.guards import guarded
 from reconciler.journal import Ledger, NoRun, Origins
-from reconciler.lossy_drops import block_lossy_drops
-from reconciler.model import AliasSet, Connection, LiveCatalog, Target
-from reconciler.options import GatesAsked, Options, insist_on_known, limited, with_skipped_gates
-from reconciler.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves
-from reconciler.rejections import Rejected, block_rejected
-from reconciler.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
-from reconciler.unverified import UnverifiedAliases, asks, with_unverified
 from reconciler.version import __version__
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.model import Alias, AliasSet, Connection, Field, Limits, OnFailure, Schema, Scope, Verify
+from reconciler.core.model import Alias, AliasSet, Connection, Field, Limits, OnFailure, Schema, Scope, Verify
 
 LOCAL = Connection(name="local", uri="http://localhost:19530", address="localhost:19530")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.catalog import milvus_client as _quiet  # noqa: F401 - before gRPC and pymilvus, which it silences
-from reconciler.model import PrimaryKey, Row
+from reconciler.core.model import PrimaryKey, Row
 
 from grpc import RpcError  # isort: skip
 from pymilvus import MilvusClient, MilvusException  # isort: skip

@@ -26,7 +26,7 @@ import pytest
 from reconciler.catalog import Catalog, Connect, connect
 from reconciler.catalog import milvus_client as _quiet  # noqa: F401 - before gRPC and pymilvus, which it silences
 from reconciler.catalog.memory import DEFAULT_SCHEMA, Flavour, MemoryServer, flat_indexes
-from reconciler.model import DEFAULT_DATABASE, Connection, Index, PrimaryKey, Row, Schema
+from reconciler.core.model import DEFAULT_DATABASE, Connection, Index, PrimaryKey, Row, Schema
 from tests.builders import vector_schema
 
 import grpc  # isort: skip

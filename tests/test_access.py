@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.access import Condition, Result, Subject, TargetAccess, check_access, exit_code
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.catalog.port import AliasWrite
-from reconciler.errors import AuthenticationFailed, CallTimedOut, ConnectionFailed, DatabaseNotFound, TlsFailed
-from reconciler.model import (
+from reconciler.core.errors import AuthenticationFailed, CallTimedOut, ConnectionFailed, DatabaseNotFound, TlsFailed
+from reconciler.core.model import (
     Alias,
     AliasSet,
     CanaryGate,
@@ -30,6 +29,7 @@ from reconciler.model import (
     Tls,
     Verify,
 )
+from reconciler.inspect.access import Condition, Result, Subject, TargetAccess, check_access, exit_code
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 
 S, R = Subject, Result

@@ -6,9 +6,9 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.catalog.read import read_live
-from reconciler.diff import diff
-from reconciler.model import Alias, AliasSet, Target
-from reconciler.plan import Action, BlockReason, SetPlan
+from reconciler.core.diff import diff
+from reconciler.core.model import Alias, AliasSet, Target
+from reconciler.core.plan import Action, BlockReason, SetPlan
 from tests.builders import LOCAL, alias_set, server
 
 

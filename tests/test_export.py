@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.errors import InvalidInput
-from reconciler.export import exported, live_from_export
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import AliasSet, OnFailure, Verify
 from reconciler.manifest import read
-from reconciler.model import AliasSet, OnFailure, Verify
+from reconciler.manifest.export import exported, live_from_export
 from tests.builders import LOCAL, alias_set
 
 

@@ -21,10 +21,8 @@ from time import sleep
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.errors import JournalError, PermissionDenied
-from reconciler.formats import JOURNAL
-from reconciler.journal import Act, Journal, Origins, Run, RunState, appending
-from reconciler.model import (
+from reconciler.core.errors import JournalError, PermissionDenied
+from reconciler.core.model import (
     Alias,
     ContractGate,
     Credential,
@@ -36,9 +34,11 @@ from reconciler.model import (
     Target,
     Verify,
 )
-from reconciler.plan import GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.core.plan import GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.documents.formats import JOURNAL
+from reconciler.journal import Act, Journal, Origins, Run, RunState, appending
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
 
@@ -405,7 +405,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from reconciler.journal import Journal
-from reconciler.model import Alias
+from reconciler.core.model import Alias
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, server
 from tests.faults.memory import Recorder

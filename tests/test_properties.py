@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.catalog.memory import Flavour
-from reconciler.model import Alias, AliasSet, Limits, Scope
+from reconciler.core.model import Alias, AliasSet, Limits, Scope
+from reconciler.core.report import ExitCode
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.errors import CallTimedOut, InvalidInput, InvalidName
-from reconciler.journal import Act, Journal, Origins, PastStep
-from reconciler.model import (
+from reconciler.core.errors import CallTimedOut, InvalidInput, InvalidName
+from reconciler.core.model import (
     Alias,
     AliasSet,
     ContractGate,
@@ -22,9 +21,10 @@ from reconciler.model import (
     Propagation,
     Verify,
 )
-from reconciler.plan import BlockReason, Plan, Step
+from reconciler.core.plan import BlockReason, Plan, Step
+from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.journal import Act, Journal, Origins, PastStep
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
 from reconciler.rollback import Made, made_by, newest_made, places_of, plan_move, plan_rollback, reported
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder

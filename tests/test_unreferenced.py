@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
-from reconciler.model import Collection, LoadState, Target
-from reconciler.unreferenced import unreferenced
+from reconciler.core.model import Collection, LoadState, Target
+from reconciler.inspect.unreferenced import unreferenced
 from tests.builders import LOCAL, server
 
 TARGET = Target(LOCAL.address, "default")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from reconciler.catalog.port import Catalog, Connect, Observe, Secrets
 from reconciler.catalog.sessions import Catalogs
-from reconciler.errors import ConnectionFailed, InvalidInput, Problem
-from reconciler.model import Connection
+from reconciler.core.errors import ConnectionFailed, InvalidInput, Problem
+from reconciler.core.model import Connection
 
 __all__ = ["Catalog", "Catalogs", "Connect", "Observe", "Secrets", "connect", "lite_file"]
 

@@ -18,7 +18,7 @@ from reconciler.catalog.milvus_client import ONE_TRY, Caller, SingleAttempt, ids
 from reconciler.catalog.milvus_errors import our_errors, worth_another_read
 from reconciler.catalog.milvus_grants import granted
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Observe, Secrets, check_alias_name, check_sizes
-from reconciler.errors import (
+from reconciler.core.errors import (
     AliasNotFound,
     CatalogError,
     CollectionNotFound,
@@ -28,7 +28,7 @@ from reconciler.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from reconciler.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Target, Vector
+from reconciler.core.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Target, Vector
 
 T = TypeVar("T")
 

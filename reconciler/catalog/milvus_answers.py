@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.errors import UnexpectedAnswer
-from reconciler.model import Field, Function, Index, PrimaryKey, Row, Schema
+from reconciler.core.errors import UnexpectedAnswer
+from reconciler.core.model import Field, Function, Index, PrimaryKey, Row, Schema
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 

@@ -19,7 +19,7 @@ from typing import Any
 from reconciler.catalog.milvus_options import client_options
 from reconciler.catalog.port import Secrets
 from reconciler.catalog.without_pandas import without_pandas
-from reconciler.model import Connection
+from reconciler.core.model import Connection
 
 
 @contextmanager

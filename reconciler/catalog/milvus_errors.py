@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from reconciler import errors
 from reconciler.catalog.milvus_client import MilvusException, RpcError, StatusCode
-from reconciler.errors import CatalogError
-from reconciler.model import Target
+from reconciler.core import errors
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import Target
 
 MAX_WORDS = 300
 """Characters of a server's own words that are passed on."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reconciler.catalog.port import Secrets
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Connection, Credential, Tls
 from reconciler.credentials import read_secret
-from reconciler.errors import InvalidInput, Problem
-from reconciler.model import Connection, Credential, Tls
 
 
 @contextmanager

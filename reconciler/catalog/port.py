@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from reconciler.errors import InvalidName
-from reconciler.model import (
+from reconciler.core.errors import InvalidName
+from reconciler.core.model import (
     NAME_PATTERN,
     Collection,
     Connection,

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import PermissionDenied
-from reconciler.model import AliasSet, Collection, LiveCatalog, Target
+from reconciler.core.errors import PermissionDenied
+from reconciler.core.model import AliasSet, Collection, LiveCatalog, Target
 
 T = TypeVar("T")
 

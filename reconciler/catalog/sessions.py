@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from reconciler.catalog.port import Catalog, Connect
-from reconciler.model import Connection, Target
+from reconciler.core.model import Connection, Target
 
 
 class Catalogs:

@@ -10,14 +10,14 @@ import click
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
 from reconciler.cli.applying import Manner, carry_out
+from reconciler.core.options import GatesAsked, Options
+from reconciler.core.pending_verification import saved_with_unverified
+from reconciler.core.plan import Plan
+from reconciler.documents.plan_file import load_plan
+from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed, without_rejected
 from reconciler.journal import Journal
 from reconciler.manifest.targets import reconnected
-from reconciler.options import GatesAsked, Options
-from reconciler.plan import Plan
-from reconciler.planfile import load_plan
 from reconciler.reconcile import make_plan
-from reconciler.review import ensure_fresh, ensure_reviewed, without_rejected
-from reconciler.unverified import saved_with_unverified
 
 
 @click.command()

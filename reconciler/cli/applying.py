@@ -18,16 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from reconciler.catalog import Catalogs
 from reconciler.cli import inputs, output
 from reconciler.cli.plan import plan_result
-from reconciler.errors import Interrupted, InvalidInput
+from reconciler.core.errors import Interrupted, InvalidInput
+from reconciler.core.plan import Plan
+from reconciler.core.report import ExitCode, Report, StepResult
+from reconciler.core.text import counted, printable
 from reconciler.journal import Journal, Origins
-from reconciler.plan import Plan
-from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan
 from reconciler.render.documents import report_document
 from reconciler.render.html import report_html
 from reconciler.render.markdown import report_markdown
 from reconciler.render.text import plan_lines, report_lines, report_summary
-from reconciler.report import ExitCode, Report, StepResult
 
 LONG_WORK_STEPS = 20
 

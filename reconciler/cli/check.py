@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from reconciler.access import check_access, exit_code
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
+from reconciler.core.model import AliasSet
+from reconciler.inspect.access import check_access, exit_code
 from reconciler.manifest import Manifests, Overrides
-from reconciler.model import AliasSet
-from reconciler.render.access import access_lines
+from reconciler.render.check import access_lines
 from reconciler.render.documents import check_document
 
 

@@ -9,9 +9,9 @@ import click
 from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.read import read_all
 from reconciler.cli import inputs, options, output
-from reconciler.errors import Problem
-from reconciler.export import exportable, exported
-from reconciler.model import Origin
+from reconciler.core.errors import Problem
+from reconciler.core.model import Origin
+from reconciler.manifest.export import exportable, exported
 
 
 @click.command(short_help="Print a database's live aliases as manifests.")

@@ -8,9 +8,9 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
+from reconciler.core.text import counted
 from reconciler.manifest import Overrides
 from reconciler.manifest.records import Manifests
-from reconciler.printable import counted
 from reconciler.reconcile import make_plan, target_of
 from reconciler.render.graph import FORMATS, Cluster, planned_cluster, wanted_clusters
 

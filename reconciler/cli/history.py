@@ -11,10 +11,10 @@ import click
 from rich.text import Text
 
 from reconciler.cli import inputs, options, output
-from reconciler.errors import Problem
-from reconciler.history import find_run, newest
+from reconciler.core.errors import Problem
+from reconciler.core.text import counted, printable
 from reconciler.journal import Journal, PastRun, Recorded
-from reconciler.printable import counted, printable
+from reconciler.journal.runs import find_run, newest
 from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
 
 LIMIT = 20

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from reconciler.catalog import lite_file
 from reconciler.cli import output
-from reconciler.errors import InvalidInput, Problem
-from reconciler.export import live_from_export
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.journal import Journal, Origins, Provenance, default_path
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, settle
+from reconciler.manifest.export import live_from_export
 from reconciler.manifest.targets import single_connection
-from reconciler.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.reconcile import LiveCatalogs, target_of
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from reconciler.cli import output
-from reconciler.errors import AliasctlError, Interrupted, UsageError
+from reconciler.core.errors import AliasctlError, Interrupted, UsageError
 from reconciler.version import __version__
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli import output
-from reconciler.errors import AliasctlError, UsageError
-from reconciler.telemetry import LEVELS, configure_logging
+from reconciler.core.errors import AliasctlError, UsageError
+from reconciler.service.logging import LEVELS, configure_logging
 
 
 @click.command()

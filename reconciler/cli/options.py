@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli import output
+from reconciler.core.model import GATE_NAMES
+from reconciler.core.options import Options
 from reconciler.manifest import Overrides
 from reconciler.manifest.durations import parse_duration
-from reconciler.model import GATE_NAMES
-from reconciler.options import Options
-from reconciler.telemetry import LEVELS, configure_logging_when_needed
+from reconciler.service.logging import LEVELS, configure_logging_when_needed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

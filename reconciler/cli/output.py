@@ -18,15 +18,15 @@ from click.exceptions import NoArgsIsHelpError
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.errors import AliasctlError, InvalidInput, Problem, UsageError
-from reconciler.printable import printable
+from reconciler.core.errors import AliasctlError, InvalidInput, Problem, UsageError
+from reconciler.core.text import printable
 
 TEXT, JSON, MARKDOWN, HTML = "text", "json", "markdown", "html"
 FORMATS = (TEXT, JSON)
 PAGE_FORMATS = (*FORMATS, MARKDOWN, HTML)
 
 if TYPE_CHECKING:
-    from reconciler.codec import Document
+    from reconciler.documents.codec import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.options import GatesAsked
-from reconciler.plan import Plan
-from reconciler.planfile import load_plan
+from reconciler.core.options import GatesAsked
+from reconciler.core.plan import Plan
+from reconciler.core.report import plan_exit_code
+from reconciler.documents.plan_file import load_plan
 from reconciler.reconcile import make_plan
 from reconciler.render.documents import plan_document
 from reconciler.render.text import plan_lines, saved_plan_lines
-from reconciler.report import plan_exit_code
 
 
 @click.command()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkstemp
 
-from reconciler.errors import InvalidInput, Problem
-from reconciler.model import Source
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
 
 
 @dataclass(frozen=True, slots=True)

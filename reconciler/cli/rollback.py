@@ -14,18 +14,18 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
 from reconciler.cli.applying import Manner, carry_out
 from reconciler.cli.plan import plan_result
-from reconciler.errors import InvalidInput, Problem
-from reconciler.history import find_run
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Origin, Target
+from reconciler.core.plan import Plan, TargetPlan
+from reconciler.core.report import ExitCode, plan_exit_code
+from reconciler.core.text import printable
+from reconciler.documents.report_file import load_report
 from reconciler.journal import Journal, Origins, PastStep, PastTarget
+from reconciler.journal.runs import find_run
 from reconciler.manifest import Overrides
 from reconciler.manifest.targets import reconnected
-from reconciler.model import Origin, Target
-from reconciler.plan import Plan, TargetPlan
-from reconciler.printable import printable
 from reconciler.reconcile import apply_plan
 from reconciler.render.documents import plan_document, report_document
-from reconciler.report import ExitCode, plan_exit_code
-from reconciler.reportfile import load_report
 from reconciler.rollback import (
     DEFAULT_MAX_DROPS,
     ROLLBACK,

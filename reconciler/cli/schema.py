@@ -6,7 +6,7 @@ import json
 
 import click
 
-from reconciler.formats import SCHEMAS
+from reconciler.documents.formats import SCHEMAS
 from reconciler.manifest.schema import KINDS
 
 

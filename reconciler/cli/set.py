@@ -13,14 +13,14 @@ from rich.text import Text
 
 from reconciler.cli import inputs, options, output
 from reconciler.cli.replacing import Replacement, ensure_replaceable, replace_all
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import NAME_PATTERN, Source
+from reconciler.core.text import counted, printable
 from reconciler.manifest import check, read
-from reconciler.manifest.choosing import Change, chosen
 from reconciler.manifest.editing import difference, edited
 from reconciler.manifest.files import STDIN
+from reconciler.manifest.select_entries import Change, chosen
 from reconciler.manifest.wording import quoted
-from reconciler.model import NAME_PATTERN, Source
-from reconciler.printable import counted, printable
 from reconciler.render.documents import edit_document
 
 BYTE_ORDER_MARK = "\ufeff"

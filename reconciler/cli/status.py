@@ -11,14 +11,14 @@ from rich.text import Text
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
+from reconciler.core.plan import Plan
+from reconciler.inspect.alias_status import StatusRow
+from reconciler.inspect.alias_status import status as compared
+from reconciler.inspect.unreferenced import Unreferenced, departures, unreferenced
 from reconciler.journal import Journal
-from reconciler.plan import Plan
 from reconciler.reconcile import make_plan
 from reconciler.render.documents import status_document
 from reconciler.render.text import status_lines, unreferenced_lines
-from reconciler.status import StatusRow
-from reconciler.status import status as compared
-from reconciler.unreferenced import Unreferenced, departures, unreferenced
 
 
 @click.command()

@@ -9,12 +9,12 @@ import click
 from platformdirs import user_state_path
 
 from reconciler.cli import inputs, options, output
-from reconciler.errors import AliasctlError, UsageError
+from reconciler.core.errors import AliasctlError, UsageError
+from reconciler.core.model import Credential
 from reconciler.git import Access, Signers
 from reconciler.manifest import Overrides
-from reconciler.model import Credential
 from reconciler.render.text import report_lines
-from reconciler.telemetry import LEVELS, configure_logging
+from reconciler.service.logging import LEVELS, configure_logging
 
 _existing_file = click.Path(dir_okay=False, path_type=Path)
 

@@ -9,12 +9,12 @@ import click
 from rich.text import Text
 
 from reconciler.cli import options, output
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
+from reconciler.core.text import counted
 from reconciler.manifest import Manifests, check, read
-from reconciler.printable import counted
 
 if TYPE_CHECKING:
-    from reconciler.codec import Document
+    from reconciler.documents.codec import Document
 
 
 @click.command()

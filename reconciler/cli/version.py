@@ -12,8 +12,8 @@ from rich.text import Text
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.codec import Document
-from reconciler.printable import printable
+from reconciler.core.text import printable
+from reconciler.documents.codec import Document
 from reconciler.render.documents import version_document
 from reconciler.render.text import product
 from reconciler.version import __version__

@@ -20,10 +20,10 @@ from queue import Empty, SimpleQueue
 from threading import Event
 
 from reconciler.catalog.port import Catalog
-from reconciler.execute.conduct import LONGEST_NAP, Conduct, Halt
+from reconciler.core.plan import TargetPlan
+from reconciler.core.report import StepResult
+from reconciler.execute.context import LONGEST_NAP, Conduct, Halt
 from reconciler.execute.set_run import SetRun
-from reconciler.plan import TargetPlan
-from reconciler.report import StepResult
 
 __all__ = ["Conduct", "execute"]
 

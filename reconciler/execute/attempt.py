@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import (
+from reconciler.core.errors import (
     AliasAlreadyExists,
     CallTimedOut,
     CatalogError,
@@ -15,8 +15,8 @@ from reconciler.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from reconciler.plan import Step, place
-from reconciler.report import Outcome
+from reconciler.core.plan import Step, place
+from reconciler.core.report import Outcome
 
 RATE_LIMIT_ATTEMPTS = 5
 RATE_LIMIT_SECONDS = 30.0

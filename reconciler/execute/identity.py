@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.catalog.port import Catalog
-from reconciler.execute.conduct import Halt
+from reconciler.core.model import Collection
+from reconciler.core.plan import Block, BlockReason, Step
+from reconciler.execute.context import Halt
 from reconciler.gates import ALL
-from reconciler.model import Collection
-from reconciler.plan import Block, BlockReason, Step
 
 
 def unreplaced(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step, ...]:

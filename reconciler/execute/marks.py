@@ -12,8 +12,8 @@ from enum import Enum, auto
 from typing import Protocol
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CollectionNotFound, NotLoaded
-from reconciler.model import PrimaryKey, Row, Schema
+from reconciler.core.errors import CollectionNotFound, NotLoaded
+from reconciler.core.model import PrimaryKey, Row, Schema
 
 SAMPLED_KEYS = 200
 """Primary keys of each collection that are looked for in the other."""

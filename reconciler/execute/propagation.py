@@ -18,13 +18,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError, JournalError
+from reconciler.core.errors import CatalogError, JournalError
+from reconciler.core.plan import Step, place
+from reconciler.core.report import Propagated, Reach
+from reconciler.core.text import counted
 from reconciler.execute.attempt import may_have_acted, where
-from reconciler.execute.conduct import Halt
+from reconciler.execute.context import Halt
 from reconciler.execute.marks import Answer, Mark, find_mark
-from reconciler.plan import Step, place
-from reconciler.printable import counted
-from reconciler.report import Propagated, Reach
 
 PROVING_READS = 5
 """Reads in a row, at one endpoint, that the new collection must have answered."""

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError
+from reconciler.core.errors import CatalogError
+from reconciler.core.plan import Action, Step, place
+from reconciler.core.prefix_drops import blocked_if_lossy
+from reconciler.core.report import ACHIEVED, Outcome, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
 from reconciler.gates import gated
 from reconciler.gates.loaded import NAME as LOADED
-from reconciler.lossy_drops import blocked_if_lossy
-from reconciler.plan import Action, Step, place
-from reconciler.report import ACHIEVED, Outcome, StepResult
 
 REVERT_FAILED = "RevertFailed"
 """The code of a step that should have been undone and was not."""

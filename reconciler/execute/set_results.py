@@ -6,12 +6,12 @@ from dataclasses import replace
 from queue import SimpleQueue
 from threading import Event, Lock
 
-from reconciler.clock import now
-from reconciler.errors import JournalError
+from reconciler.core.errors import JournalError
+from reconciler.core.model import Target
+from reconciler.core.plan import Step
+from reconciler.core.report import Outcome, StepResult
+from reconciler.documents.timestamps import now
 from reconciler.journal import RecordedRun
-from reconciler.model import Target
-from reconciler.plan import Step
-from reconciler.report import Outcome, StepResult
 
 
 class SetResults:

@@ -10,21 +10,11 @@ from threading import Lock
 
 from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
-from reconciler.clock import now
-from reconciler.errors import AliasctlError, CatalogError
-from reconciler.execute.attempt import MAY_STILL_ACT, attempt
-from reconciler.execute.conduct import Conduct, Halt
-from reconciler.execute.identity import unreplaced
-from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
-from reconciler.execute.set_results import SetResults, added
-from reconciler.execute.soak import soak
-from reconciler.execute.wait import judged_in_time
-from reconciler.journal import Act
-from reconciler.lossy_drops import blocked_if_lossy
-from reconciler.model import Connection, OnFailure, Target
-from reconciler.plan import Action, SetPlan, Step, Unverified, block_companions, block_later_waves, place, waves
-from reconciler.report import (
+from reconciler.core.errors import AliasctlError, CatalogError
+from reconciler.core.model import Connection, OnFailure, Target
+from reconciler.core.plan import Action, SetPlan, Step, Unverified, block_companions, block_later_waves, place, waves
+from reconciler.core.prefix_drops import blocked_if_lossy
+from reconciler.core.report import (
     ACHIEVED,
     PROPAGATION_INTERRUPTED,
     PROPAGATION_STUCK,
@@ -36,6 +26,16 @@ from reconciler.report import (
     Reach,
     StepResult,
 )
+from reconciler.documents.timestamps import now
+from reconciler.execute.attempt import MAY_STILL_ACT, attempt
+from reconciler.execute.context import Conduct, Halt
+from reconciler.execute.identity import unreplaced
+from reconciler.execute.propagation import Endpoint, Prover
+from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
+from reconciler.execute.set_results import SetResults, added
+from reconciler.execute.soak import soak
+from reconciler.execute.wait import judged_in_time
+from reconciler.journal import Act
 
 
 class SetRun:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError, NotLoaded
+from reconciler.core.errors import CatalogError, NotLoaded
+from reconciler.core.plan import Step, place
+from reconciler.core.text import counted
 from reconciler.execute.attempt import where
-from reconciler.execute.conduct import Halt
+from reconciler.execute.context import Halt
 from reconciler.gates import gated
 from reconciler.gates.probe import Halted
-from reconciler.plan import Step, place
-from reconciler.printable import counted
 
 WATCHED_GATES = frozenset({"loaded", "canary"})
 LONGEST_PAUSE = 30.0

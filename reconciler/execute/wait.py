@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError
-from reconciler.execute.conduct import Halt
+from reconciler.core.errors import CatalogError
+from reconciler.core.plan import Step
+from reconciler.execute.context import Halt
 from reconciler.gates import gated
-from reconciler.plan import Step
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two rounds; each pause is twice the one before."""

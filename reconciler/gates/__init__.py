@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import OnUnknown
+from reconciler.core.plan import Action, Block, BlockReason, GateResult, SetPlan, Step, Verdict
 from reconciler.gates import canary, contract, indexed, loaded, rows, schema
 from reconciler.gates.probe import CannotTell, Halted, Probe
-from reconciler.model import OnUnknown
-from reconciler.plan import Action, Block, BlockReason, GateResult, SetPlan, Step, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from reconciler.core.model import CanaryGate, Schema
+from reconciler.core.plan import Figure, GateResult, Step, Verdict
+from reconciler.core.text import counted
 from reconciler.gates.comparison import Asked, Comparison, Side, compare
 from reconciler.gates.probe import CannotTell, Probe, has_current, schemas
 from reconciler.gates.sampling import from_file, sampled
 from reconciler.gates.wording import listed, rounded
-from reconciler.model import CanaryGate, Schema
-from reconciler.plan import Figure, GateResult, Step, Verdict
-from reconciler.printable import counted
 
 NAME = "canary"
 WORST_SHOWN = 3

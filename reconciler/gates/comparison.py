@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from reconciler.catalog.port import MAX_VECTORS
-from reconciler.errors import CatalogError, CollectionNotFound, NotLoaded, PermissionDenied
+from reconciler.core.errors import CatalogError, CollectionNotFound, NotLoaded, PermissionDenied
+from reconciler.core.model import Field, PrimaryKey, Vector
+from reconciler.core.plan import Verdict
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
-from reconciler.model import Field, PrimaryKey, Vector
-from reconciler.plan import Verdict
-from reconciler.queries import Query
+from reconciler.gates.query_vectors import Query
 
 BUDGET_SECONDS = 60.0
 """After so long no further search is started; one that runs may take the connection's timeout longer."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 
+from reconciler.core.json_strict import whole_characters
+from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.gates.probe import Probe, of_target
 from reconciler.gates.wording import listed, shortened
-from reconciler.plan import Figure, GateResult, Step, Verdict
-from reconciler.strict_json import whole_characters
 
 NAME = "contract"
 

@@ -6,10 +6,10 @@ says that an index is finished and how many rows it has not got; Milvus Lite is 
 
 from __future__ import annotations
 
+from reconciler.core.model import Index
+from reconciler.core.plan import GateResult, Step, Verdict
 from reconciler.gates.probe import Probe, of_target
 from reconciler.gates.wording import listed
-from reconciler.model import Index
-from reconciler.plan import GateResult, Step, Verdict
 
 NAME = "indexed"
 

@@ -6,10 +6,10 @@ Why: an alias may point at a collection that is not loaded, and every search thr
 
 from __future__ import annotations
 
-from reconciler.errors import CatalogError
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import LoadedGate, LoadState
+from reconciler.core.plan import Action, GateResult, Step, Verdict
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
-from reconciler.model import LoadedGate, LoadState
-from reconciler.plan import Action, GateResult, Step, Verdict
 
 NAME = "loaded"
 

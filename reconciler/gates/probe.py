@@ -9,9 +9,9 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from reconciler.catalog.port import Catalog
-from reconciler.errors import CatalogError, NotLoaded, PermissionDenied
-from reconciler.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
-from reconciler.plan import Verdict
+from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
+from reconciler.core.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
+from reconciler.core.plan import Verdict
 
 T = TypeVar("T")
 

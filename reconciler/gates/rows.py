@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
 
+from reconciler.core.model import RowsGate
+from reconciler.core.plan import Figure, GateResult, Step, Verdict
+from reconciler.core.text import counted
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
 from reconciler.gates.wording import rounded
-from reconciler.model import RowsGate
-from reconciler.plan import Figure, GateResult, Step, Verdict
-from reconciler.printable import counted
 
 NAME = "rows"
 WAY_OUT = "see what became of the import, or change gates.rows"

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from reconciler.core.model import PrimaryKey, QueriesFile, Row, Vector
+from reconciler.core.plan import Verdict
+from reconciler.core.text import counted
 from reconciler.gates.comparison import Asked, Side
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
+from reconciler.gates.query_vectors import QueriesError, Query, read_queries
 from reconciler.gates.wording import shortened
-from reconciler.model import PrimaryKey, QueriesFile, Row, Vector
-from reconciler.plan import Verdict
-from reconciler.printable import counted
-from reconciler.queries import QueriesError, Query, read_queries
 
 KEYS_TO_PICK_FROM = 1_000
 """A server gives the keys of a sample as it finds them, often from one segment: more of them are more mixed."""

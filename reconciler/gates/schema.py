@@ -7,11 +7,11 @@ each vector field must stay, which is not in the schema but in the index.
 
 from __future__ import annotations
 
+from reconciler.core.model import Index, SchemaGate
+from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target, schemas
 from reconciler.gates.schema_changes import changes
 from reconciler.gates.wording import listed
-from reconciler.model import Index, SchemaGate
-from reconciler.plan import Figure, GateResult, Step, Verdict
 
 NAME = "schema"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model import Field, Function, Schema, SchemaPolicy
+from reconciler.core.model import Field, Function, Schema, SchemaPolicy
 
 DYNAMIC_FIELD = "$meta"
 """Milvus's own name of the dynamic field."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Credential, Source
 from reconciler.credentials import read_secret
-from reconciler.errors import InvalidInput, Problem
-from reconciler.model import Credential, Source
 
 SCHEMES = ("file", "http", "https", "ssh")
 _SCP = re.compile(r"(?P<user>[\w.-]+@)?(?P<host>[\w.-]+):(?!//|:)(?P<path>[^\s]+)")

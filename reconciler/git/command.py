@@ -21,9 +21,9 @@ from tempfile import TemporaryFile
 from threading import Event
 from typing import IO
 
-from reconciler.errors import Interrupted
+from reconciler.core.errors import Interrupted
+from reconciler.core.text import printable
 from reconciler.git.errors import GitError, OutOfMemory, TooLarge
-from reconciler.printable import printable
 
 MIB = 1024 * 1024
 LOCAL_SECONDS = 60.0

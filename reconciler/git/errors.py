@@ -10,7 +10,7 @@ GitError                  the git program failed, or is not there
 
 from __future__ import annotations
 
-from reconciler.errors import AliasctlError
+from reconciler.core.errors import AliasctlError
 
 
 class GitError(AliasctlError):

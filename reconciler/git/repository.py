@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.core.text import printable
 from reconciler.git.command import MIB, Done, Git, check_version, complaint
 from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
 from reconciler.git.remote import FETCH_SECONDS, OID, Remote
-from reconciler.printable import printable
 
 DEPTH = 32
 """Commits that are fetched: enough to tell a step forward from a rewritten history, in most repositories."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
+from reconciler.core.text import printable
 from reconciler.git.command import complaint
 from reconciler.git.repository import Repository
-from reconciler.model import Source
-from reconciler.printable import printable
 
 IMPORT_SECONDS = 30
 VERDICTS = {

@@ -21,16 +21,16 @@ from typing import Protocol
 
 from platformdirs import user_state_path
 
+from reconciler.core.model import Target
+from reconciler.core.pending_verification import UnverifiedAliases
+from reconciler.core.plan import Plan, Step
+from reconciler.core.rejections import Rejected, Rejection
+from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
 from reconciler.journal.reading import PastRun, Recorded
 from reconciler.journal.recording import NoRun, Run
 from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
-from reconciler.model import Target
-from reconciler.plan import Plan, Step
-from reconciler.rejections import Rejected, Rejection
-from reconciler.report import Report, StepResult
-from reconciler.unverified import UnverifiedAliases
 
 __all__ = [
     "Act",

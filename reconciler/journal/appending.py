@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Lock
 
-from reconciler.errors import JournalError
+from reconciler.core.errors import JournalError
 
 LOCK_SECONDS = 10.0
 """How long to wait for another process to finish its write, which takes microseconds."""

@@ -16,9 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler import strict_json
-from reconciler.clock import now
-from reconciler.codec import (
+from reconciler.core import json_strict
+from reconciler.core.errors import JournalError
+from reconciler.core.model import OnFailure, Target
+from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan
+from reconciler.core.report import Report, StepResult
+from reconciler.documents.codec import (
     Document,
     connection_document,
     result_document,
@@ -27,11 +30,8 @@ from reconciler.codec import (
     verify_document,
     without_none,
 )
-from reconciler.errors import JournalError
+from reconciler.documents.timestamps import now
 from reconciler.journal.records import Act, Origins, Provenance
-from reconciler.model import OnFailure, Target
-from reconciler.plan import Plan, SetPlan, Step, TargetPlan
-from reconciler.report import Report, StepResult
 
 FORMAT_VERSION = 1
 """Rises when a reader of the old form would misunderstand the new one; new events and fields do not raise it."""
@@ -119,7 +119,7 @@ def _place(target: Target) -> Document:
 
 def _line(event: str, run: str, **fields: object) -> bytes:
     head = {"kind": "Journal", "formatVersion": FORMAT_VERSION, "event": event, "run": run, "time": now()}
-    line = strict_json.dumps(head | fields).encode() + b"\n"
+    line = json_strict.dumps(head | fields).encode() + b"\n"
     if len(line) > LONGEST_LINE:
         about = f'alias "{fields["alias"]}"' if "alias" in fields else event
         raise JournalError(f"the journal's line about {about} would be {len(line)} bytes long, over {LONGEST_LINE}")

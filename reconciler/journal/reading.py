@@ -20,14 +20,14 @@ from pathlib import Path
 
 from jsonschema_rs import Draft202012Validator
 
-from reconciler import strict_json
-from reconciler.codec import Document, connection_of, result_of, step_of, verify_of
-from reconciler.errors import JournalError
-from reconciler.journal.lines import FORMAT_VERSION, HEAD, LONGEST_LINE
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
-from reconciler.model import Target
-from reconciler.plan import Step, Unverified
-from reconciler.record_formats import (
+from reconciler.core import json_strict
+from reconciler.core.errors import JournalError
+from reconciler.core.model import Target
+from reconciler.core.plan import Step, Unverified
+from reconciler.core.rejections import Rejection
+from reconciler.core.report import NO_RECORDED_END, NOT_VERIFIED, Outcome, StepResult, missing_proof
+from reconciler.documents.codec import Document, connection_of, result_of, step_of, verify_of
+from reconciler.documents.records import (
     CONNECTION,
     RESULT_FIELDS,
     RESULT_OPTIONS,
@@ -38,8 +38,8 @@ from reconciler.record_formats import (
     loosely,
     validator,
 )
-from reconciler.rejections import Rejection
-from reconciler.report import NO_RECORDED_END, NOT_VERIFIED, Outcome, StepResult, missing_proof
+from reconciler.journal.lines import FORMAT_VERSION, HEAD, LONGEST_LINE
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What comes of reading a line that is JSON and not what its schema says."""
@@ -375,7 +375,7 @@ def _head(line: bytes) -> tuple[int, str, str] | None:
 
 def _parsed(line: bytes) -> Document | None:
     try:
-        document = strict_json.loads(line)
+        document = json_strict.loads(line)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None

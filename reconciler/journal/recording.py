@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from reconciler.errors import JournalError
+from reconciler.core.errors import JournalError
+from reconciler.core.model import Target
+from reconciler.core.plan import Step
+from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines
 from reconciler.journal.appending import AppendOnly
 from reconciler.journal.records import Act
-from reconciler.model import Target
-from reconciler.plan import Step
-from reconciler.report import Report, StepResult
 
 log = logging.getLogger(__name__)
 

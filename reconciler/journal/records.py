@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Self
 
-from reconciler.model import Connection, Target, Verify
-from reconciler.plan import Step
-from reconciler.report import Outcome, StepResult
+from reconciler.core.model import Connection, Target, Verify
+from reconciler.core.plan import Step
+from reconciler.core.report import Outcome, StepResult
 
 
 class Act(StrEnum):

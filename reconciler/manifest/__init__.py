@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import AliasSet
 from reconciler.manifest.endpoints import endpoints_left_out, wrong_endpoints
 from reconciler.manifest.files import Tree, is_manifest
+from reconciler.manifest.load import read, read_tree
 from reconciler.manifest.overrides import Overrides
-from reconciler.manifest.reading import read, read_tree
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import conflicts, in_order
 from reconciler.manifest.targets import absent_connections, as_written, retarget
-from reconciler.model import AliasSet
 
 __all__ = [
     "AliasSetManifest",

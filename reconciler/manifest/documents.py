@@ -6,19 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, cast
 
-from reconciler.manifest.address import normalise
-from reconciler.manifest.durations import parse_duration
-from reconciler.manifest.gates import GatesDocument, gates_of
-from reconciler.manifest.records import (
-    AliasSetManifest,
-    Approval,
-    ConnectionManifest,
-    DeletionPolicy,
-    DriftPolicy,
-    Operation,
-)
-from reconciler.manifest.yaml_marks import Node
-from reconciler.model import (
+from reconciler.catalog.address import normalise
+from reconciler.core.model import (
     Alias,
     Credential,
     Gates,
@@ -32,6 +21,17 @@ from reconciler.model import (
     Tls,
     Verify,
 )
+from reconciler.manifest.durations import parse_duration
+from reconciler.manifest.gates import GatesDocument, gates_of
+from reconciler.manifest.records import (
+    AliasSetManifest,
+    Approval,
+    ConnectionManifest,
+    DeletionPolicy,
+    DriftPolicy,
+    Operation,
+)
+from reconciler.manifest.yaml_marks import Node
 
 
 class _Metadata(TypedDict):

@@ -17,12 +17,12 @@ from typing import TypeAlias, cast
 import yaml
 from yaml.resolver import Resolver
 
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
 from reconciler.manifest.files import as_yaml
-from reconciler.manifest.reading import alias_sets
+from reconciler.manifest.load import alias_sets
 from reconciler.manifest.rules import in_order
 from reconciler.manifest.yaml_marks import Document, Node, Value, parse
-from reconciler.model import Source
 
 Entry: TypeAlias = tuple[str, str]
 """An entry of an AliasSet: the set's key and the alias."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
+from reconciler.core.model import AliasSet
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
-from reconciler.model import AliasSet
 
 
 def absent_endpoints(wanted: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol, TextIO
 
-from reconciler.errors import Problem
-from reconciler.model import Source
+from reconciler.core.errors import Problem
+from reconciler.core.model import Source
 
 MAX_BYTES = 16 * 1024 * 1024
 STDIN = "<stdin>"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypedDict, TypeVar
 
-from reconciler.manifest.yaml_marks import Node
-from reconciler.model import (
+from reconciler.core.model import (
     DEFAULT_CANARY_K,
     DEFAULT_CANARY_SAMPLE,
     CanaryGate,
@@ -20,6 +19,7 @@ from reconciler.model import (
     SchemaGate,
     SchemaPolicy,
 )
+from reconciler.manifest.yaml_marks import Node
 
 
 class _Gate(TypedDict, total=False):

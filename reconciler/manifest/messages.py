@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 
 from jsonschema_rs import ValidationError
 
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
 from reconciler.manifest.shape import Schema
 from reconciler.manifest.string_formats import complaint
 from reconciler.manifest.wording import closest, did_you_mean, one_of, quoted

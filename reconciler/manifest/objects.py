@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import AliasSet
 from reconciler.manifest import documents
 from reconciler.manifest.endpoints import wrong_endpoints
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
@@ -19,7 +20,6 @@ from reconciler.manifest.rules import conflicts
 from reconciler.manifest.targets import as_written
 from reconciler.manifest.validation import problems_of
 from reconciler.manifest.yaml_marks import Document, Node, Value
-from reconciler.model import AliasSet
 
 
 def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:

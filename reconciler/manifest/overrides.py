@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from reconciler.errors import InvalidInput, Problem
-from reconciler.manifest.address import normalise
+from reconciler.catalog.address import normalise
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import NAME_PATTERN, Credential, Origin, Source, Tls
 from reconciler.manifest.durations import MAX_SECONDS, parse_duration
 from reconciler.manifest.shape import MILVUS_NAME_WANTED
-from reconciler.model import NAME_PATTERN, Credential, Origin, Source, Tls
 
 MAX_CONCURRENCY = 64
 _Number = TypeVar("_Number", int, float)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
+from reconciler.core.model import QueriesFile, Source
+from reconciler.gates.query_vectors import QueriesError, read_queries
 from reconciler.manifest.files import File
 from reconciler.manifest.gates import gate_nodes
 from reconciler.manifest.wording import quoted
 from reconciler.manifest.yaml_marks import Node
-from reconciler.model import QueriesFile, Source
-from reconciler.queries import QueriesError, read_queries
 
 
 def queries_nodes(root: Node) -> Iterator[Node]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.errors import Problem
-from reconciler.model import Alias, Credential, Limits, OnFailure, Scope, Source, Tls, Verify
+from reconciler.core.errors import Problem
+from reconciler.core.model import Alias, Credential, Limits, OnFailure, Scope, Source, Tls, Verify
 
 
 @dataclass(frozen=True, slots=True)

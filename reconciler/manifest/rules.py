@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
 
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
+from reconciler.core.model import Alias, AliasSet, Source
+from reconciler.core.patterns import Undecided, common_name
 from reconciler.manifest.shape import SELF_ALIAS
-from reconciler.model import Alias, AliasSet, Source
-from reconciler.patterns import Undecided, common_name
 
 TargetKey: TypeAlias = tuple[str, ...]
 

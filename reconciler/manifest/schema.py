@@ -1,6 +1,6 @@
 """What `shape` says, in the two languages that others read: JSON Schema, and CustomResourceDefinition.
 
-`reconciler.publish` writes both into the repository.
+`reconciler.generate` writes both into the repository.
 """
 
 from __future__ import annotations

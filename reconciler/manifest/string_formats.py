@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from reconciler.manifest.address import normalise
+from reconciler.catalog.address import normalise
 from reconciler.manifest.durations import FORMATS, parse_duration
 
 

@@ -12,13 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import InvalidInput, Problem
-from reconciler.manifest.address import normalise
-from reconciler.manifest.endpoints import absent_endpoints, elsewhere, endpoints_of, wrong_endpoints
-from reconciler.manifest.overrides import Overrides
-from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
-from reconciler.manifest.rules import TargetKey, in_order, target_key
-from reconciler.model import (
+from reconciler.catalog.address import normalise
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import (
     DEFAULT_DATABASE,
     AliasSet,
     Connection,
@@ -27,9 +23,13 @@ from reconciler.model import (
     Source,
     Tls,
 )
+from reconciler.manifest.endpoints import absent_endpoints, elsewhere, endpoints_of, wrong_endpoints
+from reconciler.manifest.overrides import Overrides
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
+from reconciler.manifest.rules import TargetKey, in_order, target_key
 
 if TYPE_CHECKING:
-    from reconciler.plan import Plan, SetPlan
+    from reconciler.core.plan import Plan, SetPlan
 
 __all__ = ["Overrides", "absent_connections", "as_written", "reconnected", "retarget", "single_connection"]
 

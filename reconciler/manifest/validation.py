@@ -7,7 +7,8 @@ from functools import cache
 
 from jsonschema_rs import Draft202012Validator
 
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
+from reconciler.core.model import Alias, Source
 from reconciler.manifest.gates import gate_nodes
 from reconciler.manifest.messages import explained
 from reconciler.manifest.rules import wrong_among_aliases
@@ -15,7 +16,6 @@ from reconciler.manifest.schema import KINDS, json_schema
 from reconciler.manifest.shape import OWN_CONNECTION, PERCENT_ORDER, ROWS_ORDER, Schema
 from reconciler.manifest.string_formats import CHECKS
 from reconciler.manifest.yaml_marks import Document, Node, Value
-from reconciler.model import Alias, Source
 
 
 def problems_of(kind: str, document: Document, *, operator: bool = False) -> list[Problem]:

@@ -24,9 +24,9 @@ from yaml.events import (
     ScalarEvent,
 )
 
-from reconciler.errors import Problem
+from reconciler.core.errors import Problem
+from reconciler.core.model import Source
 from reconciler.manifest.wording import quoted
-from reconciler.model import Source
 
 MAX_DEPTH = 64
 MAX_EXPANDED_VALUES = 100_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model import AliasSet, Claim, Scope
+from reconciler.core.model import AliasSet, Claim, Scope
+from reconciler.core.patterns import Undecided, common_name
 from reconciler.operator.objects import Ref
-from reconciler.patterns import Undecided, common_name
 
 
 @dataclass(frozen=True, slots=True)

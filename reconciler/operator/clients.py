@@ -15,8 +15,8 @@ from threading import Lock
 from typing import TypeAlias
 
 from reconciler.catalog import Catalog, Catalogs
-from reconciler.errors import InvalidInput, Problem
-from reconciler.model import Connection, SecretKeyRef
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Connection, SecretKeyRef
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.objects import Ref
 

@@ -19,7 +19,7 @@ from lightkube.resources.coordination_v1 import Lease
 from lightkube.resources.core_v1 import Event, Secret
 from lightkube.types import PatchType
 
-from reconciler.errors import AliasctlError
+from reconciler.core.errors import AliasctlError
 from reconciler.manifest.shape import GROUP, VERSION
 from reconciler.operator.objects import Body, Ref
 

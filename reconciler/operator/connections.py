@@ -7,8 +7,8 @@ from threading import Lock
 
 import structlog
 
-from reconciler.clock import now
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
+from reconciler.documents.timestamps import now
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import ConnectionObject, Ref

@@ -14,10 +14,12 @@ from datetime import UTC, datetime
 from threading import Event
 
 from reconciler.catalog.read import read_live
-from reconciler.errors import CatalogError, InvalidInput
+from reconciler.core.errors import CatalogError, InvalidInput
+from reconciler.core.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
+from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.text import counted
 from reconciler.journal import Origins
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
-from reconciler.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
 from reconciler.operator.clients import Clients, SecretForbidden
 from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding
@@ -25,9 +27,7 @@ from reconciler.operator.ledger import OperatorLedger, new_run
 from reconciler.operator.objects import SetObject
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
-from reconciler.printable import counted
 from reconciler.reconcile import apply_plan, make_plan, target_of
-from reconciler.report import ExitCode, Outcome, Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from secrets import token_hex
 from threading import Event as Flag
 from threading import Thread
 
+from reconciler.core.plan import Action, place
+from reconciler.core.report import Outcome, Report, StepResult
+from reconciler.core.text import counted, printable_lines
 from reconciler.manifest.shape import API_VERSION
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 from reconciler.operator.reasons import MEANINGS, Reason
-from reconciler.plan import Action, place
-from reconciler.printable import counted, printable_lines
-from reconciler.report import Outcome, Report, StepResult
 
 MAX_NOTE = 1000
 """Characters; the API server takes 1,024."""

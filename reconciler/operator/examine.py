@@ -19,7 +19,7 @@ import structlog
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
-from reconciler.errors import (
+from reconciler.core.errors import (
     AuthenticationFailed,
     CallTimedOut,
     CatalogError,
@@ -28,10 +28,13 @@ from reconciler.errors import (
     InvalidInput,
     PermissionDenied,
 )
+from reconciler.core.model import AliasSet, Target
+from reconciler.core.options import GatesAsked
+from reconciler.core.plan import Plan, spec_digest
+from reconciler.core.text import counted
 from reconciler.journal import Origins
 from reconciler.manifest.records import AliasSetManifest, Approval, DriftPolicy
-from reconciler.model import AliasSet, Target
-from reconciler.operator import status, unverified
+from reconciler.operator import pending_verification, status
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.finding import Finding, in_sync, of_blocked, of_report
 from reconciler.operator.ledger import OperatorLedger, new_run
@@ -41,9 +44,6 @@ from reconciler.operator.queue import Trigger
 from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
-from reconciler.options import GatesAsked
-from reconciler.plan import Plan, spec_digest
-from reconciler.printable import counted
 from reconciler.reconcile import Read, apply_plan, make_plan, target_of
 
 log = structlog.get_logger()
@@ -226,7 +226,7 @@ class Examiner:
 
     def _ledger(self, one: SetObject, wanted: AliasSet, run: str) -> OperatorLedger:
         target = target_of(wanted)
-        left = unverified.read(one.status, wanted, target)
+        left = pending_verification.read(one.status, wanted, target)
         return OperatorLedger(status.rejected(one, target), left, run, self.may_write)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model import AliasSet
+from reconciler.core.model import AliasSet
+from reconciler.core.plan import BlockReason, Plan, Step
+from reconciler.core.report import VERIFICATION_FAILED, ExitCode, Outcome, Report, StepResult
+from reconciler.core.text import counted
 from reconciler.operator.claims import Contest
 from reconciler.operator.reasons import Reason
-from reconciler.plan import BlockReason, Plan, Step
-from reconciler.printable import counted
-from reconciler.report import VERIFICATION_FAILED, ExitCode, Outcome, Report, StepResult
 
 BLOCKS = {
     BlockReason.TARGET_MISSING: Reason.DEPENDENCY_NOT_READY,

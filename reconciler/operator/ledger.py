@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
 
-from reconciler.errors import JournalError
+from reconciler.core.errors import JournalError
+from reconciler.core.model import Target
+from reconciler.core.pending_verification import UnverifiedAliases
+from reconciler.core.plan import Plan, Step
+from reconciler.core.rejections import Rejected
+from reconciler.core.report import Report, StepResult
 from reconciler.journal import Act, Origins
-from reconciler.model import Target
-from reconciler.plan import Plan, Step
-from reconciler.rejections import Rejected
-from reconciler.report import Report, StepResult
-from reconciler.unverified import UnverifiedAliases
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from threading import Event, Thread
 import structlog
 
 from reconciler.catalog import Catalog, connect
-from reconciler.model import Connection
+from reconciler.core.model import Connection
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.events import Events
@@ -31,8 +31,8 @@ from reconciler.operator.reads import SharedReads
 from reconciler.operator.reconciler import Reconciler
 from reconciler.operator.watching import watch
 from reconciler.operator.world import World
+from reconciler.service.web import Answer, Web, metrics, verdict
 from reconciler.version import __version__
-from reconciler.web import Answer, Web, metrics, verdict
 
 STOP_SECONDS = 20.0
 """How long calls in flight may take to end; less than the Deployment's terminationGracePeriodSeconds."""

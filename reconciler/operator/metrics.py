@@ -10,10 +10,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from reconciler.metrics import SECONDS, CommonMetrics
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Ref
 from reconciler.operator.reasons import MEANINGS, Ready, Reason
+from reconciler.service.metrics import SECONDS, CommonMetrics
 
 
 class Metrics(CommonMetrics):

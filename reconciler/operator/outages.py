@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from reconciler.model import Connection
+from reconciler.core.model import Connection
 from reconciler.operator.objects import Ref
 
 LASTS_SECONDS = 10.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from reconciler.clock import now
+from reconciler.documents.timestamps import now
 from reconciler.operator import status
 from reconciler.operator.cluster import Cluster
 from reconciler.operator.events import Events, of_finding

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from reconciler.catalog import Catalog
 from reconciler.catalog.read import answers, read_live
-from reconciler.model import AliasSet, LiveCatalog, Target
+from reconciler.core.model import AliasSet, LiveCatalog, Target
 from reconciler.reconcile import Read
 
 WINDOW_SECONDS = 5.0

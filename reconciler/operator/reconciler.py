@@ -12,9 +12,9 @@ from threading import Event, Lock
 
 import structlog
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import AliasSet
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
-from reconciler.model import AliasSet
 from reconciler.operator import status
 from reconciler.operator.clients import Clients
 from reconciler.operator.cluster import Cluster, ClusterError

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from reconciler.core.model import Target
+from reconciler.core.plan import Action, Plan, Step, spec_digest
+from reconciler.core.rejections import Rejected, Rejection
+from reconciler.core.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
+from reconciler.core.text import printable_lines
 from reconciler.manifest.records import AliasSetManifest
-from reconciler.model import Target
-from reconciler.operator import unverified
+from reconciler.operator import pending_verification
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 from reconciler.operator.reasons import MEANINGS, Reason
-from reconciler.plan import Action, Plan, Step, spec_digest
-from reconciler.printable import printable_lines
-from reconciler.rejections import Rejected, Rejection
-from reconciler.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
 
 MAX_ROWS = 100
 MAX_HISTORY = 5
@@ -77,7 +77,7 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
         status["counts"] = _counts(one, finding, rows)
         status["pendingPlan"] = _pending(before, finding.plan) if finding.pending else None
         status["rejected"] = _rejections(before, finding)
-        status["unverified"] = unverified.after(before, finding)
+        status["unverified"] = pending_verification.after(before, finding)
         if finding.plan.steps:
             status["lastAttemptedDigest"] = finding.plan.digest
         if _all_in_place(finding):

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from threading import RLock
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import AliasSet, Connection, Target
 from reconciler.manifest.objects import connect
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
-from reconciler.model import AliasSet, Connection, Target
 from reconciler.operator.claims import Claims
 from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, ref_of, set_object
 from reconciler.reconcile import target_of

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from reconciler.access import TargetAccess, exit_code
-from reconciler.codec import (
+from reconciler.core.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.plan import Action, Plan, TargetPlan
+from reconciler.core.report import Outcome, Report
+from reconciler.documents.codec import (
     Document,
     connection_document,
     result_document,
@@ -18,14 +20,12 @@ from reconciler.codec import (
     step_document,
     without_none,
 )
-from reconciler.errors import AliasctlError, InvalidInput, Problem
-from reconciler.formats import FORMAT_VERSION, checksum
-from reconciler.manifest.choosing import Change
+from reconciler.documents.formats import FORMAT_VERSION, checksum
+from reconciler.inspect.access import TargetAccess, exit_code
+from reconciler.inspect.alias_status import StatusRow
+from reconciler.inspect.unreferenced import Unreferenced
 from reconciler.manifest.records import Manifests
-from reconciler.plan import Action, Plan, TargetPlan
-from reconciler.report import Outcome, Report
-from reconciler.status import StatusRow
-from reconciler.unreferenced import Unreferenced
+from reconciler.manifest.select_entries import Change
 
 
 def plan_document(plan: Plan) -> Document:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.core.model import DEFAULT_DATABASE, AliasSet
+from reconciler.core.plan import Step, TargetPlan
+from reconciler.core.text import printable
 from reconciler.manifest.records import AliasSetManifest
-from reconciler.model import DEFAULT_DATABASE, AliasSet
-from reconciler.plan import Step, TargetPlan
-from reconciler.printable import printable
 
 
 class Bond(StrEnum):

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from rich.text import Text
 
-from reconciler.codec import Document, result_document, step_document, without_none
-from reconciler.formats import FORMAT_VERSION
-from reconciler.history import begun_words, counts_of
+from reconciler.core.plan import Step, Verdict
+from reconciler.core.report import Outcome, Reach
+from reconciler.core.text import printable
+from reconciler.documents.codec import Document, result_document, step_document, without_none
+from reconciler.documents.formats import FORMAT_VERSION
 from reconciler.journal import PastRun, PastStep, Recorded, RunState
-from reconciler.plan import Step, Verdict
-from reconciler.printable import printable
+from reconciler.journal.runs import begun_words, counts_of
 from reconciler.render.text import OUTCOME_WORDS, OUTCOMES, SIGNS, VERDICTS, columns
-from reconciler.report import Outcome, Reach
 
 HEADS = ("ID", "WHEN", "WHO", "WHAT", "RESULT")
 SHORT_COMMIT = 7

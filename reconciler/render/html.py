@@ -12,13 +12,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from reconciler.codec import Document
-from reconciler.plan import Plan
-from reconciler.printable import counted
+from reconciler.core.plan import Plan
+from reconciler.core.report import Report
+from reconciler.core.text import counted
+from reconciler.documents.codec import Document
 from reconciler.render.documents import plan_document, report_document
 from reconciler.render.picture import BOX, HEIGHT, WIDTH, picture
 from reconciler.render.view import View, plan_view, report_view
-from reconciler.report import Report
 
 MOST_TROUBLES = 10
 """Changes that failed or are held back which the top of the page names."""

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from reconciler.plan import Plan
-from reconciler.printable import counted
+from reconciler.core.plan import Plan
+from reconciler.core.report import Report
+from reconciler.core.text import counted
 from reconciler.render.view import Gate, Row, Section, View, plan_view, report_view
-from reconciler.report import Report
 
 LIMIT = 60_000
 """Bytes of a whole comment."""

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from rich.text import Text
 
-from reconciler.model import Origin
-from reconciler.plan import Action, BlockReason, Plan, Step, TargetPlan, Unverified, Verdict
-from reconciler.printable import counted, printable
-from reconciler.report import Outcome, Propagated, Reach, Report, StepResult
-from reconciler.status import State, StatusRow
-from reconciler.unreferenced import Unreferenced
+from reconciler.core.model import Origin
+from reconciler.core.plan import Action, BlockReason, Plan, Step, TargetPlan, Unverified, Verdict
+from reconciler.core.report import Outcome, Propagated, Reach, Report, StepResult
+from reconciler.core.text import counted, printable
+from reconciler.inspect.alias_status import State, StatusRow
+from reconciler.inspect.unreferenced import Unreferenced
 
 SIGNS = {Action.CREATE: ("+", "green"), Action.ALTER: ("~", "yellow"), Action.DROP: ("-", "red")}
 BLOCKED = ("!", "bold magenta")

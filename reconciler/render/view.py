@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from reconciler.plan import Action, Figure, GateResult, Plan, Step, TargetPlan, Unverified
-from reconciler.printable import counted, printable
+from reconciler.core.plan import Action, Figure, GateResult, Plan, Step, TargetPlan, Unverified
+from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
+from reconciler.core.text import counted, printable
 from reconciler.render.text import (
     BLOCKED,
     SIGNS,
@@ -25,7 +26,6 @@ from reconciler.render.text import (
     report_summary,
     unverified_words,
 )
-from reconciler.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 
 
 class Weight(IntEnum):

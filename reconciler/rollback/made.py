@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Target
+from reconciler.core.report import Outcome, Report
 from reconciler.journal import PastRun, PastStep, PastTarget, RunState
-from reconciler.model import Target
-from reconciler.report import Outcome, Report
 
 ROLLBACK = "rollback"
 """The command of runs that undo others; their source is the id of the run they undo."""

@@ -23,13 +23,13 @@ from itertools import groupby
 from reconciler.catalog import Catalogs
 from reconciler.catalog.port import check_alias_name
 from reconciler.catalog.read import read_live
-from reconciler.clock import now
+from reconciler.core.model import Alias, AliasSet, Gates, Limits, LiveCatalog, Verify
+from reconciler.core.plan import Action, Block, BlockReason, Plan, SetPlan, Step, TargetPlan, block_later_waves, place
+from reconciler.core.prefix_drops import block_lossy_drops
+from reconciler.documents.timestamps import now
 from reconciler.execute.revert import inverse
 from reconciler.gates import CHEAP, gated_sets
 from reconciler.journal import PastStep, PastTarget
-from reconciler.lossy_drops import block_lossy_drops
-from reconciler.model import Alias, AliasSet, Gates, Limits, LiveCatalog, Verify
-from reconciler.plan import Action, Block, BlockReason, Plan, SetPlan, Step, TargetPlan, block_later_waves, place
 from reconciler.rollback.made import Made, is_certain
 from reconciler.version import __version__
 

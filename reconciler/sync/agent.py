@@ -19,20 +19,20 @@ from threading import Event, Thread
 import structlog
 
 from reconciler.catalog import Catalogs, Connect
-from reconciler.errors import AliasctlError, Interrupted, InvalidInput
+from reconciler.core.errors import AliasctlError, Interrupted, InvalidInput
+from reconciler.core.plan import Plan, Step
+from reconciler.core.report import VERIFICATION_FAILED, ExitCode, Report
+from reconciler.core.text import counted, printable
 from reconciler.git import Commit, GitError, RefNotFound, Repository, RepositoryUnreachable, TooLarge
 from reconciler.journal import Journal, Origins
-from reconciler.plan import Plan, Step
-from reconciler.printable import counted, printable
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import VERIFICATION_FAILED, ExitCode, Report
 from reconciler.sync.finding import Finding, Reason, names, of_run
-from reconciler.sync.in_place import InPlace
+from reconciler.sync.last_applied import InPlace
 from reconciler.sync.pace import Corrections
+from reconciler.sync.pending_verification import and_verify, owed, without_verifying
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
 from reconciler.sync.settings import Settings
-from reconciler.sync.verifying import and_verify, owed, without_verifying
 
 IN_FORCE, APPLIED = "in-force", "applied"
 SHORT = 12

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.plan import Plan, Step, Unverified
-from reconciler.printable import counted
-from reconciler.report import ACHIEVED, ExitCode, Report
-from reconciler.sync.verifying import NOT_SEEN_THROUGH
+from reconciler.core.plan import Plan, Step, Unverified
+from reconciler.core.report import ACHIEVED, ExitCode, Report
+from reconciler.core.text import counted
+from reconciler.sync.pending_verification import NOT_SEEN_THROUGH
 
 
 class Reason(StrEnum):

@@ -18,12 +18,13 @@ from threading import Event
 import structlog
 
 from reconciler.catalog import connect
-from reconciler.errors import AliasctlError
+from reconciler.core.errors import AliasctlError
+from reconciler.core.model import Credential
+from reconciler.core.text import printable
 from reconciler.git import Remote, Repository
 from reconciler.git.command import Git
 from reconciler.journal import Journal
-from reconciler.model import Credential
-from reconciler.printable import printable
+from reconciler.service.web import JSON, Answer, Web, metrics, verdict
 from reconciler.sync.agent import Agent
 from reconciler.sync.finding import MEANINGS, Finding, Reason
 from reconciler.sync.metrics import SyncMetrics
@@ -32,7 +33,6 @@ from reconciler.sync.revision import read_connections
 from reconciler.sync.settings import Settings
 from reconciler.sync.webhook import receive
 from reconciler.version import __version__
-from reconciler.web import JSON, Answer, Web, metrics, verdict
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two looks, however often somebody knocks."""

@@ -6,7 +6,7 @@ import time
 
 from prometheus_client import Counter, Gauge
 
-from reconciler.metrics import CommonMetrics
+from reconciler.service.metrics import CommonMetrics
 from reconciler.sync.finding import Finding, Reason
 from reconciler.sync.settings import Settings
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.plan import Step
-from reconciler.report import Report
-from reconciler.sync.in_place import is_there
+from reconciler.core.plan import Step
+from reconciler.core.report import Report
+from reconciler.sync.last_applied import is_there
 
 
 class Progress:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.model import AliasSet, Source
 from reconciler.git import Commit, Repository, Signature
 from reconciler.journal import Provenance
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, settle
 from reconciler.manifest.records import AliasSetManifest, Approval, ConnectionManifest, DriftPolicy
-from reconciler.model import AliasSet, Source
 from reconciler.sync.settings import Settings
 from reconciler.sync.tree import CommitTree
 

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
 from reconciler.git import Access, Signers
 from reconciler.manifest import Overrides
-from reconciler.model import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 
-from reconciler import queries
-from reconciler.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
+from reconciler.gates import query_vectors
 from reconciler.git import Blob, Repository
 from reconciler.manifest import is_manifest
 from reconciler.manifest.files import MAX_BYTES
-from reconciler.model import Source
 
 MAX_TOTAL_MIB = 4
 """Of manifests: some 50,000 aliases. Reading YAML takes some 200 bytes of memory for each byte of the worst."""
@@ -82,7 +82,7 @@ class CommitTree:
             raise OSError(errno.EPERM, "it is outside of the folder that is followed")
         if blob is None or not blob.is_file:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if blob.size > queries.MAX_BYTES:
+        if blob.size > query_vectors.MAX_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         copy = self._copies / f"{blob.id}{PurePosixPath(plain).suffix}"
         self.copied[copy] = blob.size
@@ -91,7 +91,7 @@ class CommitTree:
             raise OSError(errno.EFBIG, f"this commit's queries have more than {MAX_COPIES_MIB} MiB together")
         if not copy.exists():
             self._copies.mkdir(mode=0o700, parents=True, exist_ok=True)
-            [content] = self._repository.contents([blob], 2 * queries.MAX_BYTES // MIB)
+            [content] = self._repository.contents([blob], 2 * query_vectors.MAX_BYTES // MIB)
             with NamedTemporaryFile(dir=self._copies, delete=False) as file:
                 file.write(content)
             Path(file.name).replace(copy)

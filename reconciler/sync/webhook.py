@@ -7,10 +7,10 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import Credential
 from reconciler.credentials import read_secret
-from reconciler.errors import InvalidInput
-from reconciler.model import Credential
-from reconciler.web import TEXT, Answer
+from reconciler.service.web import TEXT, Answer
 
 SIGNATURE = "x-hub-signature-256"
 """GitHub's header (its documentation, "Validating webhook deliveries"); Gitea and Forgejo send the same."""

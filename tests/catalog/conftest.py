@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.catalog.memory import Flavour
-from reconciler.model import DEFAULT_DATABASE
+from reconciler.core.model import DEFAULT_DATABASE
 from tests.servers import (
     Backend,
     Room,

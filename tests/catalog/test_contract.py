@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.catalog.memory import Flavour
 from reconciler.catalog.port import AliasWrite
-from reconciler.errors import (
+from reconciler.core.errors import (
     AliasAlreadyExists,
     AliasNotFound,
     CatalogError,
@@ -20,7 +20,7 @@ from reconciler.errors import (
     NameTakenByCollection,
     NotSupported,
 )
-from reconciler.model import LoadState
+from reconciler.core.model import LoadState
 from tests.servers import Backend, MilvusAdmin, Room, opened_room
 
 LITE = Flavour.LITE

@@ -13,8 +13,8 @@ import pytest
 from reconciler.catalog import Catalog
 from reconciler.catalog.memory import Flavour
 from reconciler.catalog.port import MAX_KEYS, MAX_LIMIT, MAX_VECTORS
-from reconciler.errors import CatalogError, CollectionNotFound, NotLoaded, UnexpectedAnswer
-from reconciler.model import DEFAULT_DATABASE, Field, Index, Schema
+from reconciler.core.errors import CatalogError, CollectionNotFound, NotLoaded, UnexpectedAnswer
+from reconciler.core.model import DEFAULT_DATABASE, Field, Index, Schema
 from tests.builders import vector_schema
 from tests.catalog.conftest import SERVERS, backend_named
 from tests.servers import Backend, Room, opened_room

@@ -10,8 +10,8 @@ import pytest
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from reconciler.catalog import Catalog, connect
-from reconciler.errors import CallTimedOut, ConnectionFailed, NotLoaded, UnexpectedAnswer
-from reconciler.model import Field, Function, Index, Schema
+from reconciler.core.errors import CallTimedOut, ConnectionFailed, NotLoaded, UnexpectedAnswer
+from reconciler.core.model import Field, Function, Index, Schema
 from tests.catalog.test_trouble import takes_at_most
 from tests.servers import ToyMilvus, aborting, connection_to, slow, status
 

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.catalog.memory.filters import parse_filter
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
 from tests.servers import connection_to
 
 HEALING, DEAF = Flavour.MILVUS_2_3, Flavour.MILVUS_2_6

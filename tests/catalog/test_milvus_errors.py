@@ -10,12 +10,12 @@ import grpc
 import pytest
 from pymilvus import MilvusException
 
-from reconciler import errors
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.milvus_errors import translate
 from reconciler.catalog.port import AliasWrite, check_alias_name
-from reconciler.errors import CatalogError
-from reconciler.model import Credential, Target
+from reconciler.core import errors
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import Credential, Target
 from tests.servers import ToyMilvus, aborting, connection_to, status
 
 Status = grpc.StatusCode

@@ -16,8 +16,8 @@ from pymilvus.grpc_gen import milvus_pb2
 
 from reconciler.catalog import connect
 from reconciler.catalog.milvus_options import client_options
-from reconciler.errors import ConnectionFailed, InvalidInput
-from reconciler.model import Connection, Credential, SecretKeyRef, Tls
+from reconciler.core.errors import ConnectionFailed, InvalidInput
+from reconciler.core.model import Connection, Credential, SecretKeyRef, Tls
 from tests.servers import ToyMilvus, connection_to, status, toy_milvus
 
 TOKEN = "root:s3cret"  # noqa: S105 - of no server

@@ -12,8 +12,8 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.port import AliasWrite
-from reconciler.errors import CallTimedOut, CatalogError
-from reconciler.model import Credential
+from reconciler.core.errors import CallTimedOut, CatalogError
+from reconciler.core.model import Credential
 from tests.servers import ToyMilvus, aborting, connection_to, slow, status, toy_milvus
 
 CREATE, ALTER, DROP = AliasWrite

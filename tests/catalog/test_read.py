@@ -10,8 +10,8 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.catalog.read import locate, read_live
-from reconciler.errors import CallTimedOut, PermissionDenied
-from reconciler.model import Alias, AliasSet, Collection, LiveCatalog, Scope, Target
+from reconciler.core.errors import CallTimedOut, PermissionDenied
+from reconciler.core.model import Alias, AliasSet, Collection, LiveCatalog, Scope, Target
 from tests.servers import connection_to
 
 TARGET = Target("memory", "default")

@@ -20,7 +20,7 @@ from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.milvus_client import SingleAttempt
-from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, InvalidInput, RateLimited
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, InvalidInput, RateLimited
 from tests.faults.wire import Wire
 from tests.servers import ToyMilvus, aborting, connection_to, slow, status, toy_milvus
 
@@ -335,7 +335,7 @@ CONNECT_AND_FAIL = """
 import structlog, sys
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(open("/dev/null", "w")))
 from reconciler.catalog import connect
-from reconciler.errors import CatalogError
+from reconciler.core.errors import CatalogError
 from tests.servers import connection_to
 try:
     connect(connection_to(sys.argv[1], timeout=1.0), "no_such_database").alias_names()

@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from reconciler.formats import SCHEMAS
+from reconciler.documents.formats import SCHEMAS
 
 ALIASCTL = (sys.executable, "-m", "reconciler")
 TOKEN = "s3cr3t-TOKEN"  # noqa: S105 - what must never be seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model import Row
+from reconciler.core.model import Row
 from tests.cli.command import start
 from tests.cli.shop import Shop
 

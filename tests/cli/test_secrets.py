@@ -12,7 +12,7 @@ import click
 import pytest
 
 from reconciler.cli.main import aliasctl
-from reconciler.model import Connection, Credential
+from reconciler.core.model import Connection, Credential
 from reconciler.reconcile import make_plan
 from tests.builders import alias_set as wanted
 from tests.cli.secrets import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.replacing import Replacement, replace_all
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
 from tests.cli.command import COLOUR, Completed, finish, run, run_at_terminal, start
 
 SEARCH = """\

@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.core.model import Row
 from reconciler.manifest import read
-from reconciler.model import Row
 from tests.servers import MilvusAdmin, lite_server
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.publish import published
+from reconciler.generate import published
 from reconciler.sync.finding import Reason
 
 ROOT = Path(__file__).parents[2]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.catalog import Catalogs
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
+from reconciler.core.model import AliasSet
+from reconciler.core.plan import Plan
 from reconciler.manifest.objects import connect, read_alias_set, read_connection
-from reconciler.model import AliasSet
 from reconciler.operator.finding import Finding, in_sync, of_report
 from reconciler.operator.objects import SetObject, set_object
 from reconciler.operator.reasons import Reason
-from reconciler.plan import Plan
 from reconciler.reconcile import apply_plan, make_plan
 from tests.emulated_kubernetes.emulator import API_VERSION, Object
 from tests.emulated_kubernetes.harness import entries

@@ -12,7 +12,7 @@ from typing import Any
 import kopf
 
 from reconciler.catalog import Catalog
-from reconciler.model import Connection
+from reconciler.core.model import Connection
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.events import Events

@@ -7,8 +7,8 @@ from threading import Lock
 
 from reconciler.catalog import Secrets
 from reconciler.catalog.memory import MemoryCatalog, MemoryServer
-from reconciler.errors import AuthenticationFailed, ConnectionFailed
-from reconciler.model import Connection
+from reconciler.core.errors import AuthenticationFailed, ConnectionFailed
+from reconciler.core.model import Connection
 from tests.builders import LOCAL, server
 from tests.builders import live as builders_live
 

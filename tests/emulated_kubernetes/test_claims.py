@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import AliasSet
+from reconciler.core.model import AliasSet
 from reconciler.operator.claims import Claims
 from reconciler.operator.objects import Ref
 from tests.builders import alias_set

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import kmock
 import pytest
 
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
 from tests.emulated_kubernetes.emulator import ApiServer, forbid_secrets
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model import Alias, Limits
+from reconciler.core.model import Alias, Limits
+from reconciler.core.plan import Block, BlockReason, Step
 from reconciler.operator.claims import Contest
 from reconciler.operator.finding import BLOCKS, in_sync, of_blocked, of_report
 from reconciler.operator.objects import Ref
 from reconciler.operator.reasons import Reason
-from reconciler.plan import Block, BlockReason, Step
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, catalogs, server
 

@@ -10,7 +10,7 @@ from threading import Event
 import kmock
 import pytest
 
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
 from reconciler.operator.objects import Ref
 from reconciler.operator.queue import LANE_WIDTH

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.errors import ConnectionFailed
-from reconciler.model import AliasSet, LiveCatalog, Target
+from reconciler.core.errors import ConnectionFailed
+from reconciler.core.model import AliasSet, LiveCatalog, Target
 from reconciler.operator import reads
 from reconciler.operator.reads import JITTER, SharedReads, last_tick, next_tick
 from tests.builders import LOCAL, alias_set

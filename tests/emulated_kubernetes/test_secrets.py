@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from reconciler.catalog import Catalog, Secrets, connect
-from reconciler.model import Connection
+from reconciler.core.model import Connection
 from tests.cli.secrets import TOKEN, shown
 from tests.emulated_kubernetes.harness import Kube, Operator
 from tests.emulated_kubernetes.milvus import Milvus

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.core.plan import spec_digest
 from reconciler.operator.claims import Contest
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Ref
 from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.operator.status import merge_patch, status_of
-from reconciler.plan import spec_digest
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import Object
 from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted

@@ -10,11 +10,11 @@ from typing import Any
 import kmock
 import pytest
 
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
+from reconciler.core.model import Alias, AliasSet, Target
+from reconciler.core.plan import Step, Unverified
 from reconciler.manifest.shape.status import MAX_UNVERIFIED
-from reconciler.model import Alias, AliasSet, Target
-from reconciler.operator.unverified import read, written
-from reconciler.plan import Step, Unverified
+from reconciler.operator.pending_verification import read, written
 from tests.builders import alias_set
 from tests.emulated_kubernetes.emulator import ApiServer, Object
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until

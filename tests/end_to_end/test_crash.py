@@ -14,10 +14,10 @@ import pytest
 from pymilvus import MilvusClient, MilvusException
 
 from reconciler.catalog import Catalogs, connect
+from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.journal import Act, Journal, PastRun, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
 from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection

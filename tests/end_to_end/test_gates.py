@@ -13,8 +13,7 @@ import pytest
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
-from reconciler.gates import gated
-from reconciler.model import (
+from reconciler.core.model import (
     DEFAULT_DATABASE,
     Alias,
     CanaryGate,
@@ -31,9 +30,10 @@ from reconciler.model import (
     SchemaPolicy,
     Vector,
 )
-from reconciler.plan import GateResult, Step, Verdict
+from reconciler.core.plan import GateResult, Step, Verdict
+from reconciler.core.report import ExitCode
+from reconciler.gates import gated
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode
 from tests.builders import alias_set, vector_schema
 from tests.servers import Backend, Room, opened_room
 

@@ -9,10 +9,10 @@ import pytest
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
+from reconciler.core.model import DEFAULT_DATABASE, Alias, Gates, LoadedGate, PrimaryKey, Propagation, Row, Verify
+from reconciler.core.report import ExitCode, Propagated, Reach, Report
 from reconciler.execute import propagation
-from reconciler.model import DEFAULT_DATABASE, Alias, Gates, LoadedGate, PrimaryKey, Propagation, Row, Verify
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Propagated, Reach, Report
 from tests.builders import alias_set, vector_schema
 from tests.readers import NOT_FOUND, SOMETHING_ELSE, Question, reading
 from tests.servers import Backend, Room, opened_room

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.catalog import Catalogs
-from reconciler.model import DEFAULT_DATABASE, Alias, OnFailure, PrimaryKey, Row
+from reconciler.core.model import DEFAULT_DATABASE, Alias, OnFailure, PrimaryKey, Row
+from reconciler.core.report import ExitCode, Outcome
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome
 from tests.builders import alias_set
 from tests.readers import NOT_FOUND, SOMETHING_ELSE, Answers, Question, reading
 from tests.servers import Backend, Room, opened_room

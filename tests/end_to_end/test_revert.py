@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from reconciler.catalog import Catalogs, connect
+from reconciler.core.options import Options
+from reconciler.core.plan import place
+from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.journal import Act, Journal, RunState
 from reconciler.manifest import load
-from reconciler.options import Options
-from reconciler.plan import place
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report, StepResult
 from reconciler.rollback import made_by, plan_rollback
 from tests.cli.command import Completed, finish, start
 from tests.cli.shop import Shop, alias_set, connection

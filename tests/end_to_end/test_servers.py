@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 
 from reconciler.catalog import Catalog, Catalogs
-from reconciler.model import DEFAULT_DATABASE, Alias, AliasSet, Connection, Scope
-from reconciler.options import Options
+from reconciler.core.model import DEFAULT_DATABASE, Alias, AliasSet, Connection, Scope
+from reconciler.core.options import Options
+from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.execute.saved_plan import ensure_fresh
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
-from reconciler.review import ensure_fresh
 from tests.builders import alias_set
 from tests.servers import Backend, Room, opened_room
 

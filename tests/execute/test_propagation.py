@@ -11,12 +11,12 @@ from typing import NoReturn
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
-from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
+from reconciler.core.model import Connection, Field, OnFailure, Propagation, Row, Schema, Verify
+from reconciler.core.report import ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.execute import propagation
 from reconciler.journal import Journal
-from reconciler.model import Connection, Field, OnFailure, Propagation, Row, Schema, Verify
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Reach, Report, StepResult
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import PermissionDenied
+from reconciler.core.errors import PermissionDenied
+from reconciler.core.model import Alias, AliasSet, OnFailure
+from reconciler.core.options import Options
+from reconciler.core.plan import BlockReason, Plan
+from reconciler.core.report import ExitCode
+from reconciler.execute.saved_plan import without_rejected
 from reconciler.journal import Journal
-from reconciler.model import Alias, AliasSet, OnFailure
-from reconciler.options import Options
-from reconciler.plan import BlockReason, Plan
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode
-from reconciler.review import without_rejected
 from tests.builders import alias_set, live, server
 from tests.faults.memory import Recorder
 

@@ -8,12 +8,12 @@ from threading import Event
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.core.options import GatesAsked, Options
+from reconciler.core.report import ExitCode, Outcome, Reach, Report
 from reconciler.execute import propagation
-from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
-from reconciler.options import GatesAsked, Options
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Reach, Report
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
 

@@ -7,12 +7,12 @@ from threading import Event
 
 import pytest
 
-from reconciler.errors import ConnectionFailed, PermissionDenied
+from reconciler.core.errors import ConnectionFailed, PermissionDenied
+from reconciler.core.model import Alias, OnFailure, Verify
+from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import soak
-from reconciler.execute.conduct import Halt
-from reconciler.model import Alias, OnFailure, Verify
+from reconciler.execute.context import Halt
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Hook, Recorder
 

@@ -8,10 +8,10 @@ from threading import Event
 import pytest
 
 from reconciler.catalog.memory import Flavour
-from reconciler.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
-from reconciler.model import Alias, AliasSet, Connection, Gates, LoadedGate
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
+from reconciler.core.model import Alias, AliasSet, Connection, Gates, LoadedGate
+from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report, StepResult
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder
 

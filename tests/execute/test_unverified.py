@@ -10,18 +10,18 @@ from threading import Event, Timer
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.errors import PermissionDenied, UnexpectedAnswer
+from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
+from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.core.options import Options
+from reconciler.core.pending_verification import saved_with_unverified
+from reconciler.core.plan import Plan
+from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.documents.plan_file import load_plan
 from reconciler.journal import Act, Journal, Origins
-from reconciler.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
-from reconciler.options import Options
-from reconciler.plan import Plan
-from reconciler.planfile import load_plan
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
 from reconciler.render.text import plan_lines, report_lines
 from reconciler.render.view import plan_view
-from reconciler.report import ExitCode, Outcome, Report, StepResult
-from reconciler.unverified import saved_with_unverified
 from tests.builders import LOCAL, alias_set, catalogs, live
 from tests.faults.memory import Recorder
 

@@ -7,12 +7,12 @@ from threading import Event
 
 import pytest
 
-from reconciler.errors import ConnectionFailed
+from reconciler.core.errors import ConnectionFailed
+from reconciler.core.model import Alias, CanaryGate, Gates, LoadedGate
+from reconciler.core.options import GatesAsked
+from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import wait
-from reconciler.model import Alias, CanaryGate, Gates, LoadedGate
-from reconciler.options import GatesAsked
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder
 

@@ -7,7 +7,7 @@ from threading import Lock
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import MemoryCatalog, MemoryServer
-from reconciler.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Vector
+from reconciler.core.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Vector
 
 Hook = Callable[[str, str], None]
 """Told the method and the alias (or the collection); may raise, wait, or change the server behind everyone's back."""

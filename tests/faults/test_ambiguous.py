@@ -18,14 +18,14 @@ import grpc
 import pytest
 
 from reconciler.catalog import Catalog, Catalogs, Connect, connect
-from reconciler.errors import CatalogError, ConnectionFailed
+from reconciler.core.errors import CatalogError, ConnectionFailed
+from reconciler.core.model import Alias, AliasSet, Connection, Limits, OnFailure
+from reconciler.core.options import Options
+from reconciler.core.plan import place
+from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
 from reconciler.execute.attempt import RATE_LIMIT_SECONDS
 from reconciler.journal import Journal
-from reconciler.model import Alias, AliasSet, Connection, Limits, OnFailure
-from reconciler.options import Options
-from reconciler.plan import place
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
 from tests.builders import alias_set
 from tests.cli.shop import Shop
 from tests.faults.fault_proxy import FaultProxy, fault_proxy, repeated

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.catalog import Catalogs, connect
-from reconciler.errors import JournalError
+from reconciler.core.errors import JournalError
+from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome, Report
 from tests.builders import alias_set
 from tests.cli.shop import Shop
 from tests.faults.saboteur import Saboteur, saboteur

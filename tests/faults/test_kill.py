@@ -14,11 +14,11 @@ import grpc
 import pytest
 
 from reconciler.catalog import Catalogs, connect
+from reconciler.core.plan import Step
+from reconciler.core.report import ExitCode, Outcome
 from reconciler.journal import Act, Journal, PastRun, RunState
 from reconciler.manifest import load
-from reconciler.plan import Step
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ExitCode, Outcome
 from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection
 from tests.faults.relay import Call

@@ -19,11 +19,11 @@ import pytest
 from pymilvus import MilvusException
 
 from reconciler.catalog import Catalog, Catalogs, connect
+from reconciler.core.model import Alias, AliasSet, Connection
+from reconciler.core.plan import Plan
+from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED
-from reconciler.model import Alias, AliasSet, Connection
-from reconciler.plan import Plan
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
 from tests.builders import alias_set
 from tests.cli.shop import Shop
 from tests.faults.witness import Seen, Witness, about, last_before, witnesses

@@ -12,12 +12,12 @@ import grpc
 import pytest
 
 from reconciler.catalog import Catalogs, connect
-from reconciler.errors import CatalogError
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import Alias, AliasSet, Limits, Verify
+from reconciler.core.plan import place
+from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report
 from reconciler.journal import Journal
-from reconciler.model import Alias, AliasSet, Limits, Verify
-from reconciler.plan import place
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import ACHIEVED, ExitCode, Outcome, Report
 from tests.builders import alias_set
 from tests.cli.shop import Shop
 from tests.faults.own_milvus import OwnMilvus, own_milvus

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from random import Random
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.errors import CatalogError
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import Gates, LoadedGate, Row, Vector
+from reconciler.core.plan import GateResult, Step
 from reconciler.gates import ALL, gated
-from reconciler.model import Gates, LoadedGate, Row, Vector
-from reconciler.plan import GateResult, Step
 from tests.builders import LOCAL
 from tests.faults.memory import Recorder
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from reconciler.catalog.memory import DEFAULT_SCHEMA, MemoryCatalog, MemoryServer
-from reconciler.errors import InvalidName, PermissionDenied, UnexpectedAnswer
+from reconciler.core.errors import InvalidName, PermissionDenied, UnexpectedAnswer
+from reconciler.core.model import CanaryGate, Field, Gates, PrimaryKey, QueriesFile, Row, Schema
+from reconciler.core.plan import GateResult, Verdict
 from reconciler.gates import comparison, gated
-from reconciler.model import CanaryGate, Field, Gates, PrimaryKey, QueriesFile, Row, Schema
-from reconciler.plan import GateResult, Verdict
 from tests.builders import server, vector_schema
 from tests.faults.memory import Recorder
 from tests.gates.judging import OFF, asked, counting, failing, move, rows, vectors

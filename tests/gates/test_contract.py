@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.errors import PermissionDenied
+from reconciler.core.errors import PermissionDenied
+from reconciler.core.model import ContractGate, Gates
+from reconciler.core.plan import GateResult, Verdict
 from reconciler.gates.contract import described
-from reconciler.model import ContractGate, Gates
-from reconciler.plan import GateResult, Verdict
 from tests.builders import server, vector_schema
 from tests.gates.judging import OFF, asked, failing
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.errors import PermissionDenied
-from reconciler.model import Field, Gates, Index, IndexedGate
-from reconciler.plan import Verdict
+from reconciler.core.errors import PermissionDenied
+from reconciler.core.model import Field, Gates, Index, IndexedGate
+from reconciler.core.plan import Verdict
 from tests.builders import server, vector_schema
 from tests.gates.judging import OFF, asked, failing
 

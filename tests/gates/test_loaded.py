@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.errors import CatalogError, ConnectionFailed, PermissionDenied
-from reconciler.model import Alias, Gates, LoadedGate, LoadState, OnUnknown
-from reconciler.plan import BlockReason, Step, Verdict
+from reconciler.core.errors import CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.core.model import Alias, Gates, LoadedGate, LoadState, OnUnknown
+from reconciler.core.plan import BlockReason, Step, Verdict
 from reconciler.reconcile import make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
 from tests.faults.memory import Recorder

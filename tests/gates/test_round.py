@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.errors import CatalogError, ConnectionFailed, PermissionDenied
-from reconciler.gates import ALL, CHEAP, GATES, gated, gated_sets
-from reconciler.model import (
+from reconciler.core.errors import CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.core.model import (
     GATE_NAMES,
     CanaryGate,
     ContractGate,
@@ -20,7 +19,8 @@ from reconciler.model import (
     RowsGate,
     SchemaGate,
 )
-from reconciler.plan import Block, BlockReason, GateResult, SetPlan, Step, Verdict
+from reconciler.core.plan import Block, BlockReason, GateResult, SetPlan, Step, Verdict
+from reconciler.gates import ALL, CHEAP, GATES, gated, gated_sets
 from tests.builders import LOCAL, server
 from tests.gates.judging import OFF, counting, failing, judged, move, rows
 

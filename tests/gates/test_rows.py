@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import PermissionDenied
-from reconciler.model import Gates, RowsGate
-from reconciler.plan import Verdict
+from reconciler.core.errors import PermissionDenied
+from reconciler.core.model import Gates, RowsGate
+from reconciler.core.plan import Verdict
 from tests.builders import server
 from tests.gates.judging import OFF, asked, counting, failing, rows
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.errors import PermissionDenied
-from reconciler.model import Field, Function, Gates, Index, Schema, SchemaGate, SchemaPolicy
-from reconciler.plan import GateResult, Verdict
+from reconciler.core.errors import PermissionDenied
+from reconciler.core.model import Field, Function, Gates, Index, Schema, SchemaGate, SchemaPolicy
+from reconciler.core.plan import GateResult, Verdict
 from tests.builders import server
 from tests.gates.judging import OFF, asked, counting, failing
 

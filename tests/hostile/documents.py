@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.journal import Journal, Origins, Provenance
-from reconciler.model import (
+from reconciler.core.model import (
     Alias,
     CanaryGate,
     Connection,
@@ -25,7 +24,8 @@ from reconciler.model import (
     Tls,
     Verify,
 )
-from reconciler.plan import Plan
+from reconciler.core.plan import Plan
+from reconciler.journal import Journal, Origins, Provenance
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
 from tests.builders import LOCAL, alias_set, catalogs, server

@@ -13,7 +13,7 @@ from pymilvus import DataType
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from reconciler.catalog import Catalog, connect
-from reconciler.errors import CatalogError, UnexpectedAnswer
+from reconciler.core.errors import CatalogError, UnexpectedAnswer
 from tests.hostile.mutations import bounded, mangled
 from tests.reliability.tally import Tally
 from tests.servers import ToyMilvus, connection_to, status, toy_milvus

@@ -16,17 +16,17 @@ from hypothesis import HealthCheck, given, settings
 
 from reconciler.catalog import Catalog, Catalogs
 from reconciler.catalog.memory import MemoryServer
-from reconciler.errors import AliasctlError, InvalidInput
-from reconciler.formats import PLAN, checksum
-from reconciler.model import Connection, Credential
-from reconciler.plan import Plan
-from reconciler.planfile import FORM, load_plan
+from reconciler.core.errors import AliasctlError, InvalidInput
+from reconciler.core.model import Connection, Credential
+from reconciler.core.plan import Plan
+from reconciler.core.report import Outcome, Report
+from reconciler.documents.formats import PLAN, checksum
+from reconciler.documents.plan_file import FORM, load_plan
+from reconciler.documents.saved_file import load_document, target_plan_of
+from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document
 from reconciler.render.text import saved_plan_lines
-from reconciler.report import Outcome, Report
-from reconciler.review import ensure_fresh, ensure_reviewed
-from reconciler.savedfile import load_document, target_plan_of
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.hostile.mutations import bounded, mutated
 from tests.reliability.tally import Tally

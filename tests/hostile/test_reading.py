@@ -15,26 +15,26 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.cli import output
-from reconciler.errors import AliasctlError, InvalidInput
-from reconciler.export import live_from_export
-from reconciler.history import find_run, newest
+from reconciler.core.errors import AliasctlError, InvalidInput
+from reconciler.core.model import Target
+from reconciler.core.plan import Plan
+from reconciler.core.text import printable
+from reconciler.documents.plan_file import load_plan
+from reconciler.documents.report_file import load_report
+from reconciler.gates.query_vectors import QueriesError, read_queries
+from reconciler.inspect.unreferenced import departures
 from reconciler.journal import Journal, PastRun
+from reconciler.journal.runs import find_run, newest
 from reconciler.manifest import Overrides, check, read, settle
 from reconciler.manifest.editing import edited
+from reconciler.manifest.export import live_from_export
 from reconciler.manifest.objects import read_alias_set, read_connection
-from reconciler.model import Target
-from reconciler.plan import Plan
-from reconciler.planfile import load_plan
-from reconciler.printable import printable
-from reconciler.queries import QueriesError, read_queries
 from reconciler.render.documents import plan_document
 from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
 from reconciler.render.html import plan_html
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import saved_plan_lines
-from reconciler.reportfile import load_report
 from reconciler.rollback import newest_made, plan_rollback, reported
-from reconciler.unreferenced import departures
 from tests.builders import catalogs
 from tests.hostile import documents
 from tests.hostile.mutations import bounded, mangled, mutated, texts

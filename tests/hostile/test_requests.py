@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import Credential
+from reconciler.core.model import Credential
+from reconciler.service.web import Web, verdict
 from reconciler.sync.webhook import SIGNATURE, receive
-from reconciler.web import Web, verdict
 from tests.hostile.mutations import bounded, mangled
 from tests.reliability.tally import Tally
 

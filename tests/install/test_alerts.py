@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler import errors
+from reconciler.core import errors
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifest.address import normalise
+from reconciler.catalog.address import normalise
 from reconciler.manifest.durations import parse_duration
 
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
 from reconciler.manifest.editing import difference, edited
 
 HEAD = """\

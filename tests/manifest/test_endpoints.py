@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import AliasSet, Connection, Credential, Origin, Target, Tls, Verify
+from reconciler.core.plan import Plan, SetPlan, TargetPlan
 from reconciler.manifest import Manifests, Overrides, check, endpoints_left_out, read
 from reconciler.manifest.targets import reconnected, retarget
-from reconciler.model import AliasSet, Connection, Credential, Origin, Target, Tls, Verify
-from reconciler.plan import Plan, SetPlan, TargetPlan
 from tests.cli.command import run
 
 HERE = Path("/work-dir")

@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import InvalidInput
-from reconciler.manifest.objects import connect, missing_connections, read_alias_set, read_connection
-from reconciler.manifest.records import (
-    Approval,
-    ConnectionManifest,
-    DeletionPolicy,
-    DriftPolicy,
-    Operation,
-)
-from reconciler.model import (
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import (
     Alias,
     AliasSet,
     Connection,
@@ -28,6 +20,14 @@ from reconciler.model import (
     SecretKeyRef,
     Tls,
     Verify,
+)
+from reconciler.manifest.objects import connect, missing_connections, read_alias_set, read_connection
+from reconciler.manifest.records import (
+    Approval,
+    ConnectionManifest,
+    DeletionPolicy,
+    DriftPolicy,
+    Operation,
 )
 
 

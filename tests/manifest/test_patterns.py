@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.patterns import Undecided, common_name, matches
+from reconciler.core.patterns import Undecided, common_name, matches
 
 GLOBS = st.lists(st.text("ab0?*", min_size=1, max_size=4), max_size=3)
 NAMES = [

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import QueriesFile
+from reconciler.core.plan import gate_specification
 from reconciler.manifest import Manifests, read
-from reconciler.model import QueriesFile
-from reconciler.plan import gate_specification
 
 GOOD = '{"vector": [0.1, 0.2]}\n'
 BAD = GOOD + '\n{"vector": [0.1, "x"]}\n'

@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.codec import gates_of
-from reconciler.errors import InvalidInput
-from reconciler.manifest import Manifests, check, load, read
-from reconciler.model import (
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import (
     Alias,
     CanaryGate,
     ContractGate,
@@ -36,7 +34,9 @@ from reconciler.model import (
     Tls,
     Verify,
 )
-from reconciler.plan import gate_specification
+from reconciler.core.plan import gate_specification
+from reconciler.documents.codec import gates_of
+from reconciler.manifest import Manifests, check, load, read
 
 REPOSITORY = Path(__file__).parents[2]
 API = "apiVersion: aliasctl.dev/v1alpha1\n"

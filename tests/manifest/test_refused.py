@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 import pytest
 from jsonschema_rs import ValidationErrorKind
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
 from reconciler.manifest import check, read, validation, yaml_marks
 from reconciler.manifest.schema import KINDS
 from reconciler.manifest.shape import Schema

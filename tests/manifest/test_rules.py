@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from reconciler.core.model import Alias, AliasSet, Connection, Scope, Source
 from reconciler.manifest.rules import conflicts
-from reconciler.model import Alias, AliasSet, Connection, Scope, Source
 from tests.builders import LOCAL, alias_set
 
 ELSEWHERE = Connection(name="local", uri="http://elsewhere:19530", address="elsewhere:19530")

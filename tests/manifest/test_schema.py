@@ -60,9 +60,9 @@ def fields(schema: Schema, place: Place = ()) -> Iterator[tuple[Place, Schema]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_published_files_are_what_the_code_says(kind: str) -> None:
     schema = (REPOSITORY / f"schemas/{kind.lower()}.schema.json").read_text()
-    assert json.loads(schema) == KINDS[kind], "run: python -m reconciler.publish"
+    assert json.loads(schema) == KINDS[kind], "run: python -m reconciler.generate"
     definition = (REPOSITORY / f"crds/{kind.lower()}s.aliasctl.dev.yaml").read_text()
-    assert yaml.safe_load(definition) == custom_resource_definition(kind), "run: python -m reconciler.publish"
+    assert yaml.safe_load(definition) == custom_resource_definition(kind), "run: python -m reconciler.generate"
 
 
 @pytest.mark.parametrize("kind", KINDS)

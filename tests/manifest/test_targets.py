@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import InvalidInput
-from reconciler.manifest import Manifests, Overrides, read
-from reconciler.manifest.targets import reconnected, retarget, single_connection
-from reconciler.model import (
+from reconciler.core.errors import InvalidInput
+from reconciler.core.model import (
     AliasSet,
     Connection,
     Credential,
@@ -23,7 +21,9 @@ from reconciler.model import (
     Tls,
     Verify,
 )
-from reconciler.plan import Plan, TargetPlan
+from reconciler.core.plan import Plan, TargetPlan
+from reconciler.manifest import Manifests, Overrides, read
+from reconciler.manifest.targets import reconnected, retarget, single_connection
 
 HERE = Path("/work-dir")
 API = "apiVersion: aliasctl.dev/v1alpha1\n"

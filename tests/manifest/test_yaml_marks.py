@@ -13,7 +13,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
 from reconciler.manifest import read, yaml_marks
 from reconciler.manifest.files import MAX_BYTES
 from reconciler.manifest.yaml_marks import parse

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from reconciler.model import Target
-from reconciler.plan import Block, BlockReason, Figure, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
-from reconciler.report import Outcome, Propagated, Reach, Report, StepResult, TargetReport
+from reconciler.core.model import Target
+from reconciler.core.plan import Block, BlockReason, Figure, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
+from reconciler.core.report import Outcome, Propagated, Reach, Report, StepResult, TargetReport
 from tests.builders import LOCAL
 
 MADE = "2026-11-24T03:00:00Z"

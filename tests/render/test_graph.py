@@ -9,7 +9,7 @@ import pydot
 import pytest
 from hypothesis import given, settings
 
-from reconciler.printable import printable
+from reconciler.core.text import printable
 from reconciler.render.graph import Arrow, Bond, Cluster, dot, mermaid, planned_cluster
 from tests.builders import alias_set
 from tests.render.scenes import HOSTILE, blocked, move, plan_of

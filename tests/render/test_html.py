@@ -11,7 +11,7 @@ from html import unescape
 import pytest
 from hypothesis import given, settings
 
-from reconciler.printable import printable
+from reconciler.core.text import printable
 from reconciler.render.documents import plan_document, report_document
 from reconciler.render.html import plan_html, report_html
 from reconciler.render.picture import MOST

@@ -10,10 +10,10 @@ from cmarkgfm.cmark import Options
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.plan import Block, BlockReason, Verdict
-from reconciler.printable import printable
+from reconciler.core.plan import Block, BlockReason, Verdict
+from reconciler.core.report import Outcome
+from reconciler.core.text import printable
 from reconciler.render.markdown import plan_markdown, report_markdown
-from reconciler.report import Outcome
 from tests.render.markup import Parsed
 from tests.render.scenes import (
     HOSTILE,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.core.report import Outcome
 from reconciler.render.text import report_lines
-from reconciler.report import Outcome
 from tests.render.scenes import move, plan_of, report_of, result
 
 

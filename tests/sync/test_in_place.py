@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.catalog import Catalogs
-from reconciler.errors import AliasctlError
-from reconciler.model import AliasSet
+from reconciler.core.errors import AliasctlError
+from reconciler.core.model import AliasSet
+from reconciler.core.report import Report
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.report import Report
-from reconciler.sync.in_place import InPlace
+from reconciler.sync.last_applied import InPlace
 from tests.builders import alias_set, catalogs, server
 
 SHOP = alias_set({"a": "v1"})

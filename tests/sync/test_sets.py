@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model import Row
+from reconciler.core.model import Row
 from tests.cli.shop import alias_set, connection
 from tests.sync.stage import Stage
 

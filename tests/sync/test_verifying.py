@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
+from reconciler.core.model import Row
+from reconciler.core.report import ExitCode
 from reconciler.git import Access, Remote, Repository, Signers
 from reconciler.git.command import Git
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides
-from reconciler.model import Row
-from reconciler.report import ExitCode
 from reconciler.sync.agent import Agent
 from reconciler.sync.finding import Finding, Reason
 from reconciler.sync.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
 from reconciler.git import GitError, TooLarge, command
 from reconciler.git.command import Git
 from reconciler.sync import tree

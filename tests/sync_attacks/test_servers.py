@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 import pytest
 
-from reconciler.errors import Interrupted, InvalidInput
+from reconciler.core.errors import Interrupted, InvalidInput
+from reconciler.core.model import Credential
 from reconciler.git import GitError, remote
 from reconciler.git.access import Access
-from reconciler.model import Credential
 from tests.sync.servers import private_certificate
 from tests.sync_attacks.forge import follow, new_forge
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import InvalidInput
+from reconciler.core.errors import InvalidInput
 from reconciler.git import Signers
 from reconciler.sync.revision import Unverified
 from tests.sync_attacks.forge import WHO, Follower, Forge, follow, new_forge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import AliasctlError, InvalidInput
+from reconciler.core.errors import AliasctlError, InvalidInput
 from reconciler.git import GitError
 from tests.sync_attacks.forge import (
     CONNECTION,

@@ -13,10 +13,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from reconciler import web
-from reconciler.model import Credential
+from reconciler.core.model import Credential
+from reconciler.service import web
+from reconciler.service.web import Web, verdict
 from reconciler.sync.webhook import receive
-from reconciler.web import Web, verdict
 
 SECRET = b"between us"
 SECONDS = 30

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from reconciler.catalog.memory.data import StoredCollection, as_lite_tells, existing
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
 from reconciler.catalog.port import AliasWrite, check_alias_name, check_sizes
-from reconciler.errors import (
+from reconciler.core.errors import (
     AliasAlreadyExists,
     AliasNotFound,
     NameTakenByCollection,
@@ -17,7 +17,7 @@ from reconciler.errors import (
     NotSupported,
     PermissionDenied,
 )
-from reconciler.model import (
+from reconciler.core.model import (
     DEFAULT_CONCURRENCY,
     Collection,
     Index,

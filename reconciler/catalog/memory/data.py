@@ -9,8 +9,8 @@ from itertools import islice
 from typing import cast
 
 from reconciler.catalog.memory.filters import parse_filter
-from reconciler.errors import CollectionNotFound, UnexpectedAnswer
-from reconciler.model import Field, Index, PrimaryKey, Row, Schema, Vector
+from reconciler.core.errors import CollectionNotFound, UnexpectedAnswer
+from reconciler.core.model import Field, Index, PrimaryKey, Row, Schema, Vector
 
 DEFAULT_SCHEMA = Schema(
     fields=(Field("id", "INT64", primary=True), Field("vector", "FLOAT_VECTOR", dimension=4)), dynamic=True

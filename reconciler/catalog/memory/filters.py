@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.errors import UnexpectedAnswer
+from reconciler.core.errors import UnexpectedAnswer
 
 Matches = Callable[[Mapping[str, object]], bool]
 """Whether a row, given as field name → value, passes the filter."""

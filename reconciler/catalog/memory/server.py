@@ -8,8 +8,8 @@ from itertools import count
 from reconciler.catalog.memory.catalog import MemoryCatalog
 from reconciler.catalog.memory.data import DEFAULT_SCHEMA, StoredCollection, existing, flat_indexes
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase, StuckReaders
-from reconciler.errors import CollectionNotFound, UnexpectedAnswer
-from reconciler.model import DEFAULT_DATABASE, Collection, Connection, Index, PrimaryKey, Row, Schema
+from reconciler.core.errors import CollectionNotFound, UnexpectedAnswer
+from reconciler.core.model import DEFAULT_DATABASE, Collection, Connection, Index, PrimaryKey, Row, Schema
 
 
 class MemoryServer(Store):

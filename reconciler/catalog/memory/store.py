@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from reconciler.catalog.memory.data import StoredCollection
-from reconciler.errors import DatabaseNotFound, PermissionDenied
-from reconciler.model import DEFAULT_DATABASE
+from reconciler.core.errors import DatabaseNotFound, PermissionDenied
+from reconciler.core.model import DEFAULT_DATABASE
 
 
 class Flavour(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.manifest import address
+from reconciler.catalog import address
 from reconciler.manifest.shape.notation import (
     Rule,
     Schema,

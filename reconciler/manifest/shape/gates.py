@@ -5,6 +5,7 @@ Each has `enabled`, so that one alias can turn off what its set asks for; a gate
 
 from __future__ import annotations
 
+from reconciler.core.model import DEFAULT_CANARY_K, DEFAULT_CANARY_SAMPLE, NAME_PATTERN
 from reconciler.manifest.shape.notation import (
     MILVUS_NAME_WANTED,
     Rule,
@@ -19,7 +20,6 @@ from reconciler.manifest.shape.notation import (
     text,
     whole_number,
 )
-from reconciler.model import DEFAULT_CANARY_K, DEFAULT_CANARY_SAMPLE, NAME_PATTERN
 
 ROWS_ORDER = "min is more than max"
 PERCENT_ORDER = "minPercentOfCurrent is more than maxPercentOfCurrent"

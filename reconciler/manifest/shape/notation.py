@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from reconciler.core.model import NAME_PATTERN
 from reconciler.manifest import durations
-from reconciler.model import NAME_PATTERN
 
 Schema: TypeAlias = dict[str, object]
 

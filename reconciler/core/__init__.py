@@ -1,0 +1,1 @@
+"""Pure records and rules: no clock, no I/O, no logging, no environment."""

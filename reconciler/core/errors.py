@@ -1,0 +1,176 @@
+"""Every error a user can meet.
+
+    AliasctlError                     exit code 1: nothing was written
+    ├── InvalidInput                  what the user wrote cannot be used; carries every problem, not only the first
+    ├── CatalogError                  a call to Milvus failed
+    │   ├── ConnectionFailed          no server there, or not one we can talk to   (transient)
+    │   │   └── TlsFailed             it answers, and no TLS connection comes about
+    │   ├── CallTimedOut              no answer in time; a write's fate is open     (transient)
+    │   ├── RateLimited               the server refused to act for now             (transient)
+    │   ├── AuthenticationFailed      wrong or missing token
+    │   ├── PermissionDenied          a privilege is missing
+    │   ├── DatabaseNotFound
+    │   ├── CollectionNotFound
+    │   ├── AliasNotFound
+    │   ├── AliasAlreadyExists        create of an alias that exists, perhaps dangling
+    │   ├── NameTakenByCollection
+    │   ├── NotLoaded             the data of a collection were asked for, and it is not loaded
+    │   ├── InvalidName
+    │   ├── NotSupported              this server has no such call
+    │   └── UnexpectedAnswer          any other code
+    ├── JournalError                  what is about to happen cannot be written down
+    ├── StalePlan                     exit code 4: the world is no longer what the plan saw
+    ├── UsageError                    a command line that makes no sense
+    └── Interrupted                   the user ended it, or did not agree
+
+`transient` says whether the same call can succeed later without anyone changing anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core.model import Source
+
+
+class AliasctlError(Exception):
+    """Base of all our errors. `str(error)` is one line for a person; `code` is for programs."""
+
+    exit_code = 1
+    transient = False
+
+    @property
+    def code(self) -> str:
+        return type(self).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the input, where it stands, and (in the message) the way out."""
+
+    message: str
+    source: Source | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}" if self.source else self.message
+
+
+class InvalidInput(AliasctlError):
+    """Manifest, plan file, export or option that cannot be used.
+
+    Args:
+        problems: all of them, in the order a reader would fix them: by file, line and column.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class CatalogError(AliasctlError):
+    """A call to Milvus failed.
+
+    Args:
+        message: one line, without the server's stack or the token.
+        server_code: Milvus's error code (`pkg/util/merr/errors.go`), None when the server did not answer.
+    """
+
+    def __init__(self, message: str, *, server_code: int | None = None) -> None:
+        self.server_code = server_code
+        super().__init__(message)
+
+
+class ConnectionFailed(CatalogError):
+    transient = True
+
+
+class TlsFailed(ConnectionFailed):
+    """It answers, and no TLS connection comes about.
+
+    Args:
+        message: as for `CatalogError`.
+        server_code: as for `CatalogError`.
+        by_server: whether it is the server that will not have us.
+    """
+
+    def __init__(self, message: str, *, server_code: int | None = None, by_server: bool = False) -> None:
+        self.by_server = by_server
+        super().__init__(message, server_code=server_code)
+
+
+class CallTimedOut(CatalogError):
+    transient = True
+
+
+class RateLimited(CatalogError):
+    transient = True
+
+
+class AuthenticationFailed(CatalogError):
+    pass
+
+
+class PermissionDenied(CatalogError):
+    """A privilege is missing.
+
+    Args:
+        message: as for `CatalogError`.
+        server_code: as for `CatalogError`.
+        privilege: the privilege to grant, by Milvus's name; None where the server does not say which.
+    """
+
+    def __init__(self, message: str, *, server_code: int | None = None, privilege: str | None = None) -> None:
+        self.privilege = privilege
+        super().__init__(message, server_code=server_code)
+
+
+class DatabaseNotFound(CatalogError):
+    pass
+
+
+class CollectionNotFound(CatalogError):
+    pass
+
+
+class AliasNotFound(CatalogError):
+    pass
+
+
+class AliasAlreadyExists(CatalogError):
+    pass
+
+
+class NameTakenByCollection(CatalogError):
+    pass
+
+
+class NotLoaded(CatalogError):
+    pass
+
+
+class InvalidName(CatalogError):
+    pass
+
+
+class NotSupported(CatalogError):
+    pass
+
+
+class UnexpectedAnswer(CatalogError):
+    pass
+
+
+class JournalError(AliasctlError):
+    pass
+
+
+class StalePlan(AliasctlError):
+    exit_code = 4
+
+
+class UsageError(AliasctlError):
+    pass
+
+
+class Interrupted(AliasctlError):
+    pass

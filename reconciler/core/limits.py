@@ -1,0 +1,75 @@
+"""Guards: small policies over a whole set's plan. Any refusal keeps the run from writing anything.
+
+A refusal is one sentence with the object, the number, the limit and the way out. Guards count what is wanted, not only
+what could be done at the moment: a drop that waits for a blocked wave counts, a protected one does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from reconciler.core.model import AliasSet
+from reconciler.core.plan import Action, BlockReason, SetPlan, Step
+
+Guard = Callable[[SetPlan, AliasSet], str | None]
+
+
+def guarded(plan: SetPlan, wanted: AliasSet) -> SetPlan:
+    """The plan with the refusals of every guard."""
+    return replace(plan, refusals=tuple(refusal for guard in GUARDS if (refusal := guard(plan, wanted))))
+
+
+def max_drops(plan: SetPlan, wanted: AliasSet) -> str | None:
+    """No more drops in one run than `limits.maxDrops`."""
+    drops = sum(step.action is Action.DROP for step in _changes(plan))
+    limit = wanted.limits.max_drops
+    if drops <= limit:
+        return None
+    return (
+        f'set "{plan.set}" wants to drop {_aliases(drops)}, over its maxDrops of {limit}; '
+        f"if that is meant, run with --max-drops {drops} or raise limits.maxDrops{_at(wanted)}"
+    )
+
+
+def max_change_percent(plan: SetPlan, wanted: AliasSet) -> str | None:
+    """No more alters and drops than `limits.maxChangePercent` of the live aliases that the set lists or covers."""
+    limit = wanted.limits.max_change_percent
+    changes = sum(step.action is not Action.CREATE for step in _changes(plan))
+    if limit is None or plan.governed == 0 or changes * 100 <= limit * plan.governed:
+        return None
+    return (
+        f'set "{plan.set}" wants to alter or drop {changes} of {plan.governed} live aliases '
+        f"({changes * 100 / plan.governed:.1f} %), over its maxChangePercent of {limit:g}; "
+        f"if that is meant, raise limits.maxChangePercent{_at(wanted)}"
+    )
+
+
+def empty_set(plan: SetPlan, wanted: AliasSet) -> str | None:
+    """A scope over live aliases without a single wanted collection: a vanished block is not a wish."""
+    if (
+        wanted.limits.allow_empty
+        or not plan.steps
+        or not plan.covered
+        or any(alias.collection for alias in wanted.aliases)
+    ):
+        return None
+    return (
+        f'set "{plan.set}" lists no collection, yet its scope covers {_aliases(plan.covered, "live ")}; '
+        f"if all of them should go, set limits.allowEmpty: true{_at(wanted)}"
+    )
+
+
+GUARDS: tuple[Guard, ...] = (max_drops, max_change_percent, empty_set)
+
+
+def _changes(plan: SetPlan) -> list[Step]:
+    return [step for step in plan.steps if not (step.blocked and step.blocked.reason is BlockReason.PROTECTED)]
+
+
+def _aliases(count: int, kind: str = "") -> str:
+    return f"{count} {kind}alias" if count == 1 else f"{count} {kind}aliases"
+
+
+def _at(wanted: AliasSet) -> str:
+    return f" ({wanted.source})" if wanted.source else ""

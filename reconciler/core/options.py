@@ -1,0 +1,91 @@
+"""What one run may do beyond the manifests, and what of that makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import GATE_NAMES, AliasSet
+
+if TYPE_CHECKING:
+    from reconciler.core.plan import SetPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one run may do beyond the manifests.
+
+    Args:
+        only: plan these aliases and no others; empty for all.
+        allow_protected: protected aliases that may be altered.
+        max_drops: in place of every set's `limits.maxDrops`.
+        include_suspended: work on suspended sets too.
+        skip_gates: gates that are not asked, each with the alias for which it is not.
+        retry_rejected: move aliases again to collections that an earlier run had to move them back from, and go on
+            behind a wave that an earlier run could not verify.
+    """
+
+    only: Collection[str] = ()
+    allow_protected: Collection[str] = ()
+    max_drops: int | None = None
+    include_suspended: bool = False
+    skip_gates: Collection[tuple[str, str]] = ()
+    retry_rejected: bool = False
+
+
+class GatesAsked(Enum):
+    """Which gates a plan asks. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is shown
+    and blocks nothing yet, because the run will wait for it."""
+
+    CHEAP = auto()
+    ALL = auto()
+    SHOWN = auto()
+
+
+def insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
+    """A name in an option that no set of this run knows is a typing error, not a wish for nothing."""
+    asleep = [] if options.include_suspended else [one for one in sets if one.suspend]
+    awake = [one for one in sets if one not in asleep]
+    named = [("--only", name, name) for name in options.only]
+    named += [("--allow-protected", name, name) for name in options.allow_protected]
+    named += [("--skip-gate", name, f"{gate}:{name}") for gate, name in options.skip_gates]
+    problems = []
+    for flag, name, value in named:
+        if any(_knows(one, name) for one in awake):
+            continue
+        sleeper = next((one.key for one in asleep if _knows(one, name)), None)
+        why = f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
+        problems.append(Problem(f"{flag} {value}: {why}"))
+    listed = {alias.name: alias for one in awake for alias in one.aliases}
+    unknown = {gate for gate, _ in options.skip_gates} - set(GATE_NAMES)
+    problems += [Problem(f"--skip-gate {gate}: there is no such gate") for gate in sorted(unknown)]
+    problems += [
+        Problem(f'--skip-gate {gate}:{name}: alias "{name}" has no gate {gate}')
+        for gate, name in options.skip_gates
+        if name in listed and gate not in unknown and not listed[name].gates.has(gate)
+    ]
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def limited(wanted: AliasSet, options: Options) -> AliasSet:
+    """The set with the limits of this run."""
+    if options.max_drops is None:
+        return wanted
+    return replace(wanted, limits=replace(wanted.limits, max_drops=options.max_drops))
+
+
+def with_skipped_gates(plan: SetPlan, options: Options) -> SetPlan:
+    """The plan, each step with the gates that this run skips for its alias."""
+    steps = (
+        replace(step, skipped_gates=tuple(sorted(gate for gate, alias in options.skip_gates if alias == step.alias)))
+        for step in plan.steps
+    )
+    return replace(plan, steps=tuple(steps)) if options.skip_gates else plan
+
+
+def _knows(wanted: AliasSet, name: str) -> bool:
+    return any(alias.name == name for alias in wanted.aliases) or wanted.scope.covers(name)

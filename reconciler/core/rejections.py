@@ -1,0 +1,57 @@
+"""What an earlier run had to undo is not tried again, until someone has changed something.
+
+A run with `onFailure: Revert` that moved an alias back leaves a rejection in the journal: this alias, this collection,
+this wish of its set. The same step is then blocked, or every later run would move production to the bad collection and
+back again. Another collection, a new one under the old name, or another word in the set's aliases, gates or
+verification is another wish: a set that goes together is tried again together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.core.model import Target
+from reconciler.core.plan import Block, BlockReason, SetPlan, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One alias that was moved back: from which collection, by which run, when (RFC 3339) and why.
+
+    `retry` says how whoever keeps this record takes the wish for another try.
+    """
+
+    collection: str
+    collection_id: int | None
+    wish: str
+    run: str
+    time: str
+    reason: str
+    retry: str = "with --retry-rejected"
+
+
+Rejected = Mapping[tuple[Target, str], Rejection]
+"""By database and alias."""
+
+
+def block_rejected(plan: SetPlan, target: Target, rejected: Rejected) -> SetPlan:
+    """Block each step that would repeat what had to be undone."""
+    if not rejected:
+        return plan
+    return replace(plan, steps=tuple(_judged(step, rejected.get((target, step.alias))) for step in plan.steps))
+
+
+def _judged(step: Step, rejection: Rejection | None) -> Step:
+    if rejection is None or step.blocked or not _same(step, rejection):
+        return step
+    message = (
+        f"{rejection.collection} was rejected at {rejection.time} (run {rejection.run}): {rejection.reason}; "
+        f"change the set in the manifest, or try again {rejection.retry}"
+    )
+    return replace(step, blocked=Block(BlockReason.REJECTED, message))
+
+
+def _same(step: Step, rejection: Rejection) -> bool:
+    replaced = step.wanted_id and rejection.collection_id and step.wanted_id != rejection.collection_id
+    return step.wanted == rejection.collection and step.wish == rejection.wish and not replaced

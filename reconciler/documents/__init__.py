@@ -1,0 +1,1 @@
+"""Records as JSON documents: encoding, strict decoding, schemas, saved plans and reports."""

@@ -1,0 +1,313 @@
+"""Records as JSON documents, and back: what plan files, reports and the journal have in common.
+
+A credential is written as the place it is read from; no secret is ever in a document. `formats` has the schemas; what
+is read back was checked against them before it comes here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.core.model import (
+    CanaryGate,
+    Connection,
+    ContractGate,
+    Credential,
+    Gates,
+    IndexedGate,
+    LoadedGate,
+    OnFailure,
+    OnUnknown,
+    Origin,
+    Propagation,
+    QueriesFile,
+    RowsGate,
+    SchemaGate,
+    SchemaPolicy,
+    Source,
+    Tls,
+    Verify,
+)
+from reconciler.core.plan import Block, BlockReason, GateResult, SetPlan, Step, Unverified, Verdict, gate_specification
+from reconciler.core.report import Outcome, Propagated, Reach, StepResult
+
+Document = dict[str, Any]
+
+
+def without_none(**fields: object) -> Document:
+    """The fields that have a value."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def connection_document(connection: Connection) -> Document:
+    """How to reach a server."""
+    tls = connection.tls
+    return without_none(
+        name=connection.name,
+        uri=connection.uri,
+        origin=str(connection.origin),
+        timeoutSeconds=connection.timeout,
+        concurrency=connection.concurrency,
+        token=_credential_document(connection.token),
+        tls=without_none(
+            ca=_credential_document(tls.ca),
+            cert=_credential_document(tls.cert),
+            key=_credential_document(tls.key),
+            serverName=tls.server_name,
+        )
+        if tls
+        else None,
+    )
+
+
+def connection_of(document: Document, address: str) -> Connection:
+    """The connection of a document; `address` is the server's identity."""
+    tls = document.get("tls")
+    return Connection(
+        name=document["name"],
+        uri=document["uri"],
+        address=address,
+        origin=Origin.PLAN_FILE,
+        token=_credential_of(document.get("token")),
+        tls=Tls(
+            ca=_credential_of(tls.get("ca")),
+            cert=_credential_of(tls.get("cert")),
+            key=_credential_of(tls.get("key")),
+            server_name=tls.get("serverName"),
+        )
+        if tls is not None
+        else None,
+        timeout=document["timeoutSeconds"],
+        concurrency=int(document["concurrency"]),
+    )
+
+
+def _credential_document(credential: Credential | None) -> Document | None:
+    return without_none(env=credential.env, file=credential.file) if credential else None
+
+
+def _credential_of(document: Document | None) -> Credential | None:
+    return Credential(env=document.get("env"), file=document.get("file")) if document else None
+
+
+def source_document(source: Source | None) -> Document | None:
+    """A place in a manifest; None where nothing is known."""
+    if source is None:
+        return None
+    return without_none(file=source.file, line=source.line or None, column=source.column or None)
+
+
+def source_of(document: Document | None) -> Source | None:
+    """The place of a document."""
+    return Source(document["file"], int(document.get("line", 0)), int(document.get("column", 0))) if document else None
+
+
+def verify_document(verify: Verify) -> Document | None:
+    """What is checked after a change; None for nothing."""
+    return (
+        without_none(
+            propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
+            endpoints=[{"address": one.address, "connection": connection_document(one)} for one in verify.endpoints]
+            or None,
+            soakSeconds=verify.soak,
+        )
+        or None
+    )
+
+
+def verify_of(document: Document | None) -> Verify:
+    """The verification of a document."""
+    document = document or {}
+    propagation = document.get("propagation")
+    return Verify(
+        propagation=Propagation(propagation["timeoutSeconds"]) if propagation is not None else None,
+        endpoints=tuple(connection_of(one["connection"], one["address"]) for one in document.get("endpoints", ())),
+        soak=document.get("soakSeconds"),
+    )
+
+
+def set_document(plan: SetPlan) -> Document:
+    """A set's plan without its steps, which stand beside it."""
+    return without_none(
+        name=plan.set,
+        suspended=plan.suspended,
+        unchanged=plan.unchanged,
+        covered=plan.covered,
+        governed=plan.governed,
+        refusals=list(plan.refusals),
+        verify=verify_document(plan.verify),
+        onFailure=str(plan.on_failure) if plan.on_failure is not OnFailure.STOP else None,
+        source=source_document(plan.source),
+        unverified=[_unverified_document(one) for one in plan.unverified] or None,
+    )
+
+
+def _unverified_document(one: Unverified) -> Document:
+    return {"alias": one.step.alias, "collection": one.step.wanted, "run": one.run, "reason": one.reason}
+
+
+def set_of(document: Document, steps: list[Step]) -> SetPlan:
+    """The set of a document, with those of the steps that are its own.
+
+    What is not verified is not read back: whoever carries a plan out asks the journal, not the file.
+    """
+    return SetPlan(
+        set=document["name"],
+        steps=tuple(step for step in steps if step.set == document["name"]),
+        unchanged=int(document["unchanged"]),
+        covered=int(document["covered"]),
+        governed=int(document["governed"]),
+        suspended=document["suspended"],
+        refusals=tuple(document["refusals"]),
+        verify=verify_of(document.get("verify")),
+        on_failure=OnFailure(document.get("onFailure", OnFailure.STOP)),
+        source=source_of(document.get("source")),
+    )
+
+
+def gate_document(result: GateResult) -> Document:
+    """One gate's verdict."""
+    figures = {name: list(value) if isinstance(value, tuple) else value for name, value in result.figures.items()}
+    return {"gate": result.gate, "result": str(result.verdict), "detail": result.detail, "figures": figures}
+
+
+def _gate_of(document: Document) -> GateResult:
+    figures = {name: tuple(value) if isinstance(value, list) else value for name, value in document["figures"].items()}
+    return GateResult(document["gate"], Verdict(document["result"]), document["detail"], figures)
+
+
+def step_document(step: Step) -> Document:
+    """One step."""
+    return {
+        "set": step.set,
+        "alias": step.alias,
+        "action": str(step.action),
+        "from": step.current,
+        "to": step.wanted,
+        "wave": step.wave,
+        "gates": [gate_document(result) for result in step.gate_results],
+        **without_none(
+            fromId=step.current_id,
+            toId=step.wanted_id,
+            prune=step.prune or None,
+            gateSpecification=gate_specification(step.gates) or None,
+            skippedGates=list(step.skipped_gates) or None,
+            wayBack=step.way_back or None,
+            wish=step.wish or None,
+            blocked={"reason": str(step.blocked.reason), "message": step.blocked.message} if step.blocked else None,
+        ),
+    }
+
+
+def step_of(document: Document) -> Step:
+    """The step of a document."""
+    blocked = document.get("blocked")
+    return Step(
+        set=document["set"],
+        alias=document["alias"],
+        current=document["from"],
+        wanted=document["to"],
+        wave=int(document["wave"]),
+        prune=document.get("prune", False),
+        current_id=_whole(document.get("fromId")),
+        wanted_id=_whole(document.get("toId")),
+        gates=gates_of(document.get("gateSpecification", {})),
+        gate_results=tuple(map(_gate_of, document["gates"])),
+        skipped_gates=tuple(document.get("skippedGates", ())),
+        way_back=document.get("wayBack", False),
+        wish=document.get("wish", ""),
+        blocked=Block(BlockReason(blocked["reason"]), blocked["message"]) if blocked else None,
+    )
+
+
+def result_document(result: StepResult) -> Document:
+    """One step with what became of it."""
+    return step_document(result.step) | without_none(
+        outcome=str(result.outcome),
+        wrote=result.wrote,
+        code=result.code,
+        message=result.message,
+        started=result.started,
+        ended=result.ended,
+        propagation=[propagated_document(one) for one in result.propagation] or None,
+    )
+
+
+def result_of(document: Document) -> StepResult:
+    """The result of a document."""
+    return StepResult(
+        step=step_of(document),
+        outcome=Outcome(document["outcome"]),
+        code=document.get("code"),
+        message=document.get("message"),
+        started=document.get("started"),
+        ended=document.get("ended"),
+        wrote=document["wrote"],
+        propagation=tuple(map(_propagated_of, document.get("propagation", ()))),
+    )
+
+
+def propagated_document(proof: Propagated) -> Document:
+    """What reads through an alias proved at one endpoint."""
+    return {
+        "endpoint": proof.endpoint,
+        "result": str(proof.reach),
+        "detail": proof.detail,
+        "reads": proof.reads,
+        "heals": proof.heals,
+        "seconds": proof.seconds,
+    }
+
+
+def _propagated_of(document: Document) -> Propagated:
+    return Propagated(
+        endpoint=document["endpoint"],
+        reach=Reach(document["result"]),
+        detail=document["detail"],
+        reads=int(document["reads"]),
+        heals=int(document["heals"]),
+        seconds=document["seconds"],
+    )
+
+
+def _whole(number: float | None) -> int | None:
+    """A whole number: to JSON Schema 8.0 is one, too."""
+    return None if number is None else int(number)
+
+
+def gates_of(specification: Document) -> Gates:
+    """The gates of a `gateSpecification`."""
+    found = {name: specification.get(name) for name in ("loaded", "indexed", "rows", "schema", "contract", "canary")}
+    loaded, rows, schema, contract, canary = (
+        found[name] for name in ("loaded", "rows", "schema", "contract", "canary")
+    )
+    return Gates(
+        loaded=LoadedGate(loaded.get("enabled", True), _whole(loaded.get("replicas"))) if loaded is not None else None,
+        indexed=IndexedGate() if found["indexed"] is not None else None,
+        rows=RowsGate(
+            _whole(rows.get("min")),
+            _whole(rows.get("max")),
+            rows.get("minPercentOfCurrent"),
+            rows.get("maxPercentOfCurrent"),
+        )
+        if rows is not None
+        else None,
+        schema=SchemaGate(SchemaPolicy(schema["policy"]), tuple(schema["allowChanges"]))
+        if schema is not None
+        else None,
+        contract=ContractGate(tuple(sorted(contract["properties"].items()))) if contract is not None else None,
+        canary=_canary_of(canary) if canary is not None else None,
+        on_unknown=OnUnknown(specification.get("onUnknown", OnUnknown.FAIL)),
+    )
+
+
+def _canary_of(document: Document) -> CanaryGate:
+    file = document.get("queriesFile")
+    return CanaryGate(
+        min_overlap=document["minOverlap"],
+        k=int(document["k"]),
+        max_latency_ratio=document.get("maxLatencyRatio"),
+        queries=QueriesFile(file, document["queriesSha256"]) if file else None,
+        sample=int(document.get("sample", CanaryGate(0).sample)),
+        field=document.get("field"),
+    )

@@ -1,0 +1,127 @@
+"""`python -m reconciler.generate [FOLDER]` writes what is generated: `schemas/`, `crds/` and `docs/reference/`.
+
+A test fails while the repository differs from what this would write.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from reconciler.cli.main import aliasctl
+from reconciler.documents.formats import SCHEMAS
+from reconciler.manifest import shape
+from reconciler.manifest.schema import KINDS, custom_resource_definition
+
+LIMITS = {
+    "minimum": "At least",
+    "maximum": "At most",
+    "maxItems": "Items at most",
+    "maxProperties": "Names at most",
+    "maxLength": "Characters at most",
+}
+NOTICE = "Written by `python -m reconciler.generate`; change the code instead."
+
+
+def published() -> Iterator[tuple[str, str]]:
+    """Every generated file: its path in the repository, and its text."""
+    for kind, schema in {**KINDS, **SCHEMAS}.items():
+        yield f"schemas/{kind.lower()}.schema.json", json.dumps(schema, indent=2) + "\n"
+    for kind in KINDS:
+        definition = yaml.safe_dump(custom_resource_definition(kind), sort_keys=False, width=120)
+        yield f"crds/{kind.lower()}s.aliasctl.dev.yaml", f"# {NOTICE}\n{definition}"
+    names = "\n".join(f"- {kind.lower()}s.aliasctl.dev.yaml" for kind in KINDS)
+    head = f"# {NOTICE}\napiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+    yield "crds/kustomization.yaml", f"{head}resources:\n{names}\n"
+    yield "docs/reference/manifests.md", "\n".join(_manifest_reference())
+    yield "docs/reference/commands.md", "\n".join(_command_reference())
+
+
+def _manifest_reference() -> Iterator[str]:
+    yield f"<!-- {NOTICE} -->\n# Manifests\n"
+    yield "Every field, with its type, its default and its limits. `aliasctl schema KIND` prints the JSON Schema.\n"
+    for kind, schema in KINDS.items():
+        fields: Any = schema["properties"]
+        yield f"## {kind}\n"
+        yield "| field | type | meaning |\n|---|---|---|"
+        yield from _rows("spec", fields["spec"], required=True)
+        yield ""
+        yield f"### The status of {'an' if kind[0] in 'AEIOU' else 'a'} {kind}\n"
+        yield "Written by the operator, in Kubernetes only.\n"
+        yield "| field | type | meaning |\n|---|---|---|"
+        yield from _rows("status", shape.status(kind), required=False)
+        yield ""
+
+
+def _rows(path: str, schema: Mapping[str, Any], *, required: bool) -> Iterator[str]:
+    """One row a field, depth first; a list's items come under `path[]`."""
+    yield f"| `{path}` | {_type(schema)}{', required' if required else ''} | {_meaning(schema)} |"
+    for name, field in schema.get("properties", {}).items():
+        yield from _rows(f"{path}.{name}", field, required=name in schema.get("required", ()))
+    items = schema.get("items", {})
+    for name, field in items.get("properties", {}).items():
+        yield from _rows(f"{path}[].{name}", field, required=name in items.get("required", ()))
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    kind = str(schema.get("type", "any"))
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        return f"map of {_type(values)}s"
+    return f"list of {_type(schema['items'])}s" if kind == "array" else kind
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    notes = [str(schema.get("description", "")).rstrip(".")]
+    notes += [f"Default: `{json.dumps(schema['default'])}`"] if "default" in schema else []
+    notes += [f"{words}: {schema[limit]}" for limit, words in LIMITS.items() if limit in schema]
+    return ". ".join(note for note in notes if note).replace("|", "\\|") + "."
+
+
+def _command_reference() -> Iterator[str]:
+    yield f"<!-- {NOTICE} -->\n# Commands\n"
+    yield from _command("aliasctl", aliasctl)
+    context = click.Context(aliasctl)
+    for name in aliasctl.list_commands(context):
+        if command := aliasctl.get_command(context, name):
+            yield from _command(f"aliasctl {name}", command)
+
+
+def _command(name: str, command: click.Command) -> Iterator[str]:
+    """A command's own words and its options; not click's layout of them, which differs between its versions."""
+    words = "\n".join(line for line in cleandoc(command.help or "").splitlines() if line != "\b")
+    yield f"## {name}\n\n```text\n{words}\n```\n"
+    arguments = [f"`{parameter.name}`" for parameter in command.params if isinstance(parameter, click.Argument)]
+    if arguments:
+        yield f"Argument: {', '.join(arguments).upper()}.\n"
+    yield "| option | meaning |\n|---|---|"
+    for option in command.params:
+        if isinstance(option, click.Option):
+            value = "" if option.is_flag else f" {_value(option)}"
+            yield f"| `{', '.join(option.opts)}{value}` | {(option.help or '').replace('|', chr(92) + '|')} |"
+    yield ""
+
+
+def _value(option: click.Option) -> str:
+    if isinstance(option.type, click.Choice):
+        return "\\|".join(map(str, option.type.choices))
+    return option.metavar or option.type.name.upper()
+
+
+def main(folder: Path) -> None:
+    """Write every generated file under `folder`."""
+    for path, text in published():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "."))

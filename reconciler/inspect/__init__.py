@@ -1,0 +1,1 @@
+"""Read-only questions to a server: privileges, alias status, unreferenced collections."""

@@ -1,0 +1,119 @@
+"""Whether a run could do what its sets need: asked up front, condition by condition, and nothing is written.
+
+    sets ─▶ for each database:   server: address, TLS, token, version, database
+                                 privileges: each call that planning and applying need, tried or looked up
+         ─▶ for each endpoint:   server, and reads through the aliases
+
+A condition is `ok` only where a call was let through, or a grant was read. Where one fails, what comes after it and
+was not asked is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+
+from reconciler.catalog import Catalog, Catalogs
+from reconciler.catalog.read import locate
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import AliasSet, Connection, Target
+from reconciler.inspect.conditions import SERVER, Condition, Result, Subject, TargetAccess
+from reconciler.inspect.needs import Needs, needs_of, needs_of_endpoint
+from reconciler.inspect.privileges import Asking
+from reconciler.inspect.server import database_condition, failed_at, server_conditions
+from reconciler.reconcile import common_connection, target_of
+
+__all__ = ["Condition", "Result", "Subject", "TargetAccess", "check_access", "exit_code"]
+
+
+def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAccess, ...]:
+    """What holds for each database of some sets, and for each endpoint that they name, sorted by address.
+
+    It takes five calls a database; one for each alias that its sets list, or fewer; and for each privilege on
+    collections one call for every collection that an alias is at or would come to.
+
+    Args:
+        sets: what is wanted, each with its connection; those that are suspended too. A set without aliases and scope
+            stands for its database: everything that aliases need is asked, and nothing about collections.
+        catalogs: opens the databases.
+
+    Raises:
+        InvalidInput: a token or TLS setting cannot be read, or the sets of one database have different connections.
+    """
+    found = []
+    for target, members in groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of):
+        of_target = list(members)
+        found.append(_check_target(target, of_target, catalogs))
+        found += _check_endpoints(target, of_target, catalogs)
+    return tuple(found)
+
+
+def exit_code(found: Sequence[TargetAccess]) -> int:
+    """0 if nothing is missing, as far as is known; otherwise 1: a run would end so, before any write or after some."""
+    return 0 if all(one.holds for one in found) else 1
+
+
+def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> TargetAccess:
+    connection = common_connection(sets)
+    catalog = _opened(connection, target.database, catalogs)
+    if isinstance(catalog, CatalogError):
+        return _unreached(target, connection, catalog, SERVER)
+    conditions = [*server_conditions(connection, catalog), database_condition(catalog)]
+    if conditions[-1].result is Result.MISSING:
+        conditions += _not_asked(conditions[-1].subject)
+    else:
+        conditions += _privileges(catalog, needs_of(sets, _whereabouts(catalog, sets)))
+    return TargetAccess(target, connection, catalog.server_version(), tuple(conditions))
+
+
+def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:
+    """The further proxies through which it is proved that readers have moved."""
+    for connection in sorted({one for each in sets for one in each.verify.endpoints}, key=lambda one: one.address):
+        place = Target(connection.address, target.database)
+        catalog = _opened(connection, target.database, catalogs)
+        if isinstance(catalog, CatalogError):
+            yield _unreached(place, connection, catalog, [*SERVER[:-1], Subject.QUERY], endpoint=True)
+            continue
+        conditions = list(server_conditions(connection, catalog))
+        needs = needs_of_endpoint([one for one in sets if connection in one.verify.endpoints])
+        conditions += [one for one in _privileges(catalog, needs) if one.subject is Subject.QUERY]
+        yield TargetAccess(place, connection, catalog.server_version(), tuple(conditions), endpoint=True)
+
+
+def _opened(connection: Connection, database: str, catalogs: Catalogs) -> Catalog | CatalogError:
+    """The catalog, which has told its version; or why it cannot be asked."""
+    try:
+        catalog = catalogs.open(connection, database)
+        catalog.server_version()
+    except CatalogError as error:
+        return error
+    return catalog
+
+
+def _unreached(
+    target: Target, connection: Connection, error: CatalogError, subjects: Sequence[Subject], *, endpoint: bool = False
+) -> TargetAccess:
+    conditions = failed_at(error, connection, subjects)
+    broken = next(one.subject for one in conditions if one.result is Result.MISSING)
+    if not endpoint:
+        conditions += _not_asked(broken)
+    return TargetAccess(target, connection, "", tuple(conditions), endpoint=endpoint)
+
+
+def _not_asked(broken: Subject) -> list[Condition]:
+    rest = list(Subject)[len(SERVER) :]
+    return [Condition(one, Result.UNKNOWN, f"not asked, because of the {broken.words}") for one in rest]
+
+
+def _whereabouts(catalog: Catalog, sets: Sequence[AliasSet]) -> dict[str, str | None]:
+    """Where the listed aliases point now, as far as that may be asked: those collections are read, too."""
+    try:
+        return locate(catalog, {alias.name: alias.collection for one in sets for alias in one.aliases})
+    except CatalogError:
+        return {}
+
+
+def _privileges(catalog: Catalog, needs: Needs) -> list[Condition]:
+    with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="check") as pool:
+        return Asking(catalog, pool).conditions(needs)

@@ -1,0 +1,148 @@
+"""Whether each call is permitted: reads by making them, writes as `Catalog.permits` finds out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Catalog
+from reconciler.core.errors import (
+    AliasNotFound,
+    CatalogError,
+    CollectionNotFound,
+    InvalidName,
+    NotLoaded,
+    PermissionDenied,
+)
+from reconciler.core.model import Field, Schema
+from reconciler.inspect.conditions import Condition, Result, Subject
+from reconciler.inspect.needs import Needs
+
+LET_THROUGH = (AliasNotFound, CollectionNotFound, InvalidName, NotLoaded)
+"""What a server says only after it has asked for the privilege."""
+SHOWN = 3
+"""Names that a sentence lists."""
+GLOBAL, COLLECTION = "Global", "Collection"
+
+
+class Asking:
+    """Asks one database.
+
+    Args:
+        catalog: it, open.
+        pool: for as many calls as may be in flight.
+    """
+
+    def __init__(self, catalog: Catalog, pool: Executor) -> None:
+        self._catalog = catalog
+        self._pool = pool
+
+    def conditions(self, needs: Needs) -> list[Condition]:
+        """One for each call, in the order of `Subject`."""
+        catalog = self._catalog
+        return [
+            self._read(Subject.LIST_ALIASES, [""], lambda _: catalog.alias_names()),
+            self._read(Subject.DESCRIBE_COLLECTION, [_one_of(needs.collections)], catalog.describe),
+            self._describe_alias(_one_of(needs.aliases)),
+            self._by_collection(Subject.GET_LOAD_STATE, needs, needs.load_state, catalog.load_state),
+            self._by_collection(Subject.DESCRIBE_INDEX, needs, needs.index, catalog.indexes),
+            self._by_collection(Subject.QUERY, needs, needs.query, self._query),
+            self._by_collection(Subject.SEARCH, needs, needs.search, self._search),
+            self._write(AliasWrite.CREATE, Subject.CREATE_ALIAS, needed=needs.points),
+            self._write(AliasWrite.ALTER, Subject.ALTER_ALIAS, needed=needs.points),
+            self._write(AliasWrite.DROP, Subject.DROP_ALIAS, needed=needs.drops),
+        ]
+
+    def _describe_alias(self, alias: str) -> Condition:
+        if not self._catalog.describes_aliases:
+            detail = "this server tells by DescribeCollection where an alias is"
+            return Condition(Subject.DESCRIBE_ALIAS, Result.NOT_NEEDED, detail)
+        return self._read(Subject.DESCRIBE_ALIAS, [alias], self._catalog.resolve)
+
+    def _by_collection(
+        self, subject: Subject, needs: Needs, names: Sequence[str], ask: Callable[[str], object]
+    ) -> Condition:
+        if not needs.named:
+            return Condition(subject, Result.UNKNOWN, "permitted collection by collection: give the sets with -f")
+        if not names:
+            return Condition(subject, Result.NOT_NEEDED, "no gate or verification of these sets asks for it")
+        return self._read(subject, names, ask, object_type=COLLECTION)
+
+    def _read(
+        self, subject: Subject, names: Sequence[str], ask: Callable[[str], object], *, object_type: str = GLOBAL
+    ) -> Condition:
+        """By making the call for each name."""
+        errors = dict(zip(names, self._pool.map(lambda name: _error(ask, name), names), strict=True))
+        refused = {name: error for name, error in errors.items() if isinstance(error, PermissionDenied)}
+        let_through = {name for name, error in errors.items() if error is None or isinstance(error, LET_THROUGH)}
+        unclear = [name for name in names if name not in refused and name not in let_through]
+        on = f" on {_listed(list(refused) or unclear or names)}" if object_type == COLLECTION else ""
+        if refused:
+            first, error = next(iter(refused.items()))
+            privilege = error.privilege or str(subject)
+            where = (object_type, privilege, first if object_type == COLLECTION else "*")
+            each = ", and so on for each of them" if len(refused) > 1 else ""
+            return Condition(
+                subject, Result.MISSING, f"the privilege {privilege} is missing{on}", self._grant(*where) + each
+            )
+        if unclear:
+            return Condition(subject, Result.UNKNOWN, f"no clear answer{on}: {errors[unclear[0]]}")
+        return Condition(subject, Result.OK, f"asked{on}")
+
+    def _write(self, write: AliasWrite, subject: Subject, *, needed: bool) -> Condition:
+        if not needed:
+            return Condition(subject, Result.NOT_NEEDED, "these sets do not ask for it; a rollback may")
+        try:
+            permitted = self._catalog.permits(write)
+        except CatalogError as error:
+            return Condition(subject, Result.UNKNOWN, f"no clear answer: {error}")
+        if permitted is None:
+            detail = "cannot be tried without writing, and whether it was granted cannot be read either"
+            return Condition(subject, Result.UNKNOWN, detail)
+        if permitted:
+            return Condition(subject, Result.OK, "permitted; nothing was written")
+        way_out = self._grant(GLOBAL, write.privilege, "*")
+        return Condition(subject, Result.MISSING, f"the privilege {write.privilege} is missing", way_out)
+
+    def _grant(self, object_type: str, privilege: str, name: str) -> str:
+        """The call, by an administrator's MilvusClient, that grants a privilege to a role of ours."""
+        database = self._catalog.database
+        if self._catalog.drops_by_prefix:  # the newer call came with 2.5
+            arguments = f'"ROLE", "{object_type}", "{privilege}", "{name}", db_name="{database}"'
+            return f"grant_privilege({arguments})"
+        return f'grant_privilege_v2("ROLE", "{privilege}", "{name}", db_name="{database}")'
+
+    def _query(self, name: str) -> object:
+        """One primary key. Of what does not exist, or may not be described, any field's name will do."""
+        primary = self._schema(name).primary
+        return self._catalog.sample_keys(name, primary.name if primary else "id", 1)
+
+    def _search(self, name: str) -> object:
+        """The nearest row to the origin."""
+        dense = next((one for one in self._schema(name).vectors if one.type == "FLOAT_VECTOR"), None)
+        field = dense or Field("vector", "FLOAT_VECTOR", dimension=1)
+        return self._catalog.search(name, field.name, [(0.0,) * (field.dimension or 1)], limit=1)
+
+    def _schema(self, name: str) -> Schema:
+        try:
+            return self._catalog.schema(name)
+        except (CollectionNotFound, PermissionDenied):
+            return Schema(())
+
+
+def _error(ask: Callable[[str], object], name: str) -> CatalogError | None:
+    try:
+        ask(name)
+    except CatalogError as error:
+        return error
+    return None
+
+
+def _one_of(names: Sequence[str]) -> str:
+    """A name to ask about where one stands for all; one that does not exist will do."""
+    return names[0] if names else IMPOSSIBLE_NAME
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

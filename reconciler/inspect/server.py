@@ -1,0 +1,144 @@
+"""Is the server there, is it the right one, does it let us in, and what is known about its version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from reconciler.catalog import Catalog, lite_file
+from reconciler.core.errors import AuthenticationFailed, CatalogError, DatabaseNotFound, TlsFailed
+from reconciler.core.model import Connection, Credential
+from reconciler.inspect.conditions import Condition, Result, Subject
+
+OLDEST = (2, 3)
+"""The first version whose aliases can be listed and described (read, not measured)."""
+OTHER_DATABASE = "create it, or name another one in spec.database or --database"
+MEASURED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")
+
+
+def server_conditions(connection: Connection, catalog: Catalog) -> Iterator[Condition]:
+    """The conditions of a server that has let us in and told its version."""
+    yield from _held(connection, (Subject.ADDRESS, Subject.TLS, Subject.TOKEN))
+    yield _version(catalog)
+
+
+def database_condition(catalog: Catalog) -> Condition:
+    """Whether the database exists, by a list of its collections; by one of its aliases where that is not permitted."""
+    trouble: CatalogError | None = None
+    for ask in (catalog.collections, catalog.alias_names):
+        try:
+            ask()
+        except DatabaseNotFound as error:
+            return Condition(Subject.DATABASE, Result.MISSING, str(error), OTHER_DATABASE)
+        except CatalogError as error:
+            trouble = trouble or error
+        else:
+            return Condition(Subject.DATABASE, Result.OK, f'"{catalog.database}" exists')
+    return Condition(Subject.DATABASE, Result.UNKNOWN, f"it does not tell: {trouble}")
+
+
+def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Subject]) -> list[Condition]:
+    """The conditions of a server that could not be asked: those before the trouble hold, those after it are unknown.
+
+    Args:
+        error: why.
+        connection: to it.
+        subjects: of the conditions, in the order of `SERVER`.
+    """
+    broken, way_out = _place(error, connection)
+    before = subjects[: subjects.index(broken)]
+    after = subjects[subjects.index(broken) + 1 :]
+    return [
+        *_held(connection, before),
+        Condition(broken, Result.MISSING, str(error), way_out),
+        *(Condition(one, Result.UNKNOWN, f"not asked, because of the {broken.words}") for one in after),
+    ]
+
+
+def _place(error: CatalogError, connection: Connection) -> tuple[Subject, str]:
+    match error:
+        case TlsFailed():
+            return Subject.TLS, _tls_way_out(error, connection)
+        case AuthenticationFailed():
+            if connection.token is None:
+                return Subject.TOKEN, "give one: spec.token in the MilvusConnection, --token-env or --token-file"
+            return Subject.TOKEN, f"see that the {_where(connection.token)} has a valid user:password or API key"
+        case DatabaseNotFound():
+            return Subject.DATABASE, OTHER_DATABASE
+        case _:
+            way_out = "see that the address is right, and that nothing on the way blocks it"
+            plain = connection.uri.lower().startswith("http://")
+            return Subject.ADDRESS, f"{way_out}; if the server speaks TLS only, write https://" if plain else way_out
+
+
+def _tls_way_out(error: TlsFailed, connection: Connection) -> str:
+    if not error.by_server:
+        return "see that caFile has the authority of the server's certificate, and serverName its name"
+    if connection.tls is None or connection.tls.cert is None:
+        return "give a client certificate: certFile, keyFile and caFile in spec.tls, or --tls-cert, --tls-key, --tls-ca"
+    return "see that the client certificate is valid, and of an authority that the server trusts"
+
+
+def _held(connection: Connection, subjects: Sequence[Subject]) -> Iterator[Condition]:
+    for subject in subjects:
+        match subject:
+            case Subject.ADDRESS:
+                yield Condition(subject, Result.OK, f"{connection.address} answers")
+            case Subject.TLS:
+                yield _tls(connection)
+            case Subject.TOKEN:
+                yield _token(connection.token)
+            case _:
+                yield Condition(subject, Result.UNKNOWN, "not asked: the server let us in no further")
+
+
+def _token(token: Credential | None) -> Condition:
+    if token is None:
+        return Condition(Subject.TOKEN, Result.NOT_NEEDED, "none is given, and the server asks for none")
+    detail = f"that of the {_where(token)} is not refused; a server without authorization takes any"
+    return Condition(Subject.TOKEN, Result.OK, detail)
+
+
+def _tls(connection: Connection) -> Condition:
+    if lite_file(connection):
+        return Condition(Subject.TLS, Result.NOT_NEEDED, "a local file")
+    if not connection.uri.lower().startswith("https://"):
+        readable = "the token, too, can be read on the way" if connection.token else "all can be read on the way"
+        return Condition(Subject.TLS, Result.NOT_NEEDED, f"off, by http://: {readable}")
+    tls = connection.tls
+    authority = f"the {_where(tls.ca)}" if tls and tls.ca else "gRPC's own list of authorities"
+    name = f", as {tls.server_name}" if tls and tls.server_name else ""
+    own = f"; ours, of the {_where(tls.cert)}, is not refused" if tls and tls.cert else ""
+    return Condition(Subject.TLS, Result.OK, f"the server's certificate is verified by {authority}{name}{own}")
+
+
+def _where(credential: Credential) -> str:
+    """The place of a credential, never its content."""
+    if credential.secret:
+        return f"Secret {credential.secret.name}"
+    return f"environment variable {credential.env}" if credential.env else f"file {credential.file}"
+
+
+def _version(catalog: Catalog) -> Condition:
+    version = catalog.server_version()
+    number = re.match(r"v?(\d+)\.(\d+)", version)
+    if number is None and not version.startswith("milvus_lite"):
+        return Condition(Subject.VERSION, Result.UNKNOWN, f"{version}: taken for one newer than 2.6")
+    if number and (int(number[1]), int(number[2])) < OLDEST:
+        return Condition(
+            Subject.VERSION, Result.MISSING, f"{version} cannot list its aliases", "upgrade to Milvus 2.3 or later"
+        )
+    known = "measured" if version.startswith(MEASURED) else "known by its sources, not measured"
+    return Condition(Subject.VERSION, Result.OK, "; ".join([f"{version}, {known}", *_faults(catalog)]))
+
+
+def _faults(catalog: Catalog) -> Iterator[str]:
+    """What is held back, or works in another way, because of the version."""
+    if catalog.drops_by_prefix:
+        yield "a drop takes longer names along, so such drops are held back"
+    if catalog.concurrency == 1:
+        yield "one call at a time"
+    elif catalog.heals_by_alter:
+        yield "stuck readers are healed by altering again"
+    else:
+        yield "stuck readers cannot be healed from here"

@@ -1,0 +1,86 @@
+"""Collections that are loaded and that no alias points at: memory that perhaps nobody needs. A report, never a drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from reconciler.catalog.port import Catalog
+from reconciler.catalog.read import read_all
+from reconciler.core.errors import CatalogError
+from reconciler.core.model import LoadState, Target
+from reconciler.core.report import Outcome
+from reconciler.journal import PastRun
+
+
+@dataclass(frozen=True, slots=True)
+class Unreferenced:
+    """One such collection.
+
+    Args:
+        target: its database.
+        connection: the connection's name.
+        collection: its name.
+        rows: how many it has, exactly; None where that cannot be read.
+        since: when a recorded run moved the last alias away from it, RFC 3339; None where the journal knows of none.
+    """
+
+    target: Target
+    connection: str
+    collection: str
+    rows: int | None
+    since: str | None
+
+
+def unreferenced(
+    catalog: Catalog, target: Target, connection: str, departures: Mapping[tuple[Target, str], str]
+) -> list[Unreferenced]:
+    """The loaded collections of a database that no alias points at, by name.
+
+    Somebody may move an alias meanwhile, to a collection that is new or was idle. So collections are listed before
+    aliases are read, and what seems idle is asked for its aliases at last: whoever serves must not be named here.
+
+    It takes one call more than `read_all`, one for each collection without an alias, and two for each that is loaded.
+
+    Args:
+        catalog: the database.
+        target: which it is.
+        connection: the name of its connection.
+        departures: when the last alias left a collection, by database and collection.
+
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    known = catalog.collections().keys()
+    idle = sorted(known - set(read_all(catalog).values()))
+    with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read") as pool:
+        loaded = [
+            name
+            for name, state in zip(idle, pool.map(catalog.load_state, idle), strict=True)
+            if state is LoadState.LOADED
+        ]
+        counts = list(pool.map(lambda name: _count(catalog, name), loaded))
+        owned = list(pool.map(catalog.aliases_of, loaded))
+    return [
+        Unreferenced(target, connection, name, rows, departures.get((target, name)))
+        for name, rows, aliases in zip(loaded, counts, owned, strict=True)
+        if aliases == frozenset()  # and not None, which is for one that is gone
+    ]
+
+
+def departures(runs: Iterable[PastRun]) -> dict[tuple[Target, str], str]:
+    """When a recorded run last moved an alias away from each collection, RFC 3339."""
+    left: dict[tuple[Target, str], str] = {}
+    for run in runs:
+        for past in run.steps:
+            if past.outcome is Outcome.DONE and past.result and past.result.ended and past.step.current:
+                left[past.target, past.step.current] = past.result.ended
+    return left
+
+
+def _count(catalog: Catalog, collection: str) -> int | None:
+    try:
+        return catalog.count(collection)
+    except CatalogError:
+        return None

@@ -1,0 +1,48 @@
+"""Questions about recorded runs: which one is meant, how one ended, which ones did anything with an alias. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.report import Outcome
+from reconciler.journal import Act, PastRun
+
+
+def find_run(runs: Sequence[PastRun], name: str) -> PastRun:
+    """The run of an id, or of the beginning of one.
+
+    Raises:
+        InvalidInput: there is none, or more than one.
+    """
+    found = [run for run in runs if run.id.startswith(name)]
+    if exact := [run for run in found if run.id == name]:
+        return exact[0]
+    if not found:
+        raise InvalidInput(Problem(f'no recorded run is called "{name}"; aliasctl history lists them'))
+    if len(found) > 1:
+        several = ", ".join(run.id for run in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        raise InvalidInput(Problem(f'"{name}" is the beginning of several runs: {several}; write more of it'))
+    return found[0]
+
+
+def counts_of(run: PastRun) -> tuple[Counter[Outcome], int]:
+    """How many steps of a run ended how; and of how many a call was begun whose outcome was not recorded."""
+    if run.end:
+        return run.end.counts, 0
+    steps = run.steps
+    recorded = Counter(step.outcome for step in steps if step.outcome and not step.begun)
+    return recorded, sum(step.begun is not None for step in steps)
+
+
+def newest(runs: Sequence[PastRun], alias: str | None) -> Iterator[PastRun]:
+    """The runs, newest first; of one alias, those that did anything with it."""
+    return (run for run in reversed(runs) if alias is None or run.steps_of(alias))
+
+
+def begun_words(act: Act) -> str:
+    """What is not known of a step at which the record of its run ends."""
+    if act is Act.REVERT:
+        return "interrupted: it may or may not have been moved back"
+    return "interrupted: the call may or may not have been made"

@@ -1,0 +1,167 @@
+"""A live catalog written down as AliasSets that plan to no change; and read back as the live side of a plan.
+
+What `export` writes has a scope that includes nothing: taking it over drops nothing until someone writes a pattern
+there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import yaml
+
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import (
+    NAME_PATTERN,
+    Alias,
+    AliasSet,
+    Collection,
+    Connection,
+    Credential,
+    Limits,
+    LiveCatalog,
+    OnFailure,
+    Scope,
+    Target,
+    Verify,
+)
+
+ALIASES_A_SET = 1000
+MAX_NAME = 240
+"""Characters of an object's name, with room for a number behind it."""
+API_VERSION = "aliasctl.dev/v1alpha1"
+
+
+class _Flow(dict[str, object]):
+    """A mapping to be written on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style, keys in the order given, lists indented; `_Flow` on one line however long it is."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's name
+        super().increase_indent(flow, indentless=False)
+
+
+_Dumper.add_representer(
+    _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=True)
+)
+
+
+def exported(
+    pointing: Mapping[str, str], connection: Connection, database: str, *, with_connection: bool
+) -> Iterator[str]:
+    """The manifest's text, piece by piece: a MilvusConnection if asked for, then an AliasSet for each 1,000 aliases.
+
+    Args:
+        pointing: every alias of the database, and its collection.
+        connection: where it was read from.
+        database: the database's name.
+        with_connection: whether to write the connection too: when no manifest has it.
+    """
+    if with_connection:
+        yield _document("MilvusConnection", connection.name, "", _connection(connection))
+    names = sorted(pointing)
+    parts = [names[start : start + ALIASES_A_SET] for start in range(0, len(names), ALIASES_A_SET)] or [[]]
+    for number, part in enumerate(parts, 1):
+        name = _object_name(database) + (f"-{number}" if len(parts) > 1 else "")
+        spec = {
+            "connectionRef": _Flow(name=connection.name),
+            "database": database,
+            "scope": _Flow(include=[]),
+            "aliases": [_Flow(name=alias, collection=pointing[alias]) for alias in part],
+        }
+        yield _document("AliasSet", name, connection.namespace, spec)
+
+
+def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dict[Target, LiveCatalog]:
+    """The live side of a plan, from exported sets.
+
+    What an export cannot tell stays open: which other collections exist, and whether they are loaded.
+
+    Args:
+        sets: from an export, with their connections.
+        targets: the databases that the plan is about.
+
+    Raises:
+        InvalidInput: this is no export, or it has nothing about one of the databases.
+    """
+    sets = list(sets)
+    _insist_on_exports(sets)
+    pointing: dict[Target, dict[str, str | None]] = {}
+    for one in sets:
+        if one.connection:
+            here = pointing.setdefault(Target(one.connection.address, one.database), {})
+            here.update((alias.name, alias.collection) for alias in one.aliases if alias.collection)
+    missing = [
+        Problem(f"the export has nothing about {target}; aliasctl export --database {target.database} writes it")
+        for target in targets
+        if target not in pointing
+    ]
+    if missing:
+        raise InvalidInput(*missing)
+    return {target: _live(target, here) for target, here in pointing.items()}
+
+
+def _insist_on_exports(sets: Iterable[AliasSet]) -> None:
+    """A wish taken for the live side would show no changes for ever; refuse what `export` never writes."""
+    problems = [
+        Problem(
+            "this is no export: it has a scope, limits, waves, gates, verification, protection or Absent aliases",
+            one.source,
+        )
+        for one in sets
+        if one.scope != Scope()
+        or one.limits != Limits()
+        or one.verify != Verify()
+        or one.on_failure != OnFailure.STOP
+        or one.suspend
+        or any(alias != Alias(alias.name, alias.collection) or not alias.collection for alias in one.aliases)
+    ]
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _live(target: Target, pointing: Mapping[str, str | None]) -> LiveCatalog:
+    described = {name: Collection(name) for name in pointing.values() if name}
+    return LiveCatalog(target, "", frozenset(pointing), pointing, frozenset(described), described)
+
+
+def _document(kind: str, name: str, namespace: str, spec: Mapping[str, object]) -> str:
+    metadata = _Flow(name=name, namespace=namespace) if namespace else _Flow(name=name)
+    document = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    return "---\n" + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+
+
+def _connection(connection: Connection) -> dict[str, object]:
+    spec: dict[str, object] = {"uri": connection.uri}
+    if connection.token:
+        spec["token"] = _place(connection.token)
+    tls = connection.tls
+    if tls:
+        files = {"caFile": tls.ca, "certFile": tls.cert, "keyFile": tls.key}
+        spec["tls"] = _Flow(
+            {key: credential.file for key, credential in files.items() if credential}
+            | ({"serverName": tls.server_name} if tls.server_name else {})
+        )
+    return spec
+
+
+def _place(token: Credential) -> _Flow:
+    return _Flow(env=token.env) if token.env else _Flow(file=token.file)
+
+
+def _object_name(database: str) -> str:
+    """A Kubernetes object name made of a database name."""
+    return re.sub(r"[^a-z0-9]+", "-", database.lower())[:MAX_NAME].strip("-") or "aliases"
+
+
+def exportable(pointing: Mapping[str, str]) -> tuple[dict[str, str], Sequence[str]]:
+    """The aliases that a manifest can name, and those that none can (Milvus Lite accepts any string)."""
+    good = {alias: target for alias, target in pointing.items() if _valid(alias) and _valid(target)}
+    return good, sorted(pointing.keys() - good.keys())
+
+
+def _valid(name: str) -> bool:
+    return re.fullmatch(NAME_PATTERN, name, re.ASCII) is not None

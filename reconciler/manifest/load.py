@@ -1,0 +1,192 @@
+"""Files → records: the way through this package, on one page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, TextIO
+
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
+from reconciler.manifest import documents, files, yaml_marks
+from reconciler.manifest.files import File, Tree
+from reconciler.manifest.queries_files import QueriesFiles, queries_nodes
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
+from reconciler.manifest.rules import in_order
+from reconciler.manifest.shape import API_VERSION, GROUP, KINDS, VERSION
+from reconciler.manifest.validation import problems_of
+from reconciler.manifest.wording import did_you_mean, one_of, quoted
+from reconciler.manifest.yaml_marks import Document, Node, described
+from reconciler.version import __version__
+
+
+def read(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: TextIO | BinaryIO | None = None,
+    edited: Mapping[str, str] | None = None,
+) -> Manifests:
+    """Read manifests, offline.
+
+    Args:
+        paths: files, folders (all `*.yaml`, `*.yml` and `*.json` below them but hidden ones), and `-` for standard
+            input.
+        stdin: what `-` reads; None is the process's own standard input.
+        edited: by a file's name as problems tell it, the text to take instead of what is in the file.
+
+    Raises:
+        InvalidInput: everything that is wrong with any document, by file, line and column.
+    """
+    harvest = _Harvest(edited=edited or {})
+    inputs, folders = files.found(paths, harvest.problems)
+    fruitful = {file.name for file in inputs if _gather(file, stdin, harvest)}
+    for folder in folders:
+        if not any(file.name in fruitful for file in inputs if folder in file.folders):
+            harvest.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
+    return harvest.manifests()
+
+
+def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
+    """Read manifests that are in no folder, such as those of a commit.
+
+    Args:
+        names: of the files.
+        tree: what is in them; relative paths stay inside.
+
+    Raises:
+        InvalidInput: everything that is wrong with any document, by file, line and column.
+    """
+    harvest = _Harvest()
+    for name in sorted(names):
+        _gather(File(name, None, named=False, tree=tree), None, harvest)
+    return harvest.manifests()
+
+
+@dataclass(slots=True)
+class _Harvest:
+    """What the files had so far. `places` says where each object (kind, namespace, name) was first."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    connections: dict[tuple[str, str], ConnectionManifest] = field(default_factory=dict)
+    sets: list[AliasSetManifest] = field(default_factory=list)
+    skipped: int = 0
+    places: dict[tuple[str, str, str], Source] = field(default_factory=dict)
+    queries: QueriesFiles = field(default_factory=QueriesFiles)
+    edited: Mapping[str, str] = field(default_factory=dict)
+
+    def manifests(self) -> Manifests:
+        """All of it. Raises `InvalidInput` if anything is wrong."""
+        if self.problems:
+            raise InvalidInput(*in_order(self.problems))
+        return Manifests(self.connections, tuple(self.sets), self.skipped, tuple(self.warnings))
+
+
+def _gather(file: File, stdin: TextIO | BinaryIO | None, harvest: _Harvest) -> bool:
+    """Add what one file has; False if it is a readable file with nothing of ours in it."""
+    try:
+        edited = harvest.edited.get(file.name)
+        text = files.text_of(file, stdin) if edited is None else files.as_yaml(edited, file.name)
+    except ValueError as error:
+        harvest.problems.append(Problem(str(error), Source(file.name)))
+        return True
+    parsed, broken = yaml_marks.parse(text, file.name)
+    everything = [document for whole in parsed for document in _unwrapped(whole)]
+    ours = [document for document in everything if _is_ours(document.root)]
+    for document in ours:
+        _add(document, file, harvest)
+    foreign = [document.root for document in everything if not _is_ours(document.root)]
+    foreign = [root for root in foreign if root.value is not None]
+    harvest.skipped += len(foreign)
+    harvest.warnings += [warning for root in foreign for warning in _suspicious(root)]
+    if broken:
+        harvest.problems.append(broken)
+    elif file.named and not ours:
+        harvest.problems.append(Problem(_nothing_in(foreign), Source(file.name)))
+    return bool(ours or broken)
+
+
+def _unwrapped(document: Document) -> Iterator[Document]:
+    """The document, or the items of the List that `kubectl get` writes."""
+    root = document.root
+    if _text(root, "apiVersion") == "v1" and _text(root, "kind") == "List" and "items" in root.fields:
+        yield from (Document(item, document.problems) for item in root.fields["items"].items)
+    else:
+        yield document
+
+
+def alias_sets(documents: Iterable[Document]) -> Iterator[tuple[str, Node]]:
+    """The AliasSets among the documents of a file, each with its key: `namespace/name`, or `name` alone."""
+    for root in (one.root for document in documents for one in _unwrapped(document)):
+        if _is_ours(root) and _text(root, "kind") == "AliasSet":
+            metadata = root.at(("metadata",))
+            namespace, name = _text(metadata, "namespace"), _text(metadata, "name")
+            yield f"{namespace}/{name}" if namespace else name, root
+
+
+def _is_ours(root: Node) -> bool:
+    """Whether a document is in our group; one without any `apiVersion` is, if its kind is ours."""
+    if "apiVersion" not in root.fields:
+        return _text(root, "kind") in KINDS and "formatVersion" not in root.fields
+    return _text(root, "apiVersion").partition("/")[0] == GROUP
+
+
+def _add(document: Document, file: File, harvest: _Harvest) -> None:
+    """Add a document of ours, or all that is wrong with it."""
+    root = document.root
+    problems = list(_wrong_identity(root)) or problems_of(_text(root, "kind"), document)
+    kind, metadata = _text(root, "kind"), root.at(("metadata",))
+    identity = (kind, _text(metadata, "namespace"), _text(metadata, "name"))
+    place = metadata.at(("name",)).source
+    if identity[2] and harvest.places.setdefault(identity, place) is not place:
+        problems.append(
+            Problem(f"{kind} {quoted(identity[2])} is given twice; first at {harvest.places[identity]}", place)
+        )
+    told = {problem.source for problem in problems}
+    legible = (node for node in queries_nodes(root) if node.source not in told)
+    queries = harvest.queries.of(legible, file, problems)
+    if problems:
+        harvest.problems += problems
+    elif kind == "AliasSet":
+        harvest.sets.append(documents.alias_set(root, queries))
+    else:
+        harvest.connections[identity[1:]] = documents.connection(root, file.base)
+
+
+def _wrong_identity(root: Node) -> Iterator[Problem]:
+    """What makes it impossible to say which schema a document should follow."""
+    version, kind = _text(root, "apiVersion").partition("/")[2], _text(root, "kind")
+    if "apiVersion" not in root.fields:
+        yield Problem(f'"apiVersion" is missing; it is {API_VERSION}', root.source)
+    elif version != VERSION:
+        known = f"aliasctl {__version__} (it knows: {VERSION})"
+        yield Problem(f"version {quoted(version)} of {GROUP} is not known to {known}", root.fields["apiVersion"].source)
+    if "kind" not in root.fields:
+        yield Problem(f'"kind" is missing; it is {one_of(KINDS)}', root.source)
+    elif kind not in KINDS:
+        node = root.fields["kind"]
+        yield Problem(f"expected {one_of(KINDS)}, found {described(node)}{did_you_mean(kind, KINDS)}", node.source)
+
+
+def _suspicious(root: Node) -> Iterator[Problem]:
+    """A warning for a document that is skipped and has a kind of ours."""
+    if (kind := _text(root, "kind")) in KINDS and "formatVersion" not in root.fields:
+        group = quoted(_text(root, "apiVersion"))
+        yield Problem(f"skipped this {kind}: its apiVersion is {group}, not {API_VERSION}", root.source)
+
+
+def _nothing_in(foreign: Sequence[Node]) -> str:
+    """Why a named file is of no use."""
+    written = next((_text(root, "kind") for root in foreign if "formatVersion" in root.fields), "")
+    if written == "Plan":
+        return 'this is a saved plan, not a manifest; use "aliasctl show" or "aliasctl apply" on it, without -f'
+    if written:
+        return f"this is a {written} that aliasctl wrote, not a manifest"
+    return f"no document of {API_VERSION} in this file"
+
+
+def _text(node: Node, name: str) -> str:
+    """A field's text; empty where there is no such field, or no string in it."""
+    found = node.fields.get(name)
+    return found.value if found and isinstance(found.value, str) else ""

@@ -1,0 +1,90 @@
+"""Which entries of which AliasSets are meant by the names of aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Alias
+from reconciler.manifest.records import AliasSetManifest, Manifests
+from reconciler.manifest.wording import did_you_mean
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The collection that an entry is to have; the entry is as it was read."""
+
+    owner: AliasSetManifest
+    alias: Alias
+    collection: str
+
+    @property
+    def needed(self) -> bool:
+        return self.alias.collection != self.collection
+
+    @property
+    def protected(self) -> bool:
+        return self.alias.protect or self.owner.scope.protects(self.alias.name)
+
+
+def chosen(manifests: Manifests, wanted: Mapping[str, str], set_name: str | None) -> list[Change]:
+    """The entries to change, in the order wanted.
+
+    Args:
+        manifests: what was read.
+        wanted: the collection of each alias.
+        set_name: the one AliasSet to look in, as `name` or `namespace/name`; None is all of them.
+
+    Raises:
+        InvalidInput: for every alias that no set lists, or several do; or there is no such set.
+    """
+    sets = _sets(manifests, set_name)
+    changes, problems = [], []
+    for name, collection in wanted.items():
+        listings = [(one, alias) for one in sets for alias in one.aliases if alias.name == name]
+        if len(listings) == 1:
+            changes.append(Change(*listings[0], collection))
+        elif listings:
+            places = ", ".join(f'"{one.key}" ({alias.source})' for one, alias in listings[:SHOWN])
+            message = f'alias "{name}" is listed in {len(listings)} AliasSets: {places}; choose one with --set'
+            problems.append(Problem(message, listings[0][1].source))
+        else:
+            problems.append(_unlisted(name, collection, sets, manifests))
+    if problems:
+        raise InvalidInput(*problems)
+    return changes
+
+
+def _sets(manifests: Manifests, set_name: str | None) -> Sequence[AliasSetManifest]:
+    if not manifests.sets:
+        raise InvalidInput(Problem("there is no AliasSet in these manifests; -f must lead to one"))
+    if set_name is None:
+        return manifests.sets
+    if named := [one for one in manifests.sets if set_name in (one.name, one.key)]:
+        return named
+    known = [one.key for one in manifests.sets]
+    hint = did_you_mean(set_name, known) or f"; there are {_names(known)}"
+    raise InvalidInput(Problem(f"--set {set_name}: no AliasSet has this name{hint}"))
+
+
+def _unlisted(name: str, collection: str, sets: Sequence[AliasSetManifest], manifests: Manifests) -> Problem:
+    """With a name that is close, or the entry to add; at the set, if there is no doubt which."""
+    elsewhere = [(one, alias) for one in manifests.sets for alias in one.aliases if alias.name == name]
+    names = _names(one.key for one in sets)
+    source = sets[0].source if len(sets) == 1 else None
+    if elsewhere:
+        places = ", ".join(f'"{one.key}" ({alias.source})' for one, alias in elsewhere[:SHOWN])
+        return Problem(f'alias "{name}" is not in AliasSet {names} but in {places}', source)
+    hint = did_you_mean(name, (alias.name for one in sets for alias in one.aliases))
+    entry = f"{{name: {name}, collection: {collection}}}"
+    by_hand = f"a new one is added by hand, {entry} under spec.aliases of AliasSet {names}"
+    return Problem(f'no entry lists alias "{name}"; {by_hand}{hint}', source)
+
+
+def _names(keys: Iterable[str]) -> str:
+    known = list(keys)
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return ", ".join(f'"{key}"' for key in known[:SHOWN]) + more

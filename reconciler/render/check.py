@@ -1,0 +1,68 @@
+"""What a run needs of its servers and how that stands, as text for a terminal.
+
+prod / default   Milvus 2.3.5 at https://milvus.example.com:19530 (manifest)
+  ✓ address            milvus.example.com:19530 answers
+  ✗ DropAlias          the privilege DropAlias is missing; have it granted: grant_privilege("ROLE", …)
+  ? DescribeIndex      no clear answer on products_v7: …
+  - Search             not needed: no gate or verification of these sets asks for it
+Check: 1 missing, 1 unknown, 8 ok, 2 not needed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from reconciler.core.text import printable
+from reconciler.inspect.access import Condition, Result, Subject, TargetAccess
+from reconciler.render.text import product
+
+SIGNS = {
+    Result.OK: ("✓", "green"),
+    Result.MISSING: ("✗", "bold red"),
+    Result.UNKNOWN: ("?", "yellow"),
+    Result.NOT_NEEDED: ("-", "dim"),
+}
+WORDS = {Result.NOT_NEEDED: "not needed"}
+WIDTH = max(len(one.words) for one in Subject)
+
+
+def access_lines(found: Sequence[TargetAccess]) -> Iterator[Text]:
+    """Every condition, line by line, and how many stand how."""
+    for one in found:
+        yield _header(one)
+        yield from _lines(one.conditions)
+    counts = Counter(condition.result for one in found for condition in one.conditions)
+    parts = [f"{counts[result]} {WORDS.get(result, result)}" for result in Result if counts[result]]
+    yield Text(f"Check: {', '.join(parts)}." if parts else "Nothing to check.", "bold")
+
+
+def _lines(conditions: Sequence[Condition]) -> Iterator[Text]:
+    """A line each, and one for all that were not asked for the same reason."""
+    for _, group in groupby(conditions, key=lambda one: (one.result, one.detail)):
+        first, *others = group
+        yield _line(first, "all the rest" if others and first.result is Result.UNKNOWN else first.subject.words)
+        if first.result is not Result.UNKNOWN:
+            yield from (_line(one, one.subject.words) for one in others)
+
+
+def _header(one: TargetAccess) -> Text:
+    version = f"{product(one.server_version)} " if one.server_version else ""
+    endpoint = ", an endpoint" if one.endpoint else ""
+    facts = f"   {version}at {one.connection.uri} ({one.connection.origin}{endpoint})"
+    title = f"{one.connection.name} / {one.target.database}"
+    return Text.assemble((printable(title), "bold"), (printable(facts), "dim"))
+
+
+def _line(one: Condition, name: str) -> Text:
+    sign, style = SIGNS[one.result]
+    line = Text.assemble("  ", (sign, style), f" {name.ljust(WIDTH)}   ")
+    if one.result in WORDS:
+        line.append(f"{WORDS[one.result]}: ", style)
+    line.append(printable(one.detail))
+    if one.way_out:
+        line.append(f"; {printable(one.way_out)}", "bold")
+    return line

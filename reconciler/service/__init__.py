@@ -1,0 +1,1 @@
+"""What the long-running front doors share: web server, metrics, logging."""

@@ -1,0 +1,105 @@
+"""Logs: structlog to standard error, for people or as JSON. Standard output belongs to results."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from reconciler.core.text import printable, printable_lines
+
+if TYPE_CHECKING:
+    from structlog.types import EventDict, Processor
+
+LogFormat = Literal["console", "json"]
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure_logging_when_needed(log_format: LogFormat, level: str, *, color: bool) -> None:
+    """As `configure_logging`, but structlog is imported when there is something to log: most commands have nothing.
+
+    It is for processes that log through `logging` alone.
+
+    Args:
+        log_format: see there.
+        level: see there.
+        color: see there.
+    """
+    logger = logging.getLogger("reconciler")
+    logger.handlers = [_FirstEntry(lambda: configure_logging(log_format, level, color=color))]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+class _FirstEntry(logging.Handler):
+    """Has logging configured for the first entry, which then goes the way of all others."""
+
+    def __init__(self, configure: Callable[[], None]) -> None:
+        super().__init__()
+        self._configure = configure
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._configure()
+        logging.getLogger(record.name).handle(record)
+
+
+def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: Sequence[str] = ()) -> None:
+    """Set structlog up for this process.
+
+    Args:
+        log_format: `console` for people, `json` for one JSON object a line.
+        level: the least severe level to show; one of `LEVELS`.
+        color: whether to colour the log for people.
+        also: loggers of libraries whose warnings are shown in the same form.
+    """
+    import structlog
+
+    renderer: Processor = (
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=color)
+    )
+    common: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables, and so secrets
+        _printable_values,
+    ]
+    threshold = getattr(logging, level.upper())
+    structlog.configure(
+        processors=[*common, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    _join_standard_logging(common, renderer, threshold, also)
+
+
+def _join_standard_logging(
+    common: list[Processor],
+    renderer: Processor,
+    threshold: int,
+    also: Sequence[str],
+) -> None:
+    """The core logs as a library does, through `logging`: show that in the same form."""
+    import structlog
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *common],
+        )
+    )
+    for name, least in {"reconciler": threshold, **dict.fromkeys(also, max(threshold, logging.WARNING))}.items():
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(least)
+        logger.propagate = False
+
+
+def _printable_values(_logger: object, _method: str, event: EventDict) -> EventDict:
+    return {
+        key: (printable_lines if key == "exception" else printable)(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }

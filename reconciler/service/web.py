@@ -1,0 +1,162 @@
+"""`/healthz`, `/readyz` and `/metrics` of what runs for long, and the webhook that wakes it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread, Timer
+from typing import TypeAlias
+
+from reconciler.core.errors import InvalidInput, Problem
+
+Answer: TypeAlias = tuple[HTTPStatus, str, bytes]
+"""Status, content type, body."""
+Page: TypeAlias = Callable[[], Answer]
+Hook: TypeAlias = Callable[[Mapping[str, str], Iterator[bytes]], Answer]
+"""What is posted to a path: headers, by their names in lower case, and the body, in pieces."""
+
+TEXT = "text/plain; charset=utf-8"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+JSON = "application/json"
+PIECE = 64 * 1024
+MAX_CONNECTIONS = 32
+CLIENT_SECONDS = 10.0
+"""For all that a client has to say."""
+MAX_BODY = 26 * 1024 * 1024
+"""GitHub's webhooks have at most 25 MB (its documentation, "Webhook events and payloads")."""
+
+
+NOT_FOUND: Answer = (HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+
+
+def verdict(complaint: str | None, otherwise: str = "ok") -> Answer:
+    """The answer of a probe: 200, or 503 with the complaint."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE if complaint else HTTPStatus.OK
+    return status, TEXT, f"{complaint or otherwise}\n".encode()
+
+
+def metrics(text: bytes) -> Answer:
+    """What Prometheus scrapes."""
+    return HTTPStatus.OK, METRICS, text
+
+
+class _Server(ThreadingHTTPServer):
+    """Serves a few at a time. When there are more, whoever came first has to go: a probe is served at once, and so gets
+    through while others hold connections open."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._open: dict[socket.socket, None] = {}
+        self._lock = Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        if isinstance(request, socket.socket):
+            with self._lock:
+                oldest = next(iter(self._open)) if len(self._open) >= MAX_CONNECTIONS else None
+                if oldest:
+                    del self._open[oldest]
+                    _hang_up(oldest)
+                self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        if isinstance(request, socket.socket):
+            with self._lock:
+                self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        if not isinstance(sys.exception(), OSError):  # clients go away as they please, and a log is not theirs to fill
+            super().handle_error(request, client_address)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class Web:
+    """A small HTTP server in a thread of its own.
+
+    Args:
+        listen: `host:port`, or `[address]:port` for one of IPv6; port 0 takes a free one.
+        pages: what each path answers.
+        hooks: what is done with what is posted to a path.
+
+    Raises:
+        InvalidInput: it cannot listen there.
+    """
+
+    def __init__(self, listen: str, pages: Mapping[str, Page], hooks: Mapping[str, Hook] | None = None) -> None:
+        host, _, port = listen.rpartition(":")
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = CLIENT_SECONDS
+
+            def handle(self) -> None:
+                # The timeout above is for each read: without an end, a byte every nine seconds would go on for years.
+                timer = Timer(CLIENT_SECONDS, _hang_up, [self.connection])
+                timer.daemon = True
+                timer.start()
+                try:
+                    super().handle()
+                finally:
+                    timer.cancel()
+
+            def do_GET(self) -> None:
+                page = pages.get(self.path.partition("?")[0])
+                self._answer(page() if page else NOT_FOUND)
+
+            def do_POST(self) -> None:
+                hook = (hooks or {}).get(self.path.partition("?")[0])
+                length = self.headers.get("Content-Length", "")
+                if hook is None:
+                    self._answer(NOT_FOUND)
+                elif not length.isdecimal():
+                    self._answer((HTTPStatus.LENGTH_REQUIRED, TEXT, b"Content-Length is needed\n"))
+                elif len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY:
+                    self._answer((HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TEXT, b"too large\n"))
+                else:
+                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    self._answer(hook(headers, self._body(int(length))))
+
+            def _body(self, left: int) -> Iterator[bytes]:
+                while left and (piece := self.rfile.read1(min(left, PIECE))):
+                    left -= len(piece)
+                    yield piece
+
+            def _answer(self, answer: Answer) -> None:
+                status, kind, body = answer
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing: probes come every few seconds."""
+
+        try:
+            self._server = _Server((host.strip("[]"), int(port)), Handler)
+        except (OSError, ValueError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "expected HOST:PORT"
+            raise InvalidInput(Problem(f"--listen {listen}: {reason}")) from error
+        Thread(target=self._server.serve_forever, name="web", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        self._server.shutdown()
+        self._server.server_close()
