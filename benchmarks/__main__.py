@@ -80,10 +80,10 @@ def _write(results: Results, *, complete: bool, into: Path | None) -> None:
         into = into or ASIDE
         into.mkdir(parents=True, exist_ok=True)
         data, text = into / "results.json", into / "performance.md"
-    save(results, [asdict(one) for one in verdicts(results)], data)
+    save(results, [asdict(item) for item in verdicts(results)], data)
     text.write_text(page(results), encoding="utf-8")
-    for one in verdicts(results):
-        click.echo(f"{one.verdict:<14}{one.what}: {one.measured or '-'} (goal: {one.wanted})")
+    for verdict in verdicts(results):
+        click.echo(f"{verdict.verdict:<14}{verdict.what}: {verdict.measured or '-'} (goal: {verdict.desired})")
     click.echo(f"written: {data} and {text}")
 
 

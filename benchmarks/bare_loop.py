@@ -13,7 +13,7 @@ from pathlib import Path
 from pymilvus import AsyncMilvusClient
 
 
-async def main(uri: str, wanted: str, concurrency: str) -> None:
+async def main(uri: str, desired: str, concurrency: str) -> None:
     client = AsyncMilvusClient(uri)
     slots = asyncio.Semaphore(int(concurrency))
 
@@ -21,7 +21,7 @@ async def main(uri: str, wanted: str, concurrency: str) -> None:
         async with slots:
             await client.alter_alias(collection, alias)
 
-    moves = json.loads(Path(wanted).read_text()).items()
+    moves = json.loads(Path(desired).read_text()).items()
     await asyncio.gather(*(alter(alias, collection) for alias, collection in moves))
     await client.close()
 

@@ -46,23 +46,23 @@ def count(entrant: Entrant, uri: str) -> Counted:
         return Counted(list(proxy.calls), json.loads(done.output) if ours else {})
 
 
-def plan_bound(live: Pointing, wanted: Pointing) -> int:
+def plan_bound(live: Pointing, desired: Pointing) -> int:
     """The most calls that a plan without gates may make, all of `wanted` being live."""
-    changed = [alias for alias in wanted if live[alias] != wanted[alias]]
-    named = {pointing[alias] for alias in changed for pointing in (live, wanted)}
-    return min(len(set(wanted.values())) + len(changed), len(wanted)) + len(named) + 4
+    changed = [alias for alias in desired if live[alias] != desired[alias]]
+    named = {pointing[alias] for alias in changed for pointing in (live, desired)}
+    return min(len(set(desired.values())) + len(changed), len(desired)) + len(named) + 4
 
 
-def apply_bound(plan: int, live: Pointing, wanted: Pointing) -> int:
+def apply_bound(plan: int, live: Pointing, desired: Pointing) -> int:
     """The most calls that an apply may make, gates and propagation off; waves are per set, and each set has one.
 
     Args:
         plan: the calls of its plan.
         wanted: in the order of the manifest.
     """
-    changed = [number for number, alias in enumerate(wanted) if live[alias] != wanted[alias]]
+    changed = [number for number, alias in enumerate(desired) if live[alias] != desired[alias]]
     waves = len({number // ALIASES_A_SET for number in changed})
-    return plan + 2 * len(changed) + waves * len(set(wanted.values())) + 2
+    return plan + 2 * len(changed) + waves * len(set(desired.values())) + 2
 
 
 def write_calls(path: Path, calls: Iterable[Call]) -> Path:

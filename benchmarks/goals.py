@@ -18,7 +18,7 @@ class Verdict:
     """
 
     what: str
-    wanted: str
+    desired: str
     measured: str
     verdict: str
     floor: str = ""
@@ -32,15 +32,15 @@ def verdicts(results: Results) -> list[Verdict]:
 Goal = Callable[[Results], Verdict]
 
 
-def _of_calls(what: str, wanted: str, who: Who) -> Goal:
+def _of_calls(what: str, desired: str, who: Who) -> Goal:
     """Calls counted, against what the shape of each live scenario allows."""
 
     def judge(results: Results) -> Verdict:
         seen = [(calls.counted, calls.bound) for calls in _calls(results, who) if calls.bound is not None]
         if not seen:
-            return Verdict(what, wanted, "", NOT_MEASURED)
+            return Verdict(what, desired, "", NOT_MEASURED)
         shown = "; ".join(f"{counted:,} of {bound:,}" for counted, bound in seen)
-        return Verdict(what, wanted, shown, _met(all(counted <= bound for counted, bound in seen)))
+        return Verdict(what, desired, shown, _met(all(counted <= bound for counted, bound in seen)))
 
     return judge
 
@@ -53,34 +53,34 @@ def _calls(results: Results, who: Who) -> Iterator[Calls]:
 
 
 def _same_calls(results: Results) -> Verdict:
-    what, wanted = "Calls of a plan, ten times the aliases on the same collections", "the same"
+    what, desired = "Calls of a plan, ten times the aliases on the same collections", "the same"
     scenario = results.scenario(Key.IN_SYNC)
     rows = [scenario.row(who) for who in (Who.SMALLER_PLAN, Who.PLAN)] if scenario else []
     calls = [row.calls.counted for row in rows if row and row.calls]
     if len(calls) < 2:
-        return Verdict(what, wanted, "", NOT_MEASURED)
-    return Verdict(what, wanted, " and ".join(f"{each:,}" for each in calls), _met(len(set(calls)) == 1))
+        return Verdict(what, desired, "", NOT_MEASURED)
+    return Verdict(what, desired, " and ".join(f"{each:,}" for each in calls), _met(len(set(calls)) == 1))
 
 
 def _reported(results: Results) -> Verdict:
-    what, wanted = "Calls that a plan reports of itself, against those counted but for `Connect`", "the same"
+    what, desired = "Calls that a plan reports of itself, against those counted but for `Connect`", "the same"
     seen = [calls for calls in _calls(results, Who.PLAN) if calls.reported is not None]
     shown = "; ".join(f"{calls.reported:,} and {calls.counted - calls.greetings:,}" for calls in seen)
     if not seen:
-        return Verdict(what, wanted, "", NOT_MEASURED)
-    return Verdict(what, wanted, shown, _met(all(calls.reported == calls.counted - calls.greetings for calls in seen)))
+        return Verdict(what, desired, "", NOT_MEASURED)
+    return Verdict(what, desired, shown, _met(all(calls.reported == calls.counted - calls.greetings for calls in seen)))
 
 
 def _faster(what: str, key: Key, ours: Who, other: Who, times: float, floor: Who | None = None) -> Goal:
     """`other` takes at least so many times as long as we do."""
-    wanted = "faster" if times == 1 else f"{times:g} times faster"
+    desired = "faster" if times == 1 else f"{times:g} times faster"
 
     def judge(results: Results) -> Verdict:
         ratio = _ratio(results, key, other, ours)
         if ratio is None:
-            return Verdict(what, wanted, "", NOT_MEASURED)
+            return Verdict(what, desired, "", NOT_MEASURED)
         least = _ratio(results, key, other, floor)
-        return Verdict(what, wanted, f"{ratio:.1f} times", _met(ratio >= times), f"{least:.1f} times" if least else "")
+        return Verdict(what, desired, f"{ratio:.1f} times", _met(ratio >= times), f"{least:.1f} times" if least else "")
 
     return judge
 
@@ -89,22 +89,22 @@ def _at_most(
     what: str, key: Key, ours: Who, other: Who, times: float, floor: Who | None = None, *, under: bool = False
 ) -> Goal:
     """We take at most so many times as long as `other`; or `under` that."""
-    wanted = f"{'under' if under else 'at most'} {times:g} times"
+    desired = f"{'under' if under else 'at most'} {times:g} times"
 
     def judge(results: Results) -> Verdict:
         ratio = _ratio(results, key, ours, other)
         if ratio is None:
-            return Verdict(what, wanted, "", NOT_MEASURED)
+            return Verdict(what, desired, "", NOT_MEASURED)
         least = _ratio(results, key, floor, other)
         met = _met(ratio < times if under else ratio <= times)
-        return Verdict(what, wanted, f"{ratio:.2f} times", met, f"{least:.2f} times" if least else "")
+        return Verdict(what, desired, f"{ratio:.2f} times", met, f"{least:.2f} times" if least else "")
 
     return judge
 
 
-def _ratio(results: Results, key: Key, one: Who | None, other: Who | None) -> float | None:
+def _ratio(results: Results, key: Key, who: Who | None, other: Who | None) -> float | None:
     scenario = results.scenario(key)
-    return scenario.ratio(one, other) if scenario and one and other else None
+    return scenario.ratio(who, other) if scenario and who and other else None
 
 
 def _less_memory(what: str, key: Key, ours: Who, other: Who) -> Goal:
@@ -133,14 +133,14 @@ def _memory_under(what: str, key: Key, ours: Who, limit: int) -> Goal:
 
 def _p95_under(what: str, key: Key, who: Who, limit: float) -> Goal:
     """95 of 100 take less than so many seconds."""
-    wanted = f"95th percentile under {limit:g} s"
+    desired = f"95th percentile under {limit:g} s"
 
     def judge(results: Results) -> Verdict:
         scenario = results.scenario(key)
         row = scenario.row(who) if scenario else None
         if row is None or row.p95_seconds is None:
-            return Verdict(what, wanted, "", NOT_MEASURED)
-        return Verdict(what, wanted, f"{row.p95_seconds:.2f} s", _met(row.p95_seconds < limit))
+            return Verdict(what, desired, "", NOT_MEASURED)
+        return Verdict(what, desired, f"{row.p95_seconds:.2f} s", _met(row.p95_seconds < limit))
 
     return judge
 

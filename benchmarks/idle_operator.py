@@ -117,10 +117,10 @@ def _edits(stage: Stage, namespace: Namespace, before: Callable[[], None]) -> tu
         which = number * 7 % stage.bench.sizes.sets
         aliases = _aliases(stage, which)
         first = next(iter(aliases))
-        for wanted in (shapes.moved(aliases, ALIASES), aliases):
+        for desired in (shapes.moved(aliases, ALIASES), aliases):
             before()
-            namespace.edit_set({**aliases, first: wanted[first]}, _set(which))
-            seconds.append(_seconds_until(client, first, wanted[first]))
+            namespace.edit_set({**aliases, first: desired[first]}, _set(which))
+            seconds.append(_seconds_until(client, first, desired[first]))
     client.close()
     return tuple(seconds)
 

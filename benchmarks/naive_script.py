@@ -12,9 +12,9 @@ from pathlib import Path
 from pymilvus import MilvusClient
 
 
-def main(uri: str, wanted: str) -> None:
+def main(uri: str, desired: str) -> None:
     client = MilvusClient(uri)
-    for alias, collection in json.loads(Path(wanted).read_text()).items():
+    for alias, collection in json.loads(Path(desired).read_text()).items():
         current = client.describe_alias(alias)["collection_name"]
         if current != collection:
             print(f"{alias}: {current} -> {collection}")

@@ -28,9 +28,9 @@ def start_up(bench: Bench) -> None:
 
 def small(bench: Bench) -> None:
     aliases = bench.sizes.small
-    live, wanted, entrants = _offline(bench, aliases)
-    entrants += with_octodns(bench, live, wanted)
-    if terraform := peers.terraform(bench.folder / f"terraform-{aliases}", live, wanted):
+    live, desired, entrants = _offline(bench, aliases)
+    entrants += with_octodns(bench, live, desired)
+    if terraform := peers.terraform(bench.folder / f"terraform-{aliases}", live, desired):
         entrants.append(terraform)
         bench.versions["Terraform"] = peers.terraform_version()
     else:
@@ -41,8 +41,8 @@ def small(bench: Bench) -> None:
 
 def medium(bench: Bench) -> None:
     aliases = bench.sizes.medium
-    live, wanted, entrants = _offline(bench, aliases)
-    entrants += with_octodns(bench, live, wanted)
+    live, desired, entrants = _offline(bench, aliases)
+    entrants += with_octodns(bench, live, desired)
     entrants.append(bench.python(Who.LOADING, "-c", LOAD, *_files(bench, aliases)))
     bench.contest(Key.OFFLINE_MEDIUM, _title(aliases), entrants, rounds=bench.rounds)
 
@@ -55,22 +55,22 @@ def large(bench: Bench) -> None:
     bench.contest(Key.OFFLINE_LARGE, _title(aliases), entrants, rounds=bench.few)
 
 
-def with_octodns(bench: Bench, live: shapes.Pointing, wanted: shapes.Pointing) -> list[Entrant]:
+def with_octodns(bench: Bench, live: shapes.Pointing, desired: shapes.Pointing) -> list[Entrant]:
     """octoDNS planning the same changes, if it is installed."""
     if not bench.octodns.exists():
         bench.missing["octoDNS"] = "it was not installed"
         return []
     bench.versions["octoDNS"] = peers.octodns_version(bench.octodns)
-    return [peers.octodns(bench.octodns, bench.folder / f"octodns-{len(live)}", live, wanted)]
+    return [peers.octodns(bench.octodns, bench.folder / f"octodns-{len(live)}", live, desired)]
 
 
 def _offline(bench: Bench, aliases: int, who: Who = Who.PLAN) -> tuple[shapes.Pointing, shapes.Pointing, list[Entrant]]:
     live = shapes.dealt(aliases, max(2, aliases * bench.sizes.shared // bench.sizes.medium))
-    wanted = shapes.moved(live, aliases // 10)
+    desired = shapes.moved(live, aliases // 10)
     export, manifest = _files(bench, aliases)
     shapes.write_manifest(export, live, NOWHERE)
-    shapes.write_manifest(manifest, wanted, NOWHERE)
-    return live, wanted, [bench.ours(who, "plan", "-f", manifest, "--against", export)]
+    shapes.write_manifest(manifest, desired, NOWHERE)
+    return live, desired, [bench.ours(who, "plan", "-f", manifest, "--against", export)]
 
 
 def _files(bench: Bench, aliases: int) -> tuple[Path, Path]:

@@ -54,7 +54,10 @@ def page(results: Results) -> str:
 def _parts(results: Results) -> Iterator[str]:
     yield HEAD
     yield "## Goals\n"
-    rows = ((one.what, one.wanted, one.measured, one.verdict, one.floor) for one in verdicts(results))
+    rows = (
+        (verdict.what, verdict.desired, verdict.measured, verdict.verdict, verdict.floor)
+        for verdict in verdicts(results)
+    )
     yield table(("", "goal", "measured", "", "floor"), rows)
     for scenario in results.scenarios:
         yield f"## {scenario.title}\n"

@@ -13,9 +13,9 @@ from benchmarks.results import Who
 
 OCTODNS_CONFIG = """\
 providers:
-  wanted:
+  desired:
     class: octodns.provider.yaml.YamlProvider
-    directory: {folder}/wanted
+    directory: {folder}/desired
     enforce_order: false
     escaped_semicolons: false
   live:
@@ -27,22 +27,22 @@ providers:
     delete_pcent_threshold: 1.0
 zones:
   {zone}:
-    sources: [wanted]
+    sources: [desired]
     targets: [live]
 """
 
 
-def octodns(venv: Path, folder: Path, live: shapes.Pointing, wanted: shapes.Pointing) -> Entrant:
+def octodns(venv: Path, folder: Path, live: shapes.Pointing, desired: shapes.Pointing) -> Entrant:
     """octoDNS, from its own virtual environment; it neither orders nor refuses anything."""
     shapes.write_zone(folder / "live", live)
-    shapes.write_zone(folder / "wanted", wanted)
+    shapes.write_zone(folder / "desired", desired)
     config = folder / "config.yaml"
     config.write_text(OCTODNS_CONFIG.format(folder=folder, zone=shapes.ZONE))
     command = [str(venv / "bin" / "octodns-sync"), "--config-file", str(config)]
     return Entrant(Who.OCTODNS, command, folder)
 
 
-def terraform(folder: Path, live: shapes.Pointing, wanted: shapes.Pointing) -> Entrant | None:
+def terraform(folder: Path, live: shapes.Pointing, desired: shapes.Pointing) -> Entrant | None:
     """Terraform with its state in a file beside it; None if it is not on the PATH."""
     program = shutil.which("terraform")
     if not program:
@@ -50,7 +50,7 @@ def terraform(folder: Path, live: shapes.Pointing, wanted: shapes.Pointing) -> E
     shapes.write_terraform(folder, live)
     for arguments in (["init"], ["apply", "-auto-approve"]):
         subprocess.run([program, *arguments, "-input=false"], cwd=folder, check=True, capture_output=True)  # noqa: S603
-    shapes.write_terraform(folder, wanted)
+    shapes.write_terraform(folder, desired)
     return Entrant(Who.TERRAFORM, [program, "plan", "-input=false", "-no-color"], folder)
 
 

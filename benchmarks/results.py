@@ -114,9 +114,9 @@ class Scenario:
     def row(self, who: Who) -> Row | None:
         return next((row for row in self.rows if row.who == who), None)
 
-    def ratio(self, one: Who, other: Who) -> float | None:
+    def ratio(self, who: Who, other: Who) -> float | None:
         """How many times longer `one` takes than `other`: the median of the rounds; None if one was not measured."""
-        first, second = self.row(one), self.row(other)
+        first, second = self.row(who), self.row(other)
         if not first or not second or not first.seconds or not second.seconds:
             return None
         return statistics.median(a / b for a, b in zip(first.seconds, second.seconds, strict=True))
@@ -143,7 +143,7 @@ class Results:
     missing: Mapping[str, str]
 
     def scenario(self, key: Key) -> Scenario | None:
-        return next((one for one in self.scenarios if one.key == key), None)
+        return next((scenario for scenario in self.scenarios if scenario.key == key), None)
 
 
 def row_of(who: Who, runs: Sequence[Run], calls: Calls | None = None) -> Row:
@@ -160,8 +160,8 @@ def row_of(who: Who, runs: Sequence[Run], calls: Calls | None = None) -> Row:
 def load(path: Path) -> Results:
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     scenarios = tuple(
-        Scenario(Key(one["key"]), one["title"], tuple(_row(row) for row in one["rows"]), one["parts"])
-        for one in document["scenarios"]
+        Scenario(Key(item["key"]), item["title"], tuple(_row(row) for row in item["rows"]), item["parts"])
+        for item in document["scenarios"]
     )
     fields = ("date", "rounds", "machine", "versions", "missing")
     return Results(**{name: document[name] for name in fields}, scenarios=scenarios)

@@ -33,18 +33,18 @@ class Stage:
     def fill(self) -> None:
         server.fill(self.uri, sorted({*self.shared.values(), *self.single.values()}), self.shared | self.single)
 
-    def manifest(self, name: str, wanted: shapes.Pointing, gates: str = shapes.UNGATED) -> Path:
-        return shapes.write_manifest(self.bench.folder / f"{name}.yaml", wanted, self.uri, gates=gates)
+    def manifest(self, name: str, desired: shapes.Pointing, gates: str = shapes.UNGATED) -> Path:
+        return shapes.write_manifest(self.bench.folder / f"{name}.yaml", desired, self.uri, gates=gates)
 
     def plan(self, who: Who, manifest: Path) -> Entrant:
         return self.bench.ours(who, "plan", "-f", manifest)
 
-    def naive(self, name: str, wanted: shapes.Pointing) -> Entrant:
-        pointing = shapes.write_pointing(self.bench.folder / f"{name}.json", wanted)
+    def naive(self, name: str, desired: shapes.Pointing) -> Entrant:
+        pointing = shapes.write_pointing(self.bench.folder / f"{name}.json", desired)
         return self.bench.python(Who.NAIVE, "-P", HERE / "naive_script.py", self.uri, pointing)
 
-    def bare_loop(self, name: str, wanted: shapes.Pointing) -> Entrant:
-        moves = shapes.write_pointing(self.bench.folder / f"{name}-loop.json", wanted)
+    def bare_loop(self, name: str, desired: shapes.Pointing) -> Entrant:
+        moves = shapes.write_pointing(self.bench.folder / f"{name}-loop.json", desired)
         return self.bench.python(Who.WRITES, "-P", HERE / "bare_loop.py", self.uri, moves, str(DEFAULT_CONCURRENCY))
 
     def same_calls(self, name: str, ours: Counted) -> Entrant:

@@ -145,7 +145,7 @@ class Switcher:
         self._tally.calls.append(self._catalog.calls - calls)
 
     def _apply(self, collection: str) -> None:
-        wish = AliasSet(
+        spec_hash = AliasSet(
             "benchmark",
             "",
             "benchmark",
@@ -154,7 +154,7 @@ class Switcher:
             (Alias(ALIAS, collection),),
             verify=Verify(propagation=PROPAGATION),
         )
-        report = apply_plan(make_plan([wish], catalogs=self._catalogs), catalogs=self._catalogs)
+        report = apply_plan(make_plan([spec_hash], catalogs=self._catalogs), catalogs=self._catalogs)
         result = report.results[0]
         proof = result.propagation[0]
         self._tally.reach[str(proof.reach)] += 1

@@ -22,21 +22,21 @@ from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.core.diff import diff
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.limits import guarded
+from reconciler.core.limits import check_limits
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
-from reconciler.core.options import GatesAsked, Options, insist_on_known, limited, with_skipped_gates
-from reconciler.core.pending_verification import UnverifiedAliases, asks, with_unverified
-from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves
-from reconciler.core.prefix_drops import block_lossy_drops
+from reconciler.core.options import GatesToEvaluate, Options, check_names, limited, with_skipped_gates
+from reconciler.core.pending_verification import PendingVerifications, needs_proof, with_pending_verification
+from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set
+from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.rejections import Rejected, block_rejected
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
 from reconciler.documents.timestamps import now
-from reconciler.gates import ALL, CHEAP, gated_sets
+from reconciler.gates import ALL, CHEAP, evaluate_sets
 from reconciler.journal import Ledger, NoRun, Origins
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
-    from reconciler.execute import Conduct
+    from reconciler.execute import RunContext
 
 LiveCatalogs = Mapping[Target, LiveCatalog]
 Read = Callable[[Catalog, Target, Sequence[AliasSet]], LiveCatalog]
@@ -49,7 +49,7 @@ def make_plan(
     *,
     catalogs: Catalogs | None = None,
     against: LiveCatalogs | None = None,
-    ask: GatesAsked = GatesAsked.CHEAP,
+    ask: GatesToEvaluate = GatesToEvaluate.CHEAP,
     journal: Ledger | None = None,
     read: Read = read_live,
 ) -> Plan:
@@ -70,9 +70,9 @@ def make_plan(
         CatalogError: a catalog cannot be read.
         JournalError: the journal cannot be read.
     """
-    insist_on_known(options, sets)
+    check_names(options, sets)
     known = _Known() if journal is None or options.retry_rejected else _Known.of(journal, sets)
-    by_target = groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of)
+    by_target = groupby(sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), key=target_of)
     with _opened(catalogs) as opened:
         return Plan(
             tuple(
@@ -113,20 +113,24 @@ def apply_plan(
         CatalogError: a database cannot be opened; nothing was written.
         JournalError: the journal cannot be written; nothing was written to Milvus.
     """
-    from reconciler.execute import Conduct  # not needed to plan
+    from reconciler.execute import RunContext  # not needed to plan
 
     started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
         # Every database is opened and asked before the first write: trouble with the last one must not cost the first.
-        runnable = [] if plan.refusals else [one for one in plan.targets if one.runnable or one.unverified]
+        runnable = (
+            []
+            if plan.refusals
+            else [target for target in plan.targets if target.runnable or target.pending_verification]
+        )
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
-        conduct = Conduct(stop, run, wait, opened.open, tell)
+        context = RunContext(stop, run, wait, opened.open, tell)
         for target in plan.targets:
             if target in runnable and not stop.is_set():
-                report = _apply_target(target, opened, conduct, on_result)
+                report = _apply_target(target, opened, context, on_result)
             else:
                 report = TargetReport(target, _untouched(target, refused=bool(plan.refusals)))
             reports.append(report)
@@ -145,16 +149,19 @@ class _Known:
     """What earlier runs have to say about this one."""
 
     rejected: Rejected = field(default_factory=dict)
-    unverified: UnverifiedAliases = field(default_factory=dict)
+    pending_verification: PendingVerifications = field(default_factory=dict)
 
     @classmethod
     def of(cls, journal: Ledger, sets: Sequence[AliasSet]) -> _Known:
-        return cls(journal.rejected(), journal.unverified() if any(asks(one.verify) for one in sets) else {})
+        return cls(
+            journal.rejected(),
+            journal.pending_verification() if any(needs_proof(alias_set.verify) for alias_set in sets) else {},
+        )
 
 
-def target_of(wanted: AliasSet) -> Target:
+def target_of(desired: AliasSet) -> Target:
     """The database that a set is about."""
-    return Target(_connection(wanted).address, wanted.database)
+    return Target(_connection(desired).address, desired.database)
 
 
 def _plan_target(
@@ -163,12 +170,12 @@ def _plan_target(
     options: Options,
     catalogs: Catalogs,
     against: LiveCatalogs | None,
-    ask: GatesAsked,
+    ask: GatesToEvaluate,
     known: _Known,
     read: Read,
 ) -> TargetPlan:
     """One database: read, compare, guard, ask the gates."""
-    active = [limited(one, options) for one in sets if options.include_suspended or not one.suspend]
+    active = [limited(alias_set, options) for alias_set in sets if options.include_suspended or not alias_set.suspend]
     connection = common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
     if catalog:
@@ -176,17 +183,21 @@ def _plan_target(
     else:
         live = (against or {}).get(target) or LiveCatalog(target, "", frozenset(), {}, frozenset(), {})
 
-    changes = [diff(one, live, only=options.only, allow_protected=options.allow_protected) for one in active]
-    changes = block_lossy_drops(changes, live)
+    changes = [
+        diff(alias_set, live, only=options.only, allow_protected=options.allow_protected) for alias_set in active
+    ]
+    changes = block_prefix_drops(changes, live)
     changes = [block_rejected(with_skipped_gates(change, options), target, known.rejected) for change in changes]
     if catalog:
-        which = CHEAP if ask is GatesAsked.CHEAP else ALL
-        changes = gated_sets(changes, catalog, which=which, blocking=ask is not GatesAsked.SHOWN)
-    plans = {one.key: SetPlan(one.key, suspended=True, source=one.source) for one in sets}
-    for one, change in zip(active, changes, strict=True):
-        steps = block_companions(block_later_waves(change.steps), change.on_failure)
-        change = guarded(replace(change, steps=steps), one)
-        plans[one.key] = change if options.only else with_unverified(change, one, live, known.unverified)
+        which = CHEAP if ask is GatesToEvaluate.CHEAP else ALL
+        changes = evaluate_sets(changes, catalog, which=which, blocking=ask is not GatesToEvaluate.SHOWN)
+    plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
+    for item, change in zip(active, changes, strict=True):
+        steps = block_whole_set(block_later_waves(change.steps), change.on_failure)
+        change = check_limits(replace(change, steps=steps), item)
+        plans[item.key] = (
+            change if options.only else with_pending_verification(change, item, live, known.pending_verification)
+        )
     return TargetPlan(
         target=target,
         connection=connection,
@@ -199,20 +210,20 @@ def _plan_target(
 
 
 def _apply_target(
-    plan: TargetPlan, catalogs: Catalogs, conduct: Conduct, on_result: Callable[[StepResult], None]
+    plan: TargetPlan, catalogs: Catalogs, context: RunContext, on_result: Callable[[StepResult], None]
 ) -> TargetReport:
     """One database: the last result of each step counts, and of each alias that was left to be verified."""
     from reconciler.execute import execute
 
     catalog = catalogs.open(plan.connection, plan.target.database)
     last: dict[tuple[str, str], StepResult] = {}
-    with closing(execute(plan, catalog, conduct)) as results:
+    with closing(execute(plan, catalog, context)) as results:
         for result in results:
             on_result(result)
             last[result.step.set, result.step.alias] = result
-    owed = [(one.step.set, one.step.alias) for one in plan.unverified]
+    pending = [(pending.step.set, pending.step.alias) for pending in plan.pending_verification]
     steps = [(step.set, step.alias) for step in plan.steps]
-    return TargetReport(plan, tuple(last[key] for key in (*(key for key in owed if key in last), *steps)))
+    return TargetReport(plan, tuple(last[key] for key in (*(key for key in pending if key in last), *steps)))
 
 
 def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
@@ -238,10 +249,12 @@ def common_connection(sets: Sequence[AliasSet]) -> Connection:
     return _connection(first)
 
 
-def _connection(wanted: AliasSet) -> Connection:
-    if wanted.connection is None:
-        raise InvalidInput(Problem(f'set "{wanted.key}" has no connection "{wanted.connection_name}"', wanted.source))
-    return wanted.connection
+def _connection(desired: AliasSet) -> Connection:
+    if desired.connection is None:
+        raise InvalidInput(
+            Problem(f'set "{desired.key}" has no connection "{desired.connection_name}"', desired.source)
+        )
+    return desired.connection
 
 
 @contextmanager

@@ -125,8 +125,8 @@ class MilvusAdmin:
         self.client(database).release_collection(collection, timeout=ADMIN_TIMEOUT)
 
     def _index(self, collection: str, indexes: Sequence[Index], database: str) -> None:
-        for one in indexes:
-            index = MilvusClient.prepare_index_params(one.field, index_type=one.type, metric_type=one.metric)
+        for item in indexes:
+            index = MilvusClient.prepare_index_params(item.field, index_type=item.type, metric_type=item.metric)
             # Not `sync`: that takes half a second, and there is nothing to build before a flush.
             self.client(database).create_index(collection, index, timeout=ADMIN_TIMEOUT, sync=False)
 
@@ -149,19 +149,19 @@ class MilvusAdmin:
 def _milvus_schema(schema: Schema) -> Any:
     """A schema for pymilvus; a field that has a default gets 0 or ""."""
     made = MilvusClient.create_schema(enable_dynamic_field=schema.dynamic, description=schema.description)
-    for one in schema.fields:
-        kind, _, element = one.type.rstrip(">").partition("<")
+    for column in schema.fields:
+        kind, _, element = column.type.rstrip(">").partition("<")
         options = {
-            "is_primary": one.primary,
-            "auto_id": one.auto_id,
-            "nullable": one.nullable,
-            "dim": one.dimension,
-            "max_length": one.length,
-            "max_capacity": one.capacity,
+            "is_primary": column.primary,
+            "auto_id": column.auto_id,
+            "nullable": column.nullable,
+            "dim": column.dimension,
+            "max_length": column.length,
+            "max_capacity": column.capacity,
             "element_type": DataType[element] if element else None,
         }
-        default = {"default_value": "" if kind == "VARCHAR" else 0} if one.has_default else {}
-        made.add_field(one.name, DataType[kind], **{name: v for name, v in options.items() if v}, **default)
+        default = {"default_value": "" if kind == "VARCHAR" else 0} if column.has_default else {}
+        made.add_field(column.name, DataType[kind], **{name: v for name, v in options.items() if v}, **default)
     return made
 
 

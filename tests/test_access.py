@@ -49,7 +49,7 @@ def check(made: MemoryServer, *sets: AliasSet) -> TargetAccess:
 
 
 def condition(found: TargetAccess, subject: Subject) -> Condition:
-    return next(one for one in found.conditions if one.subject is subject)
+    return next(condition for condition in found.conditions if condition.subject is subject)
 
 
 def full(**gates: Any) -> AliasSet:
@@ -63,9 +63,9 @@ def test_every_condition_has_a_row_and_nothing_is_written(flavour: Flavour) -> N
     made = server("v1", "v2", aliases={"a": "v1", "gone": "v1"}, flavour=flavour)
     before = live(made)
     found = check(made, full())
-    assert [one.subject for one in found.conditions] == list(S)
+    assert [condition.subject for condition in found.conditions] == list(S)
     not_needed = {S.TLS, S.TOKEN} | ({S.DESCRIBE_ALIAS} if flavour is not Flavour.MILVUS_2_6 else set())
-    assert found.results == {one: R.NOT_NEEDED if one in not_needed else R.OK for one in S}
+    assert found.results == {item: R.NOT_NEEDED if item in not_needed else R.OK for item in S}
     assert (found.server_version, found.holds, exit_code([found]), live(made)) == (flavour.value, True, 0, before)
 
 
@@ -86,9 +86,9 @@ def test_a_privilege_that_is_missing_is_the_only_one(denied: str, subject: Subje
     made = server("v1", "v2", aliases={"a": "v1"})
     made.deny(denied)
     found = check(made, full())
-    assert {one for one, result in found.results.items() if result is R.MISSING} == {subject}
-    way_out = condition(found, subject).way_out or ""
-    assert way_out.startswith(f'grant_privilege_v2("ROLE", "{denied}", ')
+    assert {item for item, result in found.results.items() if result is R.MISSING} == {subject}
+    remedy = condition(found, subject).remedy or ""
+    assert remedy.startswith(f'grant_privilege_v2("ROLE", "{denied}", ')
     assert (found.holds, exit_code([found])) == (False, 1)
 
 
@@ -101,7 +101,7 @@ def test_one_privilege_is_for_creating_and_altering() -> None:
     made.deny("CreateAlias")
     older = check(made, full())
     assert (older.results[S.CREATE_ALIAS], older.results[S.ALTER_ALIAS]) == (R.MISSING, R.OK), "2.3.5 asks for none"
-    assert condition(older, S.CREATE_ALIAS).way_out == (
+    assert condition(older, S.CREATE_ALIAS).remedy == (
         'grant_privilege("ROLE", "Global", "CreateAlias", "*", db_name="default")'
     )
 
@@ -114,7 +114,7 @@ def test_collections_are_asked_one_by_one_where_an_alias_is_and_where_it_goes() 
     made.deny("GetLoadState", on="v2")
     both = condition(check(made, alias_set({"a": "v2", "b": "v2"})), S.GET_LOAD_STATE)
     assert both.detail == "the privilege GetLoadState is missing on v1, v2"
-    assert both.way_out == (
+    assert both.remedy == (
         'grant_privilege_v2("ROLE", "GetLoadState", "v1", db_name="default"), and so on for each of them'
     )
     assert check(made, alias_set({"b": "v3"})).results[S.GET_LOAD_STATE] is R.MISSING, "b is at v2"
@@ -128,7 +128,7 @@ def test_a_collection_that_does_not_exist_yet_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "not_needed"),
+    ("desired", "not_needed"),
     [
         (alias_set({"a": "v1"}), {S.DESCRIBE_INDEX, S.QUERY, S.SEARCH, S.DROP_ALIAS}),
         (alias_set({"a": "v1"}, include=("s_*",)), {S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}),
@@ -146,22 +146,22 @@ def test_a_collection_that_does_not_exist_yet_can_be_asked_for() -> None:
     ],
     ids=["plain", "scope", "revert", "absent", "rows", "propagation", "soak"],
 )
-def test_only_what_the_sets_need_is_asked_for(wanted: AliasSet, not_needed: set[Subject]) -> None:
+def test_only_what_the_sets_need_is_asked_for(desired: AliasSet, not_needed: set[Subject]) -> None:
     made = server("v1")
     for privilege in ("IndexDetail", "Query", "Search", "GetLoadState", "DropAlias", "CreateAlias"):
         made.deny(privilege)
-    found = check(made, wanted)
+    found = check(made, desired)
     always = {S.TLS, S.TOKEN}
-    assert {one for one, result in found.results.items() if result is R.NOT_NEEDED} == not_needed | always
+    assert {item for item, result in found.results.items() if result is R.NOT_NEEDED} == not_needed | always
 
 
 @pytest.mark.parametrize("hidden", ["v1", "v2"])
 def test_the_gate_schema_reads_the_indexes_of_both_collections(hidden: str) -> None:
     made = server("v1", "v2", aliases={"a": "v1"})
-    wanted = alias_set({}, Alias("a", "v2", gates=Gates(schema=SchemaGate())))
-    assert check(made, wanted).results[S.DESCRIBE_INDEX] is R.OK
+    desired = alias_set({}, Alias("a", "v2", gates=Gates(schema=SchemaGate())))
+    assert check(made, desired).results[S.DESCRIBE_INDEX] is R.OK
     made.deny("IndexDetail", on=hidden)
-    found = condition(check(made, wanted), S.DESCRIBE_INDEX)
+    found = condition(check(made, desired), S.DESCRIBE_INDEX)
     assert (found.result, found.detail) == (R.MISSING, f"the privilege IndexDetail is missing on {hidden}")
 
 
@@ -174,7 +174,7 @@ def test_before_2_6_reads_through_an_alias_are_permitted_by_its_name() -> None:
 def test_without_sets_everything_is_asked_but_what_depends_on_the_collection() -> None:
     made = server("v1")
     found = check(made, alias_set({}))
-    unknown = {one for one, result in found.results.items() if result is R.UNKNOWN}
+    unknown = {item for item, result in found.results.items() if result is R.UNKNOWN}
     assert unknown == {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}
     assert "-f" in condition(found, S.QUERY).detail
     assert found.results[S.DROP_ALIAS] is R.OK
@@ -199,14 +199,14 @@ def refusing(error: Exception) -> Catalogs:
         (DatabaseNotFound("none"), S.DATABASE, [S.ADDRESS, S.TLS, S.TOKEN], "--database"),
     ],
 )
-def test_what_holds_as_far_as_one_gets(error: Exception, broken: Subject, before: list[Subject], way_out: str) -> None:
+def test_what_holds_as_far_as_one_gets(error: Exception, broken: Subject, before: list[Subject], remedy: str) -> None:
     [found] = check_access([alias_set({"a": "v1"}, connection=SECURE)], refusing(error))
     assert (condition(found, broken).result, condition(found, broken).detail) == (R.MISSING, str(error))
-    assert way_out in (condition(found, broken).way_out or "")
-    assert [found.results[one] for one in before] == [R.OK] * len(before)
-    rest = {found.results[one] for one in S if one not in before and one is not broken}
+    assert remedy in (condition(found, broken).remedy or "")
+    assert [found.results[item] for item in before] == [R.OK] * len(before)
+    rest = {found.results[item] for item in S if item not in before and item is not broken}
     assert rest == {R.UNKNOWN}
-    assert [one.subject for one in found.conditions] == list(S)
+    assert [condition.subject for condition in found.conditions] == list(S)
     assert exit_code([found]) == 1
 
 
@@ -220,7 +220,7 @@ def test_the_other_targets_are_checked_all_the_same() -> None:
 
     sets = [alias_set({"a": "v1"}), alias_set({"b": "v1"}, name="other", connection=ENDPOINT)]
     found = check_access(sets, Catalogs(connect))
-    assert [one.holds for one in found] == [True, False]
+    assert [item.holds for item in found] == [True, False]
     assert exit_code(found) == 1
 
 
@@ -237,7 +237,7 @@ def test_a_database_that_cannot_be_told_is_unknown() -> None:
 
     made = server("v1")
     made.deny("ListAliases")
-    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda one, name, create=False: Closed(made, name)))
+    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda item, name, create=False: Closed(made, name)))
     assert condition(found, S.DATABASE) == Condition(S.DATABASE, R.UNKNOWN, "it does not tell: no answer")
 
 
@@ -252,8 +252,8 @@ def test_what_cannot_be_found_out_is_never_said_to_hold() -> None:
             raise CallTimedOut("no answer")
 
     made = server("v1")
-    [found] = check_access([full()], Catalogs(lambda one, name, create=False: Vague(made, name)))
-    unknown = {one for one, result in found.results.items() if result is R.UNKNOWN}
+    [found] = check_access([full()], Catalogs(lambda item, name, create=False: Vague(made, name)))
+    unknown = {item for item, result in found.results.items() if result is R.UNKNOWN}
     assert unknown == {S.GET_LOAD_STATE, S.CREATE_ALIAS, S.ALTER_ALIAS, S.DROP_ALIAS}
     assert found.holds, "unknown is not missing"
 
@@ -276,7 +276,7 @@ def test_versions(version: str, result: Result, said: str) -> None:
 
     flavour = {"v2.3.5": Flavour.MILVUS_2_3, "milvus_lite-3.2.2": Flavour.LITE}.get(version, Flavour.MILVUS_2_6)
     made = server("v1", flavour=flavour)
-    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda one, name, create=False: Versioned(made, name)))
+    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda item, name, create=False: Versioned(made, name)))
     assert condition(found, S.VERSION).result is result
     assert said in condition(found, S.VERSION).detail
 
@@ -297,7 +297,7 @@ def test_endpoints_are_checked_for_what_reads_through_them_need() -> None:
     verify = Verify(propagation=Propagation(), endpoints=(ENDPOINT,))
     main, endpoint = check_access([alias_set({"a": "v1", "gone": None}, verify=verify)], catalogs(made))
     assert (main.endpoint, endpoint.endpoint, endpoint.target.address) == (False, True, "second:19530")
-    assert [one.subject for one in endpoint.conditions] == [S.ADDRESS, S.TLS, S.TOKEN, S.VERSION, S.QUERY]
+    assert [condition.subject for condition in endpoint.conditions] == [S.ADDRESS, S.TLS, S.TOKEN, S.VERSION, S.QUERY]
     assert condition(endpoint, S.QUERY).detail == "the privilege Query is missing on a"
 
     def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:

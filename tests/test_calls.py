@@ -23,49 +23,49 @@ def spread(aliases: int, collections: int, *, start: int = 0) -> dict[str, str]:
     return {f"a{number:05}": f"c{start + number % collections}" for number in range(aliases)}
 
 
-def wish(aliases: dict[str, str], **settings: object) -> AliasSet:
+def spec_hash(aliases: dict[str, str], **settings: object) -> AliasSet:
     return alias_set({}, *(Alias(name, collection, gates=OFF) for name, collection in aliases.items()))
 
 
-def plan_calls(existing: dict[str, str], wanted: AliasSet) -> int:
+def plan_calls(existing: dict[str, str], desired: AliasSet) -> int:
     made = server(*(f"c{number}" for number in range(40)), aliases=existing)
-    return make_plan([wanted], catalogs=catalogs(made)).targets[0].calls
+    return make_plan([desired], catalogs=catalogs(made)).targets[0].calls
 
 
 @pytest.mark.parametrize("aliases", [40, 400])
 def test_many_aliases_on_few_collections_cost_one_call_a_collection(aliases: int) -> None:
     existing = spread(aliases, 4)
-    assert plan_calls(existing, wish(existing)) == 3 + 4
+    assert plan_calls(existing, spec_hash(existing)) == 3 + 4
 
 
 def test_one_alias_a_collection_costs_one_call_an_alias() -> None:
     existing = spread(20, 20)
-    assert plan_calls(existing, wish(existing)) == 3 + 20
+    assert plan_calls(existing, spec_hash(existing)) == 3 + 20
 
 
 def test_each_drifted_alias_costs_one_call_more() -> None:
     existing = spread(400, 4) | {"a00000": "c20", "a00001": "c21", "a00002": "c21"}
-    assert plan_calls(existing, wish(spread(400, 4))) == 3 + 4 + 3
+    assert plan_calls(existing, spec_hash(spread(400, 4))) == 3 + 4 + 3
 
 
 def test_after_a_reindex_of_everything_the_old_collections_are_asked_for_their_aliases() -> None:
     existing = spread(400, 4)
     resolved, listed = 16, 4 + 4  # one round of calls is resolved before anything is known
-    assert plan_calls(existing, wish(spread(400, 4, start=20))) == 3 + resolved + listed
+    assert plan_calls(existing, spec_hash(spread(400, 4, start=20))) == 3 + resolved + listed
 
 
 def test_aliases_that_do_not_exist_yet_cost_nothing() -> None:
-    assert plan_calls({}, wish(spread(400, 4))) == 3
+    assert plan_calls({}, spec_hash(spread(400, 4))) == 3
 
 
 def test_a_collection_that_is_not_in_the_list_is_asked_for_by_name() -> None:
     """The server may hide it from who lacks rights on it."""
-    assert plan_calls({}, wish({"a": "nope", "b": "nope"})) == 3 + 1
+    assert plan_calls({}, spec_hash({"a": "nope", "b": "nope"})) == 3 + 1
 
 
 def test_unlisted_aliases_cost_nothing_unless_the_scope_could_drop_them() -> None:
     existing = spread(10, 10) | {f"b{number}": f"c{10 + number}" for number in range(10)}
-    assert plan_calls(existing, wish(spread(10, 10))) == 3 + 10
+    assert plan_calls(existing, spec_hash(spread(10, 10))) == 3 + 10
     scoped = alias_set(
         {}, *(Alias(name, to, gates=OFF) for name, to in spread(10, 10).items()), include=("b*",), protect=("b9",)
     )
@@ -84,9 +84,9 @@ def test_two_sets_on_one_database_share_the_read() -> None:
 @pytest.mark.parametrize(("aliases", "collections"), [(40, 4), (10, 10)])
 def test_an_apply_costs_its_plan_two_calls_a_step_and_one_a_collection_and_wave(aliases: int, collections: int) -> None:
     recorder = Recorder(server(*(f"c{number}" for number in range(40)), aliases=spread(aliases, collections)))
-    wanted = wish(spread(aliases, collections, start=20))
+    desired = spec_hash(spread(aliases, collections, start=20))
     with recorder.catalogs() as opened:
-        plan = make_plan([wanted], catalogs=opened)
+        plan = make_plan([desired], catalogs=opened)
         catalog = opened.open(LOCAL, "default")
         before = catalog.calls
         apply_plan(plan, catalogs=opened)
@@ -109,7 +109,7 @@ def test_waves_and_drops_are_read_back_once_each() -> None:
 def test_nothing_to_do_costs_nothing_after_the_plan() -> None:
     recorder = Recorder(server("c0", "c1", aliases=spread(10, 2)))
     with recorder.catalogs() as opened:
-        plan = make_plan([wish(spread(10, 2))], catalogs=opened)
+        plan = make_plan([spec_hash(spread(10, 2))], catalogs=opened)
         catalog = opened.open(LOCAL, "default")
         before = catalog.calls
         apply_plan(plan, catalogs=opened)
@@ -127,5 +127,5 @@ def test_the_gate_asks_each_collection_once_however_many_sets_move_to_it() -> No
 def test_the_gate_asks_each_collection_once_however_many_aliases_move() -> None:
     made = server("c0", "c1", aliases=spread(50, 1))
     moved = make_plan([alias_set(spread(50, 1, start=1))], catalogs=catalogs(made)).targets[0].calls
-    ungated = make_plan([wish(spread(50, 1, start=1))], catalogs=catalogs(made)).targets[0].calls
+    ungated = make_plan([spec_hash(spread(50, 1, start=1))], catalogs=catalogs(made)).targets[0].calls
     assert moved == ungated + 1

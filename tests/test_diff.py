@@ -13,22 +13,22 @@ from tests.builders import LOCAL, alias_set, server
 
 
 def compare(
-    wanted: AliasSet, made: MemoryServer, *, only: tuple[str, ...] = (), allow: tuple[str, ...] = ()
+    desired: AliasSet, made: MemoryServer, *, only: tuple[str, ...] = (), allow: tuple[str, ...] = ()
 ) -> SetPlan:
-    live = read_live(made.connect(LOCAL, wanted.database), Target(LOCAL.address, wanted.database), [wanted])
-    return diff(wanted, live, only=only, allow_protected=allow)
+    live = read_live(made.connect(LOCAL, desired.database), Target(LOCAL.address, desired.database), [desired])
+    return diff(desired, live, only=only, allow_protected=allow)
 
 
 def changes(plan: SetPlan) -> list[tuple[Action, str, str | None, str | None]]:
-    return [(step.action, step.alias, step.current, step.wanted) for step in plan.steps]
+    return [(step.action, step.alias, step.current, step.desired) for step in plan.steps]
 
 
 def test_every_case_of_the_table() -> None:
     made = server(
         "c1", "c2", aliases={"same": "c1", "moved": "c1", "unwanted": "c1", "in_scope": "c1", "elsewhere": "c1"}
     )
-    wanted = alias_set({"new": "c1", "same": "c1", "moved": "c2", "unwanted": None, "absent": None}, include=("in_*",))
-    plan = compare(wanted, made)
+    desired = alias_set({"new": "c1", "same": "c1", "moved": "c2", "unwanted": None, "absent": None}, include=("in_*",))
+    plan = compare(desired, made)
     assert changes(plan) == [
         (Action.ALTER, "moved", "c1", "c2"),
         (Action.CREATE, "new", None, "c1"),
@@ -60,13 +60,13 @@ def test_scope_drops_what_it_includes_and_neither_excludes_nor_protects(
     include: tuple[str, ...], exclude: tuple[str, ...], protect: tuple[str, ...], dropped: list[str]
 ) -> None:
     made = server("c1", aliases=dict.fromkeys(("s_a", "s_b", "s_main", "other", "kept"), "c1"))
-    wanted = alias_set({"kept": "c1"}, include=include, exclude=exclude, protect=protect)
-    assert [step.alias for step in compare(wanted, made).steps] == dropped
+    desired = alias_set({"kept": "c1"}, include=include, exclude=exclude, protect=protect)
+    assert [step.alias for step in compare(desired, made).steps] == dropped
 
 
 def test_waves_come_in_order_and_scope_drops_come_last() -> None:
     made = server("c1", "c2", aliases={"gone": "c1", "z": "c1", "old_x": "c1"})
-    wanted = alias_set(
+    desired = alias_set(
         {},
         Alias("z", "c2", wave=0),
         Alias("a", "c2", wave=7),
@@ -74,7 +74,7 @@ def test_waves_come_in_order_and_scope_drops_come_last() -> None:
         Alias("m", "c2", wave=0),
         include=("old_*",),
     )
-    steps = compare(wanted, made).steps
+    steps = compare(desired, made).steps
     assert [(step.wave, step.alias) for step in steps] == [(0, "m"), (0, "z"), (0, "gone"), (7, "a"), (8, "old_x")]
 
 
@@ -84,14 +84,14 @@ def blocked(plan: SetPlan) -> dict[str, BlockReason]:
 
 def test_a_missing_collection_blocks() -> None:
     plan = compare(alias_set({"a": "nope", "b": "nope"}), server("c1", aliases={"b": "c1"}))
-    assert blocked(plan) == {"a": BlockReason.TARGET_MISSING, "b": BlockReason.TARGET_MISSING}
+    assert blocked(plan) == {"a": BlockReason.COLLECTION_MISSING, "b": BlockReason.COLLECTION_MISSING}
     assert plan.steps[0].blocked
     assert plan.steps[0].blocked.message == 'nope does not exist in database "default"'
 
 
 def test_an_alias_as_target_blocks_even_where_the_server_would_resolve_it() -> None:
     made = server("c1", aliases={"x": "c1"}, flavour=Flavour.LITE)
-    assert blocked(compare(alias_set({"a": "x"}), made)) == {"a": BlockReason.TARGET_IS_ALIAS}
+    assert blocked(compare(alias_set({"a": "x"}), made)) == {"a": BlockReason.COLLECTION_IS_ALIAS}
 
 
 def test_a_collection_of_the_same_name_blocks() -> None:
@@ -100,19 +100,19 @@ def test_a_collection_of_the_same_name_blocks() -> None:
 
 def test_protected_aliases_are_created_and_left_but_not_altered_or_dropped() -> None:
     made = server("c1", "c2", aliases={"by_entry": "c1", "by_scope": "c1", "unlisted": "c1", "absent": "c1"})
-    wanted = alias_set(
+    desired = alias_set(
         {"by_scope": "c2", "absent": None},
         Alias("by_entry", "c2", protect=True),
         Alias("new", "c1", protect=True),
         include=("*",),
         protect=("by_scope", "unlisted", "absent"),
     )
-    plan = compare(wanted, made)
+    plan = compare(desired, made)
     assert blocked(plan) == dict.fromkeys(("absent", "by_entry", "by_scope"), BlockReason.PROTECTED)
     assert "new" in [step.alias for step in plan.steps]
     assert "unlisted" not in [step.alias for step in plan.steps]
 
-    allowed = compare(wanted, made, allow=("by_entry", "by_scope", "absent"))
+    allowed = compare(desired, made, allow=("by_entry", "by_scope", "absent"))
     assert blocked(allowed) == {"absent": BlockReason.PROTECTED}, "the flag is for alters; no flag drops"
 
 
@@ -126,7 +126,7 @@ def test_steps_carry_the_collection_ids() -> None:
     made = server("c1", "c2", aliases={"a": "c1"})
     ids = {name: found.id for name in ("c1", "c2") if (found := made.connect(LOCAL, "default").describe(name))}
     step = compare(alias_set({"a": "c2"}), made).steps[0]
-    assert (step.current_id, step.wanted_id) == (ids["c1"], ids["c2"])
+    assert (step.current_id, step.desired_id) == (ids["c1"], ids["c2"])
 
 
 def test_a_dangling_alias_is_a_create_and_scope_cannot_see_it() -> None:

@@ -33,8 +33,8 @@ def test_a_large_database_becomes_several_sets_that_can_be_read(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "wish", [alias_set({"a": "v1"}, verify=Verify(soak=1.0)), alias_set({"a": "v1"}, on_failure=OnFailure.REVERT)]
+    "spec_hash", [alias_set({"a": "v1"}, verify=Verify(soak=1.0)), alias_set({"a": "v1"}, on_failure=OnFailure.REVERT)]
 )
-def test_a_set_that_says_how_to_cut_over_is_no_export(wish: AliasSet) -> None:
+def test_a_set_that_says_how_to_cut_over_is_no_export(spec_hash: AliasSet) -> None:
     with pytest.raises(InvalidInput, match=r"this is no export: it has .* verification"):
-        live_from_export([wish], [])
+        live_from_export([spec_hash], [])

@@ -44,7 +44,7 @@ from tests.faults.memory import Recorder
 
 ROOT = Path(__file__).parents[1]
 TARGET = Target(LOCAL.address, "default")
-MOVE = Step("shop", "a", "v1", "v2", current_id=1, wanted_id=2, wish="sha256:" + "0" * 64)
+MOVE = Step("shop", "a", "v1", "v2", current_id=1, desired_id=2, spec_hash="sha256:" + "0" * 64)
 NOW = "2026-11-23T23:01:02.000Z"
 ANN = Origins("ann", "ci-7", 4711, ("aliases/",), "apply")
 
@@ -79,10 +79,10 @@ def test_a_run_can_be_told_from_what_it_left(path: Path) -> None:
     connection = replace(LOCAL, token=Credential(env="TOKEN"))
     gates = Gates(loaded=LoadedGate(), rows=RowsGate(max=100))
     a = Alias("a", "v2", gates=gates)
-    wanted = alias_set({"new": "v2", "old": None, "bad": "v9"}, a, connection=connection)
+    desired = alias_set({"new": "v2", "old": None, "bad": "v9"}, a, connection=connection)
     made = server("v1", "v2", aliases={"a": "v1", "old": "v1"})
     with catalogs(made) as opened:
-        plan = make_plan([wanted], catalogs=opened)
+        plan = make_plan([desired], catalogs=opened)
         report = apply_plan(plan, catalogs=opened, journal=Journal(path), origins=ANN)
 
     for document in documents(path):
@@ -126,9 +126,9 @@ def test_a_revert_is_intended_too(path: Path) -> None:
             raise PermissionDenied("no")
 
     recorder.before = refuse
-    wanted = alias_set({"a": "v2"}, Alias("b", "v2", wave=1), on_failure=OnFailure.REVERT)
+    desired = alias_set({"a": "v2"}, Alias("b", "v2", wave=1), on_failure=OnFailure.REVERT)
     with recorder.catalogs() as opened:
-        apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, journal=Journal(path))
+        apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, journal=Journal(path))
     intents = [(line["act"], line["alias"]) for line in documents(path) if line["event"] == "intent"]
     assert intents == [("move", "a"), ("move", "b"), ("revert", "a")]
 
@@ -230,9 +230,9 @@ def test_half_a_character_from_anywhere_spoils_no_line(path: Path) -> None:
     assert recorded.unreadable == 0
     (past,) = recorded.runs
     assert past.origins.source == ("ali\N{REPLACEMENT CHARACTER}ases/", "große/")
-    (one,) = past.steps
-    assert one.result
-    assert (one.outcome, one.result.message) == (Outcome.DONE, "it said: \N{REPLACEMENT CHARACTER} 😀")
+    (item,) = past.steps
+    assert item.result
+    assert (item.outcome, item.result.message) == (Outcome.DONE, "it said: \N{REPLACEMENT CHARACTER} 😀")
     assert past.end
 
 
@@ -283,7 +283,7 @@ def test_a_torn_last_line_costs_nothing_but_itself(path: Path) -> None:
         begun(path, MOVE).note(TARGET, done(MOVE))
         after = Journal(path).read()
         assert after.runs[0].id == run.id
-        assert [len(one.steps) for one in after.runs[1:]] == [1]
+        assert [len(run.steps) for run in after.runs[1:]] == [1]
         torn = length < len(whole) - 1
         assert after.unreadable + len(after.runs[0].steps) == 1
         assert after.unreadable == 0 or torn
@@ -314,7 +314,7 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
         file.writelines(line + "\n" for line in others)
     journal = Journal(path)
     recorded = journal.read()
-    assert [one.id for one in recorded.runs] == [run.id]
+    assert [run.id for run in recorded.runs] == [run.id]
     (step,) = recorded.runs[0].steps
     assert (step.begun, step.outcome) == (Act.MOVE, Outcome.DONE), "the intent that was written again counts"
     assert recorded.newer == 1
@@ -469,16 +469,16 @@ def test_what_had_to_be_moved_back_is_remembered_until_it_is_done(
 ) -> None:
     for told in runs:
         run = begun(path, MOVE)
-        for wanted, outcome in told:
-            run.note(TARGET, done(replace(MOVE, wanted=wanted), outcome, "it was slow"))
-        run.note(TARGET, done(replace(MOVE, alias="bystander", wanted=wanted)))
+        for desired, outcome in told:
+            run.note(TARGET, done(replace(MOVE, desired=desired), outcome, "it was slow"))
+        run.note(TARGET, done(replace(MOVE, alias="bystander", desired=desired)))
     rejected = Journal(path).rejected()
     assert {key: rejection.collection for key, rejection in rejected.items()} == (
         {(TARGET, "a"): collection} if collection else {}
     )
     if collection == "v2":
         rejection = rejected[TARGET, "a"]
-        assert (rejection.collection_id, rejection.wish, rejection.reason) == (2, MOVE.wish, "it was slow")
+        assert (rejection.collection_id, rejection.spec_hash, rejection.reason) == (2, MOVE.spec_hash, "it was slow")
         assert rejection.run in {run.id for run in Journal(path).runs()}
 
 
@@ -491,5 +491,5 @@ def test_rejections_are_of_one_database(path: Path) -> None:
 
 
 def test_a_drop_that_was_undone_rejects_no_collection(path: Path) -> None:
-    begun(path, MOVE).note(TARGET, done(replace(MOVE, wanted=None), Outcome.REVERTED))
+    begun(path, MOVE).note(TARGET, done(replace(MOVE, desired=None), Outcome.REVERTED))
     assert Journal(path).rejected() == {}

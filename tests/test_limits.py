@@ -12,9 +12,9 @@ from reconciler.reconcile import make_plan
 from tests.builders import alias_set, catalogs, server
 
 
-def refusals(wanted: AliasSet, existing: dict[str, str], options: Options = Options()) -> tuple[str, ...]:
+def refusals(desired: AliasSet, existing: dict[str, str], options: Options = Options()) -> tuple[str, ...]:
     made = server("c1", "c2", aliases=existing)
-    return make_plan([wanted], options, catalogs=catalogs(made)).refusals
+    return make_plan([desired], options, catalogs=catalogs(made)).refusals
 
 
 def many(count: int) -> dict[str, str]:
@@ -22,9 +22,9 @@ def many(count: int) -> dict[str, str]:
 
 
 def test_ten_drops_are_allowed_by_default_and_eleven_are_not() -> None:
-    wanted = alias_set({"kept": "c1"}, include=("s_*",))
-    assert refusals(wanted, many(10)) == ()
-    placed = replace(wanted, source=Source("shop.yaml", 3, 1))
+    desired = alias_set({"kept": "c1"}, include=("s_*",))
+    assert refusals(desired, many(10)) == ()
+    placed = replace(desired, source=Source("shop.yaml", 3, 1))
     assert refusals(placed, many(11)) == (
         'set "shop" wants to drop 11 aliases, over its maxDrops of 10; if that is meant, run with --max-drops 11 or '
         "raise limits.maxDrops (shop.yaml:3:1)",
@@ -32,14 +32,14 @@ def test_ten_drops_are_allowed_by_default_and_eleven_are_not() -> None:
 
 
 def test_absent_entries_count_as_drops() -> None:
-    wanted = alias_set({"kept": "c1", "a": None, "b": None}, limits=Limits(max_drops=1))
-    assert len(refusals(wanted, {"a": "c1", "b": "c1"})) == 1
+    desired = alias_set({"kept": "c1", "a": None, "b": None}, limits=Limits(max_drops=1))
+    assert len(refusals(desired, {"a": "c1", "b": "c1"})) == 1
 
 
 def test_the_flag_overrides_the_limit_in_both_directions() -> None:
-    wanted = alias_set({"kept": "c1"}, include=("s_*",))
-    assert refusals(wanted, many(11), Options(max_drops=11)) == ()
-    assert len(refusals(wanted, many(1), Options(max_drops=0))) == 1
+    desired = alias_set({"kept": "c1"}, include=("s_*",))
+    assert refusals(desired, many(11), Options(max_drops=11)) == ()
+    assert len(refusals(desired, many(1), Options(max_drops=0))) == 1
 
 
 def test_protected_drops_do_not_count_and_waiting_ones_do() -> None:
@@ -52,21 +52,21 @@ def test_protected_drops_do_not_count_and_waiting_ones_do() -> None:
 @pytest.mark.parametrize(("moved", "refused"), [(5, False), (6, True)])
 def test_change_percent_is_over_the_live_aliases_listed_or_covered(moved: int, refused: bool) -> None:
     existing = many(10)
-    wanted = {name: "c2" if number < moved else "c1" for number, name in enumerate(existing)}
-    found = refusals(alias_set(wanted, limits=Limits(max_change_percent=50)), existing)
+    desired = {name: "c2" if number < moved else "c1" for number, name in enumerate(existing)}
+    found = refusals(alias_set(desired, limits=Limits(max_change_percent=50)), existing)
     assert bool(found) is refused
     if refused:
         assert found[0].startswith('set "shop" wants to alter or drop 6 of 10 live aliases (60.0 %), over its')
 
 
 def test_creates_do_not_count_and_an_empty_base_does_not_either() -> None:
-    wanted = alias_set({f"new_{number}": "c1" for number in range(5)}, limits=Limits(max_change_percent=0))
-    assert refusals(wanted, {}) == ()
-    assert refusals(wanted, {"other": "c1"}) == ()
+    desired = alias_set({f"new_{number}": "c1" for number in range(5)}, limits=Limits(max_change_percent=0))
+    assert refusals(desired, {}) == ()
+    assert refusals(desired, {"other": "c1"}) == ()
 
 
 @pytest.mark.parametrize(
-    ("wanted", "existing", "refused"),
+    ("desired", "existing", "refused"),
     [
         (alias_set({}, include=("s_*",)), many(1), True),
         (alias_set({"gone": None}, include=("s_*",)), many(1), True),
@@ -76,8 +76,8 @@ def test_creates_do_not_count_and_an_empty_base_does_not_either() -> None:
         (alias_set({"gone": None}), {"gone": "c1"}, False),
     ],
 )
-def test_a_scope_without_a_wish_is_refused(wanted: AliasSet, existing: dict[str, str], refused: bool) -> None:
-    found = refusals(wanted, existing)
+def test_a_scope_without_a_wish_is_refused(desired: AliasSet, existing: dict[str, str], refused: bool) -> None:
+    found = refusals(desired, existing)
     assert bool(found) is refused
     if refused:
         assert found[0].startswith(

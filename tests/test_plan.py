@@ -39,16 +39,16 @@ def rich_plan() -> Plan:
     """A plan with one of everything that a plan file can hold."""
     made = server("c1", "c2", aliases={"a": "c1", "gone": "c1", "s_x": "c1", "p": "c1"})
     made.release("c1")
-    wanted = alias_set(
+    desired = alias_set(
         {"new": "c2", "gone": None, "missing": "nope", "p": "c2"},
         Alias("a", "c2", wave=3, gates=Gates(LoadedGate(replicas=1), on_unknown=OnUnknown.PASS)),
         connection=EVERYTHING,
         include=("s_*",),
         protect=("p",),
     )
-    asleep = alias_set({"z": "c1"}, name="asleep", connection=EVERYTHING, suspend=True)
-    placed = replace(wanted, source=Source("shop.yaml", 4, 1))
-    return make_plan([placed, asleep], catalogs=catalogs(made))
+    suspended = alias_set({"z": "c1"}, name="asleep", connection=EVERYTHING, suspend=True)
+    placed = replace(desired, source=Source("shop.yaml", 4, 1))
+    return make_plan([placed, suspended], catalogs=catalogs(made))
 
 
 def saved(plan: Plan, folder: Path) -> Path:
@@ -297,8 +297,8 @@ def test_sets_of_one_database_with_different_credentials_are_refused_unless_one_
     sets = [alias_set({"a": "c2"}), alias_set({"b": "c2"}, name="other", connection=reader)]
     with pytest.raises(InvalidInput, match='with different connections, "reader" and "local"; use one'):
         make_plan(sets, catalogs=catalogs(made))
-    awake = make_plan([sets[0], replace(sets[1], suspend=True)], catalogs=catalogs(made))
-    assert awake.targets[0].connection == LOCAL
+    active = make_plan([sets[0], replace(sets[1], suspend=True)], catalogs=catalogs(made))
+    assert active.targets[0].connection == LOCAL
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def test_scope_drops_are_held_back_too() -> None:
 
 def test_names_that_the_set_drops_by_then_are_no_loss() -> None:
     made = server("c1", aliases={"s": "c1", "s_a": "c1", "s_b": "c1"}, flavour=OLD)
-    wanted = alias_set({"s_b": None}, Alias("s", None, wave=1), Alias("s_a", None, wave=1))
-    assert lossy(planned(made, wanted)) == []
+    desired = alias_set({"s_b": None}, Alias("s", None, wave=1), Alias("s_a", None, wave=1))
+    assert lossy(planned(made, desired)) == []
     with catalogs(made) as opened:
-        assert apply_plan(planned(made, wanted), catalogs=opened).exit_code == 0
+        assert apply_plan(planned(made, desired), catalogs=opened).exit_code == 0
     assert live(made) == {}
 
 
@@ -96,10 +96,10 @@ def test_a_longer_name_that_is_created_before_the_drop_would_be_lost_and_one_aft
     wave: int, blocked: list[str]
 ) -> None:
     made = server("c1", aliases={"s": "c1"}, flavour=OLD)
-    wanted = alias_set({"s": None}, Alias("s_new", "c1", wave=wave))
-    assert lossy(planned(made, wanted)) == blocked
+    desired = alias_set({"s": None}, Alias("s_new", "c1", wave=wave))
+    assert lossy(planned(made, desired)) == blocked
     with catalogs(made) as opened:
-        apply_plan(planned(made, wanted), catalogs=opened)
+        apply_plan(planned(made, desired), catalogs=opened)
     made.restart()
     assert "s_new" in live(made)
 

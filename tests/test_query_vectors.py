@@ -27,7 +27,7 @@ def test_a_query_has_one_vector_or_one_for_each_side_and_perhaps_a_filter() -> N
 
 def test_each_side_has_a_length_of_its_own() -> None:
     queries = parse_queries('{"from": [1, 2], "to": [1, 2, 3]}\n{"from": [3, 4], "to": [4, 5, 6]}')
-    assert [(len(one.current), len(one.wanted)) for one in queries] == [(2, 3), (2, 3)]
+    assert [(len(query.current), len(query.desired)) for query in queries] == [(2, 3), (2, 3)]
 
 
 SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may have a "filter"'

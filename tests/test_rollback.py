@@ -31,7 +31,7 @@ from tests.faults.memory import Recorder
 from tests.test_journal import ANN, MOVE, TARGET, begun, done
 
 BEFORE = {"a": "v1", "b": "v1", "gone": "v1", "s_x": "v1", "bystander": "v1"}
-WANTED = alias_set(
+EXPECTED = alias_set(
     {"a": "v2"},
     Alias("b", "v2", wave=1),
     Alias("made", "v2", wave=1),
@@ -52,9 +52,9 @@ class World:
     def live(self) -> dict[str, str]:
         return live(self.server)
 
-    def apply(self, wanted: AliasSet) -> Report:
+    def apply(self, desired: AliasSet) -> Report:
         with self.recorder.catalogs() as opened:
-            plan = make_plan([wanted], catalogs=opened)
+            plan = make_plan([desired], catalogs=opened)
             return apply_plan(plan, catalogs=opened, journal=self.journal, origins=ANN)
 
     def plan(self, made: Made | None, **options: int) -> Plan:
@@ -86,7 +86,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 
 
 def steps(plan: Plan) -> list[tuple[str, str | None, str | None, int]]:
-    return [(step.alias, step.current, step.wanted, step.wave) for step in plan.steps]
+    return [(step.alias, step.current, step.desired, step.wave) for step in plan.steps]
 
 
 def blocked(plan: Plan) -> dict[str, tuple[BlockReason, str]]:
@@ -95,7 +95,7 @@ def blocked(plan: Plan) -> dict[str, tuple[BlockReason, str]]:
 
 @pytest.mark.parametrize("by", ["journal", "report"])
 def test_everything_a_run_did_is_undone_in_reverse_order(world: World, by: str) -> None:
-    report = world.apply(WANTED)
+    report = world.apply(EXPECTED)
     assert report.exit_code is ExitCode.DONE
     made = world.newest if by == "journal" else reported(report, "report.json")
     assert made
@@ -147,7 +147,7 @@ def test_a_rollback_of_one_alias_leaves_the_others_to_the_next_one(world: World)
 
 
 def test_what_others_moved_since_is_left_alone_and_the_rest_goes_back(world: World) -> None:
-    made = world.apply(WANTED) and world.newest
+    made = world.apply(EXPECTED) and world.newest
     assert made
     world.move("b", "v3")
     plan = world.plan(made)
@@ -184,7 +184,7 @@ def test_a_collection_that_was_dropped_since_cannot_be_gone_back_to(world: World
         assert not blocked(plan)
         return
     reason, message = blocked(plan)["a"]
-    assert reason is BlockReason.TARGET_MISSING
+    assert reason is BlockReason.COLLECTION_MISSING
     if replaced:
         assert message.startswith("old was dropped: another collection has its name now (id ")
     else:
@@ -239,11 +239,11 @@ def test_names_that_were_taken_since_are_in_the_way(world: World) -> None:
     world.server.drop_collection("v1")
     world.server.connect(LOCAL, "default").create_alias("v1", "v2")
     reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(made_by(world.journal.runs()[0]))).items()}
-    assert reasons == {"a": BlockReason.TARGET_IS_ALIAS, "gone": BlockReason.TARGET_IS_ALIAS}
+    assert reasons == {"a": BlockReason.COLLECTION_IS_ALIAS, "gone": BlockReason.COLLECTION_IS_ALIAS}
     world.server.connect(LOCAL, "default").drop_alias("v1")
     world.server.create_collection("v1")
     reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(made_by(world.journal.runs()[0]))).items()}
-    assert reasons["gone"] is (BlockReason.NAME_TAKEN if world.server.is_lite else BlockReason.TARGET_MISSING)
+    assert reasons["gone"] is (BlockReason.NAME_TAKEN if world.server.is_lite else BlockReason.COLLECTION_MISSING)
 
 
 GATES = Gates(loaded=LoadedGate(), contract=ContractGate((("model", "other"),)))
@@ -264,7 +264,10 @@ def test_the_way_back_must_be_loaded_and_other_gates_are_only_shown(world: World
     report = world.roll_back(made)
     (result,) = report.results
     assert (report.exit_code, world.live["a"]) == (ExitCode.DONE, "v1")
-    assert {one.gate: str(one.verdict) for one in result.step.gate_results} == {"loaded": "pass", "contract": "fail"}
+    assert {result.gate: str(result.verdict) for result in result.step.gate_results} == {
+        "loaded": "pass",
+        "contract": "fail",
+    }
 
 
 def test_what_can_be_loaded_first_holds_up_the_waves_after_it(world: World) -> None:
@@ -386,8 +389,8 @@ def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World)
     ((where, last),) = places_of(world.journal.runs(), "a", lambda _: True).values()
     with catalogs(world.server) as opened:
         plan = plan_move("a", "v9", where, last, opened)
-        assert blocked(plan)["a"][0] is BlockReason.TARGET_MISSING
+        assert blocked(plan)["a"][0] is BlockReason.COLLECTION_MISSING
         (step,) = plan_move("a", "v3", where, last, opened).steps
-        assert (step.set, step.current, step.gates, step.way_back) == ("shop", "v2", gates, True)
+        assert (step.set, step.current, step.gates, step.reverting) == ("shop", "v2", gates, True)
         with pytest.raises(InvalidName):
             plan_move("no name", "v3", where, last, opened)

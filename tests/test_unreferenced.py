@@ -15,7 +15,7 @@ TARGET = Target(LOCAL.address, "default")
 
 
 def idle(catalog: MemoryCatalog) -> list[str]:
-    return [one.collection for one in unreferenced(catalog, TARGET, "local", {})]
+    return [item.collection for item in unreferenced(catalog, TARGET, "local", {})]
 
 
 @pytest.fixture(params=Flavour)

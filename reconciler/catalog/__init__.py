@@ -44,8 +44,8 @@ def connect(
     """
     if path := lite_file(connection):
         if find_spec("milvus_lite") is None:
-            way_out = "pip install '.[lite]' in a clone of aliasctl"
-            raise InvalidInput(Problem(f"{connection.uri} is a Milvus Lite file, which needs milvus-lite: {way_out}"))
+            remedy = "pip install '.[lite]' in a clone of aliasctl"
+            raise InvalidInput(Problem(f"{connection.uri} is a Milvus Lite file, which needs milvus-lite: {remedy}"))
         if not create and not path.exists():
             raise ConnectionFailed(f"no Milvus Lite file at {path}; only apply creates one")
         if not path.parent.is_dir():

@@ -12,7 +12,9 @@ HTTP_PATTERN = (
     r"[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
 )
 
-WANTED = "expected http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db (like ./milvus.db)"
+EXPECTED = (
+    "expected http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db (like ./milvus.db)"
+)
 _PORTS = {"http": 19530, "https": 443}
 
 
@@ -35,7 +37,7 @@ def normalise(uri: str, base: Path) -> tuple[str, str]:
     scheme, separator, rest = uri.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in _PORTS:
-        raise ValueError(WANTED)
+        raise ValueError(EXPECTED)
     if "@" in rest:
         raise ValueError("a uri holds no user name or password; name where to read the token: token.env or --token-env")
     if any(mark in rest.removesuffix("/") for mark in "/?#"):

@@ -60,13 +60,15 @@ def index_of(answer: Mapping[str, Any] | None) -> Index | None:
 
 def schema_of(answer: Mapping[str, Any]) -> Schema:
     """A schema as `describe_collection` tells it."""
-    shown = (one for one in answer["fields"] if not one.get("is_dynamic"))
+    shown = (item for item in answer["fields"] if not item.get("is_dynamic"))
     return Schema(
-        fields=tuple(field for one in shown for field in _fields(one)),
+        fields=tuple(field for item in shown for field in _fields(item)),
         dynamic=bool(answer["enable_dynamic_field"]),
         functions=tuple(
-            Function(one["name"], one["type"].name, tuple(one["input_field_names"]), tuple(one["output_field_names"]))
-            for one in answer.get("functions", ())
+            Function(
+                item["name"], item["type"].name, tuple(item["input_field_names"]), tuple(item["output_field_names"])
+            )
+            for item in answer.get("functions", ())
         ),
         properties=dict(answer.get("properties", {})),
         description=answer["description"],
@@ -80,9 +82,9 @@ def _fields(answer: Mapping[str, Any]) -> Iterator[Field]:
     """
     struct, element = answer["name"], answer.get("element_type")
     yield _field(answer, struct, f"ARRAY<{_type(element)}>" if element else _type(answer["type"]))
-    for one in answer.get("struct_fields", ()):
-        name = one["name"]  # up to pymilvus 2.6 with the struct's, later without
-        yield _field(one, name if name.endswith("]") else f"{struct}[{name}]", f"ARRAY<{_type(one['type'])}>")
+    for item in answer.get("struct_fields", ()):
+        name = item["name"]  # up to pymilvus 2.6 with the struct's, later without
+        yield _field(item, name if name.endswith("]") else f"{struct}[{name}]", f"ARRAY<{_type(item['type'])}>")
 
 
 def _field(answer: Mapping[str, Any], name: str, kind: str) -> Field:

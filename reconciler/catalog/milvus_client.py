@@ -165,4 +165,4 @@ def _grants_of_role(client: Any, role: str, database: str, **options: Any) -> li
     caller needs a privilege, while everyone may read the grants of their own roles (measured on 2.3.5)."""
     context = client._generate_call_context()
     found = client._get_connection().select_grant_for_one_role(role, database, context=context, **options)
-    return [dict(one) for one in found.groups]
+    return [dict(group) for group in found.groups]

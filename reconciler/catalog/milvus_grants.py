@@ -19,7 +19,7 @@ def granted(privilege: str, database: str, grants: Iterable[Mapping[str, str]]) 
         database: where it is needed.
         grants: of all roles of the user, as `describe_role` tells them.
     """
-    names = {one["privilege"] for one in grants if one.get("db_name") in (None, "", ANY, database)}
+    names = {grant["privilege"] for grant in grants if grant.get("db_name") in (None, "", ANY, database)}
     if names & {privilege, ANY, *GROUPS}:
         return True
     return None if names - PRIVILEGES else False

@@ -32,15 +32,15 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         names, listed = pool.submit(catalog.alias_names), pool.submit(_collections, catalog)
         alias_names, collections = names.result(), listed.result()
 
-        wanted = {alias.name: alias.collection for each in sets for alias in each.aliases}
-        droppable = _droppable(sets, sorted(alias_names), wanted)
-        of_interest = alias_names & (wanted.keys() | droppable)
-        known = _look_up(pool, catalog, {alias: wanted.get(alias) for alias in of_interest})
+        desired = {alias.name: alias.collection for each in sets for alias in each.aliases}
+        droppable = _droppable(sets, sorted(alias_names), desired)
+        of_interest = alias_names & (desired.keys() | droppable)
+        known = _look_up(pool, catalog, {alias: desired.get(alias) for alias in of_interest})
         pointing = _names(known)
 
         told = [*collections.values(), *known.values()]
         ids = {found.name: found for found in told if found and found.id is not None}
-        involved = _involved(wanted, pointing, droppable) - alias_names
+        involved = _involved(desired, pointing, droppable) - alias_names
         described = ids | _each(pool, catalog.describe, involved - ids.keys())
     return LiveCatalog(
         target=target,
@@ -56,14 +56,14 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
 
 def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
     """Whether a catalog that was read, perhaps for other sets, has all that a diff of these sets needs."""
-    wanted = {alias.name: alias.collection for each in sets for alias in each.aliases}
-    droppable = _droppable(sets, live.names, wanted)
-    if not (live.aliases & wanted.keys()) | droppable <= live.pointing.keys():
+    desired = {alias.name: alias.collection for each in sets for alias in each.aliases}
+    droppable = _droppable(sets, live.names, desired)
+    if not (live.aliases & desired.keys()) | droppable <= live.pointing.keys():
         return False
-    return _involved(wanted, live.pointing, droppable) - live.aliases <= live.described.keys()
+    return _involved(desired, live.pointing, droppable) - live.aliases <= live.described.keys()
 
 
-def locate(catalog: Catalog, wanted: Mapping[str, str | None]) -> dict[str, str | None]:
+def locate(catalog: Catalog, desired: Mapping[str, str | None]) -> dict[str, str | None]:
     """The collection that each alias points at now, None for one that is gone, sorted by alias.
 
     It takes T + A calls: T collections that two or more of the aliases are wanted on, or were found on; A aliases that
@@ -76,7 +76,7 @@ def locate(catalog: Catalog, wanted: Mapping[str, str | None]) -> dict[str, str 
         CatalogError: a call failed.
     """
     with _pool(catalog) as pool:
-        return _names(_look_up(pool, catalog, wanted))
+        return _names(_look_up(pool, catalog, desired))
 
 
 def read_all(catalog: Catalog) -> dict[str, str]:
@@ -100,52 +100,52 @@ def read_all(catalog: Catalog) -> dict[str, str]:
 
 
 def _look_up(
-    pool: ThreadPoolExecutor, catalog: Catalog, wanted: Mapping[str, str | None]
+    pool: ThreadPoolExecutor, catalog: Catalog, desired: Mapping[str, str | None]
 ) -> dict[str, Collection | None]:
     """Where each alias points.
 
     First the collections are asked that should have several of them. What these do not have is resolved alias by alias,
     and where two of them are found on one collection, it is asked for the others: after a re-index most are there.
     """
-    asked = {name for name, aliases in Counter(wanted.values()).items() if name is not None and aliases > 1}
-    found = _placed(pool, catalog, asked, wanted)
-    remaining, hits = sorted(wanted.keys() - found.keys()), Counter[str]()
+    asked = {name for name, aliases in Counter(desired.values()).items() if name is not None and aliases > 1}
+    found = _placed(pool, catalog, asked, desired)
+    remaining, hits = sorted(desired.keys() - found.keys()), Counter[str]()
     while remaining:
         resolved = _each(pool, catalog.resolve, remaining[: 2 * catalog.concurrency])
         found |= resolved
         remaining = remaining[len(resolved) :]
-        hits.update(one.name for one in resolved.values() if one)
+        hits.update(item.name for item in resolved.values() if item)
         shared = {name for name, aliases in hits.items() if aliases > 1} - asked
         if remaining and shared:
             asked |= shared
-            found = _placed(pool, catalog, shared, wanted) | found  # what was resolved knows more
+            found = _placed(pool, catalog, shared, desired) | found  # what was resolved knows more
             remaining = [alias for alias in remaining if alias not in found]
     return dict(sorted(found.items()))
 
 
 def _placed(
-    pool: ThreadPoolExecutor, catalog: Catalog, collections: Iterable[str], wanted: Mapping[str, str | None]
+    pool: ThreadPoolExecutor, catalog: Catalog, collections: Iterable[str], desired: Mapping[str, str | None]
 ) -> dict[str, Collection | None]:
     """The wanted aliases that some collections say are theirs."""
     return {
         alias: Collection(name)
         for name, aliases in _each(pool, catalog.aliases_of, collections).items()
-        for alias in (aliases or frozenset()) & wanted.keys()
+        for alias in (aliases or frozenset()) & desired.keys()
     }
 
 
-def _droppable(sets: Iterable[AliasSet], names: Sequence[str], wanted: Mapping[str, str | None]) -> set[str]:
+def _droppable(sets: Iterable[AliasSet], names: Sequence[str], desired: Mapping[str, str | None]) -> set[str]:
     """Those of the sorted names that some set could drop."""
-    unlisted = [(each.scope, each.scope.covered(names) - wanted.keys()) for each in sets]
+    unlisted = [(each.scope, each.scope.covered(names) - desired.keys()) for each in sets]
     return {name for scope, covered in unlisted for name in covered if not scope.protects(name)}
 
 
 def _involved(
-    wanted: Mapping[str, str | None], pointing: Mapping[str, str | None], droppable: Iterable[str]
+    desired: Mapping[str, str | None], pointing: Mapping[str, str | None], droppable: Iterable[str]
 ) -> set[str]:
     """The collections that aliases would come to or go from."""
     involved = {pointing[alias] for alias in droppable}
-    for alias, collection in wanted.items():
+    for alias, collection in desired.items():
         current = pointing.get(alias)
         if current != collection:
             involved |= {collection, current}

@@ -9,9 +9,9 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.cli.applying import Manner, carry_out
-from reconciler.core.options import GatesAsked, Options
-from reconciler.core.pending_verification import saved_with_unverified
+from reconciler.cli.applying import ApplyOptions, carry_out
+from reconciler.core.options import GatesToEvaluate, Options
+from reconciler.core.pending_verification import saved_with_pending_verification
 from reconciler.core.plan import Plan
 from reconciler.documents.plan_file import load_plan
 from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed, without_rejected
@@ -70,7 +70,7 @@ def apply(
     if bool(planfile) is bool(paths) or (planfile and reviewed):
         raise click.UsageError("apply takes either -f PATH (with or without --plan PLANFILE) or one PLANFILE")
     output.ensure_writable(path for _, path in outputs)
-    manner = Manner(
+    manner = ApplyOptions(
         yes=yes,
         journal=inputs.journal(journal),
         origins=inputs.origins("apply", (str(planfile),) if planfile else paths),
@@ -83,7 +83,7 @@ def apply(
         if planfile:
             plan, pending = _saved_plan(planfile, values, catalogs, manner.journal)
         else:
-            ask = GatesAsked.SHOWN if wait else GatesAsked.ALL
+            ask = GatesToEvaluate.SHOWN if wait else GatesToEvaluate.ALL
             plan = _fresh_plan(paths, reviewed, values, catalogs, ask, manner.journal)
             pending = bool(plan.runnable)
         return carry_out(plan, catalogs, manner, pending=pending)
@@ -94,7 +94,7 @@ def _fresh_plan(
     reviewed: Path | None,
     values: dict[str, Any],
     catalogs: Catalogs,
-    ask: GatesAsked,
+    ask: GatesToEvaluate,
     journal: Journal,
 ) -> Plan:
     """Plan now; with a reviewed plan, insist that it is the same."""
@@ -102,7 +102,11 @@ def _fresh_plan(
     sets = inputs.wanted_sets(inputs.read_manifests(paths), options.overrides(values))
     run = options.run_options(values)
     inputs.announce_new_files(
-        [one.connection for one in sets if one.connection and (run.include_suspended or not one.suspend)]
+        [
+            alias_set.connection
+            for alias_set in sets
+            if alias_set.connection and (run.include_suspended or not alias_set.suspend)
+        ]
     )
     with output.busy("Reading the catalog"):
         plan = make_plan(sets, run, catalogs=catalogs, ask=ask, journal=journal)
@@ -124,6 +128,8 @@ def _saved_plan(planfile: Path, values: dict[str, Any], catalogs: Catalogs, jour
             "--only, --allow-protected, --max-drops, --include-suspended and --skip-gate are for planning"
         )
     if not run.retry_rejected:
-        plan = saved_with_unverified(without_rejected(plan, journal.rejected()), journal.unverified())
+        plan = saved_with_pending_verification(
+            without_rejected(plan, journal.rejected()), journal.pending_verification()
+        )
     inputs.announce_new_files([target.connection for target in plan.targets if target.steps])
     return plan, ensure_fresh(plan, catalogs=catalogs)

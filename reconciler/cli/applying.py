@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ApplyOptions:
     """How this call wants its plan carried out, and told.
 
     Args:
@@ -57,7 +57,7 @@ class Manner:
     wait: float = 0.0
 
 
-def carry_out(plan: Plan, catalogs: Catalogs, manner: Manner, *, pending: bool) -> int:
+def carry_out(plan: Plan, catalogs: Catalogs, manner: ApplyOptions, *, pending: bool) -> int:
     """Show a plan, ask, apply it and tell what became of it; the exit code.
 
     Args:
@@ -92,7 +92,7 @@ def _tell(report: Report, outputs: tuple[tuple[str, Path], ...], output_format: 
     result = output.Result(lambda: report_lines(report), lambda: report_document(report), pages)
     try:
         output.emit_files(result, outputs)
-        if report.plan.refusals or not (report.plan.runnable or report.plan.unverified):
+        if report.plan.refusals or not (report.plan.runnable or report.plan.pending_verification):
             result = replace(result, text=lambda: [report_summary(report)] if report.plan.steps else [])
         output.emit(result, output_format)
     except InvalidInput as error:
@@ -165,7 +165,7 @@ def _log(result: StepResult) -> None:
                 "alias": step.alias,
                 "action": str(step.action),
                 "current": step.current,
-                "wanted": step.wanted,
+                "desired": step.desired,
                 "outcome": str(result.outcome),
                 **details,
             },

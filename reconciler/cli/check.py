@@ -57,7 +57,7 @@ def _sets(paths: tuple[str, ...], flags: Overrides, *, include_suspended: bool) 
         connection, database = inputs.connection_of(manifests, flags)
         return [AliasSet(connection.name, "", connection.name, connection, database)]
     sets = inputs.wanted_sets(manifests, flags)
-    asleep = [one for one in sets if one.suspend and not include_suspended]
-    for one in asleep:
-        output.say(f'set "{one.key}" is suspended: skipped')
-    return [one for one in sets if one not in asleep]
+    suspended = [item for item in sets if item.suspend and not include_suspended]
+    for alias_set in suspended:
+        output.say(f'set "{alias_set.key}" is suspended: skipped')
+    return [item for item in sets if item not in suspended]

@@ -47,7 +47,7 @@ def graph(paths: tuple[str, ...], graph_format: str, live: bool, **values: Any) 
         raise click.UsageError("options that say where the server is go with --live")
     manifests = inputs.read_manifests(paths)
     clusters = _live(manifests, flags) if live else wanted_clusters(manifests.sets)
-    arrows = sum(arrow.collection is not None for one in clusters for arrow in one.arrows)
+    arrows = sum(arrow.collection is not None for cluster in clusters for arrow in cluster.arrows)
     drawing = FORMATS[graph_format](clusters)
     if graph_format == "mermaid" and (arrows > MERMAID_ARROWS or len(drawing) > MERMAID_CHARACTERS):
         most = f"GitHub and GitLab draw at most {MERMAID_ARROWS} arrows and {MERMAID_CHARACTERS:,} characters"
@@ -61,6 +61,8 @@ def _live(manifests: Manifests, flags: Overrides) -> list[Cluster]:
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
         plan = make_plan(sets, catalogs=catalogs)
     return [
-        planned_cluster(target, [one for one in sets if one.connection and target_of(one) == target.target])
+        planned_cluster(
+            target, [alias_set for alias_set in sets if alias_set.connection and target_of(alias_set) == target.target]
+        )
         for target in plan.targets
     ]

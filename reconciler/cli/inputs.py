@@ -13,7 +13,7 @@ from reconciler.cli import output
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.journal import Journal, Origins, Provenance, default_path
-from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, settle
+from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, resolve
 from reconciler.manifest.export import live_from_export
 from reconciler.manifest.targets import single_connection
 from reconciler.reconcile import LiveCatalogs, target_of
@@ -29,7 +29,7 @@ def read_manifests(paths: Sequence[str]) -> Manifests:
 
 def wanted_sets(manifests: Manifests, flags: Overrides) -> tuple[AliasSet, ...]:
     """The sets with the connections and databases of this call, checked against each other; warnings are told."""
-    sets = settle(manifests, flags, environment())
+    sets = resolve(manifests, flags, environment())
     for warning in endpoints_left_out(manifests, sets):
         output.warn(warning)
     return sets
@@ -62,7 +62,7 @@ def live_side(
     exported = read([export])
     # The manifests say where a connection of this name is; the export may be older.
     known = Manifests({**exported.connections, **manifests.connections}, exported.sets)
-    return live_from_export(settle(known, flags, environment()), sorted({target_of(one) for one in sets}))
+    return live_from_export(resolve(known, flags, environment()), sorted({target_of(alias_set) for alias_set in sets}))
 
 
 def announce_new_files(connections: Sequence[Connection]) -> None:

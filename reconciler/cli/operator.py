@@ -49,8 +49,8 @@ def operator(
         raise UsageError("say --namespace NAME (which repeats), or --all-namespaces")
     missing = [name for name in ("kopf", "lightkube", "prometheus_client") if find_spec(name) is None]
     if missing:
-        way_out = "pip install '.[operator]' in a clone of aliasctl"
-        raise AliasctlError(f"the operator needs {', '.join(missing)}: {way_out}")
+        remedy = "pip install '.[operator]' in a clone of aliasctl"
+        raise AliasctlError(f"the operator needs {', '.join(missing)}: {remedy}")
 
     from reconciler.operator.cluster import own_namespace
     from reconciler.operator.main import Settings, run

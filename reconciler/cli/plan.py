@@ -10,7 +10,7 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.core.options import GatesAsked
+from reconciler.core.options import GatesToEvaluate
 from reconciler.core.plan import Plan
 from reconciler.core.report import plan_exit_code
 from reconciler.documents.plan_file import load_plan
@@ -72,7 +72,7 @@ def plan(
             options.run_options(values),
             catalogs=catalogs,
             against=live,
-            ask=GatesAsked.ALL if gates == "all" else GatesAsked.CHEAP,
+            ask=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
             journal=inputs.journal(journal),
         )
     result = plan_result(made)

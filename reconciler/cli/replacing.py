@@ -31,7 +31,9 @@ class Replacement:
 def ensure_replaceable(replacements: Sequence[Replacement]) -> None:
     """Raise `InvalidInput` for files that must not be written to, or that nothing can be put beside."""
     problems = [
-        Problem(obstacle, Source(one.name)) for one in replacements if (obstacle := _obstacle(one.path)) is not None
+        Problem(obstacle, Source(replacement.name))
+        for replacement in replacements
+        if (obstacle := _obstacle(replacement.path)) is not None
     ]
     if problems:
         raise InvalidInput(*problems)
@@ -45,22 +47,22 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
     """
     with ExitStack() as stack:
         ready: list[tuple[Replacement, Path]] = []
-        for one in replacements:
-            new = _attempt_beside(one)
+        for replacement in replacements:
+            new = _attempt_beside(replacement)
             stack.callback(new.unlink, missing_ok=True)
-            ready.append((one, new))
+            ready.append((replacement, new))
         _ensure_unchanged(replacements)
         done: list[Replacement] = []
         try:
-            for one, new in ready:
-                new.replace(one.path)
-                done.append(one)
+            for replacement, new in ready:
+                new.replace(replacement.path)
+                done.append(replacement)
         except BaseException as error:
             left = _put_back(done)
             if isinstance(error, OSError):
-                raise _refused(one, error, left) from error
+                raise _refused(replacement, error, left) from error
             raise
-    for folder in {one.path.parent for one in replacements}:
+    for folder in {item.path.parent for item in replacements}:
         _sync_folder(folder)
 
 
@@ -75,29 +77,29 @@ def _obstacle(path: Path) -> str | None:
 
 def _ensure_unchanged(replacements: Sequence[Replacement]) -> None:
     problems = []
-    for one in replacements:
+    for replacement in replacements:
         try:
-            same = one.path.read_bytes() == one.before
+            same = replacement.path.read_bytes() == replacement.before
         except OSError:
             same = False
         if not same:
             message = "was changed while it was read; nothing was written, run it again"
-            problems.append(Problem(message, Source(one.name)))
+            problems.append(Problem(message, Source(replacement.name)))
     if problems:
         raise InvalidInput(*problems)
 
 
-def _attempt_beside(one: Replacement) -> Path:
+def _attempt_beside(replacement: Replacement) -> Path:
     """`_beside`, with an error for the user."""
     try:
-        return _beside(one)
+        return _beside(replacement)
     except OSError as error:
-        raise _refused(one, error, ()) from error
+        raise _refused(replacement, error, ()) from error
 
 
-def _beside(one: Replacement) -> Path:
+def _beside(replacement: Replacement) -> Path:
     """A new file beside the old one, with its owner, mode and the new content, safe on the disk."""
-    path = one.path
+    path = replacement.path
     old = path.stat()
     descriptor, name = mkstemp(dir=path.parent, prefix=".aliasctl.")
     try:
@@ -105,7 +107,7 @@ def _beside(one: Replacement) -> Path:
             with suppress(PermissionError):
                 os.fchown(descriptor, old.st_uid, old.st_gid)
             os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-            file.write(one.after)
+            file.write(replacement.after)
             file.flush()
             os.fsync(descriptor)
     except BaseException:
@@ -117,17 +119,17 @@ def _beside(one: Replacement) -> Path:
 def _put_back(done: Sequence[Replacement]) -> list[Replacement]:
     """Undo what was replaced; what could not be undone is returned."""
     left = []
-    for one in done:
+    for item in done:
         try:
-            _beside(replace(one, after=one.before)).replace(one.path)
+            _beside(replace(item, after=item.before)).replace(item.path)
         except OSError:
-            left.append(one)
+            left.append(item)
     return left
 
 
-def _refused(one: Replacement, error: OSError, left: Sequence[Replacement]) -> InvalidInput:
+def _refused(replacement: Replacement, error: OSError, left: Sequence[Replacement]) -> InvalidInput:
     outcome = f"already changed: {', '.join(other.name for other in left)}" if left else "no file was changed"
-    return InvalidInput(Problem(f"cannot be written: {error.strerror}; {outcome}", Source(one.name)))
+    return InvalidInput(Problem(f"cannot be written: {error.strerror}; {outcome}", Source(replacement.name)))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, output
-from reconciler.cli.applying import Manner, carry_out
+from reconciler.cli.applying import ApplyOptions, carry_out
 from reconciler.cli.plan import plan_result
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Origin, Target
@@ -133,7 +133,7 @@ def rollback(
             return _tell(plan_result(plan), plan, outputs, output_format)
         origins = Origins.of_this_process(command=ROLLBACK, source=(source,))
         code = carry_out(
-            plan, catalogs, Manner(yes, past, origins, output_format, outputs), pending=bool(plan.runnable)
+            plan, catalogs, ApplyOptions(yes, past, origins, output_format, outputs), pending=bool(plan.runnable)
         )
     if code in {ExitCode.DONE, ExitCode.INCOMPLETE}:
         _remind(plan)
@@ -194,13 +194,13 @@ def _place(paths: tuple[str, ...], flags: Overrides) -> tuple[Place, PastTarget 
     """Which recorded databases are meant; and the database itself where the call names its server."""
     if not paths and not flags.uri:
         return (
-            lambda one: (
-                flags.database in {None, one.target.database} and flags.connection in {None, one.connection.name}
+            lambda item: (
+                flags.database in {None, item.target.database} and flags.connection in {None, item.connection.name}
             )
         ), None
     connection, database = inputs.one_connection(paths, flags)
     target = Target(connection.address, database)
-    return lambda one: one.target == target, PastTarget(target, connection, {})
+    return lambda item: item.target == target, PastTarget(target, connection, {})
 
 
 def _insist_on_one_place(known: Mapping[Target, tuple[PastTarget, PastStep]], alias: str) -> None:
@@ -213,12 +213,12 @@ def _insist_on_one_place(known: Mapping[Target, tuple[PastTarget, PastStep]], al
 def _reached(targets: Sequence[PastTarget], flags: Overrides, given: PastTarget | None) -> tuple[PastTarget, ...]:
     """Recorded databases, with the connection that this call names or at least its credentials."""
     if given:
-        return tuple(replace(one, connection=given.connection) for one in targets)
-    skeleton = Plan(tuple(TargetPlan(one.target, one.connection, ()) for one in targets), "", "")
+        return tuple(replace(target, connection=given.connection) for target in targets)
+    skeleton = Plan(tuple(TargetPlan(target.target, target.connection, ()) for target in targets), "", "")
     plan = reconnected(skeleton, replace(flags, connection=None, database=None), Path.cwd())
     return tuple(
-        replace(one, connection=replace(target.connection, origin=Origin.EARLIER_RUN))
-        for one, target in zip(targets, plan.targets, strict=True)
+        replace(item, connection=replace(target.connection, origin=Origin.EARLIER_RUN))
+        for item, target in zip(targets, plan.targets, strict=True)
     )
 
 

@@ -33,8 +33,8 @@ def assignment(text: str) -> tuple[str, str]:
     if not alias or not collection:
         raise click.BadParameter(f"{quoted(text)} is not ALIAS=COLLECTION, such as search_products=products_v2")
     if not re.fullmatch(NAME_PATTERN, collection):
-        wanted = "a letter or underscore, then letters, digits and underscores, at most 255"
-        raise click.BadParameter(f"Milvus takes no collection called {quoted(collection)}; expected {wanted}")
+        desired = "a letter or underscore, then letters, digits and underscores, at most 255"
+        raise click.BadParameter(f"Milvus takes no collection called {quoted(collection)}; expected {desired}")
     return alias, collection
 
 
@@ -72,29 +72,29 @@ def set_aliases(
       aliasctl set search_products=products_v2 -f aliases/
       aliasctl set search_products=products_v2 -f aliases/ --check
     """
-    wanted = _each_once(assignments)
+    desired = _each_once(assignments)
     _insist_on_files(paths)
     manifests = inputs.read_manifests(paths)
     check(manifests)
-    changes = chosen(manifests, wanted, set_name)
-    replacements = _replacements([one for one in changes if one.needed])
+    changes = chosen(manifests, desired, set_name)
+    replacements = _replacements([item for item in changes if item.needed])
     _ensure_valid(paths, replacements)
     ensure_replaceable(replacements)
     if not dry_run:
         replace_all(replacements)
-    for one in changes:
-        if one.needed and one.protected:
-            output.say(f"{one.alias.name} is protected: apply will want --allow-protected {one.alias.name}")
+    for change in changes:
+        if change.needed and change.protected:
+            output.say(f"{change.alias.name} is protected: apply will want --allow-protected {change.alias.name}")
     _tell(changes, replacements, dry_run, output_format)
 
 
 def _each_once(assignments: Sequence[tuple[str, str]]) -> dict[str, str]:
-    wanted: dict[str, str] = {}
+    desired: dict[str, str] = {}
     for alias, collection in assignments:
-        if wanted.setdefault(alias, collection) != collection:
-            message = f'alias "{alias}" is given twice, with {wanted[alias]} and with {collection}; keep one'
+        if desired.setdefault(alias, collection) != collection:
+            message = f'alias "{alias}" is given twice, with {desired[alias]} and with {collection}; keep one'
             raise InvalidInput(Problem(message))
-    return wanted
+    return desired
 
 
 def _insist_on_files(paths: Sequence[str]) -> None:
@@ -112,13 +112,13 @@ def _insist_on_files(paths: Sequence[str]) -> None:
 def _replacements(changes: Sequence[Change]) -> list[Replacement]:
     """The files to write, each with all its changes. Raises `InvalidInput` with the problems of all of them."""
     by_file: dict[str, dict[tuple[str, str], str]] = {}
-    for one in changes:
-        by_file.setdefault(_place(one).file, {})[one.owner.key, one.alias.name] = one.collection
+    for change in changes:
+        by_file.setdefault(_place(change).file, {})[change.owner.key, change.alias.name] = change.collection
     problems: list[Problem] = []
     replacements = []
-    for name, wanted in by_file.items():
+    for name, desired in by_file.items():
         try:
-            replacements.append(_replacement(name, wanted))
+            replacements.append(_replacement(name, desired))
         except InvalidInput as error:
             problems += error.problems
     if problems:
@@ -126,7 +126,7 @@ def _replacements(changes: Sequence[Change]) -> list[Replacement]:
     return replacements
 
 
-def _replacement(name: str, wanted: Mapping[tuple[str, str], str]) -> Replacement:
+def _replacement(name: str, desired: Mapping[tuple[str, str], str]) -> Replacement:
     before = Path(name).read_bytes()
     try:
         whole = before.decode()
@@ -134,22 +134,28 @@ def _replacement(name: str, wanted: Mapping[tuple[str, str], str]) -> Replacemen
         raise InvalidInput(Problem("was changed while it was read; run it again", Source(name))) from error
     text = whole.removeprefix(BYTE_ORDER_MARK)
     mark = whole[: len(whole) - len(text)]
-    return Replacement(name, before, (mark + edited(text, name, wanted)).encode())
+    return Replacement(name, before, (mark + edited(text, name, desired)).encode())
 
 
 def _ensure_valid(paths: Sequence[str], replacements: Sequence[Replacement]) -> None:
     """All manifests together, as they will be."""
-    texts = {one.name: one.after.decode().removeprefix(BYTE_ORDER_MARK) for one in replacements}
+    texts = {replacement.name: replacement.after.decode().removeprefix(BYTE_ORDER_MARK) for replacement in replacements}
     try:
         check(read(paths, edited=texts))
     except InvalidInput as error:
         raise InvalidInput(
-            *(Problem(f"after this edit: {one.message}; nothing was written", one.source) for one in error.problems)
+            *(
+                Problem(f"after this edit: {problem.message}; nothing was written", problem.source)
+                for problem in error.problems
+            )
         ) from error
 
 
 def _tell(changes: Sequence[Change], replacements: Sequence[Replacement], dry_run: bool, output_format: str) -> None:
-    differences = {one.name: difference(one.name, one.before.decode(), one.after.decode()) for one in replacements}
+    differences = {
+        replacement.name: difference(replacement.name, replacement.before.decode(), replacement.after.decode())
+        for replacement in replacements
+    }
     if output_format == output.TEXT and dry_run:
         _print_diff("".join(differences.values()))
         output.say(_summary(changes, "to change") + (" Nothing was written." if differences else ""))
@@ -170,17 +176,21 @@ def _print_diff(text: str) -> None:
 
 
 def _lines(changes: Sequence[Change]) -> Iterator[Text]:
-    width = max(len(one.alias.name) for one in changes)
-    for one in changes:
-        sign, style = ("~", "yellow") if one.needed else ("=", "dim")
-        move = f"{one.alias.collection or 'absent'} → {one.collection}" if one.needed else f"{one.collection} already"
-        place = printable(str(_place(one)))
-        yield Text.assemble("  ", (sign, style), f" {one.alias.name:{width}}   {move}   {place}")
+    width = max(len(change.alias.name) for change in changes)
+    for change in changes:
+        sign, style = ("~", "yellow") if change.needed else ("=", "dim")
+        move = (
+            f"{change.alias.collection or 'absent'} → {change.collection}"
+            if change.needed
+            else f"{change.collection} already"
+        )
+        place = printable(str(_place(change)))
+        yield Text.assemble("  ", (sign, style), f" {change.alias.name:{width}}   {move}   {place}")
     yield Text(_summary(changes, "changed"))
 
 
 def _summary(changes: Sequence[Change], verb: str) -> str:
-    needed = sum(one.needed for one in changes)
+    needed = sum(change.needed for change in changes)
     kept = len(changes) - needed
     if not needed:
         return f"No changes. {counted(kept, 'alias')} as wanted already."

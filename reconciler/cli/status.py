@@ -67,10 +67,10 @@ def _idle(plan: Plan, catalogs: Catalogs, journal: Journal) -> list[Unreferenced
     """What no alias points at, in every database of the plan."""
     left = departures(journal.runs())
     return [
-        one
+        item
         for target in plan.targets
         if target.server_version  # of suspended sets only: nobody looked
-        for one in unreferenced(
+        for item in unreferenced(
             catalogs.open(target.connection, target.target.database), target.target, target.connection.name, left
         )
     ]

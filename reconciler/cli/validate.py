@@ -44,7 +44,7 @@ def _document(manifests: Manifests, warnings: Sequence[Problem]) -> Document:
 
 
 def _summary(manifests: Manifests) -> Text:
-    aliases = sum(len(one.aliases) for one in manifests.sets)
+    aliases = sum(len(alias_set.aliases) for alias_set in manifests.sets)
     counts = (counted(len(manifests.sets), "set"), counted(aliases, "alias"))
     connections = counted(len(manifests.connections), "connection")
     skipped = f"; {counted(manifests.skipped, 'document')} of other API groups skipped" if manifests.skipped else ""

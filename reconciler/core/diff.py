@@ -19,10 +19,10 @@ from collections.abc import Collection as Names
 from dataclasses import replace
 
 from reconciler.core.model import Alias, AliasSet, LiveCatalog
-from reconciler.core.plan import Block, BlockReason, SetPlan, Step, wish_of
+from reconciler.core.plan import Block, BlockReason, SetPlan, Step, set_spec_hash
 
 
-def diff(wanted: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_protected: Names[str] = ()) -> SetPlan:
+def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_protected: Names[str] = ()) -> SetPlan:
     """Compare a set with the live catalog.
 
     Args:
@@ -31,44 +31,44 @@ def diff(wanted: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_pr
         only: look at these aliases and no others; empty for all.
         allow_protected: protected aliases that this run may alter.
     """
-    listed = {alias.name for alias in wanted.aliases}
-    covered = wanted.scope.covered(live.names)
-    considered = [alias for alias in wanted.aliases if not only or alias.name in only]
-    changed = [step for alias in considered if (step := _step_of(wanted, alias, live, allow_protected))]
+    listed = {alias.name for alias in desired.aliases}
+    covered = desired.scope.covered(live.names)
+    considered = [alias for alias in desired.aliases if not only or alias.name in only]
+    changed = [step for alias in considered if (step := _step_of(desired, alias, live, allow_protected))]
 
-    prune_wave = max((alias.wave for alias in wanted.aliases), default=-1) + 1
+    prune_wave = max((alias.wave for alias in desired.aliases), default=-1) + 1
     pruned = [
-        _step(wanted, Alias(name, None, wave=prune_wave), current, live, prune=True)
+        _step(desired, Alias(name, None, wave=prune_wave), current, live, prune=True)
         for name in covered - listed
-        if not wanted.scope.protects(name) and (not only or name in only)
+        if not desired.scope.protects(name) and (not only or name in only)
         if (current := live.pointing.get(name))  # None: gone since its name was read, so there is nothing to drop
     ]
     steps = sorted((*changed, *pruned), key=lambda step: step.order)
-    wish = wish_of(wanted) if steps else ""
+    spec_hash = set_spec_hash(desired) if steps else ""
     return SetPlan(
-        set=wanted.key,
-        steps=tuple(replace(step, wish=wish) for step in steps) if wish else tuple(steps),
+        set=desired.key,
+        steps=tuple(replace(step, spec_hash=spec_hash) for step in steps) if spec_hash else tuple(steps),
         unchanged=len(considered) - len(changed),
         covered=len(covered),
         governed=len(covered | (listed & live.aliases)),
-        verify=wanted.verify,
-        on_failure=wanted.on_failure,
-        source=wanted.source,
+        verify=desired.verify,
+        on_failure=desired.on_failure,
+        source=desired.source,
     )
 
 
-def _step_of(wanted: AliasSet, alias: Alias, live: LiveCatalog, allow_protected: Names[str]) -> Step | None:
+def _step_of(desired: AliasSet, alias: Alias, live: LiveCatalog, allow_protected: Names[str]) -> Step | None:
     """The change that one listed alias needs, or None."""
     current = live.pointing.get(alias.name)
     if current == alias.collection:
         return None
-    protected = (alias.protect or wanted.scope.protects(alias.name)) and current is not None
+    protected = (alias.protect or desired.scope.protects(alias.name)) and current is not None
     block = _protection(alias, allow_protected) if protected else None
-    return _step(wanted, alias, current, live, block=block or _obstacle(alias, current, live))
+    return _step(desired, alias, current, live, block=block or _obstacle(alias, current, live))
 
 
 def _step(
-    wanted: AliasSet,
+    desired: AliasSet,
     alias: Alias,
     current: str | None,
     live: LiveCatalog,
@@ -77,14 +77,14 @@ def _step(
     block: Block | None = None,
 ) -> Step:
     return Step(
-        set=wanted.key,
+        set=desired.key,
         alias=alias.name,
         current=current,
-        wanted=alias.collection,
+        desired=alias.collection,
         wave=alias.wave,
         prune=prune,
         current_id=_id(current, live),
-        wanted_id=_id(alias.collection, live),
+        desired_id=_id(alias.collection, live),
         gates=alias.gates,
         blocked=block,
     )
@@ -116,8 +116,8 @@ def _obstacle(alias: Alias, current: str | None, live: LiveCatalog) -> Block | N
         return Block(BlockReason.NAME_TAKEN, f'"{alias.name}" is the name of a collection in database "{database}"')
     if alias.collection in live.aliases:
         return Block(
-            BlockReason.TARGET_IS_ALIAS, f"{alias.collection} is itself an alias; name the collection behind it"
+            BlockReason.COLLECTION_IS_ALIAS, f"{alias.collection} is itself an alias; name the collection behind it"
         )
     if alias.collection in live.described and live.described[alias.collection] is None:
-        return Block(BlockReason.TARGET_MISSING, f'{alias.collection} does not exist in database "{database}"')
+        return Block(BlockReason.COLLECTION_MISSING, f'{alias.collection} does not exist in database "{database}"')
     return None

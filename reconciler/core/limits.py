@@ -12,55 +12,55 @@ from dataclasses import replace
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import Action, BlockReason, SetPlan, Step
 
-Guard = Callable[[SetPlan, AliasSet], str | None]
+Limit = Callable[[SetPlan, AliasSet], str | None]
 
 
-def guarded(plan: SetPlan, wanted: AliasSet) -> SetPlan:
+def check_limits(plan: SetPlan, desired: AliasSet) -> SetPlan:
     """The plan with the refusals of every guard."""
-    return replace(plan, refusals=tuple(refusal for guard in GUARDS if (refusal := guard(plan, wanted))))
+    return replace(plan, refusals=tuple(refusal for guard in LIMITS if (refusal := guard(plan, desired))))
 
 
-def max_drops(plan: SetPlan, wanted: AliasSet) -> str | None:
+def max_drops(plan: SetPlan, desired: AliasSet) -> str | None:
     """No more drops in one run than `limits.maxDrops`."""
     drops = sum(step.action is Action.DROP for step in _changes(plan))
-    limit = wanted.limits.max_drops
+    limit = desired.limits.max_drops
     if drops <= limit:
         return None
     return (
         f'set "{plan.set}" wants to drop {_aliases(drops)}, over its maxDrops of {limit}; '
-        f"if that is meant, run with --max-drops {drops} or raise limits.maxDrops{_at(wanted)}"
+        f"if that is meant, run with --max-drops {drops} or raise limits.maxDrops{_at(desired)}"
     )
 
 
-def max_change_percent(plan: SetPlan, wanted: AliasSet) -> str | None:
+def max_change_percent(plan: SetPlan, desired: AliasSet) -> str | None:
     """No more alters and drops than `limits.maxChangePercent` of the live aliases that the set lists or covers."""
-    limit = wanted.limits.max_change_percent
+    limit = desired.limits.max_change_percent
     changes = sum(step.action is not Action.CREATE for step in _changes(plan))
     if limit is None or plan.governed == 0 or changes * 100 <= limit * plan.governed:
         return None
     return (
         f'set "{plan.set}" wants to alter or drop {changes} of {plan.governed} live aliases '
         f"({changes * 100 / plan.governed:.1f} %), over its maxChangePercent of {limit:g}; "
-        f"if that is meant, raise limits.maxChangePercent{_at(wanted)}"
+        f"if that is meant, raise limits.maxChangePercent{_at(desired)}"
     )
 
 
-def empty_set(plan: SetPlan, wanted: AliasSet) -> str | None:
+def empty_set(plan: SetPlan, desired: AliasSet) -> str | None:
     """A scope over live aliases without a single wanted collection: a vanished block is not a wish."""
     if (
-        wanted.limits.allow_empty
+        desired.limits.allow_empty
         or not plan.steps
         or not plan.covered
-        or any(alias.collection for alias in wanted.aliases)
+        or any(alias.collection for alias in desired.aliases)
     ):
         return None
     return (
         f'set "{plan.set}" lists no collection, yet its scope covers {_aliases(plan.covered, "live ")}; '
-        f"if all of them should go, set limits.allowEmpty: true{_at(wanted)}"
+        f"if all of them should go, set limits.allowEmpty: true{_at(desired)}"
     )
 
 
-GUARDS: tuple[Guard, ...] = (max_drops, max_change_percent, empty_set)
+LIMITS: tuple[Limit, ...] = (max_drops, max_change_percent, empty_set)
 
 
 def _changes(plan: SetPlan) -> list[Step]:
@@ -71,5 +71,5 @@ def _aliases(count: int, kind: str = "") -> str:
     return f"{count} {kind}alias" if count == 1 else f"{count} {kind}aliases"
 
 
-def _at(wanted: AliasSet) -> str:
-    return f" ({wanted.source})" if wanted.source else ""
+def _at(desired: AliasSet) -> str:
+    return f" ({desired.source})" if desired.source else ""

@@ -155,7 +155,7 @@ class ContractGate:
 
 
 @dataclass(frozen=True, slots=True)
-class QueriesFile:
+class QueryFile:
     """A file of query vectors: an absolute path, and the SHA-256 of what it held when the manifest was read."""
 
     path: str
@@ -178,7 +178,7 @@ class CanaryGate:
     min_overlap: float
     k: int = DEFAULT_CANARY_K
     max_latency_ratio: float | None = None
-    queries: QueriesFile | None = None
+    queries: QueryFile | None = None
     sample: int = DEFAULT_CANARY_SAMPLE
     field: str | None = None
 
@@ -375,11 +375,11 @@ class Schema:
 
     @property
     def primary(self) -> Field | None:
-        return next((one for one in self.fields if one.primary), None)
+        return next((field for field in self.fields if field.primary), None)
 
     @property
     def vectors(self) -> tuple[Field, ...]:
-        return tuple(one for one in self.fields if one.is_vector)
+        return tuple(field for field in self.fields if field.is_vector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Options:
     retry_rejected: bool = False
 
 
-class GatesAsked(Enum):
+class GatesToEvaluate(Enum):
     """Which gates a plan asks. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is shown
     and blocks nothing yet, because the run will wait for it."""
 
@@ -45,21 +45,25 @@ class GatesAsked(Enum):
     SHOWN = auto()
 
 
-def insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
+def check_names(options: Options, sets: Sequence[AliasSet]) -> None:
     """A name in an option that no set of this run knows is a typing error, not a wish for nothing."""
-    asleep = [] if options.include_suspended else [one for one in sets if one.suspend]
-    awake = [one for one in sets if one not in asleep]
+    suspended = [] if options.include_suspended else [alias_set for alias_set in sets if alias_set.suspend]
+    active = [alias_set for alias_set in sets if alias_set not in suspended]
     named = [("--only", name, name) for name in options.only]
     named += [("--allow-protected", name, name) for name in options.allow_protected]
     named += [("--skip-gate", name, f"{gate}:{name}") for gate, name in options.skip_gates]
     problems = []
     for flag, name, value in named:
-        if any(_knows(one, name) for one in awake):
+        if any(_knows(alias_set, name) for alias_set in active):
             continue
-        sleeper = next((one.key for one in asleep if _knows(one, name)), None)
-        why = f'its set "{sleeper}" is suspended; add --include-suspended' if sleeper else "no set lists or covers it"
+        suspended_set = next((alias_set.key for alias_set in suspended if _knows(alias_set, name)), None)
+        why = (
+            f'its set "{suspended_set}" is suspended; add --include-suspended'
+            if suspended_set
+            else "no set lists or covers it"
+        )
         problems.append(Problem(f"{flag} {value}: {why}"))
-    listed = {alias.name: alias for one in awake for alias in one.aliases}
+    listed = {alias.name: alias for alias_set in active for alias in alias_set.aliases}
     unknown = {gate for gate, _ in options.skip_gates} - set(GATE_NAMES)
     problems += [Problem(f"--skip-gate {gate}: there is no such gate") for gate in sorted(unknown)]
     problems += [
@@ -71,11 +75,11 @@ def insist_on_known(options: Options, sets: Sequence[AliasSet]) -> None:
         raise InvalidInput(*problems)
 
 
-def limited(wanted: AliasSet, options: Options) -> AliasSet:
+def limited(desired: AliasSet, options: Options) -> AliasSet:
     """The set with the limits of this run."""
     if options.max_drops is None:
-        return wanted
-    return replace(wanted, limits=replace(wanted.limits, max_drops=options.max_drops))
+        return desired
+    return replace(desired, limits=replace(desired.limits, max_drops=options.max_drops))
 
 
 def with_skipped_gates(plan: SetPlan, options: Options) -> SetPlan:
@@ -87,5 +91,5 @@ def with_skipped_gates(plan: SetPlan, options: Options) -> SetPlan:
     return replace(plan, steps=tuple(steps)) if options.skip_gates else plan
 
 
-def _knows(wanted: AliasSet, name: str) -> bool:
-    return any(alias.name == name for alias in wanted.aliases) or wanted.scope.covers(name)
+def _knows(desired: AliasSet, name: str) -> bool:
+    return any(alias.name == name for alias in desired.aliases) or desired.scope.covers(name)

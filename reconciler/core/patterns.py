@@ -60,9 +60,9 @@ def common_name(
     Raises:
         Undecided: after `max_steps`.
     """
-    one, other, without = _Automaton.of(included), _Automaton.of(also_included), _Automaton.of(excluded)
+    item, other, without = _Automaton.of(included), _Automaton.of(also_included), _Automaton.of(excluded)
     alphabet = _alphabet([*included, *also_included, *excluded])
-    level = {(one.start, other.start, without.start): ""}
+    level = {(item.start, other.start, without.start): ""}
     seen: set[tuple[int, int, int]] = set()  # without the start: the empty name is none, so it does not count as tried
     steps = 0
     for length in range(MAX_NAME_LENGTH):
@@ -74,11 +74,11 @@ def common_name(
                 steps += 1
                 if steps > max_steps:
                     raise Undecided
-                a, b = one.step(one_state, character), other.step(other_state, character)
+                a, b = item.step(one_state, character), other.step(other_state, character)
                 x = without.step(without_state, character)
                 if not a or not b or without.accepts_everything_after(x) or (a, b, x) in seen:
                     continue
-                if one.accepts(a) and other.accepts(b) and not without.accepts(x):
+                if item.accepts(a) and other.accepts(b) and not without.accepts(x):
                     return name + character
                 seen.add((a, b, x))
                 longer[a, b, x] = name + character

@@ -12,18 +12,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.core.model import Alias, AliasSet, LiveCatalog, Target, Verify
-from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan, Unverified
+from reconciler.core.plan import PendingVerification, Plan, SetPlan, Step, TargetPlan
 
-UnverifiedAliases = Mapping[tuple[Target, str], Unverified]
+PendingVerifications = Mapping[tuple[Target, str], PendingVerification]
 """By database and alias."""
 
 
-def asks(verify: Verify) -> bool:
+def needs_proof(verify: Verify) -> bool:
     """Whether a move has anything to prove once it is made."""
     return bool(verify.propagation or verify.soak)
 
 
-def with_unverified(plan: SetPlan, wanted: AliasSet, live: LiveCatalog, known: UnverifiedAliases) -> SetPlan:
+def with_pending_verification(
+    plan: SetPlan, desired: AliasSet, live: LiveCatalog, known: PendingVerifications
+) -> SetPlan:
     """The plan with those aliases of its set that are in place and were not verified there, to be verified first.
 
     Args:
@@ -32,37 +34,40 @@ def with_unverified(plan: SetPlan, wanted: AliasSet, live: LiveCatalog, known: U
         live: the catalog that the plan was made from.
         known: what earlier runs left.
     """
-    if not known or not asks(wanted.verify):
+    if not known or not needs_proof(desired.verify):
         return plan
-    listed = {alias.name: alias for alias in wanted.aliases}
+    listed = {alias.name: alias for alias in desired.aliases}
     moving = {step.alias for step in plan.steps}
     found = [
-        replace(one, step=_as_wanted_now(one.step, listed[name], wanted.key))
-        for (target, name), one in sorted(known.items(), key=lambda item: item[0][1])
-        if target == live.target and name in listed and name not in moving and _is_there(one.step, listed[name], live)
+        replace(item, step=_as_wanted_now(item.step, listed[name], desired.key))
+        for (target, name), item in sorted(known.items(), key=lambda item: item[0][1])
+        if target == live.target and name in listed and name not in moving and _is_there(item.step, listed[name], live)
     ]
-    return replace(plan, unverified=tuple(found))
+    return replace(plan, pending_verification=tuple(found))
 
 
-def saved_with_unverified(plan: Plan, known: UnverifiedAliases) -> Plan:
+def saved_with_pending_verification(plan: Plan, known: PendingVerifications) -> Plan:
     """The same for a saved plan, which has no manifests: it verifies what its sets were seen to want.
 
     A plan that is resumed has a step, too, for what it moved the first time and did not see through.
     """
 
-    def completed(target: TargetPlan, one: SetPlan) -> SetPlan:
-        to = {step.alias: step.wanted for step in one.steps}
+    def completed(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
+        to = {step.alias: step.desired for step in set_plan.steps}
         found = [
             left
             for (at, name), left in sorted(known.items(), key=lambda item: item[0][1])
-            if at == target.target and left.step.set == one.set and to.get(name, left.step.wanted) == left.step.wanted
+            if at == target.target
+            and left.step.set == set_plan.set
+            and to.get(name, left.step.desired) == left.step.desired
         ]
-        return replace(one, unverified=tuple(found)) if asks(one.verify) else one
+        return replace(set_plan, pending_verification=tuple(found)) if needs_proof(set_plan.verify) else set_plan
 
     return replace(
         plan,
         targets=tuple(
-            replace(target, sets=tuple(completed(target, one) for one in target.sets)) for target in plan.targets
+            replace(target, sets=tuple(completed(target, alias_set) for alias_set in target.sets))
+            for target in plan.targets
         ),
     )
 
@@ -74,7 +79,7 @@ def _as_wanted_now(step: Step, alias: Alias, key: str) -> Step:
 
 def _is_there(step: Step, alias: Alias, live: LiveCatalog) -> bool:
     """Whether the alias is at the very collection that the step moved it to, and is wanted there."""
-    if not step.wanted or alias.collection != step.wanted or live.pointing.get(alias.name) != step.wanted:
+    if not step.desired or alias.collection != step.desired or live.pointing.get(alias.name) != step.desired:
         return False
-    described = live.described.get(step.wanted)
-    return not (described and described.id and step.wanted_id) or described.id == step.wanted_id
+    described = live.described.get(step.desired)
+    return not (described and described.id and step.desired_id) or described.id == step.desired_id

@@ -37,8 +37,8 @@ class Action(StrEnum):
 class BlockReason(StrEnum):
     """Why a wanted change cannot be made now."""
 
-    TARGET_MISSING = "targetMissing"
-    TARGET_IS_ALIAS = "targetIsAlias"
+    COLLECTION_MISSING = "collectionMissing"
+    COLLECTION_IS_ALIAS = "collectionIsAlias"
     NAME_TAKEN = "nameTakenByCollection"
     PROTECTED = "protected"
     LOSES_OTHERS = "dropLosesOthers"
@@ -93,21 +93,21 @@ class Step:
     set: str
     alias: str
     current: str | None
-    wanted: str | None
+    desired: str | None
     wave: int = 0
     prune: bool = False
     current_id: int | None = None
-    wanted_id: int | None = None
+    desired_id: int | None = None
     gates: Gates = Gates()
     gate_results: tuple[GateResult, ...] = ()
     skipped_gates: tuple[str, ...] = ()
-    way_back: bool = False
-    wish: str = ""
+    reverting: bool = False
+    spec_hash: str = ""
     blocked: Block | None = None
 
     @property
     def action(self) -> Action:
-        if self.wanted is None:
+        if self.desired is None:
             return Action.DROP
         return Action.CREATE if self.current is None else Action.ALTER
 
@@ -118,7 +118,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Unverified:
+class PendingVerification:
     """An alias that is in place and was not found good there.
 
     `step` moved it, in the run `run`; `reason` says in a few words what is missing.
@@ -148,7 +148,7 @@ class SetPlan:
     verify: Verify = Verify()
     on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
-    unverified: tuple[Unverified, ...] = ()
+    pending_verification: tuple[PendingVerification, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ class TargetPlan:
         return tuple(step for step in self.steps if step.blocked is None)
 
     @property
-    def unverified(self) -> tuple[Unverified, ...]:
-        return tuple(one for set_plan in self.sets for one in set_plan.unverified)
+    def pending_verification(self) -> tuple[PendingVerification, ...]:
+        return tuple(pending for set_plan in self.sets for pending in set_plan.pending_verification)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +206,8 @@ class Plan:
         return tuple(step for target in self.targets for step in target.runnable)
 
     @property
-    def unverified(self) -> tuple[Unverified, ...]:
-        return tuple(one for target in self.targets for one in target.unverified)
+    def pending_verification(self) -> tuple[PendingVerification, ...]:
+        return tuple(pending for target in self.targets for pending in target.pending_verification)
 
     @property
     def digest(self) -> str:
@@ -233,23 +233,23 @@ def _digested(step: Step) -> dict[str, object]:
         "action": step.action,
         "alias": step.alias,
         "from": step.current,
-        "to": step.wanted,
+        "to": step.desired,
         "wave": step.wave,
         "gates": gate_specification(step.gates, paths=False),
     }
     if step.skipped_gates:
         content["skippedGates"] = sorted(step.skipped_gates)
-    if step.way_back:
-        content["wayBack"] = True
+    if step.reverting:
+        content["wayBack"] = True  # the name that digests have always had
     return content
 
 
 def _digested_sets(target: TargetPlan) -> dict[str, object]:
     """What follows the changes of each set: nothing where all of them have the defaults."""
     after = {
-        one.set: verify_specification(one.verify) | _on_failure_specification(one.on_failure)
-        for one in target.sets
-        if one.steps
+        alias_set.set: verify_specification(alias_set.verify) | _on_failure_specification(alias_set.on_failure)
+        for alias_set in target.sets
+        if alias_set.steps
     }
     after = {name: content for name, content in sorted(after.items()) if content}
     return {"after": after} if after else {}
@@ -298,7 +298,7 @@ def verify_specification(verify: Verify) -> dict[str, object]:
     """What is checked after a change, much as a manifest would write it, times in seconds; nothing for the defaults."""
     return _given(
         propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
-        endpoints=[one.address for one in verify.endpoints] or None,
+        endpoints=[endpoint.address for endpoint in verify.endpoints] or None,
         soakSeconds=verify.soak,
     )
 
@@ -311,32 +311,32 @@ def _given(**fields: object) -> dict[str, object]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def wish_of(wanted: AliasSet) -> str:
+def set_spec_hash(desired: AliasSet) -> str:
     """A SHA-256 of what a set wants and how; another one when any of it changes. Empty where nothing is ever undone."""
-    if wanted.on_failure is not OnFailure.REVERT:
+    if desired.on_failure is not OnFailure.REVERT:
         return ""
-    aliases = sorted(wanted.aliases, key=lambda alias: alias.name)
+    aliases = sorted(desired.aliases, key=lambda alias: alias.name)
     return _sha256(
         {
             "aliases": [
                 [alias.name, alias.collection, alias.wave, gate_specification(alias.gates, paths=False)]
                 for alias in aliases
             ],
-            **verify_specification(wanted.verify),
+            **verify_specification(desired.verify),
         }
     )
 
 
-def spec_digest(wanted: AliasSet) -> str:
+def spec_digest(desired: AliasSet) -> str:
     """A SHA-256 of what a set wants to be where: tells drift from a new wish, without a copy of the set.
 
     It is kept in statuses and files, so it must stay the same from version to version.
     """
-    target = Target(wanted.connection.address if wanted.connection else "", wanted.database)
-    scope = wanted.scope
+    target = Target(desired.connection.address if desired.connection else "", desired.database)
+    scope = desired.scope
     content = [
         str(target),
-        sorted((alias.name, alias.collection) for alias in wanted.aliases),
+        sorted((alias.name, alias.collection) for alias in desired.aliases),
         [sorted(scope.include), sorted(scope.exclude), sorted(scope.protect)],
     ]
     return "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -358,17 +358,19 @@ def block_later_waves(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     first = min((step.wave for step in steps if step.blocked), default=None)
     if first is None:
         return steps
-    culprit = next(step for step in steps if step.blocked and step.wave == first)
-    block = Block(BlockReason.EARLIER_WAVE, f'it waits for "{culprit.alias}" in an earlier wave, which is blocked')
+    blocking_step = next(step for step in steps if step.blocked and step.wave == first)
+    block = Block(
+        BlockReason.EARLIER_WAVE, f'it waits for "{blocking_step.alias}" in an earlier wave, which is blocked'
+    )
     return tuple(replace(step, blocked=block) if step.wave > first and step.blocked is None else step for step in steps)
 
 
-def block_companions(steps: tuple[Step, ...], on_failure: OnFailure) -> tuple[Step, ...]:
+def block_whole_set(steps: tuple[Step, ...], on_failure: OnFailure) -> tuple[Step, ...]:
     """With `onFailure: Revert` the changes of a set go together: a blocked one keeps the others from starting."""
-    culprit = next((step for step in steps if step.blocked), None)
-    if culprit is None or on_failure is not OnFailure.REVERT:
+    blocking_step = next((step for step in steps if step.blocked), None)
+    if blocking_step is None or on_failure is not OnFailure.REVERT:
         return steps
-    message = f'it moves together with "{culprit.alias}" (onFailure: Revert), which is blocked'
+    message = f'it moves together with "{blocking_step.alias}" (onFailure: Revert), which is blocked'
     block = Block(BlockReason.COMPANION, message)
     return tuple(step if step.blocked else replace(step, blocked=block) for step in steps)
 
@@ -382,20 +384,23 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
     reasons = []
     for step in plan.steps:
         now = live.pointing.get(step.alias)
-        if now == step.wanted:
+        if now == step.desired:
             continue
         if now != step.current:
-            reasons.append(f'alias "{step.alias}" is {place(now)} now; the plan saw it {place(step.current)}')
-        if step.wanted in live.aliases:
-            reasons.append(f'"{step.wanted}" is an alias now; the plan saw a collection')
-        wanted = live.described.get(step.wanted) if step.wanted else None
-        if wanted and step.wanted_id and wanted.id and wanted.id != step.wanted_id:
             reasons.append(
-                f'collection "{step.wanted}" is another one now (id {wanted.id}; the plan saw {step.wanted_id})'
+                f'alias "{step.alias}" is {describe_location(now)} now; '
+                f"the plan saw it {describe_location(step.current)}"
+            )
+        if step.desired in live.aliases:
+            reasons.append(f'"{step.desired}" is an alias now; the plan saw a collection')
+        desired = live.described.get(step.desired) if step.desired else None
+        if desired and step.desired_id and desired.id and desired.id != step.desired_id:
+            reasons.append(
+                f'collection "{step.desired}" is another one now (id {desired.id}; the plan saw {step.desired_id})'
             )
     return reasons
 
 
-def place(collection: str | None) -> str:
+def describe_location(collection: str | None) -> str:
     """Where an alias is, in words."""
     return f'at "{collection}"' if collection else "absent"

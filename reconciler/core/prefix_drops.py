@@ -15,12 +15,12 @@ from reconciler.core.patterns import beginning_like
 from reconciler.core.plan import Action, Block, BlockReason, SetPlan, Step
 
 
-def victims(alias: str, names: Iterable[str]) -> list[str]:
+def aliases_with_prefix(alias: str, names: Iterable[str]) -> list[str]:
     """The names that a drop of `alias` would take along."""
     return sorted(name for name in names if name != alias and name.startswith(alias))
 
 
-def block_lossy_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPlan]:
+def block_prefix_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPlan]:
     """Block each drop that would lose an alias that stays, or one that may exist by then.
 
     Args:
@@ -39,14 +39,14 @@ def block_lossy_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPl
             return step
         there, new = beginning_like(step.alias, live.names), beginning_like(step.alias, created)
         stay = {name for name in there if name not in drops or not _surely_before(drops[name], step)}
-        return blocked_if_lossy(step, stay | {name for name in new if _perhaps_before(creates[name], step)})
+        return block_if_prefix(step, stay | {name for name in new if _perhaps_before(creates[name], step)})
 
     return [replace(plan, steps=tuple(map(judged, plan.steps))) for plan in plans]
 
 
-def blocked_if_lossy(drop: Step, staying: Iterable[str]) -> Step:
+def block_if_prefix(drop: Step, staying: Iterable[str]) -> Step:
     """A drop, blocked if it would lose one of the names that are to stay."""
-    lost = victims(drop.alias, staying)
+    lost = aliases_with_prefix(drop.alias, staying)
     if not lost:
         return drop
     others = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
@@ -57,11 +57,11 @@ def blocked_if_lossy(drop: Step, staying: Iterable[str]) -> Step:
     return replace(drop, blocked=Block(BlockReason.LOSES_OTHERS, message))
 
 
-def _surely_before(one: Step, drop: Step) -> bool:
+def _surely_before(step: Step, drop: Step) -> bool:
     """Only within a set: an earlier wave is done by then, and the same wave's drops go together."""
-    return one.set == drop.set and one.wave <= drop.wave
+    return step.set == drop.set and step.wave <= drop.wave
 
 
-def _perhaps_before(one: Step, drop: Step) -> bool:
+def _perhaps_before(step: Step, drop: Step) -> bool:
     """Sets do not wait for each other."""
-    return one.set != drop.set or one.wave <= drop.wave
+    return step.set != drop.set or step.wave <= drop.wave

@@ -24,7 +24,7 @@ class Rejection:
 
     collection: str
     collection_id: int | None
-    wish: str
+    spec_hash: str
     run: str
     time: str
     reason: str
@@ -53,5 +53,5 @@ def _judged(step: Step, rejection: Rejection | None) -> Step:
 
 
 def _same(step: Step, rejection: Rejection) -> bool:
-    replaced = step.wanted_id and rejection.collection_id and step.wanted_id != rejection.collection_id
-    return step.wanted == rejection.collection and step.wish == rejection.wish and not replaced
+    replaced = step.desired_id and rejection.collection_id and step.desired_id != rejection.collection_id
+    return step.desired == rejection.collection and step.spec_hash == rejection.spec_hash and not replaced

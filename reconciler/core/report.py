@@ -99,7 +99,7 @@ class StepResult:
 
 def missing_proof(result: StepResult) -> str:
     """Why an alias that may be where a step was to put it is not verified there; empty if it is, or cannot be there."""
-    if result.step.wanted is None or result.outcome is Outcome.REVERTED:
+    if result.step.desired is None or result.outcome is Outcome.REVERTED:
         return ""
     adrift = result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILED and result.wrote)
     if adrift or result.code in NOT_VERIFIED:

@@ -20,7 +20,7 @@ from reconciler.core.model import (
     OnUnknown,
     Origin,
     Propagation,
-    QueriesFile,
+    QueryFile,
     RowsGate,
     SchemaGate,
     SchemaPolicy,
@@ -28,7 +28,16 @@ from reconciler.core.model import (
     Tls,
     Verify,
 )
-from reconciler.core.plan import Block, BlockReason, GateResult, SetPlan, Step, Unverified, Verdict, gate_specification
+from reconciler.core.plan import (
+    Block,
+    BlockReason,
+    GateResult,
+    PendingVerification,
+    SetPlan,
+    Step,
+    Verdict,
+    gate_specification,
+)
 from reconciler.core.report import Outcome, Propagated, Reach, StepResult
 
 Document = dict[str, Any]
@@ -107,7 +116,10 @@ def verify_document(verify: Verify) -> Document | None:
     return (
         without_none(
             propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
-            endpoints=[{"address": one.address, "connection": connection_document(one)} for one in verify.endpoints]
+            endpoints=[
+                {"address": endpoint.address, "connection": connection_document(endpoint)}
+                for endpoint in verify.endpoints
+            ]
             or None,
             soakSeconds=verify.soak,
         )
@@ -121,7 +133,7 @@ def verify_of(document: Document | None) -> Verify:
     propagation = document.get("propagation")
     return Verify(
         propagation=Propagation(propagation["timeoutSeconds"]) if propagation is not None else None,
-        endpoints=tuple(connection_of(one["connection"], one["address"]) for one in document.get("endpoints", ())),
+        endpoints=tuple(connection_of(item["connection"], item["address"]) for item in document.get("endpoints", ())),
         soak=document.get("soakSeconds"),
     )
 
@@ -138,12 +150,17 @@ def set_document(plan: SetPlan) -> Document:
         verify=verify_document(plan.verify),
         onFailure=str(plan.on_failure) if plan.on_failure is not OnFailure.STOP else None,
         source=source_document(plan.source),
-        unverified=[_unverified_document(one) for one in plan.unverified] or None,
+        pending_verification=[_pending_verification_document(pending) for pending in plan.pending_verification] or None,
     )
 
 
-def _unverified_document(one: Unverified) -> Document:
-    return {"alias": one.step.alias, "collection": one.step.wanted, "run": one.run, "reason": one.reason}
+def _pending_verification_document(pending: PendingVerification) -> Document:
+    return {
+        "alias": pending.step.alias,
+        "collection": pending.step.desired,
+        "run": pending.run,
+        "reason": pending.reason,
+    }
 
 
 def set_of(document: Document, steps: list[Step]) -> SetPlan:
@@ -183,17 +200,17 @@ def step_document(step: Step) -> Document:
         "alias": step.alias,
         "action": str(step.action),
         "from": step.current,
-        "to": step.wanted,
+        "to": step.desired,
         "wave": step.wave,
         "gates": [gate_document(result) for result in step.gate_results],
         **without_none(
             fromId=step.current_id,
-            toId=step.wanted_id,
+            toId=step.desired_id,
             prune=step.prune or None,
             gateSpecification=gate_specification(step.gates) or None,
             skippedGates=list(step.skipped_gates) or None,
-            wayBack=step.way_back or None,
-            wish=step.wish or None,
+            reverting=step.reverting or None,
+            spec_hash=step.spec_hash or None,
             blocked={"reason": str(step.blocked.reason), "message": step.blocked.message} if step.blocked else None,
         ),
     }
@@ -206,16 +223,16 @@ def step_of(document: Document) -> Step:
         set=document["set"],
         alias=document["alias"],
         current=document["from"],
-        wanted=document["to"],
+        desired=document["to"],
         wave=int(document["wave"]),
         prune=document.get("prune", False),
         current_id=_whole(document.get("fromId")),
-        wanted_id=_whole(document.get("toId")),
+        desired_id=_whole(document.get("toId")),
         gates=gates_of(document.get("gateSpecification", {})),
         gate_results=tuple(map(_gate_of, document["gates"])),
         skipped_gates=tuple(document.get("skippedGates", ())),
-        way_back=document.get("wayBack", False),
-        wish=document.get("wish", ""),
+        reverting=document.get("reverting", False),
+        spec_hash=document.get("specHash", ""),
         blocked=Block(BlockReason(blocked["reason"]), blocked["message"]) if blocked else None,
     )
 
@@ -229,7 +246,7 @@ def result_document(result: StepResult) -> Document:
         message=result.message,
         started=result.started,
         ended=result.ended,
-        propagation=[propagated_document(one) for one in result.propagation] or None,
+        propagation=[propagated_document(item) for item in result.propagation] or None,
     )
 
 
@@ -307,7 +324,7 @@ def _canary_of(document: Document) -> CanaryGate:
         min_overlap=document["minOverlap"],
         k=int(document["k"]),
         max_latency_ratio=document.get("maxLatencyRatio"),
-        queries=QueriesFile(file, document["queriesSha256"]) if file else None,
+        queries=QueryFile(file, document["queriesSha256"]) if file else None,
         sample=int(document.get("sample", CanaryGate(0).sample)),
         field=document.get("field"),
     )

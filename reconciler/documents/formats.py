@@ -155,7 +155,7 @@ STATUS = _document(
                     "database": {"type": "string"},
                     "set": {"type": "string"},
                     "alias": {"type": "string"},
-                    "wanted": _name("null: the alias should not exist."),
+                    "desired": _name("null: the alias should not exist."),
                     "live": _name("null: the alias does not exist, or its set is suspended and nobody looked."),
                     "state": _one_of(list(State), "How live compares with wanted."),
                 },
@@ -320,7 +320,7 @@ CHECK = _document(
                                 "result": _one_of(list(Result), "unknown: it cannot be found out without writing."),
                                 "detail": {"type": "string"},
                             },
-                            {"wayOut": _text("What to do about one that is missing.")},
+                            {"remedy": _text("What to do about one that is missing.")},
                         )
                     ),
                 }

@@ -150,8 +150,8 @@ STEP_OPTIONS: dict[str, object] = {
     "prune": {"type": "boolean", "description": "Dropped because the scope covers it and the set does not list it."},
     "gateSpecification": GATE_SPECIFICATION,
     "skippedGates": list_of(text("A gate that was not asked, because whoever ran this said so.")),
-    "wayBack": {"type": "boolean", "description": "A step of a rollback: only the gate `loaded` can hold it up."},
-    "wish": {**DIGEST, "description": "SHA-256 of what the manifest says about this alias."},
+    "reverting": {"type": "boolean", "description": "A step of a rollback: only the gate `loaded` can hold it up."},
+    "specHash": {**DIGEST, "description": "SHA-256 of what the manifest says about this alias."},
     "blocked": record({"reason": one_of(list(BlockReason), "Why."), "message": {"type": "string"}}),
 }
 STEP = record(STEP_FIELDS, STEP_OPTIONS)
@@ -179,7 +179,7 @@ RESULT_OPTIONS: dict[str, object] = {
     "propagation": list_of(PROPAGATED),
 }
 RESULT = record(RESULT_FIELDS, RESULT_OPTIONS)
-UNVERIFIED = record(
+PENDING_VERIFICATION = record(
     {
         "alias": {"type": "string"},
         "collection": text("Where the alias is, and should be."),
@@ -200,7 +200,7 @@ SET = record(
         "verify": VERIFY,
         "onFailure": one_of(list(OnFailure), "What becomes of the set's changes when a later one fails."),
         "source": SOURCE,
-        "unverified": list_of(UNVERIFIED),
+        "pendingVerification": list_of(PENDING_VERIFICATION),
     },
 )
 

@@ -64,7 +64,7 @@ def invalid(path: Path, message: str) -> InvalidInput:
 
 def target_plan_of(document: Document, path: Path, form: SavedForm) -> TargetPlan:
     """One database of a plan or report. Raises `InvalidInput` if its connection leads somewhere else."""
-    places = [document, *(end for one in document["sets"] for end in one.get("verify", {}).get("endpoints", ()))]
+    places = [document, *(end for item in document["sets"] for end in item.get("verify", {}).get("endpoints", ()))]
     if any(_address(place["connection"]["uri"]) != place["address"] for place in places):
         message = (
             f"the {form.name} was edited: a connection does not lead to the address that the {form.kind.lower()} is for"
@@ -74,7 +74,7 @@ def target_plan_of(document: Document, path: Path, form: SavedForm) -> TargetPla
     return TargetPlan(
         target=Target(document["address"], document["database"]),
         connection=connection_of(document["connection"], document["address"]),
-        sets=tuple(set_of(one, steps) for one in document["sets"]),
+        sets=tuple(set_of(item, steps) for item in document["sets"]),
         server_version=document["serverVersion"],
         alias_count=int(document["aliases"]),
         calls=int(document["calls"]),

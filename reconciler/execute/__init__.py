@@ -22,13 +22,13 @@ from threading import Event
 from reconciler.catalog.port import Catalog
 from reconciler.core.plan import TargetPlan
 from reconciler.core.report import StepResult
-from reconciler.execute.context import LONGEST_NAP, Conduct, Halt
+from reconciler.execute.context import LONGEST_NAP, Halt, RunContext
 from reconciler.execute.set_run import SetRun
 
-__all__ = ["Conduct", "execute"]
+__all__ = ["RunContext", "execute"]
 
 
-def execute(plan: TargetPlan, catalog: Catalog, conduct: Conduct) -> Generator[StepResult]:
+def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generator[StepResult]:
     """Carry out a plan; yield each step's result as it happens.
 
     A step can be reported more than once: `done`, and then `failed` or `unknown` when the read-back of its wave
@@ -41,13 +41,13 @@ def execute(plan: TargetPlan, catalog: Catalog, conduct: Conduct) -> Generator[S
     """
     results: SimpleQueue[StepResult | None] = SimpleQueue()
     abandoned = Event()
-    halt = Halt(conduct.stop, abandoned)
+    halt = Halt(context.stop, abandoned)
     with (
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
         ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one each: no set waits
     ):
         runs = [
-            sets.submit(SetRun(set_plan, plan.target, catalog, steps, conduct, halt, results).run)
+            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, results).run)
             for set_plan in plan.sets
         ]
         try:

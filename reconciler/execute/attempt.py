@@ -15,7 +15,7 @@ from reconciler.core.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from reconciler.core.plan import Step, place
+from reconciler.core.plan import Step, describe_location
 from reconciler.core.report import Outcome
 
 RATE_LIMIT_ATTEMPTS = 5
@@ -85,10 +85,11 @@ def _attempt_once(step: Step, catalog: Catalog) -> End:
         CatalogError: before the call, or `RateLimited`, with which the server says that it did not act.
     """
     current = where(step.alias, catalog)
-    if current == step.wanted:
+    if current == step.desired:
         return End(Outcome.NOOP)
     if current != step.current:
-        moved = f"the alias is {place(current)} now, not {place(step.current)} as planned; it was left alone"
+        found, planned = describe_location(current), describe_location(step.current)
+        moved = f"the alias is {found} now, not {planned} as planned; it was left alone"
         return End(Outcome.FAILED, ALIAS_MOVED, moved)
     try:
         return _call(step, catalog)
@@ -99,12 +100,12 @@ def _attempt_once(step: Step, catalog: Catalog) -> End:
 
 
 def _call(step: Step, catalog: Catalog) -> End:
-    if step.wanted is None:
+    if step.desired is None:
         catalog.drop_alias(step.alias)
     elif step.current is None:
-        return _create(step, step.wanted, catalog)
+        return _create(step, step.desired, catalog)
     else:
-        catalog.alter_alias(step.alias, step.wanted)
+        catalog.alter_alias(step.alias, step.desired)
     return End(Outcome.DONE, wrote=True)
 
 
@@ -134,15 +135,16 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     except CatalogError as unreadable:
         message = f"{error}; and the alias could not be read back: {unreadable}{late}"
         return End(Outcome.UNKNOWN, error.code, message, True, isinstance(unreadable, NO_ANSWER))
-    if current == step.wanted:
+    if current == step.desired:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
         if refused:
             return End(Outcome.NOOP, message=f"{message}: somebody else moved it")
         return End(Outcome.DONE, message=message, wrote=True)
     if current != step.current:
-        message = f"{error}; the alias is {place(current)} now, moved by someone else"
+        message = f"{error}; the alias is {describe_location(current)} now, moved by someone else"
         return End(Outcome.FAILED, error.code, message, wrote=not refused)
-    return End(Outcome.FAILED, error.code, f"{error}; the alias is still {place(current)}{late}", wrote=not refused)
+    message = f"{error}; the alias is still {describe_location(current)}{late}"
+    return End(Outcome.FAILED, error.code, message, wrote=not refused)
 
 
 def may_have_acted(error: CatalogError) -> bool:

@@ -20,7 +20,7 @@ def _no_endpoints(connection: Connection, database: str) -> Catalog:
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class RunContext:
     """What holds for all databases of one run.
 
     Args:

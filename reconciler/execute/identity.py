@@ -12,7 +12,7 @@ from reconciler.execute.context import Halt
 from reconciler.gates import ALL
 
 
-def unreplaced(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step, ...]:
+def block_replaced_collections(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step, ...]:
     """A wave, right before its calls, each step blocked whose collection was dropped and made anew under its name.
 
     One call for each collection that has an id; a step without any gate is taken as it is, unless it is a way back,
@@ -20,23 +20,23 @@ def unreplaced(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step
     asking. Raises `CatalogError`.
     """
     meant = {
-        step.wanted: step.wanted_id
+        step.desired: step.desired_id
         for step in wave
-        if step.wanted
-        and step.wanted_id
+        if step.desired
+        and step.desired_id
         and not step.blocked
-        and (step.way_back or any(step.gates.has(gate) for gate in ALL))
+        and (step.reverting or any(step.gates.has(gate) for gate in ALL))
     }
     found = {name: catalog.describe(name) for name in sorted(meant) if not halt.is_set()}
-    return tuple(_judged(step, found[step.wanted]) if step.wanted in found else step for step in wave)
+    return tuple(_judged(step, found[step.desired]) if step.desired in found else step for step in wave)
 
 
 def _judged(step: Step, found: Collection | None) -> Step:
-    if step.blocked or (found and found.id in {None, step.wanted_id}):
+    if step.blocked or (found and found.id in {None, step.desired_id}):
         return step
     message = (
-        f"{step.wanted} was dropped and made anew since the plan (id {found.id}, it was {step.wanted_id}); plan again"
+        f"{step.desired} was dropped and made anew since the plan (id {found.id}, it was {step.desired_id}); plan again"
         if found
-        else f"{step.wanted} was dropped since the plan"
+        else f"{step.desired} was dropped since the plan"
     )
-    return replace(step, blocked=Block(BlockReason.TARGET_MISSING, message))
+    return replace(step, blocked=Block(BlockReason.COLLECTION_MISSING, message))

@@ -81,7 +81,7 @@ class CountMark:
         return Answer.NEW if count == self.new else Answer.OLD if count == self.old else Answer.OTHER
 
 
-def find_mark(catalog: Catalog, current: str, wanted: str) -> Mark | str:
+def find_mark(catalog: Catalog, current: str, desired: str) -> Mark | str:
     """What tells two collections apart, or in words why nothing does.
 
     It takes two calls for the schemas, two for keys and two to look for them in the other collection; two more for
@@ -92,18 +92,18 @@ def find_mark(catalog: Catalog, current: str, wanted: str) -> Mark | str:
         CatalogError: trouble beyond these two collections.
     """
     try:
-        new = _Side.of(catalog, wanted)
+        new = _Side.of(catalog, desired)
     except (NotLoaded, CollectionNotFound) as error:
-        return f"{wanted} cannot be read: {error}"
+        return f"{desired} cannot be read: {error}"
     if new is None:
-        return f"{wanted} has no primary key to read by"
+        return f"{desired} has no primary key to read by"
     try:
         old = _Side.of(catalog, current)
     except (NotLoaded, CollectionNotFound):
         old = None  # it can answer nobody, so any row of the new one is proof
     if old is None:
         present = _keys_as_rows(new.primary, new.keys[:MARKED_KEYS])
-        return RowMark(new.primary, (new.primary,), {}, present) if present else f"{wanted} is empty"
+        return RowMark(new.primary, (new.primary,), {}, present) if present else f"{desired} is empty"
     if old.primary != new.primary:
         return _by_count(old, new)  # a filter on the one's key can be an ordinary filter on the other
     return _by_keys(old, new) or _by_values(old, new) or _by_count(old, new)
@@ -133,7 +133,9 @@ class _Side:
 
         Read, not measured (milvus-io/milvus#52234): one such field has the whole query refused with code 65535.
         """
-        unreadable = {name for one in self.schema.functions if one.type == "BM25" for name in one.outputs}
+        unreadable = {
+            name for function in self.schema.functions if function.type == "BM25" for name in function.outputs
+        }
         return {field.name for field in self.schema.fields} - unreadable
 
     def rows(self, keys: Sequence[PrimaryKey], fields: Sequence[str]) -> dict[PrimaryKey, Row]:

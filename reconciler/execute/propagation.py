@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError, JournalError
-from reconciler.core.plan import Step, place
+from reconciler.core.plan import Step, describe_location
 from reconciler.core.report import Propagated, Reach
 from reconciler.core.text import counted
 from reconciler.execute.attempt import may_have_acted, where
@@ -89,9 +89,11 @@ class Prover:
             places = list(zip(self._endpoints, pools, strict=True))
             proofs = [_AliasProof(step, self._marks[_pair(step)], places, self._catalog) for step in steps]
             deadline = time.monotonic() + self._timeout
-            self._alter_blindly([proof for proof in proofs if proof.blind], intend, halt)
+            self._alter_blindly([proof for proof in proofs if proof.has_no_mark], intend, halt)
             while open_ones := [proof for proof in proofs if not proof.settled]:
-                list(self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.curable]))
+                list(
+                    self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.needs_heal])
+                )
                 wait([begun for proof in open_ones for begun in proof.read()], PAUSE)
                 if time.monotonic() > deadline or halt.pause(PAUSE):
                     break
@@ -143,15 +145,15 @@ class _AliasProof:
 
     @property
     def settled(self) -> bool:
-        return self.blind or all(view.settled for view in self._views)
+        return self.has_no_mark or all(view.settled for view in self._views)
 
     @property
-    def blind(self) -> bool:
+    def has_no_mark(self) -> bool:
         """Whether no read can tell the two collections apart."""
         return isinstance(self._mark, str)
 
     @property
-    def curable(self) -> bool:
+    def needs_heal(self) -> bool:
         """Whether the old collection has answered since the last heal, and no read is on the way."""
         return any(view.last is Answer.OLD for view in self._views) and self.call_off()
 
@@ -176,11 +178,11 @@ class _AliasProof:
         for view in self._views:
             view.last = None
         if not self._obstacle:
-            self._obstacle = self._hindrance(intend)
+            self._obstacle = self._why_not_healable(intend)
         if self._obstacle or self._trouble:
             return
         try:
-            self._catalog.alter_alias(self.alias, self._step.wanted or "")
+            self._catalog.alter_alias(self.alias, self._step.desired or "")
         except CatalogError as error:
             self._trouble = f"it could not be altered again: {error}"
             if may_have_acted(error):
@@ -192,7 +194,7 @@ class _AliasProof:
         for view in self._views:
             view.start_anew()
 
-    def _hindrance(self, intend: Intend) -> str:
+    def _why_not_healable(self, intend: Intend) -> str:
         """In words why it is not altered again, and never will be; what may pass is `_trouble`."""
         self._trouble = ""
         if not self._catalog.heals_by_alter:
@@ -205,7 +207,7 @@ class _AliasProof:
         except CatalogError as error:
             self._trouble = f"it could not be altered again: {error}"
             return ""
-        return "" if at == self._step.wanted else f"the alias is {place(at)} now, moved by someone else"
+        return "" if at == self._step.desired else f"the alias is {describe_location(at)} now, moved by someone else"
 
     def outcome(self) -> tuple[Propagated, ...]:
         seconds = round(time.monotonic() - self._started, 3)
@@ -228,7 +230,7 @@ class _AliasProof:
                 or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
             )
             why = why or "there was no time to alter it again"
-            catalog = f"the catalog has {self._step.wanted}"
+            catalog = f"the catalog has {self._step.desired}"
             reach = Reach.STUCK
             detail = f"{catalog}, but reads through the alias are still answered by {self._step.current}; {why}"
         return Propagated(address, reach, detail, view.reads, self._heals, seconds)
@@ -301,4 +303,4 @@ class _View:
 
 
 def _pair(step: Step) -> tuple[str, str]:
-    return step.current or "", step.wanted or ""
+    return step.current or "", step.desired or ""

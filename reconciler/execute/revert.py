@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError
-from reconciler.core.plan import Action, Step, place
-from reconciler.core.prefix_drops import blocked_if_lossy
+from reconciler.core.plan import Action, Step, describe_location
+from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import ACHIEVED, Outcome, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
-from reconciler.gates import gated
+from reconciler.gates import evaluate_gates
 from reconciler.gates.loaded import NAME as LOADED
 
 REVERT_FAILED = "RevertFailed"
@@ -28,14 +28,14 @@ def inverse(step: Step) -> Step:
     """The step that undoes one."""
     return replace(
         step,
-        current=step.wanted,
-        wanted=step.current,
-        current_id=step.wanted_id,
-        wanted_id=step.current_id,
+        current=step.desired,
+        desired=step.current,
+        current_id=step.desired_id,
+        desired_id=step.current_id,
         gate_results=(),
         skipped_gates=(),
         blocked=None,
-        way_back=True,
+        reverting=True,
     )
 
 
@@ -84,12 +84,13 @@ class WayBack:
         if end.outcome not in ACHIEVED:
             return self._failed(step, f"it could not be moved back: {end.message}", unanswered=end.unanswered)
         wrote = end.outcome is Outcome.DONE
-        return End(Outcome.REVERTED, message=f"{self._failure}; it is {place(step.current)} again", wrote=wrote)
+        message = f"{self._failure}; it is {describe_location(step.current)} again"
+        return End(Outcome.REVERTED, message=message, wrote=wrote)
 
     def _failed(self, step: Step, why: str, *, unanswered: bool = False) -> End:
         """The step stays as it is; say where that is. `unanswered`: whether the server left us without an answer."""
         try:
-            at, unanswered = f"the alias is {place(where(step.alias, self._catalog))} now", False
+            at, unanswered = f"the alias is {describe_location(where(step.alias, self._catalog))} now", False
         except CatalogError as error:
             at, unanswered = "where the alias is could not be read", unanswered and isinstance(error, NO_ANSWER)
         return End(Outcome.FAILED, REVERT_FAILED, f"{self._failure}; {why}; {at}", True, unanswered)
@@ -98,12 +99,12 @@ class WayBack:
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:
     """What forbids the way back."""
     if undo.action is Action.DROP:
-        judged = blocked_if_lossy(undo, catalog.alias_names()) if catalog.drops_by_prefix else undo
+        judged = block_if_prefix(undo, catalog.alias_names()) if catalog.drops_by_prefix else undo
         return judged.blocked.message if judged.blocked else None
-    found = catalog.describe(undo.wanted or "")
+    found = catalog.describe(undo.desired or "")
     if found is None:
-        return f"{undo.wanted} does not exist any more"
-    if found.id and undo.wanted_id and found.id != undo.wanted_id:
-        return f"{undo.wanted} is another collection now (id {found.id}, it was {undo.wanted_id})"
-    judged = gated((undo,), catalog, which={LOADED})[0]
+        return f"{undo.desired} does not exist any more"
+    if found.id and undo.desired_id and found.id != undo.desired_id:
+        return f"{undo.desired} is another collection now (id {found.id}, it was {undo.desired_id})"
+    judged = evaluate_gates((undo,), catalog, which={LOADED})[0]
     return judged.blocked.message if judged.blocked else None

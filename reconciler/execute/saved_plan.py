@@ -8,7 +8,7 @@ from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
 from reconciler.core.errors import InvalidInput, Problem, StalePlan
 from reconciler.core.model import Alias, AliasSet, Target
-from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_companions, block_later_waves, staleness
+from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set, staleness
 from reconciler.core.rejections import Rejected, block_rejected
 
 
@@ -34,7 +34,7 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
         catalog = catalogs.open(target.connection, target.target.database)
         live = read_live(catalog, target.target, [_as_set(set_plan, target) for set_plan in target.sets])
         reasons += staleness(target, live)
-        pending |= any(live.pointing.get(step.alias) != step.wanted for step in target.runnable)
+        pending |= any(live.pointing.get(step.alias) != step.desired for step in target.runnable)
     if reasons:
         raise StalePlan("the plan is stale: " + "; ".join(reasons))
     return pending
@@ -43,14 +43,15 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
 def without_rejected(plan: Plan, rejected: Rejected) -> Plan:
     """A saved plan, each step blocked that would repeat what had to be undone since, and what depends on it."""
 
-    def judged(target: TargetPlan, one: SetPlan) -> SetPlan:
-        steps = block_rejected(one, target.target, rejected).steps
-        return replace(one, steps=block_companions(block_later_waves(steps), one.on_failure))
+    def judged(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
+        steps = block_rejected(set_plan, target.target, rejected).steps
+        return replace(set_plan, steps=block_whole_set(block_later_waves(steps), set_plan.on_failure))
 
     return replace(
         plan,
         targets=tuple(
-            replace(target, sets=tuple(judged(target, one) for one in target.sets)) for target in plan.targets
+            replace(target, sets=tuple(judged(target, alias_set) for alias_set in target.sets))
+            for target in plan.targets
         ),
     )
 
@@ -87,14 +88,14 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
 def _wanted_ids(plan: Plan) -> dict[tuple[Target, str], int]:
     """The ids of the collections that a plan moves aliases to."""
     return {
-        (target.target, step.wanted): step.wanted_id
+        (target.target, step.desired): step.desired_id
         for target in plan.targets
         for step in target.steps
-        if step.wanted and step.wanted_id
+        if step.desired and step.desired_id
     }
 
 
 def _as_set(plan: SetPlan, target: TargetPlan) -> AliasSet:
     """A plan's steps as the wish they came from, so that the same reading serves both."""
-    aliases = tuple(Alias(step.alias, step.wanted) for step in plan.steps)
+    aliases = tuple(Alias(step.alias, step.desired) for step in plan.steps)
     return AliasSet(plan.set, "", "", target.connection, target.target.database, aliases)

@@ -12,8 +12,17 @@ from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate
 from reconciler.core.errors import AliasctlError, CatalogError
 from reconciler.core.model import Connection, OnFailure, Target
-from reconciler.core.plan import Action, SetPlan, Step, Unverified, block_companions, block_later_waves, place, waves
-from reconciler.core.prefix_drops import blocked_if_lossy
+from reconciler.core.plan import (
+    Action,
+    PendingVerification,
+    SetPlan,
+    Step,
+    block_later_waves,
+    block_whole_set,
+    describe_location,
+    waves,
+)
+from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import (
     ACHIEVED,
     PROPAGATION_INTERRUPTED,
@@ -28,8 +37,8 @@ from reconciler.core.report import (
 )
 from reconciler.documents.timestamps import now
 from reconciler.execute.attempt import MAY_STILL_ACT, attempt
-from reconciler.execute.context import Conduct, Halt
-from reconciler.execute.identity import unreplaced
+from reconciler.execute.context import Halt, RunContext
+from reconciler.execute.identity import block_replaced_collections
 from reconciler.execute.propagation import Endpoint, Prover
 from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
 from reconciler.execute.set_results import SetResults, added
@@ -57,7 +66,7 @@ class SetRun:
         target: Target,
         catalog: Catalog,
         pool: ThreadPoolExecutor,
-        conduct: Conduct,
+        context: RunContext,
         halt: Halt,
         results: SimpleQueue[StepResult | None],
     ) -> None:
@@ -65,13 +74,13 @@ class SetRun:
         self._target = target
         self._catalog = catalog
         self._pool = pool
-        self._conduct = conduct
-        self._results = SetResults(target, conduct.record, results)
+        self._conduct = context
+        self._results = SetResults(target, context.record, results)
         self._stopped = halt
         self._halt = halt.also(self._results.failed)
         self._touched: list[Step] = []  # what this run made or may have made, oldest first
-        self._adrift: set[str] = set()  # aliases with a call that was neither answered nor read back
-        self._heals_adrift: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
+        self._unanswered: set[str] = set()  # aliases with a call that was neither answered nor read back
+        self._unanswered_heals: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._lock = Lock()
 
     def run(self) -> None:
@@ -85,42 +94,42 @@ class SetRun:
 
     def _run_waves(self) -> None:
         remaining = tuple(sorted(self._plan.steps, key=lambda step: step.order))
-        owed = list(self._plan.unverified)
+        pending = list(self._plan.pending_verification)
         while remaining:
             wave = next(waves(remaining))
             later = remaining[len(wave) :]
-            self._make_up_for([one for one in owed if one.step.wave < wave[0].wave])
-            owed = [one for one in owed if one.step.wave >= wave[0].wave]
+            self._verify_earlier_moves([item for item in pending if item.step.wave < wave[0].wave])
+            pending = [item for item in pending if item.step.wave >= wave[0].wave]
             wave, later = self._judge(wave, later)
             wave = self._run_wave(wave)
             remaining = block_later_waves((*wave, *later))[len(wave) :]
-        self._make_up_for(owed)
+        self._verify_earlier_moves(pending)
 
-    def _make_up_for(self, owed: Sequence[Unverified]) -> None:
+    def _verify_earlier_moves(self, pending: Sequence[PendingVerification]) -> None:
         """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
-        owed = self._still_in_place(owed)
-        if not owed:
+        pending = self._still_in_place(pending)
+        if not pending:
             return
-        for one in owed:
-            message = f"run {one.run} moved it and did not verify it ({one.reason})"
-            self._results.say(one.step, Outcome.NOOP, message=f"{message}; it is verified now")
-        self._tell(f"verifying what an earlier run left unverified: {', '.join(one.step.alias for one in owed)}")
-        steps = [one.step for one in owed]
+        for item in pending:
+            message = f"run {item.run} moved it and did not verify it ({item.reason})"
+            self._results.say(item.step, Outcome.NOOP, message=f"{message}; it is verified now")
+        self._tell(f"verifying what an earlier run left unverified: {', '.join(item.step.alias for item in pending)}")
+        steps = [item.step for item in pending]
         if prover := self._prover(steps):
             self._prove(prover, [step for step in steps if step.action is Action.ALTER])
         self._watch(steps)
 
-    def _still_in_place(self, owed: Sequence[Unverified]) -> list[Unverified]:
+    def _still_in_place(self, pending: Sequence[PendingVerification]) -> list[PendingVerification]:
         """Those whose alias is where it was moved; what this run has moved itself is verified with its wave."""
         touched = {made.alias for made in self._touched}
-        owed = [one for one in owed if one.step.alias not in touched]
-        if not owed or self._halt.is_set():
+        pending = [item for item in pending if item.step.alias not in touched]
+        if not pending or self._halt.is_set():
             return []
         try:
-            live = locate(self._catalog, {one.step.alias: one.step.wanted for one in owed})
+            live = locate(self._catalog, {item.step.alias: item.step.desired for item in pending})
         except CatalogError:
-            return owed  # the proof will say so
-        return [one for one in owed if live[one.step.alias] == one.step.wanted]
+            return pending  # the proof will say so
+        return [item for item in pending if live[item.step.alias] == item.step.desired]
 
     def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """Ask the gates again right before the wave; without an answer nothing in it is touched.
@@ -134,13 +143,13 @@ class SetRun:
         asked = (*wave, *later) if together and not self._touched else wave
         try:
             asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
-            wave = unreplaced(asked[: len(wave)], self._catalog, self._halt)
+            wave = block_replaced_collections(asked[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
         if not together:
             return wave, later
-        everything = block_companions((*wave, *asked[len(wave) :], *later[len(asked) - len(wave) :]), OnFailure.REVERT)
+        everything = block_whole_set((*wave, *asked[len(wave) :], *later[len(asked) - len(wave) :]), OnFailure.REVERT)
         wave, later = everything[: len(wave)], everything[len(wave) :]
         if self._touched:
             self._fail_if_blocked(wave)
@@ -148,9 +157,9 @@ class SetRun:
 
     def _fail_if_blocked(self, steps: Sequence[Step]) -> None:
         """Where all changes of a set go together, one that is blocked after others were made undoes them."""
-        culprit = next((step for step in steps if step.blocked), None)
-        if culprit and culprit.blocked and self._plan.on_failure is OnFailure.REVERT:
-            self._results.fail(f'"{culprit.alias}" is blocked: {culprit.blocked.message}')
+        blocking_step = next((step for step in steps if step.blocked), None)
+        if blocking_step and blocking_step.blocked and self._plan.on_failure is OnFailure.REVERT:
+            self._results.fail(f'"{blocking_step.alias}" is blocked: {blocking_step.blocked.message}')
 
     def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
         """Creates and alters, drops, read-back, propagation, soak; the wave as it was judged, with what was blocked."""
@@ -205,7 +214,7 @@ class SetRun:
         for drop in sorted(drops, key=lambda step: -len(step.alias)):
             if not drop.blocked and not self._halt.is_set():
                 try:
-                    judged[drop.alias] = blocked_if_lossy(drop, self._catalog.alias_names())
+                    judged[drop.alias] = block_if_prefix(drop, self._catalog.alias_names())
                 except CatalogError as error:
                     self._give_up([drop], error, "the aliases that it could take along could not be read")
                     continue
@@ -224,7 +233,7 @@ class SetRun:
         if end.wrote:
             with self._lock:
                 self._touched.append(step)
-                self._adrift |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
+                self._unanswered |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
         if end.outcome not in ACHIEVED:
             self._results.fail(f'"{step.alias}" failed: {end.message}')
         self._results.put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
@@ -233,16 +242,16 @@ class SetRun:
     def _read_back(self, moved: Sequence[Step], dropped: Sequence[Step]) -> list[Step]:
         """Read a wave's aliases back, once, in few calls; the moved ones that are where they should be."""
         try:
-            live = locate(self._catalog, {step.alias: step.wanted for step in moved})
+            live = locate(self._catalog, {step.alias: step.desired for step in moved})
             remaining = self._catalog.alias_names() if dropped else frozenset()
         except CatalogError as error:
             message = f"the server accepted the call, but it could not be read back: {error}"
             for step in (*moved, *dropped):
                 self._results.correct(step, Outcome.UNKNOWN, error.code, message)
             return []
-        astray = [step for step in moved if live[step.alias] != step.wanted]
+        astray = [step for step in moved if live[step.alias] != step.desired]
         for step in astray:
-            self._contradict(step, f"is {place(live[step.alias])} now")
+            self._contradict(step, f"is {describe_location(live[step.alias])} now")
         for step in dropped:
             if step.alias in remaining:
                 self._contradict(step, "is still there")
@@ -254,7 +263,7 @@ class SetRun:
         propagation = self._plan.verify.propagation
         if propagation is None or not altered or self._stopped.is_set():
             return None
-        further = [Endpoint(one.address, self._opened(one)) for one in self._plan.verify.endpoints]
+        further = [Endpoint(endpoint.address, self._opened(endpoint)) for endpoint in self._plan.verify.endpoints]
         endpoints = [Endpoint(self._target.address, self._catalog), *further]
         return Prover(endpoints, self._catalog, self._pool, propagation.timeout, altered)
 
@@ -268,16 +277,16 @@ class SetRun:
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; say what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
-        self._heals_adrift |= prover.adrift
+        self._unanswered_heals |= prover.adrift
         for step in steps:
             last = replace(self._results.of(step), propagation=proved[step.alias], ended=now())
-            last = replace(last, wrote=last.wrote or any(one.heals for one in last.propagation))
-            cut_short = self._stopped.is_set() and any(one.reach is not Reach.VERIFIED for one in last.propagation)
-            stuck = [one for one in last.propagation if one.reach is Reach.STUCK]
-            unknown = [one for one in last.propagation if one.reach is Reach.UNKNOWN]
+            last = replace(last, wrote=last.wrote or any(item.heals for item in last.propagation))
+            cut_short = self._stopped.is_set() and any(item.reach is not Reach.VERIFIED for item in last.propagation)
+            stuck = [item for item in last.propagation if item.reach is Reach.STUCK]
+            unknown = [item for item in last.propagation if item.reach is Reach.UNKNOWN]
             if stuck:
                 self._results.fail(f'readers of "{step.alias}" are still answered by {step.current}')
-                message = "; ".join(f"{one.endpoint}: {one.detail}" for one in stuck)
+                message = "; ".join(f"{item.endpoint}: {item.detail}" for item in stuck)
                 last = replace(last, outcome=Outcome.FAILED, code=PROPAGATION_STUCK, message=message)
             elif unknown:
                 code = PROPAGATION_INTERRUPTED if cut_short else last.code
@@ -297,17 +306,18 @@ class SetRun:
     def _revert(self) -> None:
         """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
         undone = []
-        way_back = WayBack(self._catalog, self._results.failure)
+        reverting = WayBack(self._catalog, self._results.failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
                 message = f"{self._results.failure}; it was not moved back, because the run was stopped"
                 self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
                 continue
-            end = way_back.take(self._results.of(step), self._intent(step, Act.REVERT))
+            end = reverting.take(self._results.of(step), self._intent(step, Act.REVERT))
             if self._results.of(step).outcome is Outcome.FAILED and not end.wrote:
                 continue  # it never was at its target, as the step's own message says
-            if step.alias in self._adrift and end.outcome is Outcome.REVERTED and not end.wrote:
-                message = f"{self._results.failure}; the alias is {place(step.current)} now; {MAY_STILL_ACT}"
+            if step.alias in self._unanswered and end.outcome is Outcome.REVERTED and not end.wrote:
+                found = describe_location(step.current)
+                message = f"{self._results.failure}; the alias is {found} now; {MAY_STILL_ACT}"
                 self._results.correct(step, Outcome.FAILED, self._results.of(step).code, message)
                 continue
             self._results.correct(step, end.outcome, end.code, end.message)
@@ -330,10 +340,10 @@ class SetRun:
             return
         for step in undone:
             if live[step.alias] != step.current:
-                self._contradict(step, f"is {place(live[step.alias])} after it was moved back")
+                self._contradict(step, f"is {describe_location(live[step.alias])} after it was moved back")
         back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
         # Those of the way there; the proof that follows makes others, which lead back.
-        adrift = [(step, self._heals_adrift[step.alias]) for step in back if step.alias in self._heals_adrift]
+        adrift = [(step, self._unanswered_heals[step.alias]) for step in back if step.alias in self._unanswered_heals]
         ways = [inverse(step) for step in back]
         if prover := self._prover(ways):
             self._prove(prover, ways)
@@ -359,5 +369,5 @@ class SetRun:
 
 
 def _unproved(unknown: Sequence[Propagated]) -> str:
-    reasons = dict.fromkeys(one.detail for one in unknown)
+    reasons = dict.fromkeys(item.detail for item in unknown)
     return f"whether readers follow could not be told: {'; '.join(reasons)}"

@@ -13,11 +13,11 @@ from concurrent.futures import Executor
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError, NotLoaded
-from reconciler.core.plan import Step, place
+from reconciler.core.plan import Step, describe_location
 from reconciler.core.text import counted
 from reconciler.execute.attempt import where
 from reconciler.execute.context import Halt
-from reconciler.gates import gated
+from reconciler.gates import evaluate_gates
 from reconciler.gates.probe import Halted
 
 WATCHED_GATES = frozenset({"loaded", "canary"})
@@ -109,8 +109,8 @@ class _Watch:
 
     def _look(self) -> dict[str, str | None]:
         """What is wrong with each alias now. Raises `Halted`, or `CatalogError` where the server does not answer."""
-        judged = gated(self._steps, self._asking, which=WATCHED_GATES, halted=self._halt.is_set)
-        unseen = sorted({step.wanted or "" for step in judged if not step.blocked} - self._primary.keys())
+        judged = evaluate_gates(self._steps, self._asking, which=WATCHED_GATES, halted=self._halt.is_set)
+        unseen = sorted({step.desired or "" for step in judged if not step.blocked} - self._primary.keys())
         self._primary |= zip(unseen, self._pool.map(self._readable_by, unseen), strict=True)
         reasons = self._pool.map(lambda step: step.blocked.message if step.blocked else self._trouble(step), judged)
         return dict(zip((step.alias for step in judged), reasons, strict=True))
@@ -118,9 +118,9 @@ class _Watch:
     def _trouble(self, step: Step) -> str | None:
         """What a reader of the alias would meet. Raises `CatalogError` where the server does not answer at all."""
         now_at = where(step.alias, self._asking)
-        if now_at != step.wanted:
-            return f"somebody moved the alias; it is {place(now_at)} now"
-        primary = self._primary[step.wanted or ""]
+        if now_at != step.desired:
+            return f"somebody moved the alias; it is {describe_location(now_at)} now"
+        primary = self._primary[step.desired or ""]
         if primary is None:
             return None
         try:

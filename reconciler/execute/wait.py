@@ -9,7 +9,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError
 from reconciler.core.plan import Step
 from reconciler.execute.context import Halt
-from reconciler.gates import gated
+from reconciler.gates import evaluate_gates
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two rounds; each pause is twice the one before."""
@@ -37,7 +37,7 @@ def judged_in_time(
     asked = tuple(wave)
     while True:
         try:
-            judged = gated(asked, catalog, halted=halt.is_set)
+            judged = evaluate_gates(asked, catalog, halted=halt.is_set)
         except CatalogError as error:
             if not error.transient or not _time_left(deadline, halt):
                 raise
@@ -58,7 +58,7 @@ def judged_in_time(
             pause = min(pause * 2, LONGEST_PAUSE)
             asked = failing
         else:
-            return judged if len(asked) == len(wave) else gated(wave, catalog, halted=halt.is_set)
+            return judged if len(asked) == len(wave) else evaluate_gates(wave, catalog, halted=halt.is_set)
 
 
 def _time_left(deadline: float, halt: Halt) -> bool:

@@ -41,7 +41,7 @@ ALL = frozenset(gate.name for gate in GATES)
 CHEAP = frozenset(gate.name for gate in GATES if not gate.costly)
 
 
-def gated(
+def evaluate_gates(
     steps: Sequence[Step],
     catalog: Catalog,
     *,
@@ -72,19 +72,19 @@ def gated(
         return tuple(pool.map(lambda step: _judged(step, asked, probe, blocking), steps))
 
 
-def gated_sets(
+def evaluate_sets(
     plans: Sequence[SetPlan], catalog: Catalog, *, which: Collection[str] = ALL, blocking: bool = True
 ) -> list[SetPlan]:
     """`gated` over all sets of one database at once, so that each question is asked once for all of them."""
     steps = [step for plan in plans for step in plan.steps]
-    judged = iter(gated(steps, catalog, which=which, blocking=blocking))
+    judged = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking))
     return [replace(plan, steps=tuple(islice(judged, len(plan.steps)))) for plan in plans]
 
 
 def _judged(step: Step, asked: Sequence[Gate], probe: Probe, blocking: bool) -> Step:
     if step.blocked or step.action is Action.DROP:
         return step
-    gates = [gate for gate in asked if gate.name not in step.skipped_gates and not (step.way_back and gate.costly)]
+    gates = [gate for gate in asked if gate.name not in step.skipped_gates and not (step.reverting and gate.costly)]
     try:
         results = tuple(result for gate in gates if (result := _ask(gate, step, probe)))
     except Halted:
@@ -99,13 +99,13 @@ def _ask(gate: Gate, step: Step, probe: Probe) -> GateResult | None:
     except CannotTell as cannot:
         return GateResult(gate.name, cannot.verdict, str(cannot), {})
     except CatalogError as error:
-        if step.way_back and gate.name != loaded.NAME:
+        if step.reverting and gate.name != loaded.NAME:
             return GateResult(gate.name, Verdict.UNKNOWN, str(error), {})
         raise
 
 
 def _holds_up(result: GateResult, step: Step) -> bool:
-    if step.way_back:
+    if step.reverting:
         return result.gate == loaded.NAME and result.verdict is Verdict.FAIL
     if result.verdict is Verdict.UNKNOWN:
         return step.gates.on_unknown is not OnUnknown.PASS

@@ -34,12 +34,12 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     gate = step.gates.canary
     if gate is None:
         return None
-    current, wanted = has_current(step.current), step.wanted or ""
-    return probe.once((NAME, current, wanted, gate), lambda: _compared(current, wanted, gate, probe))
+    current, desired = has_current(step.current), step.desired or ""
+    return probe.once((NAME, current, desired, gate), lambda: _compared(current, desired, gate, probe))
 
 
-def _compared(current: str, wanted: str, gate: CanaryGate, probe: Probe) -> GateResult:
-    before, after = _sides(current, wanted, gate.field, probe)
+def _compared(current: str, desired: str, gate: CanaryGate, probe: Probe) -> GateResult:
+    before, after = _sides(current, desired, gate.field, probe)
     if gate.queries:
         queries, missing = from_file(gate.queries, before, after), 0
     else:
@@ -48,23 +48,23 @@ def _compared(current: str, wanted: str, gate: CanaryGate, probe: Probe) -> Gate
     return _judged(gate, queries, missing, comparison, before, after)
 
 
-def _sides(current: str, wanted: str, field: str | None, probe: Probe) -> tuple[Side, Side]:
-    before, after = schemas(current, wanted, probe)
+def _sides(current: str, desired: str, field: str | None, probe: Probe) -> tuple[Side, Side]:
+    before, after = schemas(current, desired, probe)
     # The new one first: a field that neither has is a mistake, and must not pass because the current one lacks it.
-    new = _side(wanted, after, field, Verdict.UNKNOWN)
+    new = _side(desired, after, field, Verdict.UNKNOWN)
     old = _side(current, before, field, Verdict.NOT_APPLICABLE)
     if old.primary.type != new.primary.type:
-        types = f"{old.primary.type} in {current} and {new.primary.type} in {wanted}"
+        types = f"{old.primary.type} in {current} and {new.primary.type} in {desired}"
         raise CannotTell(Verdict.UNKNOWN, f"hits cannot be compared: the primary key is {types}")
     return old, new
 
 
 def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdict) -> Side:
-    names = [one.name for one in schema.vectors]
+    names = [vector.name for vector in schema.vectors]
     if field is None and len(names) > 1:
-        way_out = f"name one in gates.canary.field: {listed(names, ', ')}"
-        raise CannotTell(Verdict.UNKNOWN, f"{collection} has several vector fields; {way_out}")
-    vector = next((one for one in schema.vectors if field in (None, one.name)), None)
+        remedy = f"name one in gates.canary.field: {listed(names, ', ')}"
+        raise CannotTell(Verdict.UNKNOWN, f"{collection} has several vector fields; {remedy}")
+    vector = next((vector for vector in schema.vectors if field in (None, vector.name)), None)
     if vector is None or schema.primary is None:
         missing = f"vector field {field}; it has {listed(names, ', ')}" if field and names else "vector field"
         raise CannotTell(if_missing, f"{collection} has no {missing}")
@@ -98,9 +98,9 @@ def _judged(
 
 
 def _overlap(
-    gate: CanaryGate, queries: Sequence[Asked], missing: int, overlaps: Sequence[float | None], wanted: Side
+    gate: CanaryGate, queries: Sequence[Asked], missing: int, overlaps: Sequence[float | None], desired: Side
 ) -> _Finding:
-    shares = [(share, one.name) for one, share in zip(queries, overlaps, strict=True) if share is not None]
+    shares = [(share, item.name) for item, share in zip(queries, overlaps, strict=True) if share is not None]
     if not shares:
         raise CannotTell(Verdict.NOT_APPLICABLE, "no query finds anything on the collection that is served now")
     shares += [(0.0, "that is missing")] * missing  # a row that nobody can find any more
@@ -116,21 +116,21 @@ def _overlap(
     figures |= {"missing": missing} if missing else {}
     shown, number = rounded(mean, gate.min_overlap, digits=2), counted(len(shares), "query")
     if missing:
-        number += f", {missing} of them rows that {wanted.collection} lacks"
+        number += f", {missing} of them rows that {desired.collection} lacks"
     if round(mean, 9) >= gate.min_overlap:  # 0.7 + 0.5 is no exact 1.2
         return _Finding(figures, f"overlap@{gate.k} {shown} over {number}")
-    worst = sorted(shares, key=lambda one: one[0])[:WORST_SHOWN]
+    worst = sorted(shares, key=lambda share: share[0])[:WORST_SHOWN]
     named = ", ".join(f"{name} ({round(share, 2)})" for share, name in worst)
     trouble = (
         f"overlap@{gate.k} is {shown} on average over {number}, {gate.min_overlap} wanted; "
-        f"worst: {'query' if gate.queries else 'row'} {named}; see how {wanted.collection} was embedded"
+        f"worst: {'query' if gate.queries else 'row'} {named}; see how {desired.collection} was embedded"
     )
-    if wanted.primary.auto_id:
+    if desired.primary.auto_id:
         trouble += ", and whether its keys are the same: the server makes them (auto_id)"
     return _Finding(figures, "", trouble)
 
 
-def _latency(limit: float, before: float, after: float, current: Side, wanted: Side) -> _Finding:
+def _latency(limit: float, before: float, after: float, current: Side, desired: Side) -> _Finding:
     ratio = after / max(before, SHORTEST_SECONDS)
     figures: dict[str, Figure] = {
         "latencyRatio": round(ratio, 3),
@@ -144,6 +144,6 @@ def _latency(limit: float, before: float, after: float, current: Side, wanted: S
     return _Finding(
         figures,
         "",
-        f"searches on {wanted.collection} take {shown} times as long as on {current.collection} ({times}), at most "
+        f"searches on {desired.collection} take {shown} times as long as on {current.collection} ({times}), at most "
         f"{limit} times allowed; see whether its index is like the other one, and its segments are compacted",
     )

@@ -11,7 +11,7 @@ from reconciler.catalog.port import MAX_VECTORS
 from reconciler.core.errors import CatalogError, CollectionNotFound, NotLoaded, PermissionDenied
 from reconciler.core.model import Field, PrimaryKey, Vector
 from reconciler.core.plan import Verdict
-from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
+from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 from reconciler.gates.query_vectors import Query
 
 BUDGET_SECONDS = 60.0
@@ -59,7 +59,7 @@ class Comparison:
     seconds: tuple[float, float] | None = None
 
 
-def compare(probe: Probe, current: Side, wanted: Side, queries: Sequence[Asked], k: int, *, timed: bool) -> Comparison:
+def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked], k: int, *, timed: bool) -> Comparison:
     """Search both collections.
 
     Args:
@@ -74,17 +74,17 @@ def compare(probe: Probe, current: Side, wanted: Side, queries: Sequence[Asked],
         CannotTell: a search failed, or the time is up.
         CatalogError: transient trouble.
     """
-    limit = k + any(one.own is not None for one in queries)
-    filters = [one.query.where for one in queries]
+    limit = k + any(query.own is not None for query in queries)
+    filters = [query.query.where for query in queries]
     deadline = time.monotonic() + BUDGET_SECONDS
-    on_current = _Searches(probe, current, [one.query.current for one in queries], filters, limit, deadline)
-    on_wanted = _Searches(probe, wanted, [one.query.wanted for one in queries], filters, limit, deadline)
+    on_current = _Searches(probe, current, [query.query.current for query in queries], filters, limit, deadline)
+    on_wanted = _Searches(probe, desired, [query.query.desired for query in queries], filters, limit, deadline)
     before, after = _first_round(on_current, on_wanted)
-    overlaps = tuple(_overlap(old, new, one.own, k) for one, old, new in zip(queries, before, after, strict=True))
+    overlaps = tuple(_overlap(old, new, item.own, k) for item, old, new in zip(queries, before, after, strict=True))
     if not timed:
         return Comparison(overlaps)
     times = [(on_current.timed(), on_wanted.timed()) for _ in range(TIMED_ROUNDS)]
-    return Comparison(overlaps, (median(one for one, _ in times), median(other for _, other in times)))
+    return Comparison(overlaps, (median(time for time, _ in times), median(other for _, other in times)))
 
 
 class _Searches:
@@ -105,16 +105,16 @@ class _Searches:
         """The hits of each query."""
         found: dict[int, Hits] = {}
         for where in dict.fromkeys(self._filters):
-            numbers = [number for number, one in enumerate(self._filters) if one == where]
+            numbers = [number for number, filter_ in enumerate(self._filters) if filter_ == where]
             for start in range(0, len(numbers), MAX_VECTORS):
                 batch = numbers[start : start + MAX_VECTORS]
-                hits = self._search([self._vectors[one] for one in batch], where, strong)
+                hits = self._search([self._vectors[item] for item in batch], where, strong)
                 found.update(zip(batch, hits, strict=True))
         return [found[number] for number in range(len(self._vectors))]
 
     def ask(self) -> None:
         """Whether it may be searched at all. Raises `CannotTell`."""
-        with of_target(self.trouble):
+        with of_desired(self.trouble):
             self._probe.search(
                 self._side.collection, self._side.vector.name, self._vectors[:1], limit=1, where="", strong=False
             )
@@ -127,8 +127,8 @@ class _Searches:
 
     def _search(self, vectors: Sequence[Vector], where: str, strong: bool) -> tuple[Hits, ...]:
         if time.monotonic() > self._deadline:
-            way_out = "give fewer queries or a smaller sample, or leave maxLatencyRatio out"
-            raise CannotTell(Verdict.UNKNOWN, f"the searches take longer than {BUDGET_SECONDS:g} s; {way_out}")
+            remedy = "give fewer queries or a smaller sample, or leave maxLatencyRatio out"
+            raise CannotTell(Verdict.UNKNOWN, f"the searches take longer than {BUDGET_SECONDS:g} s; {remedy}")
         return self._probe.search(
             self._side.collection, self._side.vector.name, vectors, limit=self._limit, where=where, strong=strong
         )
@@ -148,7 +148,7 @@ def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits
         if not isinstance(cannot.__cause__, CatalogError) or isinstance(cannot.__cause__, OF_THE_COLLECTION):
             raise
         refused = cannot
-    with of_target(on_wanted.trouble, Verdict.FAIL):
+    with of_desired(on_wanted.trouble, Verdict.FAIL):
         after = on_wanted.run()
     if refused:
         raise refused

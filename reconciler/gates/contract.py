@@ -12,7 +12,7 @@ import re
 
 from reconciler.core.json_strict import whole_characters
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
-from reconciler.gates.probe import Probe, of_target
+from reconciler.gates.probe import Probe, of_desired
 from reconciler.gates.wording import listed, shortened
 
 NAME = "contract"
@@ -23,8 +23,8 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     gate = step.gates.contract
     if gate is None:
         return None
-    collection = step.wanted or ""
-    with of_target(f"the properties of {collection} cannot be read"):
+    collection = step.desired or ""
+    with of_desired(f"the properties of {collection} cannot be read"):
         schema = probe.schema(collection)
     given = described(schema.description) | dict(schema.properties)
     figures: dict[str, Figure] = {key: given[key] for key, _ in gate.properties if key in given}
@@ -56,7 +56,7 @@ def _pairs(description: str) -> dict[str, str]:
     return pairs
 
 
-def _trouble(key: str, wanted: str, found: str | None) -> str:
+def _trouble(key: str, desired: str, found: str | None) -> str:
     if found is None:
-        return f"{shortened(key)} is not given, {shortened(wanted)} wanted"
-    return f"{shortened(key)} is {shortened(found)}, {shortened(wanted)} wanted"
+        return f"{shortened(key)} is not given, {shortened(desired)} wanted"
+    return f"{shortened(key)} is {shortened(found)}, {shortened(desired)} wanted"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reconciler.core.model import Index
 from reconciler.core.plan import GateResult, Step, Verdict
-from reconciler.gates.probe import Probe, of_target
+from reconciler.gates.probe import Probe, of_desired
 from reconciler.gates.wording import listed
 
 NAME = "indexed"
@@ -18,9 +18,9 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     """Judge one create or alter; None when the gate is off."""
     if step.gates.indexed is None:
         return None
-    collection = step.wanted or ""
-    with of_target(f"the indexes of {collection} cannot be read"):
-        fields = [one.name for one in probe.schema(collection).vectors]
+    collection = step.desired or ""
+    with of_desired(f"the indexes of {collection} cannot be read"):
+        fields = [vector.name for vector in probe.schema(collection).vectors]
         found = {index.field: index for index in probe.indexes(collection)}
     troubles = [trouble for name in fields if (trouble := _trouble(name, found.get(name)))]
     figures = {"fields": len(fields), "pendingRows": sum(found[name].pending_rows for name in fields if name in found)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import LoadedGate, LoadState
 from reconciler.core.plan import Action, GateResult, Step, Verdict
-from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
+from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 
 NAME = "loaded"
 
@@ -20,53 +20,53 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     On the way back the default guard holds, whatever the manifest says of the collection to come from.
     """
     gate = step.gates.loaded
-    if gate is None or step.way_back:
+    if gate is None or step.reverting:
         return _default_guard(step, probe) if step.action is Action.ALTER else None
     return _required(step, gate, probe) if gate.enabled else None
 
 
 def _required(step: Step, gate: LoadedGate, probe: Probe) -> GateResult:
     """The manifest asks for it: the new collection is loaded, by enough replicas."""
-    state = _state_of_target(step, probe)
+    state = _state_of_desired(step, probe)
     if state is not LoadState.LOADED:
-        return _result(Verdict.FAIL, f"{step.wanted} is {_words(state)}; load it first", state)
+        return _result(Verdict.FAIL, f"{step.desired} is {_words(state)}; load it first", state)
     if gate.replicas is None:
         return _result(Verdict.PASS, "", state)
     try:
-        replicas = probe.replicas(step.wanted or "")
+        replicas = probe.replicas(step.desired or "")
     except CatalogError as error:
         if error.transient:
             raise
-        return _result(Verdict.UNKNOWN, f"the replicas of {step.wanted} cannot be read: {error}", state)
+        return _result(Verdict.UNKNOWN, f"the replicas of {step.desired} cannot be read: {error}", state)
     verdict = Verdict.PASS if replicas >= gate.replicas else Verdict.FAIL
-    detail = "" if verdict is Verdict.PASS else f"{step.wanted} has {replicas} of {gate.replicas} replicas loaded"
-    return GateResult(NAME, verdict, detail, {"state": state, "replicas": replicas, "wantedReplicas": gate.replicas})
+    detail = "" if verdict is Verdict.PASS else f"{step.desired} has {replicas} of {gate.replicas} replicas loaded"
+    return GateResult(NAME, verdict, detail, {"state": state, "replicas": replicas, "desiredReplicas": gate.replicas})
 
 
 def _default_guard(step: Step, probe: Probe) -> GateResult:
     """Not from a loaded collection to one that is not."""
-    wanted: LoadState | CannotTell
+    desired: LoadState | CannotTell
     try:
-        wanted = _state_of_target(step, probe)
+        desired = _state_of_desired(step, probe)
     except CannotTell as cannot:
-        wanted = cannot  # which matters only if the current one is loaded, or may not be asked either
-    if wanted is LoadState.LOADED:
-        return _result(Verdict.PASS, "", wanted)
-    with of_current(f"the load state of {step.current} cannot be read", lambda: _state_of_target(step, probe)):
+        desired = cannot  # which matters only if the current one is loaded, or may not be asked either
+    if desired is LoadState.LOADED:
+        return _result(Verdict.PASS, "", desired)
+    with of_current(f"the load state of {step.current} cannot be read", lambda: _state_of_desired(step, probe)):
         current = probe.load_state(step.current or "")
     if current is not LoadState.LOADED:
         return _result(Verdict.NOT_APPLICABLE, f"{step.current} is not loaded either", None)
-    if isinstance(wanted, CannotTell):
-        raise wanted
-    way_out = "" if step.way_back else ", or set gates: {loaded: {enabled: false}}"
+    if isinstance(desired, CannotTell):
+        raise desired
+    remedy = "" if step.reverting else ", or set gates: {loaded: {enabled: false}}"
     return _result(
-        Verdict.FAIL, f"{step.wanted} is {_words(wanted)} while {step.current} is; load it first{way_out}", wanted
+        Verdict.FAIL, f"{step.desired} is {_words(desired)} while {step.current} is; load it first{remedy}", desired
     )
 
 
-def _state_of_target(step: Step, probe: Probe) -> LoadState:
-    with of_target(f"the load state of {step.wanted} cannot be read"):
-        return probe.load_state(step.wanted or "")
+def _state_of_desired(step: Step, probe: Probe) -> LoadState:
+    with of_desired(f"the load state of {step.desired} cannot be read"):
+        return probe.load_state(step.desired or "")
 
 
 def _result(verdict: Verdict, detail: str, state: LoadState | None) -> GateResult:

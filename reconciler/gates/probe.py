@@ -94,7 +94,7 @@ class CannotTell(Exception):
 
 
 @contextmanager
-def of_current(trouble: str, ask_target: Callable[[], object]) -> Iterator[None]:
+def of_current(trouble: str, evaluate_desired: Callable[[], object]) -> Iterator[None]:
     """Around questions about the collection that the alias serves now: without an answer the gate does not apply.
 
     Transient errors pass: they say nothing about a collection. A privilege that is missing is mostly missing
@@ -109,12 +109,12 @@ def of_current(trouble: str, ask_target: Callable[[], object]) -> Iterator[None]
             yield
     except CannotTell as cannot:
         if isinstance(cannot.__cause__, PermissionDenied):
-            ask_target()
+            evaluate_desired()
         raise
 
 
 @contextmanager
-def of_target(trouble: str, verdict: Verdict = Verdict.UNKNOWN) -> Iterator[None]:
+def of_desired(trouble: str, verdict: Verdict = Verdict.UNKNOWN) -> Iterator[None]:
     """Around questions about the collection that the alias should serve: see `of_current`."""
     with _answered(verdict, trouble):
         yield
@@ -125,24 +125,24 @@ def _answered(verdict: Verdict, trouble: str) -> Iterator[None]:
     try:
         yield
     except NotLoaded as error:
-        way_out = "" if verdict is Verdict.NOT_APPLICABLE else "; load it"
-        raise CannotTell(verdict, f"{trouble}: it is not loaded{way_out}") from error
+        remedy = "" if verdict is Verdict.NOT_APPLICABLE else "; load it"
+        raise CannotTell(verdict, f"{trouble}: it is not loaded{remedy}") from error
     except CatalogError as error:
         if error.transient:
             raise
         raise CannotTell(verdict, f"{trouble}: {error}") from error
 
 
-def schemas(current: str, wanted: str, probe: Probe) -> tuple[Schema, Schema]:
+def schemas(current: str, desired: str, probe: Probe) -> tuple[Schema, Schema]:
     """Those of both collections. Raises `CannotTell`."""
 
-    def of_wanted() -> Schema:
-        with of_target(f"the schema of {wanted} cannot be read"):
-            return probe.schema(wanted)
+    def of_the_desired() -> Schema:
+        with of_desired(f"the schema of {desired} cannot be read"):
+            return probe.schema(desired)
 
-    with of_current(f"the schema of {current} cannot be read", of_wanted):
+    with of_current(f"the schema of {current} cannot be read", of_the_desired):
         before = probe.schema(current)
-    return before, of_wanted()
+    return before, of_the_desired()
 
 
 def has_current(collection: str | None) -> str:

@@ -32,7 +32,7 @@ class Query:
     """One search on two collections: `current` for the one that the alias serves now, `wanted` for the new one."""
 
     current: tuple[float, ...]
-    wanted: tuple[float, ...]
+    desired: tuple[float, ...]
     where: str = ""
 
 
@@ -109,18 +109,18 @@ def _query(number: int, line: str) -> Query:
 def _vector(number: int, key: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or not value:
         raise QueriesError(number, f"{key}: not a list of numbers" if value != [] else f"{key}: the vector is empty")
-    for place, one in enumerate(value, 1):
-        if isinstance(one, bool) or not isinstance(one, int | float):
+    for place, item in enumerate(value, 1):
+        if isinstance(item, bool) or not isinstance(item, int | float):
             raise QueriesError(number, f"{key}: element {place} is not a number")
-        if not abs(one) <= LARGEST_FLOAT:  # NaN too
+        if not abs(item) <= LARGEST_FLOAT:  # NaN too
             raise QueriesError(number, f"{key}: element {place} is not a finite 32-bit number")
     return tuple(map(float, value))
 
 
 def _check_lengths(number: int, query: Query, first: Query) -> None:
-    for found, wanted in ((query.current, first.current), (query.wanted, first.wanted)):
-        if len(found) != len(wanted):
-            raise QueriesError(number, f"a vector of length {len(found)}; in the first query it is {len(wanted)}")
+    for found, desired in ((query.current, first.current), (query.desired, first.desired)):
+        if len(found) != len(desired):
+            raise QueriesError(number, f"a vector of length {len(found)}; in the first query it is {len(desired)}")
 
 
 def _check_size(size: int) -> None:

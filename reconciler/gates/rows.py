@@ -13,11 +13,11 @@ from math import ceil, floor
 from reconciler.core.model import RowsGate
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import counted
-from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target
+from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired
 from reconciler.gates.wording import rounded
 
 NAME = "rows"
-WAY_OUT = "see what became of the import, or change gates.rows"
+REMEDY = "see what became of the import, or change gates.rows"
 
 
 def check(step: Step, probe: Probe) -> GateResult | None:
@@ -33,17 +33,17 @@ def check(step: Step, probe: Probe) -> GateResult | None:
             if gate.min is None and gate.max is None:
                 raise
             note = f"; not compared: {cannot}"
-    return _judged(step, gate, _rows_of_target(step, probe), base, note)
+    return _judged(step, gate, _rows_of_desired(step, probe), base, note)
 
 
-def _rows_of_target(step: Step, probe: Probe) -> int:
-    with of_target(f"{step.wanted} cannot be counted"):
-        return probe.count(step.wanted or "")
+def _rows_of_desired(step: Step, probe: Probe) -> int:
+    with of_desired(f"{step.desired} cannot be counted"):
+        return probe.count(step.desired or "")
 
 
 def _rows_of_current(step: Step, probe: Probe) -> int:
     collection = has_current(step.current)
-    with of_current(f"{collection} cannot be counted", lambda: _rows_of_target(step, probe)):
+    with of_current(f"{collection} cannot be counted", lambda: _rows_of_desired(step, probe)):
         rows = probe.count(collection)
     if rows == 0:
         raise CannotTell(Verdict.NOT_APPLICABLE, f"{collection} has no rows to compare with")
@@ -62,7 +62,7 @@ def _judged(step: Step, gate: RowsGate, rows: int, base: int | None, note: str) 
         figures |= {"currentRows": base, "percent": round(percent, 3)}
     if not troubles:
         return GateResult(NAME, Verdict.PASS, passed + note, figures)
-    detail = f"{step.wanted} has {found}; {'; '.join(troubles)}{note}; {WAY_OUT}"
+    detail = f"{step.desired} has {found}; {'; '.join(troubles)}{note}; {REMEDY}"
     return GateResult(NAME, Verdict.FAIL, detail, figures)
 
 

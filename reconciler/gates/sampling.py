@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from reconciler.core.model import PrimaryKey, QueriesFile, Row, Vector
+from reconciler.core.model import PrimaryKey, QueryFile, Row, Vector
 from reconciler.core.plan import Verdict
 from reconciler.core.text import counted
 from reconciler.gates.comparison import Asked, Side
-from reconciler.gates.probe import CannotTell, Probe, of_current, of_target
+from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 from reconciler.gates.query_vectors import QueriesError, Query, read_queries
 from reconciler.gates.wording import shortened
 
@@ -22,7 +22,7 @@ KEYS_TO_PICK_FROM = 1_000
 """A server gives the keys of a sample as it finds them, often from one segment: more of them are more mixed."""
 
 
-def from_file(file: QueriesFile, current: Side, wanted: Side) -> tuple[Asked, ...]:
+def from_file(file: QueryFile, current: Side, desired: Side) -> tuple[Asked, ...]:
     """The queries of a file, if it is still the one that the plan was made with, and fits the two collections.
 
     Raises:
@@ -36,26 +36,26 @@ def from_file(file: QueriesFile, current: Side, wanted: Side) -> tuple[Asked, ..
         raise _changed(file) from error
     if sha256 != file.sha256:
         raise _changed(file)
-    _check_dimensions(queries[0], current, wanted)
+    _check_dimensions(queries[0], current, desired)
     return tuple(Asked(str(number), query) for number, query in enumerate(queries, 1))
 
 
-def _changed(file: QueriesFile) -> CannotTell:
+def _changed(file: QueryFile) -> CannotTell:
     return CannotTell(Verdict.FAIL, f"{file.path} changed since the plan was made; plan again")
 
 
-def _check_dimensions(query: Query, current: Side, wanted: Side) -> None:
+def _check_dimensions(query: Query, current: Side, desired: Side) -> None:
     """One query speaks for all: those of a file are of one length."""
-    for vector, side in ((query.current, current), (query.wanted, wanted)):
+    for vector, side in ((query.current, current), (query.desired, desired)):
         if len(vector) != side.vector.dimension:
             found = f"the queries for {side.collection} have {counted(len(vector), 'number')}"
             field = f"its field {side.vector.name} has dimension {side.vector.dimension}"
-            differ = current.vector.dimension != wanted.vector.dimension
-            way_out = 'give each collection its own, {"from": […], "to": […]}' if differ else "give others"
-            raise CannotTell(Verdict.FAIL, f"{found}, {field}; {way_out}")
+            differ = current.vector.dimension != desired.vector.dimension
+            remedy = 'give each collection its own, {"from": […], "to": […]}' if differ else "give others"
+            raise CannotTell(Verdict.FAIL, f"{found}, {field}; {remedy}")
 
 
-def sampled(probe: Probe, current: Side, wanted: Side, size: int) -> tuple[tuple[Asked, ...], int]:
+def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tuple[Asked, ...], int]:
     """Rows of the current collection as queries, and how many rows of the sample the other one does not have.
 
     Raises:
@@ -63,8 +63,8 @@ def sampled(probe: Probe, current: Side, wanted: Side, size: int) -> tuple[tuple
     """
 
     def ask_wanted() -> None:
-        with of_target(f"rows of {wanted.collection} cannot be read"):
-            probe.sample_keys(wanted.collection, wanted.primary.name, 1)
+        with of_desired(f"rows of {desired.collection} cannot be read"):
+            probe.sample_keys(desired.collection, desired.primary.name, 1)
 
     with of_current(f"no sample can be taken of {current.collection}", ask_wanted):
         keys = probe.sample_keys(current.collection, current.primary.name, KEYS_TO_PICK_FROM)
@@ -72,12 +72,14 @@ def sampled(probe: Probe, current: Side, wanted: Side, size: int) -> tuple[tuple
         before = _vectors(probe.rows(current.collection, current.primary.name, picked, [current.vector.name]), current)
     if not before:
         raise CannotTell(Verdict.NOT_APPLICABLE, f"{current.collection} has no rows to take a sample of")
-    with of_target(f"rows of {wanted.collection} cannot be read"):
-        after = _vectors(probe.rows(wanted.collection, wanted.primary.name, list(before), [wanted.vector.name]), wanted)
+    with of_desired(f"rows of {desired.collection} cannot be read"):
+        after = _vectors(
+            probe.rows(desired.collection, desired.primary.name, list(before), [desired.vector.name]), desired
+        )
     queries = tuple(Asked(shortened(str(key)), Query(before[key], after[key]), key) for key in before if key in after)
     missing = len(before) - len(queries)
     if missing * 2 > len(before) or not queries:
-        lacks = f"{wanted.collection} lacks {missing} of {counted(len(before), 'row')} of {current.collection}"
+        lacks = f"{desired.collection} lacks {missing} of {counted(len(before), 'row')} of {current.collection}"
         raise CannotTell(Verdict.UNKNOWN, f"{lacks}, so no sample can be compared; give gates.canary.queriesFile")
     return queries, missing
 

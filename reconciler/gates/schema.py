@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from reconciler.core.model import Index, SchemaGate
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
-from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_target, schemas
+from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired, schemas
 from reconciler.gates.schema_changes import changes
 from reconciler.gates.wording import listed
 
@@ -21,37 +21,37 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     gate = step.gates.schema
     if gate is None:
         return None
-    current, wanted = has_current(step.current), step.wanted or ""
-    before, after = schemas(current, wanted, probe)
+    current, desired = has_current(step.current), step.desired or ""
+    before, after = schemas(current, desired, probe)
     found = changes(before, after, gate.policy)
-    vectors = {one.name for one in before.vectors} & {one.name for one in after.vectors}
-    metrics, unknown = _metrics(current, wanted, sorted(vectors.difference(gate.allow_changes)), probe)
+    vectors = {vector.name for vector in before.vectors} & {vector.name for vector in after.vectors}
+    metrics, unknown = _metrics(current, desired, sorted(vectors.difference(gate.allow_changes)), probe)
     for name, change in metrics.items():
         found[name] = f"{found[name]}, {change}" if name in found else change
     return _judged(gate, found, unknown)
 
 
-def _metrics(current: str, wanted: str, fields: list[str], probe: Probe) -> tuple[dict[str, str], CannotTell | None]:
+def _metrics(current: str, desired: str, fields: list[str], probe: Probe) -> tuple[dict[str, str], CannotTell | None]:
     """Compare the metrics of vector fields that both collections have: what is changed, and why not all is known."""
     if not fields:
         return {}, None
     try:
-        with of_current(f"the indexes of {current} cannot be read", lambda: _metrics_of_target(wanted, probe)):
+        with of_current(f"the indexes of {current} cannot be read", lambda: _metrics_of_target(desired, probe)):
             before = _by_field(probe.indexes(current))
-        after = _metrics_of_target(wanted, probe)
+        after = _metrics_of_target(desired, probe)
     except CannotTell as cannot:
         return {}, cannot
     changed = {name: f"metric {before[name]} → {after[name]}" for name in fields if _differ(name, before, after)}
     if missing := [name for name in fields if name in before and name not in after]:
-        return changed, _no_metric(Verdict.UNKNOWN, wanted, missing, "; create one")
+        return changed, _no_metric(Verdict.UNKNOWN, desired, missing, "; create one")
     if missing := [name for name in fields if name not in before]:
         return changed, _no_metric(Verdict.NOT_APPLICABLE, current, missing)
     return changed, None
 
 
-def _metrics_of_target(wanted: str, probe: Probe) -> dict[str, str]:
-    with of_target(f"the indexes of {wanted} cannot be read"):
-        return _by_field(probe.indexes(wanted))
+def _metrics_of_target(desired: str, probe: Probe) -> dict[str, str]:
+    with of_desired(f"the indexes of {desired} cannot be read"):
+        return _by_field(probe.indexes(desired))
 
 
 def _by_field(indexes: tuple[Index, ...]) -> dict[str, str]:
@@ -63,8 +63,8 @@ def _differ(name: str, before: dict[str, str], after: dict[str, str]) -> bool:
     return name in before and name in after and before[name] != after[name]
 
 
-def _no_metric(verdict: Verdict, collection: str, fields: list[str], way_out: str = "") -> CannotTell:
-    return CannotTell(verdict, f"{collection} has no index on {listed(fields, ', ')} that tells a metric{way_out}")
+def _no_metric(verdict: Verdict, collection: str, fields: list[str], remedy: str = "") -> CannotTell:
+    return CannotTell(verdict, f"{collection} has no index on {listed(fields, ', ')} that tells a metric{remedy}")
 
 
 def _judged(gate: SchemaGate, found: dict[str, str], unknown: CannotTell | None) -> GateResult:
@@ -74,8 +74,8 @@ def _judged(gate: SchemaGate, found: dict[str, str], unknown: CannotTell | None)
     figures |= {f"changes.{name}": change for name, change in found.items()}
     if opposed:
         words = listed([f"{name}: {change}" for name, change in opposed.items()])
-        way_out = f"allow with gates.schema.allowChanges: [{listed(list(opposed), ', ')}]"
-        return GateResult(NAME, Verdict.FAIL, f"{words}; {way_out}", figures)
+        remedy = f"allow with gates.schema.allowChanges: [{listed(list(opposed), ', ')}]"
+        return GateResult(NAME, Verdict.FAIL, f"{words}; {remedy}", figures)
     if unknown and unknown.verdict is Verdict.UNKNOWN:
         return GateResult(NAME, Verdict.UNKNOWN, f"metrics cannot be compared: {unknown}", figures)
     notes = [f"allowed: {listed(allowed)}"] if allowed else []

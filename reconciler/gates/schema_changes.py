@@ -16,20 +16,20 @@ DYNAMIC_FIELD = "$meta"
 """Milvus's own name of the dynamic field."""
 
 
-def changes(current: Schema, wanted: Schema, policy: SchemaPolicy) -> dict[str, str]:
+def changes(current: Schema, desired: Schema, policy: SchemaPolicy) -> dict[str, str]:
     """What is changed of each field and function, in words, by its name; the dynamic field is `$meta`."""
     identical = policy is SchemaPolicy.IDENTICAL
     found: dict[str, list[str]] = {}
     for part in (_of_fields, _of_dynamic_field, _of_functions):
-        for name, change in part(current, wanted, identical):
+        for name, change in part(current, desired, identical):
             found.setdefault(name, []).append(change)
     return {name: ", ".join(parts) for name, parts in found.items()}
 
 
-def _of_fields(current: Schema, wanted: Schema, identical: bool) -> Iterator[tuple[str, str]]:
-    before = {one.name: one for one in current.fields}
-    after = {one.name: one for one in wanted.fields}
-    filled_before, filled_after = _filled(current), _filled(wanted)
+def _of_fields(current: Schema, desired: Schema, identical: bool) -> Iterator[tuple[str, str]]:
+    before = {field.name: field for field in current.fields}
+    after = {field.name: field for field in desired.fields}
+    filled_before, filled_after = _filled(current), _filled(desired)
     for name, field in before.items():
         if name not in after:
             yield name, f"{_typed(field)} → gone"
@@ -75,14 +75,14 @@ def _differences(before: Field, after: Field, identical: bool) -> Iterator[str]:
         yield "now required: inserts fail without it"
 
 
-def _of_dynamic_field(current: Schema, wanted: Schema, identical: bool) -> Iterator[tuple[str, str]]:
-    if current.dynamic != wanted.dynamic and (identical or current.dynamic):
-        yield DYNAMIC_FIELD, f"dynamic field {_switch(current.dynamic)} → {_switch(wanted.dynamic)}"
+def _of_dynamic_field(current: Schema, desired: Schema, identical: bool) -> Iterator[tuple[str, str]]:
+    if current.dynamic != desired.dynamic and (identical or current.dynamic):
+        yield DYNAMIC_FIELD, f"dynamic field {_switch(current.dynamic)} → {_switch(desired.dynamic)}"
 
 
-def _of_functions(current: Schema, wanted: Schema, identical: bool) -> Iterator[tuple[str, str]]:
-    before = {one.name: one for one in current.functions}
-    after = {one.name: one for one in wanted.functions}
+def _of_functions(current: Schema, desired: Schema, identical: bool) -> Iterator[tuple[str, str]]:
+    before = {function.name: function for function in current.functions}
+    after = {function.name: function for function in desired.functions}
     for name, function in before.items():
         if name not in after:
             yield name, f"{_called(function)} → gone"

@@ -40,10 +40,10 @@ class Remote:
     access: Access
     git: Git
 
-    def refs(self, wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
+    def refs(self, desired: Sequence[str]) -> Iterator[tuple[str, str]]:
         """The ids and names of refs, as far as there are such. Raises as `refuse`."""
         done = self._run(
-            "ls-remote", "--quiet", "--", self.access.address, *wanted, folder=None, seconds=LIST_SECONDS, mib=8
+            "ls-remote", "--quiet", "--", self.access.address, *desired, folder=None, seconds=LIST_SECONDS, mib=8
         )
         if done.code:
             self.refuse(done)

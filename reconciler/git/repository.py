@@ -99,12 +99,12 @@ class Repository:
         if OID.fullmatch(self._ref):
             return self._ref
         full = self._ref.startswith("refs/")
-        wanted = [self._ref] if full else [f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"]
-        found = {name: oid for oid, name in self._remote.refs(wanted) if name in wanted}
+        desired = [self._ref] if full else [f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"]
+        found = {name: oid for oid, name in self._remote.refs(desired) if name in desired}
         if not found:
             raise RefNotFound(f"the repository has no branch or tag {self._ref}")
         if len(found) > 1:
-            raise RefNotFound(f"{self._ref} is a branch and a tag; say --ref {' or '.join(wanted)}")
+            raise RefNotFound(f"{self._ref} is a branch and a tag; say --ref {' or '.join(desired)}")
         return next(iter(found.values()))
 
     def fetch(self, oid: str) -> Commit:

@@ -89,7 +89,7 @@ class Signers:
         done = repository.local("cat-file", "commit", commit, settings={}, variables={})
         lines = done.output.partition(b"\n\n")[0].splitlines()
         signatures = [line.partition(b" ")[2] for line in lines if line.startswith(b"gpgsig")]
-        return bool(signatures) and all(one.startswith(b"-----BEGIN PGP") for one in signatures)
+        return bool(signatures) and all(signature.startswith(b"-----BEGIN PGP") for signature in signatures)
 
     @contextmanager
     def _home(self) -> Iterator[Path]:

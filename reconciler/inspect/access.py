@@ -42,16 +42,18 @@ def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAc
         InvalidInput: a token or TLS setting cannot be read, or the sets of one database have different connections.
     """
     found = []
-    for target, members in groupby(sorted(sets, key=lambda one: (target_of(one), one.key)), key=target_of):
-        of_target = list(members)
-        found.append(_check_target(target, of_target, catalogs))
-        found += _check_endpoints(target, of_target, catalogs)
+    for target, members in groupby(
+        sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), key=target_of
+    ):
+        of_desired = list(members)
+        found.append(_check_target(target, of_desired, catalogs))
+        found += _check_endpoints(target, of_desired, catalogs)
     return tuple(found)
 
 
 def exit_code(found: Sequence[TargetAccess]) -> int:
     """0 if nothing is missing, as far as is known; otherwise 1: a run would end so, before any write or after some."""
-    return 0 if all(one.holds for one in found) else 1
+    return 0 if all(item.holds for item in found) else 1
 
 
 def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> TargetAccess:
@@ -69,15 +71,17 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
 
 def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:
     """The further proxies through which it is proved that readers have moved."""
-    for connection in sorted({one for each in sets for one in each.verify.endpoints}, key=lambda one: one.address):
+    for connection in sorted(
+        {endpoint for each in sets for endpoint in each.verify.endpoints}, key=lambda item: item.address
+    ):
         place = Target(connection.address, target.database)
         catalog = _opened(connection, target.database, catalogs)
         if isinstance(catalog, CatalogError):
             yield _unreached(place, connection, catalog, [*SERVER[:-1], Subject.QUERY], endpoint=True)
             continue
         conditions = list(server_conditions(connection, catalog))
-        needs = needs_of_endpoint([one for one in sets if connection in one.verify.endpoints])
-        conditions += [one for one in _privileges(catalog, needs) if one.subject is Subject.QUERY]
+        needs = needs_of_endpoint([alias_set for alias_set in sets if connection in alias_set.verify.endpoints])
+        conditions += [privilege for privilege in _privileges(catalog, needs) if privilege.subject is Subject.QUERY]
         yield TargetAccess(place, connection, catalog.server_version(), tuple(conditions), endpoint=True)
 
 
@@ -95,7 +99,7 @@ def _unreached(
     target: Target, connection: Connection, error: CatalogError, subjects: Sequence[Subject], *, endpoint: bool = False
 ) -> TargetAccess:
     conditions = failed_at(error, connection, subjects)
-    broken = next(one.subject for one in conditions if one.result is Result.MISSING)
+    broken = next(condition.subject for condition in conditions if condition.result is Result.MISSING)
     if not endpoint:
         conditions += _not_asked(broken)
     return TargetAccess(target, connection, "", tuple(conditions), endpoint=endpoint)
@@ -103,13 +107,13 @@ def _unreached(
 
 def _not_asked(broken: Subject) -> list[Condition]:
     rest = list(Subject)[len(SERVER) :]
-    return [Condition(one, Result.UNKNOWN, f"not asked, because of the {broken.words}") for one in rest]
+    return [Condition(item, Result.UNKNOWN, f"not asked, because of the {broken.words}") for item in rest]
 
 
 def _whereabouts(catalog: Catalog, sets: Sequence[AliasSet]) -> dict[str, str | None]:
     """Where the listed aliases point now, as far as that may be asked: those collections are read, too."""
     try:
-        return locate(catalog, {alias.name: alias.collection for one in sets for alias in one.aliases})
+        return locate(catalog, {alias.name: alias.collection for alias_set in sets for alias in alias_set.aliases})
     except CatalogError:
         return {}
 

@@ -29,7 +29,7 @@ class StatusRow:
     connection: str
     set: str
     alias: str
-    wanted: str | None
+    desired: str | None
     live: str | None
     state: State
     note: str | None = None
@@ -42,22 +42,22 @@ def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
         sets: what is wanted.
         plan: `make_plan` of these sets: its steps are what is not in sync.
     """
-    wanted = {one.key: one for one in sets}
+    desired = {alias_set.key: alias_set for alias_set in sets}
     for target in plan.targets:
         for set_plan in target.sets:
             steps = {step.alias: step for step in set_plan.steps}
-            listed = {alias.name: alias.collection for alias in wanted[set_plan.set].aliases}
+            listed = {alias.name: alias.collection for alias in desired[set_plan.set].aliases}
             for name in sorted(listed.keys() | steps.keys()):
                 row = partial(StatusRow, target.target, target.connection.name, set_plan.set, name)
                 if set_plan.suspended:
                     yield row(listed[name], None, State.SUSPENDED)
                 elif step := steps.get(name):
-                    yield row(step.wanted, step.current, _state(step), step.blocked.message if step.blocked else None)
+                    yield row(step.desired, step.current, _state(step), step.blocked.message if step.blocked else None)
                 else:
                     yield row(listed[name], listed[name], State.IN_SYNC)
 
 
 def _state(step: Step) -> State:
-    if step.wanted is None:
+    if step.desired is None:
         return State.UNWANTED
     return State.DRIFTED if step.current else State.MISSING

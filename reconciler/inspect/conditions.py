@@ -54,7 +54,7 @@ class Condition:
     subject: Subject
     result: Result
     detail: str
-    way_out: str | None = None
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class TargetAccess:
 
     @property
     def results(self) -> Mapping[Subject, Result]:
-        return {one.subject: one.result for one in self.conditions}
+        return {condition.subject: condition.result for condition in self.conditions}
 
     @property
     def holds(self) -> bool:

@@ -34,33 +34,37 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
         sets: as for `check_access`.
         current: where the listed aliases point now, None for one that does not exist; as far as that is known.
     """
-    if not any(one.aliases or one.scope.include for one in sets):
+    if not any(alias_set.aliases or alias_set.scope.include for alias_set in sets):
         return Needs(points=True, drops=True, named=False)
-    pairs = [(one, alias) for one in sets for alias in one.aliases if alias.collection is not None]
-    reverts = any(one.on_failure is OnFailure.REVERT for one in sets)
-    listed = [alias for one in sets for alias in one.aliases]
+    pairs = [(alias_set, alias) for alias_set in sets for alias in alias_set.aliases if alias.collection is not None]
+    reverts = any(alias_set.on_failure is OnFailure.REVERT for alias_set in sets)
+    listed = [alias for alias_set in sets for alias in alias_set.aliases]
     return Needs(
         aliases=_names(alias.name for alias in listed),
         collections=_names(alias.collection for _, alias in pairs),
-        load_state=_names(name for _, one in pairs if one.gates.has("loaded") for name in _ends(one, current)),
-        index=_names(name for _, one in pairs for name in _indexes(one, current)),
-        query=_names(name for each, one in pairs for name in _queried(each, one, current)),
-        search=_names(name for _, one in pairs if one.gates.has("canary") for name in _ends(one, current)),
+        load_state=_names(name for _, pair in pairs if pair.gates.has("loaded") for name in _ends(pair, current)),
+        index=_names(name for _, pair in pairs for name in _indexes(pair, current)),
+        query=_names(name for each, pair in pairs for name in _queried(each, pair, current)),
+        search=_names(name for _, pair in pairs if pair.gates.has("canary") for name in _ends(pair, current)),
         points=bool(pairs) or reverts,
-        drops=reverts or any(one.scope.include for one in sets) or any(alias.collection is None for alias in listed),
+        drops=reverts
+        or any(alias_set.scope.include for alias_set in sets)
+        or any(alias.collection is None for alias in listed),
     )
 
 
 def needs_of_endpoint(sets: Sequence[AliasSet]) -> Needs:
     """What proving at an endpoint needs: reads through the aliases."""
-    return Needs(query=_names(alias.name for one in sets for alias in one.aliases if alias.collection is not None))
+    return Needs(
+        query=_names(alias.name for alias_set in sets for alias in alias_set.aliases if alias.collection is not None)
+    )
 
 
-def _queried(wanted: AliasSet, alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
+def _queried(desired: AliasSet, alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
     """What data are read from. Before 2.6 reads through an alias are permitted by the alias's own name (#47850)."""
-    if wanted.verify.propagation or wanted.verify.soak:
+    if desired.verify.propagation or desired.verify.soak:
         yield alias.name
-    if wanted.verify.propagation or wanted.verify.soak or alias.gates.has("rows") or alias.gates.has("canary"):
+    if desired.verify.propagation or desired.verify.soak or alias.gates.has("rows") or alias.gates.has("canary"):
         yield from _ends(alias, current)
 
 

@@ -101,8 +101,8 @@ class Asking:
             return Condition(subject, Result.UNKNOWN, detail)
         if permitted:
             return Condition(subject, Result.OK, "permitted; nothing was written")
-        way_out = self._grant(GLOBAL, write.privilege, "*")
-        return Condition(subject, Result.MISSING, f"the privilege {write.privilege} is missing", way_out)
+        remedy = self._grant(GLOBAL, write.privilege, "*")
+        return Condition(subject, Result.MISSING, f"the privilege {write.privilege} is missing", remedy)
 
     def _grant(self, object_type: str, privilege: str, name: str) -> str:
         """The call, by an administrator's MilvusClient, that grants a privilege to a role of ours."""
@@ -119,7 +119,7 @@ class Asking:
 
     def _search(self, name: str) -> object:
         """The nearest row to the origin."""
-        dense = next((one for one in self._schema(name).vectors if one.type == "FLOAT_VECTOR"), None)
+        dense = next((vector for vector in self._schema(name).vectors if vector.type == "FLOAT_VECTOR"), None)
         field = dense or Field("vector", "FLOAT_VECTOR", dimension=1)
         return self._catalog.search(name, field.name, [(0.0,) * (field.dimension or 1)], limit=1)
 

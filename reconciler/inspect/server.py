@@ -45,13 +45,13 @@ def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Su
         connection: to it.
         subjects: of the conditions, in the order of `SERVER`.
     """
-    broken, way_out = _place(error, connection)
+    broken, remedy = _place(error, connection)
     before = subjects[: subjects.index(broken)]
     after = subjects[subjects.index(broken) + 1 :]
     return [
         *_held(connection, before),
-        Condition(broken, Result.MISSING, str(error), way_out),
-        *(Condition(one, Result.UNKNOWN, f"not asked, because of the {broken.words}") for one in after),
+        Condition(broken, Result.MISSING, str(error), remedy),
+        *(Condition(item, Result.UNKNOWN, f"not asked, because of the {broken.words}") for item in after),
     ]
 
 
@@ -66,9 +66,9 @@ def _place(error: CatalogError, connection: Connection) -> tuple[Subject, str]:
         case DatabaseNotFound():
             return Subject.DATABASE, OTHER_DATABASE
         case _:
-            way_out = "see that the address is right, and that nothing on the way blocks it"
+            remedy = "see that the address is right, and that nothing on the way blocks it"
             plain = connection.uri.lower().startswith("http://")
-            return Subject.ADDRESS, f"{way_out}; if the server speaks TLS only, write https://" if plain else way_out
+            return Subject.ADDRESS, f"{remedy}; if the server speaks TLS only, write https://" if plain else remedy
 
 
 def _tls_way_out(error: TlsFailed, connection: Connection) -> str:

@@ -22,7 +22,7 @@ from typing import Protocol
 from platformdirs import user_state_path
 
 from reconciler.core.model import Target
-from reconciler.core.pending_verification import UnverifiedAliases
+from reconciler.core.pending_verification import PendingVerifications
 from reconciler.core.plan import Plan, Step
 from reconciler.core.rejections import Rejected, Rejection
 from reconciler.core.report import Report, StepResult
@@ -77,7 +77,7 @@ class Ledger(Protocol):
     def rejected(self) -> Rejected:
         """What an earlier run had to move back."""
 
-    def unverified(self) -> UnverifiedAliases:
+    def pending_verification(self) -> PendingVerifications:
         """What an earlier run moved and did not see through."""
 
 
@@ -124,6 +124,6 @@ class Journal:
         """What an earlier run had to move back, and no later one moved there again. Raises `JournalError`."""
         return reading.rejected(self.path)
 
-    def unverified(self) -> UnverifiedAliases:
+    def pending_verification(self) -> PendingVerifications:
         """What an earlier run moved and did not see through, and no later one did. Raises `JournalError`."""
-        return reading.unverified(self.path)
+        return reading.pending_verification(self.path)

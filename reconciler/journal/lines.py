@@ -51,7 +51,7 @@ def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
         user=origins.user,
         host=origins.host,
         pid=origins.pid,
-        source=[_short(one) for one in origins.source[:MOST_SOURCES]],
+        source=[_short(item) for item in origins.source[:MOST_SOURCES]],
         tool={"name": "aliasctl", "version": plan.tool_version},
         planDigest=plan.digest,
         steps=len(plan.runnable),
@@ -60,7 +60,7 @@ def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
     for target in plan.targets:
         if target.steps:
             yield _target_planned(run, target)
-            yield from (_set_planned(run, target.target, one) for one in target.sets if one.steps)
+            yield from (_set_planned(run, target.target, alias_set) for alias_set in target.sets if alias_set.steps)
 
 
 def _target_planned(run: str, target: TargetPlan) -> bytes:

@@ -23,7 +23,7 @@ from jsonschema_rs import Draft202012Validator
 from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
-from reconciler.core.plan import Step, Unverified
+from reconciler.core.plan import PendingVerification, Step
 from reconciler.core.rejections import Rejection
 from reconciler.core.report import NO_RECORDED_END, NOT_VERIFIED, Outcome, StepResult, missing_proof
 from reconciler.documents.codec import Document, connection_of, result_of, step_of, verify_of
@@ -202,7 +202,7 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
     return found
 
 
-def unverified(path: Path) -> dict[tuple[Target, str], Unverified]:
+def pending_verification(path: Path) -> dict[tuple[Target, str], PendingVerification]:
     """What was moved and not verified, and was not verified there since either; by database and alias.
 
     Whether a move had anything to prove is for the reader to know. A run without an end may have died while it was
@@ -219,14 +219,14 @@ def unverified(path: Path) -> dict[tuple[Target, str], Unverified]:
             suspects |= {document["alias"] for line in marked if (document := _result(line))}
     if not suspects:
         return {}
-    found: dict[tuple[Target, str], Unverified] = {}
+    found: dict[tuple[Target, str], PendingVerification] = {}
     for run in runs:
         for past in run.steps_of_any(suspects):
             key = (past.target, past.step.alias)
             if past.outcome in (Outcome.BLOCKED, Outcome.NOT_ATTEMPTED):
                 continue
             if reason := _missing_proof(run, past):
-                found[key] = Unverified(past.step, run.id, reason)
+                found[key] = PendingVerification(past.step, run.id, reason)
             else:
                 found.pop(key, None)
     return found
@@ -234,7 +234,7 @@ def unverified(path: Path) -> dict[tuple[Target, str], Unverified]:
 
 def _missing_proof(run: PastRun, past: PastStep) -> str:
     """In a few words why a step that was begun is not verified where it put its alias; empty if it is, or is undone."""
-    if past.step.wanted is None or past.outcome is Outcome.REVERTED:
+    if past.step.desired is None or past.outcome is Outcome.REVERTED:
         return ""
     recorded = missing_proof(past.result) if past.result else ""
     return recorded or ("" if run.state is RunState.ENDED else NO_RECORDED_END)
@@ -250,7 +250,7 @@ def _rejection(run: str, document: Document) -> Rejection:
     return Rejection(
         collection=document["to"],
         collection_id=document.get("toId"),
-        wish=document.get("wish", ""),
+        spec_hash=document.get("specHash", ""),
         run=run,
         time=document["time"],
         reason=document.get("message", ""),

@@ -54,7 +54,7 @@ class Provenance:
     @classmethod
     def of(cls, known: Mapping[str, object]) -> Self:
         """The reverse of `known`; what is no text is left out."""
-        names = [one.name for one in fields(cls) if one.name != "modified"]
+        names = [field.name for field in fields(cls) if field.name != "modified"]
         texts = {name: value for name in names if isinstance(value := known.get(name), str)}
         return cls(**texts, modified=known.get("modified") is True)
 

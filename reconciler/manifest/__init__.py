@@ -50,7 +50,7 @@ def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
         InvalidInput: with every conflict.
     """
     problems, absent = conflicts(as_written(manifests)), absent_connections(manifests)
-    problems += [problem for one in manifests.sets for problem in wrong_endpoints(one, manifests)]
+    problems += [problem for alias_set in manifests.sets for problem in wrong_endpoints(alias_set, manifests)]
     if problems or (strict and absent):
         raise InvalidInput(*in_order([*problems, *(absent if strict else ())]))
     return tuple(in_order(absent))
@@ -69,10 +69,10 @@ def load(
     Raises:
         InvalidInput: with every problem.
     """
-    return settle(read(paths), flags or Overrides(), environment or Overrides())
+    return resolve(read(paths), flags or Overrides(), environment or Overrides())
 
 
-def settle(manifests: Manifests, flags: Overrides, environment: Overrides) -> tuple[AliasSet, ...]:
+def resolve(manifests: Manifests, flags: Overrides, environment: Overrides) -> tuple[AliasSet, ...]:
     """The sets with their servers and databases, checked against each other; relative paths start where we are.
 
     Raises:

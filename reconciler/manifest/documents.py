@@ -14,7 +14,7 @@ from reconciler.core.model import (
     Limits,
     OnFailure,
     Propagation,
-    QueriesFile,
+    QueryFile,
     Scope,
     SecretKeyRef,
     Source,
@@ -143,7 +143,7 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
     )
 
 
-def alias_set(root: Node, queries: Mapping[str, QueriesFile]) -> AliasSetManifest:
+def alias_set(root: Node, queries: Mapping[str, QueryFile]) -> AliasSetManifest:
     """The record of an AliasSet, every alias with the gates that hold for it.
 
     Args:

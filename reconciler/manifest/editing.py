@@ -45,7 +45,7 @@ class _Unfit(Exception):
     """The way in which something is written does not let it be replaced by itself."""
 
 
-def edited(text: str, file: str, wanted: Mapping[Entry, str]) -> str:
+def edited(text: str, file: str, desired: Mapping[Entry, str]) -> str:
     """The text of a manifest, with other collections for some of its aliases.
 
     Args:
@@ -63,7 +63,7 @@ def edited(text: str, file: str, wanted: Mapping[Entry, str]) -> str:
     places, uses = _Places(text, file), _uses(documents)
     problems: list[Problem] = []
     splices: list[_Splice] = []
-    for (key, alias), collection in wanted.items():
+    for (key, alias), collection in desired.items():
         if (key, alias) not in entries:
             problems.append(Problem(f'AliasSet "{key}" no longer lists alias "{alias}"; run it again', Source(file)))
             continue
@@ -78,7 +78,7 @@ def edited(text: str, file: str, wanted: Mapping[Entry, str]) -> str:
     if problems:
         raise InvalidInput(*in_order(problems))
     result = _spliced(text, splices)
-    for entry, collection in wanted.items():
+    for entry, collection in desired.items():
         _assign(entries[entry][-1], collection)
     if _values(parse(as_yaml(result, file), file)) != _values((documents, None)):
         message = "these aliases cannot be changed here without changing something else; edit the file by hand"

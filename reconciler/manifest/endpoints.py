@@ -12,41 +12,41 @@ from reconciler.core.model import AliasSet
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 
 
-def absent_endpoints(wanted: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
+def absent_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
     """A problem for each endpoint of a set that the manifests do not have."""
-    for name, source in wanted.endpoints.items():
-        if (wanted.namespace, name) not in manifests.connections:
+    for name, source in desired.endpoints.items():
+        if (desired.namespace, name) not in manifests.connections:
             yield Problem(
-                f'MilvusConnection "{name}" is not among the manifests{elsewhere(wanted, name, manifests)}; '
+                f'MilvusConnection "{name}" is not among the manifests{elsewhere(desired, name, manifests)}; '
                 "give its file with -f",
                 source,
             )
 
 
-def elsewhere(wanted: AliasSetManifest, name: str, manifests: Manifests) -> str:
+def elsewhere(desired: AliasSetManifest, name: str, manifests: Manifests) -> str:
     """Where a connection is that the set's own namespace does not have: words for a message, or none."""
     others = sorted(namespace or "none" for namespace, other in manifests.connections if other == name)
-    return f" in namespace {wanted.namespace or 'none'} (there is one in {', '.join(others)})" if others else ""
+    return f" in namespace {desired.namespace or 'none'} (there is one in {', '.join(others)})" if others else ""
 
 
-def endpoints_of(wanted: AliasSetManifest, manifests: Manifests) -> list[ConnectionManifest]:
+def endpoints_of(desired: AliasSetManifest, manifests: Manifests) -> list[ConnectionManifest]:
     """The endpoints of a set, as far as the manifests have them."""
     known = manifests.connections
-    return [known[wanted.namespace, name] for name in wanted.endpoints if (wanted.namespace, name) in known]
+    return [known[desired.namespace, name] for name in desired.endpoints if (desired.namespace, name) in known]
 
 
-def wrong_endpoints(wanted: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
+def wrong_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
     """What cannot be a proxy beside the others: the same address again, and Milvus Lite."""
     first: dict[str, str] = {}
-    if home := manifests.connections.get((wanted.namespace, wanted.connection_name)):
+    if home := manifests.connections.get((desired.namespace, desired.connection_name)):
         first[home.address] = home.name
-    for one in endpoints_of(wanted, manifests):
-        source = wanted.endpoints[one.name]
-        if one.uri == one.address:
-            yield Problem(f'MilvusConnection "{one.name}" is a Milvus Lite file, not a proxy of a server', source)
-        elif first.setdefault(one.address, one.name) != one.name:
-            reason = f'has the address of "{first[one.address]}", {one.address}; each proxy has one of its own'
-            yield Problem(f'MilvusConnection "{one.name}" {reason}', source)
+    for item in endpoints_of(desired, manifests):
+        source = desired.endpoints[item.name]
+        if item.uri == item.address:
+            yield Problem(f'MilvusConnection "{item.name}" is a Milvus Lite file, not a proxy of a server', source)
+        elif first.setdefault(item.address, item.name) != item.name:
+            reason = f'has the address of "{first[item.address]}", {item.address}; each proxy has one of its own'
+            yield Problem(f'MilvusConnection "{item.name}" {reason}', source)
 
 
 def endpoints_left_out(manifests: Manifests, sets: Sequence[AliasSet]) -> tuple[Problem, ...]:

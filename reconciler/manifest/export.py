@@ -90,10 +90,10 @@ def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dic
     sets = list(sets)
     _insist_on_exports(sets)
     pointing: dict[Target, dict[str, str | None]] = {}
-    for one in sets:
-        if one.connection:
-            here = pointing.setdefault(Target(one.connection.address, one.database), {})
-            here.update((alias.name, alias.collection) for alias in one.aliases if alias.collection)
+    for alias_set in sets:
+        if alias_set.connection:
+            here = pointing.setdefault(Target(alias_set.connection.address, alias_set.database), {})
+            here.update((alias.name, alias.collection) for alias in alias_set.aliases if alias.collection)
     missing = [
         Problem(f"the export has nothing about {target}; aliasctl export --database {target.database} writes it")
         for target in targets
@@ -109,15 +109,15 @@ def _insist_on_exports(sets: Iterable[AliasSet]) -> None:
     problems = [
         Problem(
             "this is no export: it has a scope, limits, waves, gates, verification, protection or Absent aliases",
-            one.source,
+            alias_set.source,
         )
-        for one in sets
-        if one.scope != Scope()
-        or one.limits != Limits()
-        or one.verify != Verify()
-        or one.on_failure != OnFailure.STOP
-        or one.suspend
-        or any(alias != Alias(alias.name, alias.collection) or not alias.collection for alias in one.aliases)
+        for alias_set in sets
+        if alias_set.scope != Scope()
+        or alias_set.limits != Limits()
+        or alias_set.verify != Verify()
+        or alias_set.on_failure != OnFailure.STOP
+        or alias_set.suspend
+        or any(alias != Alias(alias.name, alias.collection) or not alias.collection for alias in alias_set.aliases)
     ]
     if problems:
         raise InvalidInput(*problems)

@@ -14,7 +14,7 @@ from reconciler.core.model import (
     IndexedGate,
     LoadedGate,
     OnUnknown,
-    QueriesFile,
+    QueryFile,
     RowsGate,
     SchemaGate,
     SchemaPolicy,
@@ -70,7 +70,7 @@ class GatesDocument(TypedDict, total=False):
 _AnyGate = TypeVar("_AnyGate", bound=_Gate)
 
 
-def gates_of(document: GatesDocument, queries: Mapping[str, QueriesFile]) -> Gates:
+def gates_of(document: GatesDocument, queries: Mapping[str, QueryFile]) -> Gates:
     """The record.
 
     Args:
@@ -121,7 +121,7 @@ def _schema(gate: _Schema) -> SchemaGate:
     return SchemaGate(policy, tuple(sorted(set(gate.get("allowChanges", ())))))
 
 
-def _canary(gate: _Canary, queries: Mapping[str, QueriesFile]) -> CanaryGate:
+def _canary(gate: _Canary, queries: Mapping[str, QueryFile]) -> CanaryGate:
     file = gate.get("queriesFile")
     return CanaryGate(
         min_overlap=float(gate["minOverlap"]),

@@ -38,11 +38,11 @@ def read(
     Raises:
         InvalidInput: everything that is wrong with any document, by file, line and column.
     """
-    harvest = _Harvest(edited=edited or {})
+    harvest = _Loaded(edited=edited or {})
     inputs, folders = files.found(paths, harvest.problems)
-    fruitful = {file.name for file in inputs if _gather(file, stdin, harvest)}
+    files_with_documents = {file.name for file in inputs if _gather(file, stdin, harvest)}
     for folder in folders:
-        if not any(file.name in fruitful for file in inputs if folder in file.folders):
+        if not any(file.name in files_with_documents for file in inputs if folder in file.folders):
             harvest.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
     return harvest.manifests()
 
@@ -57,14 +57,14 @@ def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     Raises:
         InvalidInput: everything that is wrong with any document, by file, line and column.
     """
-    harvest = _Harvest()
+    harvest = _Loaded()
     for name in sorted(names):
         _gather(File(name, None, named=False, tree=tree), None, harvest)
     return harvest.manifests()
 
 
 @dataclass(slots=True)
-class _Harvest:
+class _Loaded:
     """What the files had so far. `places` says where each object (kind, namespace, name) was first."""
 
     problems: list[Problem] = field(default_factory=list)
@@ -83,7 +83,7 @@ class _Harvest:
         return Manifests(self.connections, tuple(self.sets), self.skipped, tuple(self.warnings))
 
 
-def _gather(file: File, stdin: TextIO | BinaryIO | None, harvest: _Harvest) -> bool:
+def _gather(file: File, stdin: TextIO | BinaryIO | None, harvest: _Loaded) -> bool:
     """Add what one file has; False if it is a readable file with nothing of ours in it."""
     try:
         edited = harvest.edited.get(file.name)
@@ -118,7 +118,7 @@ def _unwrapped(document: Document) -> Iterator[Document]:
 
 def alias_sets(documents: Iterable[Document]) -> Iterator[tuple[str, Node]]:
     """The AliasSets among the documents of a file, each with its key: `namespace/name`, or `name` alone."""
-    for root in (one.root for document in documents for one in _unwrapped(document)):
+    for root in (item.root for document in documents for item in _unwrapped(document)):
         if _is_ours(root) and _text(root, "kind") == "AliasSet":
             metadata = root.at(("metadata",))
             namespace, name = _text(metadata, "namespace"), _text(metadata, "name")
@@ -132,7 +132,7 @@ def _is_ours(root: Node) -> bool:
     return _text(root, "apiVersion").partition("/")[0] == GROUP
 
 
-def _add(document: Document, file: File, harvest: _Harvest) -> None:
+def _add(document: Document, file: File, harvest: _Loaded) -> None:
     """Add a document of ours, or all that is wrong with it."""
     root = document.root
     problems = list(_wrong_identity(root)) or problems_of(_text(root, "kind"), document)

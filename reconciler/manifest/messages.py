@@ -58,7 +58,7 @@ class _Finding:
     path: Path
     node: Node
     word: str
-    wanted: object
+    desired: object
     schema: Schema
     rule: str | None
 
@@ -75,7 +75,7 @@ class _Finding:
     @property
     def words(self) -> list[str]:
         """What is wanted, where that is a list of words."""
-        return cast("list[str]", self.wanted)
+        return cast("list[str]", self.desired)
 
     @property
     def known(self) -> list[str]:
@@ -105,23 +105,34 @@ def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> 
     """
     findings = [_Finding.of(error, schema, root) for error in errors]
     # A misspelt field explains why another is missing, and why a condition does not hold.
-    misspelt = {(one.path, meant) for one in findings for name in one.unknown if (meant := closest(name, one.known))}
+    misspelt = {
+        (finding.path, meant)
+        for finding in findings
+        for name in finding.unknown
+        if (meant := closest(name, finding.known))
+    }
     unclear = {path for path, _ in misspelt}
     values: dict[Path, _Finding] = {}
     problems: list[Problem] = []
-    for one in findings:
-        if one.word == _UNKNOWN:
-            problems += [Problem(_unknown_field(one, name), one.node.key_source(name)) for name in one.unknown]
-        elif one.word == "required":
-            absent = [name for name in one.words if name not in one.node.fields and (one.path, name) not in misspelt]
-            problems += [Problem(one.rule or f'"{name}" is missing', one.node.source) for name in absent]
-        elif one.rule and one.path in unclear:
+    for finding in findings:
+        if finding.word == _UNKNOWN:
+            problems += [
+                Problem(_unknown_field(finding, name), finding.node.key_source(name)) for name in finding.unknown
+            ]
+        elif finding.word == "required":
+            absent = [
+                name
+                for name in finding.words
+                if name not in finding.node.fields and (finding.path, name) not in misspelt
+            ]
+            problems += [Problem(finding.rule or f'"{name}" is missing', finding.node.source) for name in absent]
+        elif finding.rule and finding.path in unclear:
             continue
-        elif one.rule:
-            problems.append(Problem(one.rule, one.node.source))
-        elif one.path not in values or one.rank < values[one.path].rank:
-            values[one.path] = one
-    wrong = [Problem(_wrong_value(one), one.node.source) for one in values.values()]
+        elif finding.rule:
+            problems.append(Problem(finding.rule, finding.node.source))
+        elif finding.path not in values or finding.rank < values[finding.path].rank:
+            values[finding.path] = finding
+    wrong = [Problem(_wrong_value(value), value.node.source) for value in values.values()]
     told = {problem.source for problem in wrong}
     return wrong + list(dict.fromkeys(problem for problem in problems if problem.source not in told))
 
@@ -161,13 +172,13 @@ def _wrong_value(finding: _Finding) -> str:
             hint = did_you_mean(finding.node.text, finding.words)
             return f"expected {one_of(finding.words)}{finding.found}{hint}"
         case "format":
-            return f"{complaint(str(finding.wanted), finding.node.value)}{finding.found}"
+            return f"{complaint(str(finding.desired), finding.node.value)}{finding.found}"
         case "minimum" | "maximum":
             low, high = finding.schema["minimum"], finding.schema.get("maximum")
-            wanted = f"at least {low}" if high is None else f"{low} to {high}"
-            return f"expected {wanted}{finding.found}"
+            desired = f"at least {low}" if high is None else f"{low} to {high}"
+            return f"expected {desired}{finding.found}"
         case "maxItems":
-            return f"expected at most {finding.wanted} items, found {len(finding.node.items)}"
+            return f"expected at most {finding.desired} items, found {len(finding.node.items)}"
         case "minProperties" | "maxProperties":
             low, high = finding.schema["minProperties"], finding.schema["maxProperties"]
             return f"expected {low} to {high} names with values, found {len(finding.node.fields)}"
@@ -176,13 +187,13 @@ def _wrong_value(finding: _Finding) -> str:
 
 
 def _wrong_type(finding: _Finding) -> str:
-    node, wanted = finding.node, str(finding.wanted)
+    node, desired = finding.node, str(finding.desired)
     pattern = str(finding.schema.get("pattern", ".*"))
-    if wanted == "string" and node.value is not None and node.text and re.fullmatch(pattern, node.text):
+    if desired == "string" and node.value is not None and node.text and re.fullmatch(pattern, node.text):
         return f"expected a string{finding.found}; quote it"
-    message = f"{finding.schema.get('errorMessage', f'expected {_TYPES[wanted]}')}{finding.found}"
-    if node.value is None and wanted in _EMPTY:
-        return f"{message}; write {_EMPTY[wanted]} or remove the field"
-    if isinstance(node.value, str) and re.fullmatch(_WITHOUT_QUOTES.get(wanted, ""), node.value):
+    message = f"{finding.schema.get('errorMessage', f'expected {_TYPES[desired]}')}{finding.found}"
+    if node.value is None and desired in _EMPTY:
+        return f"{message}; write {_EMPTY[desired]} or remove the field"
+    if isinstance(node.value, str) and re.fullmatch(_WITHOUT_QUOTES.get(desired, ""), node.value):
         return f"{message}; remove the quotes"
     return message

@@ -66,7 +66,7 @@ def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMani
         InvalidInput: a MilvusConnection that the set names is not there (`missing_connections` tells these cases from
             the others), or an endpoint is no further proxy: it has the address of another one.
     """
-    known = {(manifest.namespace, name): one for name, one in connections.items()}
+    known = {(manifest.namespace, name): connection for name, connection in connections.items()}
     manifests = Manifests(known, (manifest,))
     problems = [*_missing(manifest, connections), *wrong_endpoints(manifest, manifests)]
     if problems:
@@ -120,7 +120,9 @@ def _refused(problems: list[Problem]) -> InvalidInput:
         return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", _path(problem))]
 
     told = sorted(dict.fromkeys(problems), key=place)
-    return InvalidInput(*(Problem(f"{path}: {one.message}" if (path := _path(one)) else one.message) for one in told))
+    return InvalidInput(
+        *(Problem(f"{path}: {item.message}" if (path := _path(item)) else item.message) for item in told)
+    )
 
 
 def _path(problem: Problem) -> str:

@@ -12,7 +12,7 @@ from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import NAME_PATTERN, Credential, Origin, Source, Tls
 from reconciler.manifest.durations import MAX_SECONDS, parse_duration
-from reconciler.manifest.shape import MILVUS_NAME_WANTED
+from reconciler.manifest.shape import MILVUS_NAME_EXPECTED
 
 MAX_CONCURRENCY = 64
 _Number = TypeVar("_Number", int, float)
@@ -92,11 +92,11 @@ class Overrides:
             yield problem("token_env", f"give either this or {self.named('token_file')}")
         if self.token_env and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", self.token_env):
             yield problem("token_env", "expected the name of an environment variable; the token itself is never given")
-        for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
-            if getattr(self, one) and not getattr(self, other):
-                yield problem(one, f"needs {self.named(other)} too")
+        for item, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+            if getattr(self, item) and not getattr(self, other):
+                yield problem(item, f"needs {self.named(other)} too")
         if self.database and not re.fullmatch(NAME_PATTERN, self.database):
-            yield problem("database", MILVUS_NAME_WANTED)
+            yield problem("database", MILVUS_NAME_EXPECTED)
         if self.timeout is not None and not 0 < self.timeout <= MAX_SECONDS:
             yield problem("timeout", "expected more than 0s and at most 1h")
         if self.concurrency is not None and not 1 <= self.concurrency <= MAX_CONCURRENCY:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.core.errors import Problem
-from reconciler.core.model import QueriesFile, Source
+from reconciler.core.model import QueryFile, Source
 from reconciler.gates.query_vectors import QueriesError, read_queries
 from reconciler.manifest.files import File
 from reconciler.manifest.gates import gate_nodes
@@ -27,9 +27,9 @@ def queries_nodes(root: Node) -> Iterator[Node]:
 class QueriesFiles:
     """What reading them gave so far, by path."""
 
-    _known: dict[Path, QueriesFile | OSError | QueriesError] = field(default_factory=dict)
+    _known: dict[Path, QueryFile | OSError | QueriesError] = field(default_factory=dict)
 
-    def of(self, nodes: Iterator[Node], file: File, problems: list[Problem]) -> dict[str, QueriesFile]:
+    def of(self, nodes: Iterator[Node], file: File, problems: list[Problem]) -> dict[str, QueryFile]:
         """The files that a manifest names, by the name it gives them.
 
         Args:
@@ -37,10 +37,10 @@ class QueriesFiles:
             file: the manifest; a relative name starts in its folder.
             problems: gets a line for each that cannot be used.
         """
-        found: dict[str, QueriesFile] = {}
+        found: dict[str, QueryFile] = {}
         for node in nodes:
             match self._read(file, node.text):
-                case QueriesFile() as queries:
+                case QueryFile() as queries:
                     found[node.text] = queries
                 case QueriesError() as error:
                     shown = str(Path(file.name).parent / node.text) if file.path or file.tree else node.text
@@ -51,14 +51,14 @@ class QueriesFiles:
                     problems.append(Problem(f"the queries file {quoted(node.text)} {reason}", node.source))
         return found
 
-    def _read(self, file: File, name: str) -> QueriesFile | OSError | QueriesError:
+    def _read(self, file: File, name: str) -> QueryFile | OSError | QueriesError:
         try:
             path = file.beside(name)
         except OSError as error:
             return error
         if path not in self._known:
             try:
-                self._known[path] = QueriesFile(str(path), read_queries(path)[1])
+                self._known[path] = QueryFile(str(path), read_queries(path)[1])
             except (OSError, QueriesError) as error:
                 self._known[path] = error
         return self._known[path]

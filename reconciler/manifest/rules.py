@@ -16,11 +16,11 @@ from reconciler.manifest.shape import SELF_ALIAS
 TargetKey: TypeAlias = tuple[str, ...]
 
 
-def target_key(wanted: AliasSet) -> TargetKey:
+def target_key(desired: AliasSet) -> TargetKey:
     """What must be equal for two sets to share a target: address and database; unknown addresses go by their names."""
-    if wanted.connection:
-        return (wanted.connection.address, wanted.database)
-    return (wanted.namespace, wanted.connection_name, wanted.database)
+    if desired.connection:
+        return (desired.connection.address, desired.database)
+    return (desired.namespace, desired.connection_name, desired.database)
 
 
 def conflicts(sets: Iterable[AliasSet]) -> list[Problem]:
@@ -33,9 +33,9 @@ def conflicts(sets: Iterable[AliasSet]) -> list[Problem]:
     sets = list(sets)
     problems = _duplicate_sets(sets)
     by_target: dict[TargetKey, list[AliasSet]] = defaultdict(list)
-    for wanted in sets:
-        by_target[target_key(wanted)].append(wanted)
-        problems += wrong_among_aliases(wanted.aliases)
+    for desired in sets:
+        by_target[target_key(desired)].append(desired)
+        problems += wrong_among_aliases(desired.aliases)
     for neighbours in by_target.values():
         target = _Target(neighbours)
         problems += target.listed_twice()
@@ -73,9 +73,9 @@ def wrong_among_aliases(aliases: Sequence[Alias]) -> list[Problem]:
 def _duplicate_sets(sets: Iterable[AliasSet]) -> list[Problem]:
     first: dict[str, AliasSet] = {}
     return [
-        Problem(f'AliasSet "{one.key}" is given twice; first{_at(first[one.key].source)}', one.source)
-        for one in sets
-        if first.setdefault(one.key, one) is not one
+        Problem(f'AliasSet "{alias_set.key}" is given twice; first{_at(first[alias_set.key].source)}', alias_set.source)
+        for alias_set in sets
+        if first.setdefault(alias_set.key, alias_set) is not alias_set
     ]
 
 
@@ -95,9 +95,9 @@ class _Target:
     def __init__(self, sets: Sequence[AliasSet]) -> None:
         self._sets = sets
         self._listed: dict[str, list[_Entry]] = defaultdict(list)
-        for wanted in sets:
-            for alias in wanted.aliases:
-                self._listed[alias.name].append(_Entry(alias, wanted))
+        for desired in sets:
+            for alias in desired.aliases:
+                self._listed[alias.name].append(_Entry(alias, desired))
         self._names = sorted(self._listed)
 
     def listed_twice(self) -> Iterator[Problem]:
@@ -110,15 +110,15 @@ class _Target:
                     )
 
     def listed_and_covered(self) -> Iterator[Problem]:
-        for wanted in self._sets:
-            for name in wanted.scope.covered(self._names):
+        for desired in self._sets:
+            for name in desired.scope.covered(self._names):
                 for entry in self._listed[name]:
-                    if entry.owner is not wanted:
-                        place = f'the scope of AliasSet "{wanted.key}"{_at(wanted.source)}'
+                    if entry.owner is not desired:
+                        place = f'the scope of AliasSet "{desired.key}"{_at(desired.source)}'
                         yield Problem(f'alias "{name}" is also covered by {place}', entry.alias.source)
 
     def overlapping_scopes(self) -> Iterator[Problem]:
-        scoped = [wanted for wanted in self._sets if wanted.scope.include]
+        scoped = [desired for desired in self._sets if desired.scope.include]
         for first, other in combinations(scoped, 2):
             a, b = first.scope, other.scope
             place = f'the scope of AliasSet "{first.key}"{_at(first.source)}'

@@ -30,7 +30,7 @@ class Change:
         return self.alias.protect or self.owner.scope.protects(self.alias.name)
 
 
-def chosen(manifests: Manifests, wanted: Mapping[str, str], set_name: str | None) -> list[Change]:
+def chosen(manifests: Manifests, desired: Mapping[str, str], set_name: str | None) -> list[Change]:
     """The entries to change, in the order wanted.
 
     Args:
@@ -43,12 +43,12 @@ def chosen(manifests: Manifests, wanted: Mapping[str, str], set_name: str | None
     """
     sets = _sets(manifests, set_name)
     changes, problems = [], []
-    for name, collection in wanted.items():
-        listings = [(one, alias) for one in sets for alias in one.aliases if alias.name == name]
+    for name, collection in desired.items():
+        listings = [(alias_set, alias) for alias_set in sets for alias in alias_set.aliases if alias.name == name]
         if len(listings) == 1:
             changes.append(Change(*listings[0], collection))
         elif listings:
-            places = ", ".join(f'"{one.key}" ({alias.source})' for one, alias in listings[:SHOWN])
+            places = ", ".join(f'"{listing.key}" ({alias.source})' for listing, alias in listings[:SHOWN])
             message = f'alias "{name}" is listed in {len(listings)} AliasSets: {places}; choose one with --set'
             problems.append(Problem(message, listings[0][1].source))
         else:
@@ -63,22 +63,24 @@ def _sets(manifests: Manifests, set_name: str | None) -> Sequence[AliasSetManife
         raise InvalidInput(Problem("there is no AliasSet in these manifests; -f must lead to one"))
     if set_name is None:
         return manifests.sets
-    if named := [one for one in manifests.sets if set_name in (one.name, one.key)]:
+    if named := [alias_set for alias_set in manifests.sets if set_name in (alias_set.name, alias_set.key)]:
         return named
-    known = [one.key for one in manifests.sets]
+    known = [alias_set.key for alias_set in manifests.sets]
     hint = did_you_mean(set_name, known) or f"; there are {_names(known)}"
     raise InvalidInput(Problem(f"--set {set_name}: no AliasSet has this name{hint}"))
 
 
 def _unlisted(name: str, collection: str, sets: Sequence[AliasSetManifest], manifests: Manifests) -> Problem:
     """With a name that is close, or the entry to add; at the set, if there is no doubt which."""
-    elsewhere = [(one, alias) for one in manifests.sets for alias in one.aliases if alias.name == name]
-    names = _names(one.key for one in sets)
+    elsewhere = [
+        (alias_set, alias) for alias_set in manifests.sets for alias in alias_set.aliases if alias.name == name
+    ]
+    names = _names(alias_set.key for alias_set in sets)
     source = sets[0].source if len(sets) == 1 else None
     if elsewhere:
-        places = ", ".join(f'"{one.key}" ({alias.source})' for one, alias in elsewhere[:SHOWN])
+        places = ", ".join(f'"{item.key}" ({alias.source})' for item, alias in elsewhere[:SHOWN])
         return Problem(f'alias "{name}" is not in AliasSet {names} but in {places}', source)
-    hint = did_you_mean(name, (alias.name for one in sets for alias in one.aliases))
+    hint = did_you_mean(name, (alias.name for alias_set in sets for alias in alias_set.aliases))
     entry = f"{{name: {name}, collection: {collection}}}"
     by_hand = f"a new one is added by hand, {entry} under spec.aliases of AliasSet {names}"
     return Problem(f'no entry lists alias "{name}"; {by_hand}{hint}', source)

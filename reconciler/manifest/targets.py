@@ -36,20 +36,25 @@ __all__ = ["Overrides", "absent_connections", "as_written", "reconnected", "reta
 
 def as_written(manifests: Manifests) -> tuple[AliasSet, ...]:
     """The sets by the manifests alone; without a connection where the manifests have none of that name."""
-    aim = _Aim(manifests, Overrides(), Overrides(), Path())
+    aim = _ConnectionResolver(manifests, Overrides(), Overrides(), Path())
     return tuple(
-        _bound(one, aim.connection(one.namespace, one.connection_name), one.database, aim.endpoints(one))
-        for one in manifests.sets
+        _bound(
+            alias_set,
+            aim.connection(alias_set.namespace, alias_set.connection_name),
+            alias_set.database,
+            aim.endpoints(alias_set),
+        )
+        for alias_set in manifests.sets
     )
 
 
 def absent_connections(manifests: Manifests) -> list[Problem]:
     """A problem for each connection and endpoint of a set that the manifests do not have."""
     problems: list[Problem] = []
-    for one in manifests.sets:
-        if (one.namespace, one.connection_name) not in manifests.connections:
-            problems.append(_absent(one, manifests))
-        problems += absent_endpoints(one, manifests)
+    for alias_set in manifests.sets:
+        if (alias_set.namespace, alias_set.connection_name) not in manifests.connections:
+            problems.append(_absent(alias_set, manifests))
+        problems += absent_endpoints(alias_set, manifests)
     return problems
 
 
@@ -67,18 +72,20 @@ def retarget(
     Raises:
         InvalidInput: a setting is wrong by itself, a connection is found nowhere, or two targets would become one.
     """
-    aim = _Aim(manifests, flags, environment, working_directory)
+    aim = _ConnectionResolver(manifests, flags, environment, working_directory)
     problems: list[Problem] = []
     sets = []
-    for one in manifests.sets:
-        connection = aim.connection(one.namespace, one.connection_name)
+    for alias_set in manifests.sets:
+        connection = aim.connection(alias_set.namespace, alias_set.connection_name)
         if connection is None:
-            problems.append(_absent(one, manifests))
+            problems.append(_absent(alias_set, manifests))
         endpoints: tuple[Connection, ...] = ()
-        if connection and connection.address == aim.written_address(one):
-            problems += [*absent_endpoints(one, manifests), *wrong_endpoints(one, manifests)]
-            endpoints = aim.endpoints(one)
-        sets.append(_bound(one, connection, flags.database or one.database or environment.database, endpoints))
+        if connection and connection.address == aim.written_address(alias_set):
+            problems += [*absent_endpoints(alias_set, manifests), *wrong_endpoints(alias_set, manifests)]
+            endpoints = aim.endpoints(alias_set)
+        sets.append(
+            _bound(alias_set, connection, flags.database or alias_set.database or environment.database, endpoints)
+        )
     problems += _merged(as_written(manifests), sets, _choosing(flags) + _choosing(environment))
     if problems:
         raise InvalidInput(*in_order(problems))
@@ -96,7 +103,7 @@ def single_connection(
         InvalidInput: a setting is wrong by itself, or it is not clear which server is meant.
     """
     manifests = manifests or Manifests()
-    aim = _Aim(manifests, flags, environment, working_directory)
+    aim = _ConnectionResolver(manifests, flags, environment, working_directory)
     known = manifests.connections
     namespace, name = next(iter(known)) if len(known) == 1 else ("", flags.connection or "milvus")
     if len(known) > 1 and not flags.uri and not flags.connection:
@@ -125,20 +132,22 @@ def reconnected(plan: Plan, flags: Overrides, working_directory: Path) -> Plan:
             replace(
                 target,
                 connection=_with_settings(target.connection, flags, working_directory),
-                sets=tuple(_with_patience(one, flags) for one in target.sets),
+                sets=tuple(_with_timeouts(alias_set, flags) for alias_set in target.sets),
             )
             for target in plan.targets
         ),
     )
 
 
-def _with_patience(plan: SetPlan, flags: Overrides) -> SetPlan:
+def _with_timeouts(plan: SetPlan, flags: Overrides) -> SetPlan:
     """With the flags that are for endpoints too."""
-    endpoints = (_over(one, None, None, flags.timeout, flags.concurrency) for one in plan.verify.endpoints)
+    endpoints = (
+        _override(endpoint, None, None, flags.timeout, flags.concurrency) for endpoint in plan.verify.endpoints
+    )
     return replace(plan, verify=replace(plan.verify, endpoints=tuple(endpoints)))
 
 
-class _Aim:
+class _ConnectionResolver:
     """Finds connections; refuses settings that are wrong by themselves."""
 
     def __init__(self, manifests: Manifests, flags: Overrides, environment: Overrides, working_directory: Path) -> None:
@@ -170,29 +179,29 @@ class _Aim:
         connection = _filled(connection, environment, directory)
         if manifest:
             secrets = (None, None) if flags.uri else (manifest.token, manifest.tls)
-            connection = _over(connection, *secrets, manifest.timeout, manifest.concurrency)
+            connection = _override(connection, *secrets, manifest.timeout, manifest.concurrency)
         return _with_settings(connection, flags, directory)
 
-    def written_address(self, wanted: AliasSetManifest) -> str | None:
+    def written_address(self, desired: AliasSetManifest) -> str | None:
         """The address of the connection that a set names; None where no manifest has it."""
-        manifest = self._manifests.connections.get((wanted.namespace, wanted.connection_name))
+        manifest = self._manifests.connections.get((desired.namespace, desired.connection_name))
         return manifest.address if manifest else None
 
-    def endpoints(self, wanted: AliasSetManifest) -> tuple[Connection, ...]:
+    def endpoints(self, desired: AliasSetManifest) -> tuple[Connection, ...]:
         """The further proxies of a set, as far as the manifests have them.
 
         Who we are is settled by each one's own manifest: flags and the environment only say how patient to be.
         """
         flags, environment = self._flags, self._environment
         return tuple(
-            _over(
-                Connection(one.name, one.uri, one.address, Origin.MANIFEST, namespace=one.namespace),
-                one.token,
-                one.tls,
-                flags.timeout or one.timeout or environment.timeout,
-                flags.concurrency or one.concurrency or environment.concurrency,
+            _override(
+                Connection(item.name, item.uri, item.address, Origin.MANIFEST, namespace=item.namespace),
+                item.token,
+                item.tls,
+                flags.timeout or item.timeout or environment.timeout,
+                flags.concurrency or item.concurrency or environment.concurrency,
             )
-            for one in endpoints_of(wanted, self._manifests)
+            for item in endpoints_of(desired, self._manifests)
         )
 
     def _manifest(self, namespace: str, name: str) -> ConnectionManifest | None:
@@ -200,9 +209,9 @@ class _Aim:
         known = self._manifests.connections
         if (namespace, name) in known or not self._flags.connection:
             return known.get((namespace, name))
-        of_that_name = [one for one in known.values() if one.name == name]
+        of_that_name = [item for item in known.values() if item.name == name]
         if len(of_that_name) > 1:
-            places = " and ".join(str(one.source) for one in of_that_name)
+            places = " and ".join(str(item.source) for item in of_that_name)
             raise InvalidInput(
                 Problem(f'"{name}" is the name of several connections, at {places}', Source("--connection"))
             )
@@ -216,14 +225,14 @@ def _filled(connection: Connection, environment: Overrides, directory: Path) -> 
         token, tls = None, Tls()
     elif not connection.uri.startswith("https://"):
         tls = Tls()
-    return _over(connection, token, tls, environment.timeout, environment.concurrency)
+    return _override(connection, token, tls, environment.timeout, environment.concurrency)
 
 
 def _with_settings(connection: Connection, flags: Overrides, directory: Path) -> Connection:
-    return _over(connection, flags.token(directory), flags.tls(directory), flags.timeout, flags.concurrency)
+    return _override(connection, flags.token(directory), flags.tls(directory), flags.timeout, flags.concurrency)
 
 
-def _over(
+def _override(
     connection: Connection, token: Credential | None, tls: Tls | None, timeout: float | None, concurrency: int | None
 ) -> Connection:
     """The connection with those of the settings that are given."""
@@ -266,12 +275,11 @@ def _bound(
     )
 
 
-def _absent(wanted: AliasSetManifest, manifests: Manifests) -> Problem:
-    hint = elsewhere(wanted, wanted.connection_name, manifests)
-    message = (
-        f'MilvusConnection "{wanted.connection_name}" is not among the manifests{hint}; give its file with -f, or --uri'
-    )
-    return Problem(message, wanted.connection_source)
+def _absent(desired: AliasSetManifest, manifests: Manifests) -> Problem:
+    hint = elsewhere(desired, desired.connection_name, manifests)
+    name = desired.connection_name
+    message = f'MilvusConnection "{name}" is not among the manifests{hint}; give its file with -f, or --uri'
+    return Problem(message, desired.connection_source)
 
 
 def _merged(before: Iterable[AliasSet], after: Iterable[AliasSet], settings: list[str]) -> Iterator[Problem]:
@@ -287,7 +295,7 @@ def _merged(before: Iterable[AliasSet], after: Iterable[AliasSet], settings: lis
 
 def _choosing(overrides: Overrides) -> list[str]:
     """The settings that choose a target, as the user writes them."""
-    return [overrides.named(one) for one in ("uri", "connection", "database") if getattr(overrides, one)]
+    return [overrides.named(item) for item in ("uri", "connection", "database") if getattr(overrides, item)]
 
 
 def _names(manifests: Manifests) -> str:

@@ -72,9 +72,9 @@ def _wrong_limits(root: Node) -> Iterator[Problem]:
                 yield Problem(message, least.source)
 
 
-def _is_more(one: Value, other: Value) -> bool:
+def _is_more(value: Value, other: Value) -> bool:
     numbers = int | float
-    return isinstance(one, numbers) and isinstance(other, numbers) and one > other
+    return isinstance(value, numbers) and isinstance(other, numbers) and value > other
 
 
 @cache

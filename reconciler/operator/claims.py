@@ -28,37 +28,37 @@ class Claims:
     def __init__(self, sets: Mapping[Ref, AliasSet]) -> None:
         self._sets = sets
         self._listed: dict[str, Ref] = {}
-        for ref, wanted in sets.items():
-            for alias in wanted.aliases:
+        for ref, desired in sets.items():
+            for alias in desired.aliases:
                 self._listed.setdefault(alias.name, ref)
-        self._scoped = [ref for ref, wanted in sets.items() if wanted.scope.include]
+        self._scoped = [ref for ref, desired in sets.items() if desired.scope.include]
         self._order = {ref: position for position, ref in enumerate(sets)}
 
-    def settled(self, ref: Ref) -> tuple[AliasSet, tuple[Contest, ...]]:
+    def resolved(self, ref: Ref) -> tuple[AliasSet, tuple[Contest, ...]]:
         """A set without what older ones have authority over, and what that is."""
-        wanted = self._sets[ref]
+        desired = self._sets[ref]
         scopes = [(other, self._sets[other].scope) for other in self._scoped if self._order[other] < self._order[ref]]
-        owners = {alias.name: self._owner(alias.name, ref, scopes) for alias in wanted.aliases}
+        owners = {alias.name: self._owner(alias.name, ref, scopes) for alias in desired.aliases}
         contests = {name: owner for name, owner in owners.items() if owner != ref}
-        settled = replace(wanted, aliases=tuple(alias for alias in wanted.aliases if alias.name not in contests))
-        if wanted.scope.include:
+        resolved = replace(desired, aliases=tuple(alias for alias in desired.aliases if alias.name not in contests))
+        if desired.scope.include:
             older = {name for name, owner in self._listed.items() if self._order[owner] < self._order[ref]}
-            covered = {name: self._owner(name, ref, scopes) for name in older if wanted.scope.covers(name)}
-            contests = self._overlaps(wanted, [other for other, _ in scopes]) | covered | contests
+            covered = {name: self._owner(name, ref, scopes) for name in older if desired.scope.covers(name)}
+            contests = self._overlaps(desired, [other for other, _ in scopes]) | covered | contests
             yields = (Claim(frozenset(older), Scope()), *(Claim(frozenset(), scope) for _, scope in scopes))
-            settled = replace(settled, scope=replace(wanted.scope, yields=yields))
-        return settled, tuple(Contest(name, owner) for name, owner in sorted(contests.items()))
+            resolved = replace(resolved, scope=replace(desired.scope, yields=yields))
+        return resolved, tuple(Contest(name, owner) for name, owner in sorted(contests.items()))
 
     def _owner(self, name: str, ref: Ref, older: Sequence[tuple[Ref, Scope]]) -> Ref:
         """The oldest set with a claim on a name that `ref` claims; `older` are the scopes that go before its own."""
         scoped = next((other for other, scope in older if scope.covers(name)), ref)
         return min(scoped, self._listed.get(name, ref), key=self._order.__getitem__)
 
-    def _overlaps(self, wanted: AliasSet, older: list[Ref]) -> dict[str, Ref]:
+    def _overlaps(self, desired: AliasSet, older: list[Ref]) -> dict[str, Ref]:
         """For each older scope that could match a name of this one, such a name."""
         found = {}
         for other in older:
-            theirs, ours = self._sets[other].scope, wanted.scope
+            theirs, ours = self._sets[other].scope, desired.scope
             try:
                 name = common_name(theirs.include, ours.include, (*theirs.exclude, *ours.exclude))
             except Undecided:

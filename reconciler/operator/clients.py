@@ -88,7 +88,7 @@ class Secrets:
 def _secrets_of(connection: Connection) -> list[SecretKeyRef]:
     tls = connection.tls
     credentials = [connection.token, *((tls.ca, tls.cert, tls.key) if tls else ())]
-    return [one.secret for one in credentials if one and one.secret]
+    return [credential.secret for credential in credentials if credential and credential.secret]
 
 
 @dataclass(slots=True)

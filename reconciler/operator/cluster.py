@@ -89,7 +89,7 @@ class Cluster:
     def __init__(self, config: Any) -> None:
         self._client = Client(config=config, timeout=httpx.Timeout(TIMEOUT_SECONDS), field_manager="aliasctl")
 
-    def insist_on_definitions(self, namespaces: Sequence[str]) -> None:
+    def require_crds(self, namespaces: Sequence[str]) -> None:
         """Whoever would watch what is not defined is told nothing, for ever.
 
         Args:

@@ -25,24 +25,28 @@ class ConnectionStatuses:
         self._lock = Lock()
         self._told: dict[Ref, tuple[str, Mapping[str, object]]] = {}  # with the uid: the name can be another object's
 
-    def report(self, one: ConnectionObject, finding: Finding) -> None:
+    def report(self, connection_object: ConnectionObject, finding: Finding) -> None:
         """A set that uses this connection was looked at. A status that cannot be written is only logged."""
-        told = _condition(one, finding)
+        told = _condition(connection_object, finding)
         if told is None:
             return
         with self._lock:
-            if self._told.get(one.ref) == (one.uid, told):
+            if self._told.get(connection_object.ref) == (connection_object.uid, told):
                 return
-            self._told[one.ref] = (one.uid, told)
+            self._told[connection_object.ref] = (connection_object.uid, told)
         try:
             condition = {**told, "lastTransitionTime": now()}
             self._cluster.patch_connection_status(
-                one.ref, {"observedGeneration": one.generation, "conditions": [condition]}
+                connection_object.ref, {"observedGeneration": connection_object.generation, "conditions": [condition]}
             )
         except ClusterError as error:
             with self._lock:
-                self._told.pop(one.ref, None)
-            log.warning("the status of a connection could not be written", connection=str(one.ref), reason=str(error))
+                self._told.pop(connection_object.ref, None)
+            log.warning(
+                "the status of a connection could not be written",
+                connection=str(connection_object.ref),
+                reason=str(error),
+            )
 
     def forget(self, ref: Ref) -> None:
         """A connection is gone."""
@@ -50,10 +54,10 @@ class ConnectionStatuses:
             self._told.pop(ref, None)
 
 
-def _condition(one: ConnectionObject, finding: Finding) -> Mapping[str, object] | None:
+def _condition(connection_object: ConnectionObject, finding: Finding) -> Mapping[str, object] | None:
     """What a finding says about the connection; None if it says nothing."""
-    if isinstance(one.spec, InvalidInput):
-        problems = "; ".join(problem.message for problem in one.spec.problems)
+    if isinstance(connection_object.spec, InvalidInput):
+        problems = "; ".join(problem.message for problem in connection_object.spec.problems)
         status, reason, message = "False", Reason.INVALID_SPEC, problems
     elif finding.plan and finding.plan.targets:
         version = finding.plan.targets[0].server_version
@@ -67,5 +71,5 @@ def _condition(one: ConnectionObject, finding: Finding) -> Mapping[str, object] 
         "status": status,
         "reason": str(reason),
         "message": message,
-        "observedGeneration": one.generation,
+        "observedGeneration": connection_object.generation,
     }

@@ -31,7 +31,7 @@ from reconciler.reconcile import apply_plan, make_plan, target_of
 
 
 @dataclass(frozen=True, slots=True)
-class Farewell:
+class DeletionResult:
     """What is to become of an object that is being deleted.
 
     Args:
@@ -45,63 +45,63 @@ class Farewell:
     orphaned: str = ""
 
 
-def take_leave(
-    one: SetObject,
+def finalize(
+    set_object: SetObject,
     view: View,
     clients: Clients,
     *,
     may_write: Callable[[], bool],
     read_only: bool,
     stop: Event,
-) -> Farewell:
+) -> DeletionResult:
     """Drop what a deleted set leaves behind, if that is asked for and can be done."""
-    if not isinstance(one.spec, AliasSetManifest):
-        return Farewell(release=True, orphaned="its spec cannot be used")
-    operation = one.spec.operation
+    if not isinstance(set_object.spec, AliasSetManifest):
+        return DeletionResult(release=True, orphaned="its spec cannot be used")
+    operation = set_object.spec.operation
     if operation.deletion_policy is DeletionPolicy.ORPHAN:
-        return Farewell(release=True)
-    if one.spec.suspend:
-        return Farewell(
+        return DeletionResult(release=True)
+    if set_object.spec.suspend:
+        return DeletionResult(
             False, Finding(Reason.SUSPENDED, "deleted, and suspended: its aliases are dropped once it is not")
         )
     if read_only:
-        return _later(one, "the operator runs with --read-only", None)
-    wanted = view.wanted[one.ref]
-    if isinstance(wanted, InvalidInput):
-        return Farewell(release=True, orphaned="; ".join(problem.message for problem in wanted.problems))
+        return _later(set_object, "the operator runs with --read-only", None)
+    desired = view.desired[set_object.ref]
+    if isinstance(desired, InvalidInput):
+        return DeletionResult(release=True, orphaned="; ".join(problem.message for problem in desired.problems))
     try:
-        report = _drop(one, wanted, view, clients, may_write=may_write, stop=stop)
+        report = _drop(set_object, desired, view, clients, may_write=may_write, stop=stop)
     except (CatalogError, ClusterError, SecretForbidden) as error:
-        return _later(one, str(error), None)
+        return _later(set_object, str(error), None)
     except InvalidInput as error:
-        return Farewell(release=True, orphaned="; ".join(problem.message for problem in error.problems))
+        return DeletionResult(release=True, orphaned="; ".join(problem.message for problem in error.problems))
     if report is None or report.exit_code is ExitCode.DONE:
-        return Farewell(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
-    left = [one for one in report.results if one.outcome not in (Outcome.DONE, Outcome.NOOP)]
+        return DeletionResult(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
+    left = [result for result in report.results if result.outcome not in (Outcome.DONE, Outcome.NOOP)]
     message = "; ".join(f'"{result.step.alias}": {result.message}' for result in left[:3])
     if all(result.outcome is Outcome.BLOCKED for result in left):
-        return Farewell(True, Finding(Reason.BLOCKED, message, report=report), orphaned=message)
-    return _later(one, message, report)
+        return DeletionResult(True, Finding(Reason.BLOCKED, message, report=report), orphaned=message)
+    return _later(set_object, message, report)
 
 
-def seconds_left(one: SetObject) -> float:
+def seconds_left(set_object: SetObject) -> float:
     """Until the `deletionTimeout` of a set is over; infinite while it is not being deleted."""
-    if not one.deleting or not isinstance(one.spec, AliasSetManifest):
+    if not set_object.deleting or not isinstance(set_object.spec, AliasSetManifest):
         return math.inf
-    waited = (datetime.now(UTC) - datetime.fromisoformat(one.deleting)).total_seconds()
-    return one.spec.operation.deletion_timeout - waited
+    waited = (datetime.now(UTC) - datetime.fromisoformat(set_object.deleting)).total_seconds()
+    return set_object.spec.operation.deletion_timeout - waited
 
 
-def _later(one: SetObject, message: str, report: Report | None) -> Farewell:
+def _later(set_object: SetObject, message: str, report: Report | None) -> DeletionResult:
     """Try again, unless that has gone on for too long."""
-    if seconds_left(one) <= 0:
-        return Farewell(release=True, orphaned=f"not done within the deletionTimeout: {message}")
-    return Farewell(False, Finding(Reason.PROGRESSING_WITH_RETRY, message, report=report))
+    if seconds_left(set_object) <= 0:
+        return DeletionResult(release=True, orphaned=f"not done within the deletionTimeout: {message}")
+    return DeletionResult(False, Finding(Reason.PROGRESSING_WITH_RETRY, message, report=report))
 
 
 def _drop(
-    one: SetObject,
-    wanted: AliasSet,
+    set_object: SetObject,
+    desired: AliasSet,
     view: View,
     clients: Clients,
     *,
@@ -115,23 +115,23 @@ def _drop(
         ClusterError: a Secret cannot be read now.
         InvalidInput: a Secret is gone; `SecretForbidden` if it may not be read.
     """
-    settled, _ = view.claims[target_of(wanted)].settled(one.ref)
-    if settled.connection is None:
+    resolved, _ = view.claims[target_of(desired)].resolved(set_object.ref)
+    if resolved.connection is None:
         return None
     with clients.session() as catalogs:
-        live = read_live(catalogs.open(settled.connection, settled.database), target_of(settled), [settled])
+        live = read_live(catalogs.open(resolved.connection, resolved.database), target_of(resolved), [resolved])
         own = [
             Alias(alias.name, None, gates=Gates(LoadedGate(enabled=False)))
-            for alias in settled.aliases
+            for alias in resolved.aliases
             if alias.collection
             and live.pointing.get(alias.name) == alias.collection
             and not alias.protect
-            and not settled.scope.protects(alias.name)
+            and not resolved.scope.protects(alias.name)
         ]
         if not own:
             return None
         absent = replace(
-            settled,
+            resolved,
             aliases=tuple(own),
             scope=Scope(),
             limits=Limits(max_drops=len(own)),
@@ -140,11 +140,11 @@ def _drop(
         )
         ledger = OperatorLedger({}, {}, new_run(), may_write)
         plan = make_plan([absent], catalogs=catalogs, journal=ledger)
-        origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {one.ref}",))
+        origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {set_object.ref}",))
         return apply_plan(plan, catalogs=catalogs, stop=stop, journal=ledger, origins=origins)
 
 
-def orphaned_note(one: SetObject, why: str) -> str:
+def orphaned_note(set_object: SetObject, why: str) -> str:
     """What the Event says of aliases that stay."""
-    number = len(one.spec.aliases) if isinstance(one.spec, AliasSetManifest) else 0
+    number = len(set_object.spec.aliases) if isinstance(set_object.spec, AliasSetManifest) else 0
     return f"{counted(number, 'alias')} stay in Milvus: {why}"

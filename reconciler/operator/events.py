@@ -11,7 +11,7 @@ from secrets import token_hex
 from threading import Event as Flag
 from threading import Thread
 
-from reconciler.core.plan import Action, place
+from reconciler.core.plan import Action, describe_location
 from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.core.text import counted, printable_lines
 from reconciler.manifest.shape import API_VERSION
@@ -48,17 +48,17 @@ class Events:
         self._thread = Thread(target=self._post_all, name="events", daemon=True)
         self._thread.start()
 
-    def tell(self, one: SetObject, reason: str, note: str, *, warning: bool = False) -> None:
+    def tell(self, set_object: SetObject, reason: str, note: str, *, warning: bool = False) -> None:
         """Post an Event about a set. If too many are waiting already it is lost: an Event is news, no record."""
         now, note = datetime.now(UTC), printable_lines(note)
         event = {
-            "metadata": {"namespace": one.ref.namespace, "name": f"{one.ref.name[:230]}.{token_hex(8)}"},
+            "metadata": {"namespace": set_object.ref.namespace, "name": f"{set_object.ref.name[:230]}.{token_hex(8)}"},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": "AliasSet",
-                "namespace": one.ref.namespace,
-                "name": one.ref.name,
-                "uid": one.uid,
+                "namespace": set_object.ref.namespace,
+                "name": set_object.ref.name,
+                "uid": set_object.uid,
             },
             "type": WARNING if warning else NORMAL,
             "reason": reason,
@@ -117,13 +117,13 @@ def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, s
 def _changes(report: Report, *, again: bool) -> Iterator[tuple[str, str, bool]]:
     """What was changed; and what could not be, unless a further try has come to the same."""
     worth = {Outcome.DONE, Outcome.REVERTED} | (set() if again else {Outcome.FAILED})
-    told = [one for one in report.results if one.outcome in worth]
+    told = [result for result in report.results if result.outcome in worth]
     for result in told[:MAX_PER_RUN]:
         yield _change(result)
     if len(told) > MAX_PER_RUN:
         rest = told[MAX_PER_RUN:]
-        warning = any(one.outcome is not Outcome.DONE for one in rest)
-        outcomes = ", ".join(sorted({str(one.outcome) for one in rest}))
+        warning = any(item.outcome is not Outcome.DONE for item in rest)
+        outcomes = ", ".join(sorted({str(item.outcome) for item in rest}))
         yield "AliasesChanged", f"{counted(len(rest), 'more alias')}: {outcomes}", warning
 
 
@@ -131,17 +131,20 @@ def _change(result: StepResult) -> tuple[str, str, bool]:
     step = result.step
     what = f'alias "{step.alias}"'
     if result.outcome is Outcome.REVERTED:
-        return "AliasReverted", f"{what} is {place(step.current)} again: {result.message}", True
+        return "AliasReverted", f"{what} is {describe_location(step.current)} again: {result.message}", True
     if result.outcome is Outcome.FAILED:
-        return "AliasFailed", f"{what}, {place(step.current)} to {place(step.wanted)}: {result.message}", True
+        ends = f"{describe_location(step.current)} to {describe_location(step.desired)}"
+        return "AliasFailed", f"{what}, {ends}: {result.message}", True
     if step.action is Action.CREATE:
-        return CHANGES[step.action], f"{what} → {step.wanted}", False
+        return CHANGES[step.action], f"{what} → {step.desired}", False
     if step.action is Action.DROP:
-        return CHANGES[step.action], f"{what} was {place(step.current)}", False
-    return CHANGES[step.action], f"{what}: {step.current} → {step.wanted}", False
+        return CHANGES[step.action], f"{what} was {describe_location(step.current)}", False
+    return CHANGES[step.action], f"{what}: {step.current} → {step.desired}", False
 
 
 def _drift(finding: Finding) -> str:
     steps = finding.plan.steps if finding.plan else ()
-    first = f'alias "{steps[0].alias}" is {place(steps[0].current)}, not {place(steps[0].wanted)}'
-    return f"{first} (and {len(steps) - 1} more)" if len(steps) > 1 else first
+    first, *_ = steps
+    found, expected = describe_location(first.current), describe_location(first.desired)
+    example = f'alias "{first.alias}" is {found}, not {expected}'
+    return f"{example} (and {len(steps) - 1} more)" if len(steps) > 1 else example

@@ -29,7 +29,7 @@ from reconciler.core.errors import (
     PermissionDenied,
 )
 from reconciler.core.model import AliasSet, Target
-from reconciler.core.options import GatesAsked
+from reconciler.core.options import GatesToEvaluate
 from reconciler.core.plan import Plan, spec_digest
 from reconciler.core.text import counted
 from reconciler.journal import Origins
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class ReconcileHooks:
     """What surrounds one look.
 
     Args:
@@ -61,7 +61,7 @@ class Conduct:
     """
 
     stop: Event
-    still_wanted: Callable[[SetObject, Finding], bool]
+    still_desired: Callable[[SetObject, Finding], bool]
     consume_approval: Callable[[SetObject, str], None]
     step_aside: Callable[[SetObject], None]
 
@@ -86,7 +86,7 @@ class Examiner:
     may_write: Callable[[], bool]
     read_only: bool = False
 
-    def examine(self, one: SetObject, view: View, trigger: Trigger, conduct: Conduct) -> Finding:
+    def examine(self, set_object: SetObject, view: View, trigger: Trigger, hooks: ReconcileHooks) -> Finding:
         """Look at a set, and do what is to be done.
 
         Args:
@@ -98,157 +98,161 @@ class Examiner:
         Raises:
             ClusterError: the Kubernetes API cannot be used.
         """
-        if isinstance(one.spec, InvalidInput):
-            return Finding(Reason.INVALID_SPEC, _in_one_line(one.spec))
-        if one.spec.suspend:
+        if isinstance(set_object.spec, InvalidInput):
+            return Finding(Reason.INVALID_SPEC, _in_one_line(set_object.spec))
+        if set_object.spec.suspend:
             return Finding(Reason.SUSPENDED, "suspended: nothing is changed, and nothing is looked at")
-        wanted = view.wanted[one.ref]
-        if isinstance(wanted, InvalidInput):
-            absent = view.missing(one.ref)
+        desired = view.desired[set_object.ref]
+        if isinstance(desired, InvalidInput):
+            absent = view.missing(set_object.ref)
             return Finding(
-                Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or _in_one_line(wanted)
+                Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or _in_one_line(desired)
             )
-        connection = wanted.connection
-        if trigger is not Trigger.CHANGED and (told := self.outages.found_by_others(one.ref, connection)):
+        connection = desired.connection
+        if trigger is not Trigger.CHANGED and (told := self.outages.found_by_others(set_object.ref, connection)):
             return Finding(Reason.CONNECTION_FAILED, told, unreachable=True)
         try:
-            finding = self._with_new_credentials(wanted, lambda: self._compare(one, wanted, view, trigger, conduct))
+            finding = self._with_new_credentials(
+                desired, lambda: self._compare(set_object, desired, view, trigger, hooks)
+            )
         except InvalidInput as error:
             return Finding(Reason.DEPENDENCY_NOT_READY, _in_one_line(error))
         except CatalogError as error:
             helpless = isinstance(error, AuthenticationFailed | PermissionDenied | DatabaseNotFound)
             unreachable = error.transient or isinstance(error, AuthenticationFailed)
             if isinstance(error, ConnectionFailed | CallTimedOut):
-                self.outages.met(one.ref, connection, str(error))
+                self.outages.met(set_object.ref, connection, str(error))
             return Finding(Reason.CONNECTION_FAILED, str(error), unreachable=unreachable, stalled=helpless)
-        self.outages.over(one.ref, connection)
+        self.outages.over(set_object.ref, connection)
         return finding
 
-    def _with_new_credentials(self, wanted: AliasSet, look: Callable[[], Finding]) -> Finding:
+    def _with_new_credentials(self, desired: AliasSet, look: Callable[[], Finding]) -> Finding:
         """Look; if the token is refused, once more with what the Secret holds now."""
         try:
             return look()
         except AuthenticationFailed:
-            if wanted.connection:
-                self.secrets.forget(wanted.connection)
+            if desired.connection:
+                self.secrets.forget(desired.connection)
             return look()
 
-    def _compare(self, one: SetObject, wanted: AliasSet, view: View, trigger: Trigger, conduct: Conduct) -> Finding:
-        settled, contests = view.claims[target_of(wanted)].settled(one.ref)
+    def _compare(
+        self, set_object: SetObject, desired: AliasSet, view: View, trigger: Trigger, hooks: ReconcileHooks
+    ) -> Finding:
+        resolved, contests = view.claims[target_of(desired)].resolved(set_object.ref)
         with self.clients.session() as catalogs:
-            read = self._reader(one, settled, view, trigger)
-            ledger = self._ledger(one, settled, new_run())
+            read = self._reader(set_object, resolved, view, trigger)
+            ledger = self._ledger(set_object, resolved, new_run())
             # An approval is used up by a run; so it waits for all gates here, and not only for those that cost little.
-            ask = GatesAsked.ALL if one.approved else GatesAsked.CHEAP
-            plan = make_plan([settled], catalogs=catalogs, journal=ledger, read=read, ask=ask)
-            if plan.steps and one.approved == plan.digest and ledger.rejected():
-                forgiving = OperatorLedger({}, ledger.unverified(), new_run(), self.may_write)
-                plan = make_plan([settled], catalogs=catalogs, journal=forgiving, ask=ask)
+            ask = GatesToEvaluate.ALL if set_object.approved else GatesToEvaluate.CHEAP
+            plan = make_plan([resolved], catalogs=catalogs, journal=ledger, read=read, ask=ask)
+            if plan.steps and set_object.approved == plan.digest and ledger.rejected():
+                forgiving = OperatorLedger({}, ledger.pending_verification(), new_run(), self.may_write)
+                plan = make_plan([resolved], catalogs=catalogs, journal=forgiving, ask=ask)
             found = Finding(
-                *in_sync(settled, contests),
-                wanted=settled,
+                *in_sync(resolved, contests),
+                desired=resolved,
                 contests=contests,
                 plan=plan,
-                drift=_is_drift(one, settled, plan),
+                drift=_is_drift(set_object, resolved, plan),
             )
-            return self._decide(one, found, catalogs, conduct)
+            return self._decide(set_object, found, catalogs, hooks)
 
-    def _reader(self, one: SetObject, wanted: AliasSet, view: View, trigger: Trigger) -> Read:
+    def _reader(self, set_object: SetObject, desired: AliasSet, view: View, trigger: Trigger) -> Read:
         """Sets that are due together share a read."""
         if trigger is Trigger.LISTED:
-            return self.reads.sharing(_companions(wanted, view))
+            return self.reads.sharing(_companions(desired, view))
         if trigger is Trigger.INTERVAL:
-            due = last_tick(time.monotonic(), status.interval_of(one), target_of(wanted))
-            return self.reads.sharing(_companions(wanted, view), due)
+            due = last_tick(time.monotonic(), status.interval_of(set_object), target_of(desired))
+            return self.reads.sharing(_companions(desired, view), due)
         return read_live
 
-    def _decide(self, one: SetObject, found: Finding, catalogs: Catalogs, conduct: Conduct) -> Finding:
+    def _decide(self, set_object: SetObject, found: Finding, catalogs: Catalogs, hooks: ReconcileHooks) -> Finding:
         """Whether the plan may be carried out now; if so, it is."""
         plan = found.plan
-        if plan is None or not isinstance(one.spec, AliasSetManifest):
+        if plan is None or not isinstance(set_object.spec, AliasSetManifest):
             return found
-        approved_by = one.approver if one.approved == plan.digest else ""
+        approved_by = set_object.approver if set_object.approved == plan.digest else ""
         held_up = approved_by and plan.steps and (plan.refusals or not plan.runnable)
-        if one.approved and not self.read_only and not held_up:
-            conduct.consume_approval(one, plan.digest)
+        if set_object.approved and not self.read_only and not held_up:
+            hooks.consume_approval(set_object, plan.digest)
         if plan.refusals:
             return replace(found, reason=Reason.LIMIT_EXCEEDED, message="; ".join(plan.refusals))
-        if not approved_by and (message := _still_unverified(one, plan)):
+        if not approved_by and (message := _still_pending_verification(set_object, plan)):
             return replace(found, reason=Reason.VERIFICATION_FAILED, message=message)
-        if not plan.steps and not plan.unverified:
+        if not plan.steps and not plan.pending_verification:
             return found
         what = counted(len(plan.steps), "change")
         if self.read_only:
-            again = f"{counted(len(plan.unverified), 'alias')} would be verified again"
+            again = f"{counted(len(plan.pending_verification), 'alias')} would be verified again"
             message = f"{what} would be made" if plan.steps else again
             return replace(found, reason=Reason.READ_ONLY, message=f"read-only: {message}", pending=bool(plan.steps))
-        if found.drift and one.spec.operation.drift is DriftPolicy.REPORT and not approved_by:
+        if found.drift and set_object.spec.operation.drift is DriftPolicy.REPORT and not approved_by:
             message = f"{counted(len(plan.steps), 'alias')} not as applied; drift is only reported"
             return replace(found, reason=Reason.DRIFT_DETECTED, message=_to_approve(message, plan), pending=True)
-        if not plan.runnable and not plan.unverified:
+        if not plan.runnable and not plan.pending_verification:
             reason, message = of_blocked(plan.steps)
             if reason is Reason.REJECTED:
                 return replace(found, reason=reason, message=_to_approve(message, plan), pending=True)
             return replace(found, reason=reason, message=message)
-        if one.spec.operation.approval is Approval.MANUAL and plan.runnable and not approved_by:
+        if set_object.spec.operation.approval is Approval.MANUAL and plan.runnable and not approved_by:
             message = _to_approve(f"{what} to approve", plan)
             return replace(found, reason=Reason.APPROVAL_REQUIRED, message=message, pending=True)
-        return self._apply(one, replace(found, approved_by=approved_by), catalogs, conduct)
+        return self._apply(set_object, replace(found, approved_by=approved_by), catalogs, hooks)
 
-    def _apply(self, one: SetObject, found: Finding, catalogs: Catalogs, conduct: Conduct) -> Finding:
-        plan, wanted = found.plan, found.wanted
-        if plan is None or wanted is None or wanted.connection is None:
+    def _apply(self, set_object: SetObject, found: Finding, catalogs: Catalogs, hooks: ReconcileHooks) -> Finding:
+        plan, desired = found.plan, found.desired
+        if plan is None or desired is None or desired.connection is None:
             return found
         what = f"making {counted(len(plan.runnable), 'change')}"
         if not plan.runnable:
-            what = f"verifying {counted(len(plan.unverified), 'alias')} again"
+            what = f"verifying {counted(len(plan.pending_verification), 'alias')} again"
         about_to = replace(found, reason=Reason.PROGRESSING, message=what, run=new_run())
-        if not conduct.still_wanted(one, about_to):
+        if not hooks.still_desired(set_object, about_to):
             return replace(about_to, message="it was changed meanwhile", run="")
-        if wanted.verify.soak:
-            conduct.step_aside(one)
-        catalog = catalogs.open(wanted.connection, wanted.database)
+        if desired.verify.soak:
+            hooks.step_aside(set_object)
+        catalog = catalogs.open(desired.connection, desired.database)
         try:
             report = apply_plan(
                 plan,
                 catalogs=catalogs,
-                stop=conduct.stop,
-                journal=self._ledger(one, wanted, about_to.run),
-                origins=_origins(one, found.approved_by),
+                stop=hooks.stop,
+                journal=self._ledger(set_object, desired, about_to.run),
+                origins=_origins(set_object, found.approved_by),
                 tell=lambda sentence: log.info(sentence),
             )
         finally:
             self.reads.wrote(catalog)
         reason, message = of_report(report)
         if reason is Reason.SUCCEEDED:
-            reason, message = in_sync(wanted, found.contests)
+            reason, message = in_sync(desired, found.contests)
         return replace(found, reason=reason, message=message, report=report)
 
-    def _ledger(self, one: SetObject, wanted: AliasSet, run: str) -> OperatorLedger:
-        target = target_of(wanted)
-        left = pending_verification.read(one.status, wanted, target)
-        return OperatorLedger(status.rejected(one, target), left, run, self.may_write)
+    def _ledger(self, set_object: SetObject, desired: AliasSet, run: str) -> OperatorLedger:
+        target = target_of(desired)
+        left = pending_verification.read(set_object.status, desired, target)
+        return OperatorLedger(status.rejected(set_object, target), left, run, self.may_write)
 
 
-def _companions(wanted: AliasSet, view: View) -> Callable[[Target], Sequence[AliasSet]]:
+def _companions(desired: AliasSet, view: View) -> Callable[[Target], Sequence[AliasSet]]:
     """The sets that one read can serve: of one database, through one connection, and awake."""
 
     def companions(target: Target) -> list[AliasSet]:
         return [
             other
             for other in view.by_target.get(target, {}).values()
-            if other.connection == wanted.connection and not other.suspend
+            if other.connection == desired.connection and not other.suspend
         ]
 
     return companions
 
 
-def _is_drift(one: SetObject, wanted: AliasSet, plan: Plan) -> bool:
+def _is_drift(set_object: SetObject, desired: AliasSet, plan: Plan) -> bool:
     """Whether all that is wanted was in place once, so that somebody else has changed it."""
-    return bool(plan.steps) and one.status.get("lastAppliedSpec") == spec_digest(wanted)
+    return bool(plan.steps) and set_object.status.get("lastAppliedSpec") == spec_digest(desired)
 
 
-def _still_unverified(one: SetObject, plan: Plan) -> str:
+def _still_pending_verification(set_object: SetObject, plan: Plan) -> str:
     """Why the set waits for a person; empty if it does not.
 
     A move whose verification failed is not mended by looking away, nor by looking again and again. So it waits until
@@ -256,13 +260,13 @@ def _still_unverified(one: SetObject, plan: Plan) -> str:
     verified is done meanwhile. The run itself tells, and not the condition, which says something else while Milvus is
     away.
     """
-    run = status.newest_run(one)
-    asked = status.asks_anew(one) or run.get("acknowledged")
-    if run.get("result") != Reason.VERIFICATION_FAILED or run.get("generation") != one.generation or asked:
+    run = status.newest_run(set_object)
+    asked = status.run_requested(set_object) or run.get("acknowledged")
+    if run.get("result") != Reason.VERIFICATION_FAILED or run.get("generation") != set_object.generation or asked:
         return ""
-    if plan.steps and not plan.unverified:
+    if plan.steps and not plan.pending_verification:
         return ""
-    first = min((left.step.wave for left in plan.unverified), default=0)
+    first = min((left.step.wave for left in plan.pending_verification), default=0)
     ahead = any(step.wave <= first for step in plan.runnable)
     return "" if ahead else str(run.get("message"))
 
@@ -271,10 +275,10 @@ def _to_approve(message: str, plan: Plan) -> str:
     return f"{message}; approve with the annotation aliasctl.dev/approve={plan.digest}"
 
 
-def _origins(one: SetObject, approved_by: str) -> Origins:
-    source = [f"AliasSet {one.ref}, generation {one.generation}"]
+def _origins(set_object: SetObject, approved_by: str) -> Origins:
+    source = [f"AliasSet {set_object.ref}, generation {set_object.generation}"]
     source += [f"approved by {approved_by}"] if approved_by else []
-    return Origins.of_this_process(command="operator", source=tuple(source), provenance=one.provenance)
+    return Origins.of_this_process(command="operator", source=tuple(source), provenance=set_object.provenance)
 
 
 def _in_one_line(error: InvalidInput) -> str:

@@ -12,8 +12,8 @@ from reconciler.operator.claims import Contest
 from reconciler.operator.reasons import Reason
 
 BLOCKS = {
-    BlockReason.TARGET_MISSING: Reason.DEPENDENCY_NOT_READY,
-    BlockReason.TARGET_IS_ALIAS: Reason.BLOCKED,
+    BlockReason.COLLECTION_MISSING: Reason.DEPENDENCY_NOT_READY,
+    BlockReason.COLLECTION_IS_ALIAS: Reason.BLOCKED,
     BlockReason.NAME_TAKEN: Reason.BLOCKED,
     BlockReason.PROTECTED: Reason.BLOCKED,
     BlockReason.LOSES_OTHERS: Reason.BLOCKED,
@@ -23,7 +23,7 @@ BLOCKS = {
 }
 """What each kind of block means for the set; those that only follow from another block have no meaning of their own."""
 
-GRAVEST_FIRST = (
+SEVERITY_ORDER = (
     Reason.REJECTED,
     Reason.BLOCKED,
     Reason.GATE_FAILED,
@@ -53,7 +53,7 @@ class Finding:
 
     reason: Reason
     message: str
-    wanted: AliasSet | None = None
+    desired: AliasSet | None = None
     contests: tuple[Contest, ...] = ()
     plan: Plan | None = None
     pending: bool = False
@@ -65,54 +65,54 @@ class Finding:
     approved_by: str = ""
 
 
-def in_sync(wanted: AliasSet, contests: tuple[Contest, ...]) -> tuple[Reason, str]:
+def in_sync(desired: AliasSet, contests: tuple[Contest, ...]) -> tuple[Reason, str]:
     """Nothing is to be changed; unless there are names that others hold, that is success."""
     if contests:
-        shown = ", ".join(f'"{one.name}" (AliasSet {one.owner})' for one in contests[:3])
+        shown = ", ".join(f'"{contest.name}" (AliasSet {contest.owner})' for contest in contests[:3])
         more = f" and {len(contests) - 3} more" if len(contests) > 3 else ""
         return Reason.OWNERSHIP_CONFLICT, f"left to an older set that has authority: {shown}{more}"
-    return Reason.SUCCEEDED, f"{counted(len(wanted.aliases), 'alias')} in place"
+    return Reason.SUCCEEDED, f"{counted(len(desired.aliases), 'alias')} in place"
 
 
 def of_blocked(steps: tuple[Step, ...]) -> tuple[Reason, str]:
     """Every change is blocked: the gravest reason, and the first alias that has it."""
     found = [
-        (GRAVEST_FIRST.index(BLOCKS[step.blocked.reason]), f'"{step.alias}": {step.blocked.message}')
+        (SEVERITY_ORDER.index(BLOCKS[step.blocked.reason]), f'"{step.alias}": {step.blocked.message}')
         for step in steps
         if step.blocked and step.blocked.reason in BLOCKS
     ]
-    return _gravest(found)
+    return _most_severe(found)
 
 
 def of_report(report: Report) -> tuple[Reason, str]:
     """What a run came to; of a success `in_sync` knows more."""
     if report.exit_code is ExitCode.DONE:
         return Reason.SUCCEEDED, ""
-    unverified = [one for one in report.results if one.code in VERIFICATION_FAILED]
-    reverted = [one for one in report.results if one.outcome is Outcome.REVERTED]
+    pending_verification = [result for result in report.results if result.code in VERIFICATION_FAILED]
+    reverted = [result for result in report.results if result.outcome is Outcome.REVERTED]
     if reverted:
         return Reason.REJECTED, f"moved back: {_told(reverted)}"
-    if unverified:
-        return Reason.VERIFICATION_FAILED, _told(unverified)
-    failed = [one for one in report.results if one.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
+    if pending_verification:
+        return Reason.VERIFICATION_FAILED, _told(pending_verification)
+    failed = [result for result in report.results if result.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
     if failed:
         return Reason.PROGRESSING_WITH_RETRY, _told(failed)
     if report.interrupted:
         return Reason.PROGRESSING_WITH_RETRY, "stopped before it was done"
     found = [
-        (GRAVEST_FIRST.index(BLOCKS[BlockReason(one.code)]), f'"{one.step.alias}": {one.message}')
-        for one in report.results
-        if one.outcome is Outcome.BLOCKED and one.code in BLOCKS
+        (SEVERITY_ORDER.index(BLOCKS[BlockReason(result.code)]), f'"{result.step.alias}": {result.message}')
+        for result in report.results
+        if result.outcome is Outcome.BLOCKED and result.code in BLOCKS
     ]
     if found:
-        return _gravest(found)
-    return Reason.PROGRESSING_WITH_RETRY, _told([one for one in report.results if one.code])
+        return _most_severe(found)
+    return Reason.PROGRESSING_WITH_RETRY, _told([result for result in report.results if result.code])
 
 
-def _gravest(found: list[tuple[int, str]]) -> tuple[Reason, str]:
-    position, message = min(found, key=lambda one: one[0])
+def _most_severe(found: list[tuple[int, str]]) -> tuple[Reason, str]:
+    position, message = min(found, key=lambda item: item[0])
     more = f" ({len(found) - 1} more blocked)" if len(found) > 1 else ""
-    return GRAVEST_FIRST[position], message + more
+    return SEVERITY_ORDER[position], message + more
 
 
 def _told(results: list[StepResult]) -> str:

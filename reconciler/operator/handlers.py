@@ -47,11 +47,11 @@ class Watcher:
             self.complete = True
             self._queue.start()
 
-    def set_seen(self, one: SetObject) -> None:
-        if self._world.put(one):
-            self._reconciler.seen(one)
-            self._queue.wake(one.ref, Trigger.CHANGED if self.complete else Trigger.LISTED)
-            self._wake_contested(one.ref)
+    def set_seen(self, set_object: SetObject) -> None:
+        if self._world.put(set_object):
+            self._reconciler.seen(set_object)
+            self._queue.wake(set_object.ref, Trigger.CHANGED if self.complete else Trigger.LISTED)
+            self._wake_contested(set_object.ref)
 
     def set_gone(self, ref: Ref, uid: str) -> None:
         """A set was deleted; kopf may tell that after it told of a new one with the same name."""
@@ -62,9 +62,9 @@ class Watcher:
         self._reconciler.gone(ref)
         self._wake_contested(ref)
 
-    def connection_seen(self, one: ConnectionObject) -> None:
-        if self._world.put_connection(one):
-            self._wake_users(one.ref)
+    def connection_seen(self, connection_object: ConnectionObject) -> None:
+        if self._world.put_connection(connection_object):
+            self._wake_users(connection_object.ref)
 
     def connection_gone(self, ref: Ref) -> None:
         self._world.remove_connection(ref)
@@ -76,8 +76,8 @@ class Watcher:
 
     def _wake_contested(self, than: Ref) -> None:
         """Sets that leave names to older ones may have them now."""
-        for ref, one in self._world.view().sets.items():
-            if ref != than and condition(one.status, "Ready").get("reason") == Reason.OWNERSHIP_CONFLICT:
+        for ref, alias_set in self._world.view().sets.items():
+            if ref != than and condition(alias_set.status, "Ready").get("reason") == Reason.OWNERSHIP_CONFLICT:
                 self._queue.wake(ref, Trigger.CHANGED)
 
 

@@ -13,7 +13,7 @@ from secrets import token_hex
 
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
-from reconciler.core.pending_verification import UnverifiedAliases
+from reconciler.core.pending_verification import PendingVerifications
 from reconciler.core.plan import Plan, Step
 from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
@@ -38,10 +38,10 @@ class OperatorLedger:
     """
 
     def __init__(
-        self, rejected: Rejected, unverified: UnverifiedAliases, run: str, may_write: Callable[[], bool]
+        self, rejected: Rejected, pending_verification: PendingVerifications, run: str, may_write: Callable[[], bool]
     ) -> None:
         self._rejected = rejected
-        self._unverified = unverified
+        self._pending_verification = pending_verification
         self._run = run
         self._may_write = may_write
 
@@ -59,9 +59,9 @@ class OperatorLedger:
         """See `journal.Ledger`."""
         return self._rejected
 
-    def unverified(self) -> UnverifiedAliases:
+    def pending_verification(self) -> PendingVerifications:
         """See `journal.Ledger`."""
-        return self._unverified
+        return self._pending_verification
 
 
 class OperatorRun:
@@ -106,5 +106,5 @@ def _told(target: Target, step: Step) -> dict[str, object]:
         "alias": step.alias,
         "action": str(step.action),
         "current": step.current,
-        "wanted": step.wanted,
+        "desired": step.desired,
     }

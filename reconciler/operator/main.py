@@ -132,7 +132,7 @@ class _Operator:
 
     def _work(self) -> bool:
         """Watch and work, until told to stop; False if it ended by itself."""
-        self._cluster.insist_on_definitions(self._settings.namespaces)
+        self._cluster.require_crds(self._settings.namespaces)
         Thread(target=self._drain_on_stop, name="stop", daemon=True).start()
         handlers = registry(self._world, self._watcher, self._config)
         return watch(handlers, self._settings.namespaces, self._stop)

@@ -88,8 +88,8 @@ class _Sets(Collector):
             self._intervals[ref] = interval
             if MEANINGS[finding.reason].ready is Ready.TRUE:
                 self._successes[ref] = time.time()
-                if alias_info and finding.wanted:
-                    pairs = ((alias.name, alias.collection) for alias in finding.wanted.aliases)
+                if alias_info and finding.desired:
+                    pairs = ((alias.name, alias.collection) for alias in finding.desired.aliases)
                     self._aliases[ref] = {name: collection for name, collection in pairs if collection}
 
     def begun(self, ref: Ref) -> None:

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from reconciler.core.model import AliasSet, Target
-from reconciler.core.pending_verification import UnverifiedAliases, asks
-from reconciler.core.plan import Step, Unverified
+from reconciler.core.pending_verification import PendingVerifications, needs_proof
+from reconciler.core.plan import PendingVerification, Step
 from reconciler.core.report import NO_RECORDED_END, Report, missing_proof
-from reconciler.manifest.shape.status import MAX_UNVERIFIED
+from reconciler.manifest.shape.status import MAX_PENDING_VERIFICATION
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body
 
@@ -29,20 +29,22 @@ EVERY = "*"
 
 Group: TypeAlias = dict[str, object]
 """An entry of the list."""
-Known: TypeAlias = Mapping[str, Unverified]
+Known: TypeAlias = Mapping[str, PendingVerification]
 """By alias."""
 
 
-def read(status: Body, wanted: AliasSet, target: Target) -> UnverifiedAliases:
+def read(status: Body, desired: AliasSet, target: Target) -> PendingVerifications:
     """What the status of a set says is not verified, as far as the set still wants it there."""
-    found: dict[tuple[Target, str], Unverified] = {}
-    for group in sorted(cast("Sequence[Body]", status.get("unverified") or ()), key=_stands_for_every):
+    found: dict[tuple[Target, str], PendingVerification] = {}
+    for group in sorted(cast("Sequence[Body]", status.get("pendingVerification") or ()), key=_stands_for_every):
         names = cast("Sequence[str]", group.get("aliases") or ())
-        for alias in wanted.aliases:
+        for alias in desired.aliases:
             collection = group.get("collection", alias.collection)
             meant = alias.name in names or EVERY in names
             if meant and alias.collection and alias.collection == collection:
-                found.setdefault((target, alias.name), _unverified(wanted, alias.name, alias.collection, group))
+                found.setdefault(
+                    (target, alias.name), _pending_verification(desired, alias.name, alias.collection, group)
+                )
     return found
 
 
@@ -51,23 +53,23 @@ def written(known: Known) -> list[Group] | None:
     groups = _grouped(known.values())
     anything: Group = {"aliases": [EVERY]}
     forms = (groups, _for_every(groups), [anything])
-    return next(form for form in forms if len(json.dumps(form)) <= MAX_UNVERIFIED) or None
+    return next(form for form in forms if len(json.dumps(form)) <= MAX_PENDING_VERIFICATION) or None
 
 
 def after(status: Body, finding: Finding) -> list[Group] | None:
     """The list after a look at a set, which had something to compare."""
-    wanted, plan, report = finding.wanted, finding.plan, finding.report
-    if wanted is None or plan is None or not plan.targets or not asks(wanted.verify):
+    desired, plan, report = finding.desired, finding.plan, finding.report
+    if desired is None or plan is None or not plan.targets or not needs_proof(desired.verify):
         return None
-    known = {alias: one for (_, alias), one in read(status, wanted, plan.targets[0].target).items()}
+    known = {alias: item for (_, alias), item in read(status, desired, plan.targets[0].target).items()}
     if report:
         return written(_ended(known, report))
     if finding.run:
-        moves = (step for step in plan.runnable if step.wanted)
-        return written(known | {step.alias: Unverified(step, finding.run, NO_RECORDED_END) for step in moves})
+        moves = (step for step in plan.runnable if step.desired)
+        return written(known | {step.alias: PendingVerification(step, finding.run, NO_RECORDED_END) for step in moves})
     # An alias that is in place and that the plan does not name is at another collection of the same name.
-    open_ones = {step.alias for step in plan.steps} | {one.step.alias for one in plan.unverified}
-    return written({alias: one for alias, one in known.items() if alias in open_ones})
+    open_ones = {step.alias for step in plan.steps} | {pending.step.alias for pending in plan.pending_verification}
+    return written({alias: item for alias, item in known.items() if alias in open_ones})
 
 
 def _ended(known: Known, report: Report) -> Known:
@@ -76,38 +78,38 @@ def _ended(known: Known, report: Report) -> Known:
     for result in report.results:
         left.pop(result.step.alias, None)
         if reason := missing_proof(result):
-            left[result.step.alias] = Unverified(result.step, report.run, reason)
+            left[result.step.alias] = PendingVerification(result.step, report.run, reason)
     return left
 
 
-def _unverified(wanted: AliasSet, alias: str, collection: str, group: Body) -> Unverified:
+def _pending_verification(desired: AliasSet, alias: str, collection: str, group: Body) -> PendingVerification:
     step = Step(
-        set=wanted.key,
+        set=desired.key,
         alias=alias,
         current=_text(group, "from") or None,
-        wanted=collection,
+        desired=collection,
         current_id=_number(group, "fromId"),
-        wanted_id=_number(group, "collectionId"),
+        desired_id=_number(group, "collectionId"),
     )
-    return Unverified(step, _text(group, "run"), _text(group, "reason"))
+    return PendingVerification(step, _text(group, "run"), _text(group, "reason"))
 
 
-def _grouped(known: Iterable[Unverified]) -> list[Group]:
+def _grouped(known: Iterable[PendingVerification]) -> list[Group]:
     names: dict[str, list[str]] = defaultdict(list)
-    for one in known:
-        names[json.dumps(_way(one), sort_keys=True)].append(one.step.alias)
+    for item in known:
+        names[json.dumps(_way(item), sort_keys=True)].append(item.step.alias)
     return [json.loads(way) | {"aliases": sorted(aliases)} for way, aliases in sorted(names.items())]
 
 
-def _way(one: Unverified) -> Group:
-    step = one.step
+def _way(pending: PendingVerification) -> Group:
+    step = pending.step
     content = {
-        "collection": step.wanted,
-        "collectionId": step.wanted_id,
+        "collection": step.desired,
+        "collectionId": step.desired_id,
         "from": step.current,
         "fromId": step.current_id,
-        "run": one.run or None,
-        "reason": one.reason[:MAX_REASON] or None,
+        "run": pending.run or None,
+        "reason": pending.reason[:MAX_REASON] or None,
     }
     return {name: value for name, value in content.items() if value is not None}
 

@@ -36,32 +36,32 @@ class Publisher:
         self._owed: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of a run, and not written yet
         self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: what was told last, and of which generation
 
-    def newest(self, one: SetObject) -> SetObject:
+    def newest(self, set_object: SetObject) -> SetObject:
         """A set with the status that it has by now."""
-        return replace(one, status=self._statuses.get(one.uid, one.status))
+        return replace(set_object, status=self._statuses.get(set_object.uid, set_object.status))
 
-    def take(self, one: SetObject) -> SetObject:
+    def take(self, set_object: SetObject) -> SetObject:
         """A set as the API server has just given it, whose status is what ours has become, whoever changed it."""
-        if one.uid in self._statuses:
-            self._statuses[one.uid] = dict(one.status)
-        return one
+        if set_object.uid in self._statuses:
+            self._statuses[set_object.uid] = dict(set_object.status)
+        return set_object
 
-    def settle(self, one: SetObject) -> SetObject:
+    def settle(self, set_object: SetObject) -> SetObject:
         """Write what a run has found and could not be written at its end; the set with the status that it has then.
 
         Otherwise the next look would decide without it, and try again what had to be moved back. Raises `ClusterError`.
         """
-        if owed := self._owed.get(one.uid):
-            then, finding = owed
-            self.write(replace(then, status=one.status), finding)
-        return self.newest(one)
+        if pending := self._owed.get(set_object.uid):
+            then, finding = pending
+            self.write(replace(then, status=set_object.status), finding)
+        return self.newest(set_object)
 
-    def publish(self, one: SetObject, finding: Finding) -> bool:
+    def publish(self, set_object: SetObject, finding: Finding) -> bool:
         """Tell the news and write the status; False if the set is gone. Raises `ClusterError`."""
-        self.tell(one, finding)
-        return self.write(one, finding)
+        self.tell(set_object, finding)
+        return self.write(set_object, finding)
 
-    def write(self, one: SetObject, finding: Finding, fields: Collection[str] = status.ALL) -> bool:
+    def write(self, set_object: SetObject, finding: Finding, fields: Collection[str] = status.ALL) -> bool:
         """Write the status, if it differs; False if the set is gone. Raises `ClusterError`.
 
         Args:
@@ -69,53 +69,53 @@ class Publisher:
             finding: what was found.
             fields: those of the status that are written.
         """
-        known = self._world.get(one.ref)
-        if known is None or known.uid != one.uid:
+        known = self._world.get(set_object.ref)
+        if known is None or known.uid != set_object.uid:
             return False
         if finding.report:
-            self._owed[one.uid] = (one, finding)
-        one = self.newest(one)
-        after = status.status_of(one, finding, now())
-        patch = {name: value for name, value in status.merge_patch(one.status, after).items() if name in fields}
+            self._owed[set_object.uid] = (set_object, finding)
+        set_object = self.newest(set_object)
+        after = status.status_of(set_object, finding, now())
+        patch = {name: value for name, value in status.merge_patch(set_object.status, after).items() if name in fields}
         if patch:
-            body = self._cluster.patch_status(one.ref, patch)
+            body = self._cluster.patch_status(set_object.ref, patch)
             if body is None:
                 return False
-            self._world.take(body, heeded=False)
-            merged = {**one.status, **patch}
-            self._statuses[one.uid] = {name: value for name, value in merged.items() if value is not None}
+            self._world.take(body, observed=False)
+            merged = {**set_object.status, **patch}
+            self._statuses[set_object.uid] = {name: value for name, value in merged.items() if value is not None}
         if finding.report:
-            self._owed.pop(one.uid, None)
+            self._owed.pop(set_object.uid, None)
         return True
 
-    def tell(self, one: SetObject, finding: Finding) -> None:
+    def tell(self, set_object: SetObject, finding: Finding) -> None:
         """Tell the news in the log and by Events."""
-        before = self.told_last(one)
+        before = self.told_last(set_object)
         if finding.reason is not before or finding.report:
             log.info(
                 "found",
                 reason=str(finding.reason),
                 detail=finding.message,
-                connection=finding.wanted.connection_name if finding.wanted else None,
+                connection=finding.desired.connection_name if finding.desired else None,
                 digest=finding.plan.digest if finding.plan and finding.plan.steps else None,
             )
         for reason, note, warning in of_finding(finding, before):
-            self._events.tell(one, reason, note, warning=warning)
+            self._events.tell(set_object, reason, note, warning=warning)
         if finding.reason is not Reason.PROGRESSING:
-            self._reasons[one.uid] = (one.generation, finding.reason)
+            self._reasons[set_object.uid] = (set_object.generation, finding.reason)
 
-    def told_last(self, one: SetObject) -> Reason | None:
+    def told_last(self, set_object: SetObject) -> Reason | None:
         """The last reason that was more than "it goes on", of this very spec; a restart finds it in the status."""
-        if one.uid not in self._reasons:
-            ready = status.condition(self.newest(one).status, "Ready")
+        if set_object.uid not in self._reasons:
+            ready = status.condition(self.newest(set_object).status, "Ready")
             if ready.get("reason") in set(Reason) - {Reason.PROGRESSING}:
                 generation = int(str(ready.get("observedGeneration", 0)))
-                self._reasons[one.uid] = (generation, Reason(str(ready["reason"])))
-        generation, reason = self._reasons.get(one.uid, (0, None))
-        return reason if generation == one.generation else None
+                self._reasons[set_object.uid] = (generation, Reason(str(ready["reason"])))
+        generation, reason = self._reasons.get(set_object.uid, (0, None))
+        return reason if generation == set_object.generation else None
 
-    def forget(self, one: SetObject) -> None:
+    def forget(self, set_object: SetObject) -> None:
         """A set is gone."""
-        self._statuses.pop(one.uid, None)
-        self._owed.pop(one.uid, None)
-        self._reasons.pop(one.uid, None)
+        self._statuses.pop(set_object.uid, None)
+        self._owed.pop(set_object.uid, None)
+        self._reasons.pop(set_object.uid, None)

@@ -61,8 +61,8 @@ class SharedReads:
                 oldest = max(slot.written, since)
             with slot.lock:
                 if slot.live is None or slot.began < oldest or not answers(slot.live, sets):
-                    began, keys = time.monotonic(), {one.key for one in sets}
-                    others = [one for one in companions(target) if one.key not in keys]
+                    began, keys = time.monotonic(), {alias_set.key for alias_set in sets}
+                    others = [companion for companion in companions(target) if companion.key not in keys]
                     slot.live = read_live(catalog, target, [*sets, *others])
                     slot.began = began  # only now: a read that fails makes no older one new
                 return slot.live

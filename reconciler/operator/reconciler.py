@@ -19,9 +19,9 @@ from reconciler.operator import status
 from reconciler.operator.clients import Clients
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.connections import ConnectionStatuses
-from reconciler.operator.deletion import orphaned_note, seconds_left, take_leave
+from reconciler.operator.deletion import finalize, orphaned_note, seconds_left
 from reconciler.operator.events import Events
-from reconciler.operator.examine import Conduct, Examiner
+from reconciler.operator.examine import Examiner, ReconcileHooks
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import APPROVE, FINALIZER, Body, Ref, SetObject, connection_object
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 class _Running:
     """A look that is going on, and what ends it early."""
 
-    one: SetObject
+    set_object: SetObject
     stop: Event = field(default_factory=Event)
 
 
@@ -90,8 +90,8 @@ class Reconciler:
 
     def lane_of(self, ref: Ref) -> str:
         """The server that a set is on; sets without one share a lane."""
-        wanted = self._world.view().wanted.get(ref)
-        return target_of(wanted).address if isinstance(wanted, AliasSet) else ""
+        desired = self._world.view().desired.get(ref)
+        return target_of(desired).address if isinstance(desired, AliasSet) else ""
 
     def work(self, ref: Ref, trigger: Trigger) -> Wake | None:
         """Look at a set; when to look again."""
@@ -104,12 +104,12 @@ class Reconciler:
                 if known is None:
                     return None
                 asked = trigger in (Trigger.INTERVAL, Trigger.RETRY)
-                one = self._fetch(ref) if asked else self._publisher.newest(known)
-                if one is None:
+                item = self._fetch(ref) if asked else self._publisher.newest(known)
+                if item is None:
                     self._forget(known)
                     return None
-                with self._ending_early(one) as stop:
-                    finding = self._look(one, trigger, stop)
+                with self._ending_early(item) as stop:
+                    finding = self._look(item, trigger, stop)
                 self._release_unused()
             except ClusterError as error:
                 log.warning("cannot work with the Kubernetes API", reason=str(error))
@@ -117,20 +117,20 @@ class Reconciler:
                 return self._retry(ref, LONGEST_RETRY_SECONDS)
             if finding is None:
                 return None
-            self._metrics.reconciled(ref, finding, time.monotonic() - started, status.interval_of(one))
+            self._metrics.reconciled(ref, finding, time.monotonic() - started, status.interval_of(item))
             if self._world.get(ref) is None:  # it went meanwhile, and its series go with it
-                self._forget(one)
+                self._forget(item)
                 return None
-            return self._next(one, finding)
+            return self._next(item, finding)
 
-    def seen(self, one: SetObject) -> None:
+    def seen(self, set_object: SetObject) -> None:
         """A set asks for something else now: end the look that is going on."""
         with self._lock:
-            running = self._running.get(one.ref)
-            if running and (running.one.uid, running.one.generation, running.one.deleting) != (
-                one.uid,
-                one.generation,
-                one.deleting,
+            running = self._running.get(set_object.ref)
+            if running and (running.set_object.uid, running.set_object.generation, running.set_object.deleting) != (
+                set_object.uid,
+                set_object.generation,
+                set_object.deleting,
             ):
                 running.stop.set()
 
@@ -146,42 +146,42 @@ class Reconciler:
         with self._lock:
             if running := self._running.get(ref):
                 running.stop.set()
-        if one := self._world.get(ref):
-            self._forget(one)
+        if item := self._world.get(ref):
+            self._forget(item)
 
-    def _look(self, one: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
+    def _look(self, set_object: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
         """Look at a set and publish it; None if there is nothing more to come."""
-        if not one.deleting:
-            one = self._with_finalizer(self._publisher.settle(one))
+        if not set_object.deleting:
+            set_object = self._with_finalizer(self._publisher.settle(set_object))
         view = self._world.view()
-        current = view.sets.get(one.ref)
+        current = view.sets.get(set_object.ref)
         if current is None:  # it went meanwhile
             return None
-        if (current.uid, current.generation) != (one.uid, one.generation):
-            one = self._publisher.newest(current)
-        if one.deleting:
-            return self._delete(one, view, stop)
-        conduct = Conduct(
+        if (current.uid, current.generation) != (set_object.uid, set_object.generation):
+            set_object = self._publisher.newest(current)
+        if set_object.deleting:
+            return self._delete(set_object, view, stop)
+        hooks = ReconcileHooks(
             stop=stop,
-            still_wanted=self._still_wanted,
+            still_desired=self._still_wanted,
             consume_approval=self._consume_approval,
             step_aside=lambda each: self._step_aside(each.ref),
         )
-        finding = self._examiner.examine(one, view, trigger, conduct)
-        if not self._publisher.publish(one, finding):
-            self._forget(one)
+        finding = self._examiner.examine(set_object, view, trigger, hooks)
+        if not self._publisher.publish(set_object, finding):
+            self._forget(set_object)
             return None
-        if isinstance(one.spec, AliasSetManifest):
-            connection = self._world.get_connection(Ref(one.ref.namespace, one.spec.connection_name))
+        if isinstance(set_object.spec, AliasSetManifest):
+            connection = self._world.get_connection(Ref(set_object.ref.namespace, set_object.spec.connection_name))
             if connection:
                 self._connections.report(connection, finding)
         return finding
 
-    def _delete(self, one: SetObject, view: View, stop: Event) -> Finding | None:
-        if not one.keeps_finalizer:
+    def _delete(self, set_object: SetObject, view: View, stop: Event) -> Finding | None:
+        if not set_object.keeps_finalizer:
             return None
-        farewell = take_leave(
-            one,
+        farewell = finalize(
+            set_object,
             view,
             self._clients,
             may_write=self._examiner.may_write,
@@ -189,73 +189,72 @@ class Reconciler:
             stop=stop,
         )
         if farewell.orphaned:
-            self._events.tell(one, "AliasesOrphaned", orphaned_note(one, farewell.orphaned), warning=True)
+            self._events.tell(set_object, "AliasesOrphaned", orphaned_note(set_object, farewell.orphaned), warning=True)
         if farewell.finding:
-            self._publisher.tell(one, farewell.finding)
+            self._publisher.tell(set_object, farewell.finding)
         if not farewell.release:
             if farewell.finding:
-                self._publisher.write(one, farewell.finding)
+                self._publisher.write(set_object, farewell.finding)
             return farewell.finding
         if farewell.finding and farewell.finding.report:
             self._metrics.carried_out(farewell.finding.report)
-        self._set_finalizers(one, tuple(name for name in one.finalizers if name != FINALIZER))
-        self._forget(one)
+        self._set_finalizers(set_object, tuple(name for name in set_object.finalizers if name != FINALIZER))
+        self._forget(set_object)
         return None
 
-    def _with_finalizer(self, one: SetObject) -> SetObject:
+    def _with_finalizer(self, set_object: SetObject) -> SetObject:
         """Ours is there exactly while the aliases are to go with the object."""
-        if not isinstance(one.spec, AliasSetManifest) or self._examiner.read_only:
-            return one
-        wanted = one.spec.operation.deletion_policy is DeletionPolicy.DELETE
-        if wanted == one.keeps_finalizer:
-            return one
-        others = tuple(name for name in one.finalizers if name != FINALIZER)
-        return self._set_finalizers(one, (*others, FINALIZER) if wanted else others) or one
+        if not isinstance(set_object.spec, AliasSetManifest) or self._examiner.read_only:
+            return set_object
+        desired = set_object.spec.operation.deletion_policy is DeletionPolicy.DELETE
+        if desired == set_object.keeps_finalizer:
+            return set_object
+        others = tuple(name for name in set_object.finalizers if name != FINALIZER)
+        return self._set_finalizers(set_object, (*others, FINALIZER) if desired else others) or set_object
 
-    def _set_finalizers(self, one: SetObject, finalizers: tuple[str, ...]) -> SetObject | None:
-        patch = {"finalizers": list(finalizers), "resourceVersion": one.resource_version}
-        return self._taken(self._cluster.patch_metadata(one.ref, patch))
+    def _set_finalizers(self, set_object: SetObject, finalizers: tuple[str, ...]) -> SetObject | None:
+        patch = {"finalizers": list(finalizers), "resourceVersion": set_object.resource_version}
+        return self._taken(self._cluster.patch_metadata(set_object.ref, patch))
 
-    def _consume_approval(self, one: SetObject, digest: str) -> None:
+    def _consume_approval(self, set_object: SetObject, digest: str) -> None:
         """An approval is good for one plan, once: it is taken off before anything is done with it."""
-        patch = {"annotations": {APPROVE: None}, "resourceVersion": one.resource_version}
-        self._taken(self._cluster.patch_metadata(one.ref, patch))
-        if one.approved != digest:
-            note = (
-                f"{one.approved} was approved by {one.approver}, and the plan is {digest}; approve that, if it is meant"
-            )
-            self._events.tell(one, "ApprovalStale", note, warning=True)
+        patch = {"annotations": {APPROVE: None}, "resourceVersion": set_object.resource_version}
+        self._taken(self._cluster.patch_metadata(set_object.ref, patch))
+        if set_object.approved != digest:
+            approval = f"{set_object.approved} was approved by {set_object.approver}"
+            note = f"{approval}, and the plan is {digest}; approve that, if it is meant"
+            self._events.tell(set_object, "ApprovalStale", note, warning=True)
 
-    def _still_wanted(self, one: SetObject, about_to: Finding) -> bool:
+    def _still_wanted(self, set_object: SetObject, about_to: Finding) -> bool:
         """Say what is about to be done; whether the object, asked for anew, is still the same.
 
         What may be left unverified is written even where the rest would make the conditions flap.
         """
-        current = self._fetch(one.ref, heeded=False)
+        current = self._fetch(set_object.ref, observed=False)
         same = current is not None and (current.uid, current.generation, current.deleting) == (
-            one.uid,
-            one.generation,
-            one.deleting,
+            set_object.uid,
+            set_object.generation,
+            set_object.deleting,
         )
         if same:
-            self._metrics.begun(one.ref)
+            self._metrics.begun(set_object.ref)
         if current and same:
-            if self._publisher.told_last(one) in RETRIED:
-                self._publisher.write(current, about_to, {"unverified"})
+            if self._publisher.told_last(set_object) in RETRIED:
+                self._publisher.write(current, about_to, {"pendingVerification"})
             else:
                 self._publisher.publish(current, about_to)
         return same
 
-    def _fetch(self, ref: Ref, *, heeded: bool = True) -> SetObject | None:
+    def _fetch(self, ref: Ref, *, observed: bool = True) -> SetObject | None:
         """The set and its connection as they are now, whatever the watch has missed; `heeded` as for `World.take`."""
-        one = self._taken(self._cluster.alias_set(ref), heeded=heeded)
-        if one and isinstance(one.spec, AliasSetManifest):
-            self._fetch_connection(Ref(ref.namespace, one.spec.connection_name))
-        return one
+        item = self._taken(self._cluster.alias_set(ref), observed=observed)
+        if item and isinstance(item.spec, AliasSetManifest):
+            self._fetch_connection(Ref(ref.namespace, item.spec.connection_name))
+        return item
 
-    def _taken(self, body: Body | None, *, heeded: bool = True) -> SetObject | None:
+    def _taken(self, body: Body | None, *, observed: bool = True) -> SetObject | None:
         """An object that the API server gave; None if it has none."""
-        return self._publisher.take(self._world.take(body, heeded=heeded)) if body else None
+        return self._publisher.take(self._world.take(body, observed=observed)) if body else None
 
     def _fetch_connection(self, ref: Ref) -> None:
         with self._lock:
@@ -270,27 +269,27 @@ class Reconciler:
         else:
             self._world.put_connection(connection_object(body, self._world.get_connection(ref)))
 
-    def _forget(self, one: SetObject) -> None:
-        self._publisher.forget(one)
-        if self._world.remove(one):
-            self._metrics.forget(one.ref)
-            self._retries.pop(one.ref, None)
+    def _forget(self, set_object: SetObject) -> None:
+        self._publisher.forget(set_object)
+        if self._world.remove(set_object):
+            self._metrics.forget(set_object.ref)
+            self._retries.pop(set_object.ref, None)
 
     def _release_unused(self) -> None:
         in_use = self._world.view().connections_in_use
         self._clients.close_unused(in_use)
         self._examiner.outages.forget(in_use)
 
-    def _next(self, one: SetObject, finding: Finding) -> Wake:
-        interval = status.interval_of(one)
+    def _next(self, set_object: SetObject, finding: Finding) -> Wake:
+        interval = status.interval_of(set_object)
         if MEANINGS[finding.reason].next is Next.RETRY and not finding.stalled:
-            return self._retry(one.ref, min(interval, LONGEST_RETRY_SECONDS, seconds_left(one) + 1))
-        self._retries.pop(one.ref, None)
-        wanted = self._world.view().wanted.get(one.ref)
+            return self._retry(set_object.ref, min(interval, LONGEST_RETRY_SECONDS, seconds_left(set_object) + 1))
+        self._retries.pop(set_object.ref, None)
+        desired = self._world.view().desired.get(set_object.ref)
         moment = time.monotonic()
-        if isinstance(wanted, InvalidInput) or wanted is None:
+        if isinstance(desired, InvalidInput) or desired is None:
             return Wake(moment + interval, Trigger.INTERVAL)
-        return Wake(moment + next_tick(moment, interval, target_of(wanted)), Trigger.INTERVAL)
+        return Wake(moment + next_tick(moment, interval, target_of(desired)), Trigger.INTERVAL)
 
     def _retry(self, ref: Ref, longest: float) -> Wake:
         """Twice as late each time, and not all at once."""
@@ -299,15 +298,15 @@ class Reconciler:
         return Wake(time.monotonic() + delay * random.uniform(0.8, 1.2), Trigger.RETRY)  # noqa: S311
 
     @contextmanager
-    def _ending_early(self, one: SetObject) -> Iterator[Event]:
-        running = _Running(one)
+    def _ending_early(self, set_object: SetObject) -> Iterator[Event]:
+        running = _Running(set_object)
         with self._lock:
-            self._running[one.ref] = running
+            self._running[set_object.ref] = running
             if self._stopping:
                 running.stop.set()
         try:
             yield running.stop
         finally:
             with self._lock:
-                self._running.pop(one.ref, None)
-            self._metrics.over(one.ref)
+                self._running.pop(set_object.ref, None)
+            self._metrics.over(set_object.ref)

@@ -34,7 +34,7 @@ OURS = (
     "pendingPlan",
     "history",
     "rejected",
-    "unverified",
+    "pendingVerification",
 )
 """The fields of a status that may be absent."""
 ALL = frozenset({"observedGeneration", *OURS})
@@ -48,7 +48,7 @@ STATES = {
 }
 
 
-def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
+def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, object]:
     """The whole status.
 
     Args:
@@ -56,40 +56,40 @@ def status_of(one: SetObject, finding: Finding, now: str) -> dict[str, object]:
         finding: of the last look at it.
         now: RFC 3339, for conditions that change.
     """
-    before = one.status
+    before = set_object.status
     status: dict[str, object] = {
-        "observedGeneration": one.generation,
-        "conditions": _conditions(one, finding, now),
+        "observedGeneration": set_object.generation,
+        "conditions": _conditions(set_object, finding, now),
         "lastAttemptedDigest": before.get("lastAttemptedDigest"),
         "lastAppliedDigest": before.get("lastAppliedDigest"),
         "lastAppliedSpec": before.get("lastAppliedSpec"),
-        "lastHandledReconcileAt": one.requested_at or before.get("lastHandledReconcileAt"),
+        "lastHandledReconcileAt": set_object.requested_at or before.get("lastHandledReconcileAt"),
         "counts": before.get("counts"),
         "aliases": before.get("aliases"),
         "pendingPlan": None,
-        "history": _history(one),
+        "history": _history(set_object),
         "rejected": before.get("rejected"),
-        "unverified": before.get("unverified"),
+        "pendingVerification": before.get("pendingVerification"),
     }
-    if finding.plan and finding.wanted:
+    if finding.plan and finding.desired:
         rows = list(_rows(finding))
         status["aliases"] = rows[:MAX_ROWS] or None
-        status["counts"] = _counts(one, finding, rows)
+        status["counts"] = _counts(set_object, finding, rows)
         status["pendingPlan"] = _pending(before, finding.plan) if finding.pending else None
         status["rejected"] = _rejections(before, finding)
-        status["unverified"] = pending_verification.after(before, finding)
+        status["pendingVerification"] = pending_verification.after(before, finding)
         if finding.plan.steps:
             status["lastAttemptedDigest"] = finding.plan.digest
         if _all_in_place(finding):
-            status["lastAppliedSpec"] = spec_digest(finding.wanted)
-        elif _leaves_what_was(finding) and status["lastAppliedSpec"] != spec_digest(finding.wanted):
+            status["lastAppliedSpec"] = spec_digest(finding.desired)
+        elif _invalidates_last_applied(finding) and status["lastAppliedSpec"] != spec_digest(finding.desired):
             status["lastAppliedSpec"] = None
     if finding.report and (finding.report.wrote or finding.reason is Reason.VERIFICATION_FAILED):
         report = finding.report
         if finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT):
             status["lastAppliedDigest"] = report.plan.digest
-        entry = _entry(one, finding, report)
-        earlier = (run for run in _history(one) or [] if run != entry)  # it is there if only the answer was lost
+        entry = _entry(set_object, finding, report)
+        earlier = (run for run in _history(set_object) or [] if run != entry)  # it is there if only the answer was lost
         status["history"] = [entry, *earlier][:MAX_HISTORY]
     return {key: value for key, value in status.items() if value is not None}
 
@@ -106,27 +106,27 @@ def merge_patch(before: Body, after: Body) -> dict[str, object]:
 def condition(status: Body, kind: str) -> Mapping[str, object]:
     """One of the conditions; empty if it is not there."""
     conditions = cast("list[Mapping[str, object]]", status.get("conditions") or [])
-    return next((one for one in conditions if one.get("type") == kind), {})
+    return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
-def newest_run(one: SetObject) -> Body:
+def newest_run(set_object: SetObject) -> Body:
     """Of the history; empty if there is none."""
-    return next(iter(cast("list[Body]", one.status.get("history") or [])), {})
+    return next(iter(cast("list[Body]", set_object.status.get("history") or [])), {})
 
 
-def asks_anew(one: SetObject) -> bool:
+def run_requested(set_object: SetObject) -> bool:
     """Whether somebody asks for a run, and no status has said yet that it was had."""
-    return bool(one.requested_at) and one.requested_at != one.status.get("lastHandledReconcileAt")
+    return bool(set_object.requested_at) and set_object.requested_at != set_object.status.get("lastHandledReconcileAt")
 
 
-def rejected(one: SetObject, target: Target) -> Rejected:
+def rejected(set_object: SetObject, target: Target) -> Rejected:
     """What earlier runs of this set had to move back."""
-    rows = cast("list[Mapping[str, object]]", one.status.get("rejected") or [])
+    rows = cast("list[Mapping[str, object]]", set_object.status.get("rejected") or [])
     return {
         (target, str(row["alias"])): Rejection(
             collection=str(row["collection"]),
             collection_id=int(str(row["collectionId"])) if row.get("collectionId") else None,
-            wish=str(row.get("wish", "")),
+            spec_hash=str(row.get("specHash", "")),
             run=str(row.get("run", "")),
             time=str(row.get("time", "")),
             reason=str(row.get("reason", "")),
@@ -139,27 +139,27 @@ def rejected(one: SetObject, target: Target) -> Rejected:
 def _all_in_place(finding: Finding) -> bool:
     """Whether all that is wanted is where it should be, verified or not: what others move from there on is drift."""
     if finding.reason is Reason.VERIFICATION_FAILED and finding.report:
-        return all(one.outcome in ACHIEVED or _at_target(one) for one in finding.report.results)
+        return all(result.outcome in ACHIEVED or _at_target(result) for result in finding.report.results)
     return finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT)
 
 
-def _leaves_what_was(finding: Finding) -> bool:
+def _invalidates_last_applied(finding: Finding) -> bool:
     """Whether a run begins, or ended half done: what was in place before it is by now nobody's drift."""
     return finding.reason is Reason.PROGRESSING or bool(finding.report and finding.report.wrote)
 
 
-def _conditions(one: SetObject, finding: Finding, now: str) -> list[dict[str, object]]:
+def _conditions(set_object: SetObject, finding: Finding, now: str) -> list[dict[str, object]]:
     """`Ready` always; `Reconciling` and `Stalled` only while they are true."""
     meaning = MEANINGS[finding.reason]
     stalled = meaning.stalled or finding.stalled
-    wanted = {"Ready": str(meaning.ready)}
+    desired = {"Ready": str(meaning.ready)}
     if meaning.reconciling and not stalled:
-        wanted["Reconciling"] = "True"
+        desired["Reconciling"] = "True"
     if stalled:
-        wanted["Stalled"] = "True"
+        desired["Stalled"] = "True"
     conditions = []
-    for kind, value in wanted.items():
-        earlier = condition(one.status, kind)
+    for kind, value in desired.items():
+        earlier = condition(set_object.status, kind)
         since = earlier.get("lastTransitionTime") if earlier.get("status") == value else None
         conditions.append(
             {
@@ -167,7 +167,7 @@ def _conditions(one: SetObject, finding: Finding, now: str) -> list[dict[str, ob
                 "status": value,
                 "reason": str(finding.reason),
                 "message": printable_lines(finding.message)[:MAX_CONDITION],
-                "observedGeneration": one.generation,
+                "observedGeneration": set_object.generation,
                 "lastTransitionTime": since or now,
             }
         )
@@ -203,19 +203,21 @@ def _at_target(result: StepResult) -> bool:
 def _row(step: Step, state: str, message: str | None, *, moved: bool = False) -> dict[str, object]:
     row = {
         "name": step.alias,
-        "collection": step.wanted,
-        "current": step.wanted if moved else step.current,
+        "collection": step.desired,
+        "current": step.desired if moved else step.current,
         "state": state,
         "message": printable_lines(message)[:MAX_MESSAGE] if message else None,
     }
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _counts(one: SetObject, finding: Finding, rows: list[dict[str, object]]) -> dict[str, int]:
+def _counts(set_object: SetObject, finding: Finding, rows: list[dict[str, object]]) -> dict[str, int]:
     """Of the aliases that the set lists; those that it only covers are no aliases of its own while others hold them."""
     states = Counter(row["state"] for row in rows)
-    listed = {alias.name for alias in finding.wanted.aliases} if finding.wanted else set()
-    asked = {alias.name for alias in one.spec.aliases} if isinstance(one.spec, AliasSetManifest) else set()
+    listed = {alias.name for alias in finding.desired.aliases} if finding.desired else set()
+    asked = (
+        {alias.name for alias in set_object.spec.aliases} if isinstance(set_object.spec, AliasSetManifest) else set()
+    )
     contested = sum(row["state"] == "Contested" and row["name"] in asked for row in rows)
     astray = sum(row["name"] in listed for row in rows)
     return {
@@ -246,29 +248,29 @@ def _pending_step(step: Step) -> dict[str, object]:
         "action": str(step.action),
         "alias": step.alias,
         "from": step.current,
-        "to": step.wanted,
+        "to": step.desired,
         "wave": step.wave,
         "blocked": step.blocked.message[:MAX_MESSAGE] if step.blocked else None,
     }
     return {key: value for key, value in content.items() if value is not None}
 
 
-def _history(one: SetObject) -> list[Body] | None:
+def _history(set_object: SetObject) -> list[Body] | None:
     """As it was; but who asks for a run has seen how the newest one ended, even if Milvus cannot be asked just now."""
-    runs = cast("list[Body]", one.status.get("history") or [])
-    if runs and asks_anew(one) and runs[0].get("result") == Reason.VERIFICATION_FAILED:
+    runs = cast("list[Body]", set_object.status.get("history") or [])
+    if runs and run_requested(set_object) and runs[0].get("result") == Reason.VERIFICATION_FAILED:
         runs = [{**runs[0], "acknowledged": True}, *runs[1:]]
     return runs or None
 
 
-def _entry(one: SetObject, finding: Finding, report: Report) -> dict[str, object]:
+def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str, object]:
     """One run in the history."""
-    made = Counter(one.step.action for one in report.results if one.outcome is Outcome.DONE)
+    made = Counter(result.step.action for result in report.results if result.outcome is Outcome.DONE)
     content = {
         "digest": report.plan.digest,
         "started": report.started,
         "ended": report.ended,
-        "generation": one.generation,
+        "generation": set_object.generation,
         "result": str(finding.reason),
         "message": printable_lines(finding.message)[:MAX_MESSAGE],
         "creates": made[Action.CREATE],
@@ -277,7 +279,7 @@ def _entry(one: SetObject, finding: Finding, report: Report) -> dict[str, object
         "failed": report.counts[Outcome.FAILED] + report.counts[Outcome.UNKNOWN],
         "reverted": report.counts[Outcome.REVERTED],
         "approvedBy": finding.approved_by or None,
-        "provenance": {name: str(text)[:MAX_MESSAGE] for name, text in one.provenance.known().items()} or None,
+        "provenance": {name: str(text)[:MAX_MESSAGE] for name, text in set_object.provenance.known().items()} or None,
     }
     return {key: value for key, value in content.items() if value is not None}
 
@@ -286,25 +288,25 @@ def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | Non
     """What was moved back and is still wanted; a later success at the same place, or another wish, lifts it."""
     rows = {str(row["alias"]): dict(row) for row in cast("list[Body]", before.get("rejected") or [])}
     for step in finding.plan.steps if finding.plan else ():
-        if step.alias in rows and rows[step.alias].get("wish") != step.wish:
+        if step.alias in rows and rows[step.alias].get("specHash") != step.spec_hash:
             del rows[step.alias]
     for result in finding.report.results if finding.report else ():
         step = result.step
-        if result.outcome is Outcome.REVERTED and step.wish and step.wanted:
+        if result.outcome is Outcome.REVERTED and step.spec_hash and step.desired:
             rows[step.alias] = {
                 "alias": step.alias,
-                "collection": step.wanted,
-                "wish": step.wish,
+                "collection": step.desired,
+                "specHash": step.spec_hash,
                 "run": finding.report.run if finding.report else "",
                 "time": result.ended or "",
                 "reason": (result.message or "")[:MAX_MESSAGE],
-            } | ({"collectionId": step.wanted_id} if step.wanted_id else {})
+            } | ({"collectionId": step.desired_id} if step.desired_id else {})
         elif result.outcome in ACHIEVED:
             rows.pop(step.alias, None)
-    listed = {alias.name for alias in finding.wanted.aliases} if finding.wanted else set()
+    listed = {alias.name for alias in finding.desired.aliases} if finding.desired else set()
     return [rows[name] for name in sorted(rows.keys() & listed)][:MAX_ROWS] or None
 
 
-def interval_of(one: SetObject) -> float:
+def interval_of(set_object: SetObject) -> float:
     """Seconds between two looks at a set that nobody asks for."""
-    return one.spec.operation.interval if isinstance(one.spec, AliasSetManifest) else 300.0
+    return set_object.spec.operation.interval if isinstance(set_object.spec, AliasSetManifest) else 300.0

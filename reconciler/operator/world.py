@@ -29,17 +29,17 @@ class View:
     connections: Mapping[Ref, ConnectionObject]
 
     @cached_property
-    def wanted(self) -> Mapping[Ref, AliasSet | InvalidInput]:
+    def desired(self) -> Mapping[Ref, AliasSet | InvalidInput]:
         """Each set whose spec can be used, with its connection, or why that is not there."""
         by_namespace: dict[str, dict[str, ConnectionManifest]] = defaultdict(dict)
         for ref, connection in self.connections.items():
             if isinstance(connection.spec, ConnectionManifest):
                 by_namespace[ref.namespace][ref.name] = connection.spec
         found: dict[Ref, AliasSet | InvalidInput] = {}
-        for ref, one in self.sets.items():
-            if isinstance(one.spec, AliasSetManifest):
+        for ref, alias_set in self.sets.items():
+            if isinstance(alias_set.spec, AliasSetManifest):
                 try:
-                    found[ref] = connect(one.spec, by_namespace[ref.namespace])
+                    found[ref] = connect(alias_set.spec, by_namespace[ref.namespace])
                 except InvalidInput as error:
                     found[ref] = error
         return found
@@ -63,10 +63,10 @@ class View:
     def by_target(self) -> Mapping[Target, Mapping[Ref, AliasSet]]:
         """The sets of each database, the oldest first."""
         targets: dict[Target, dict[Ref, AliasSet]] = defaultdict(dict)
-        for ref in sorted(self.wanted, key=lambda ref: self.sets[ref].age):
-            wanted = self.wanted[ref]
-            if isinstance(wanted, AliasSet):
-                targets[target_of(wanted)][ref] = wanted
+        for ref in sorted(self.desired, key=lambda ref: self.sets[ref].age):
+            desired = self.desired[ref]
+            if isinstance(desired, AliasSet):
+                targets[target_of(desired)][ref] = desired
         return targets
 
     @cached_property
@@ -77,9 +77,12 @@ class View:
     @cached_property
     def connections_in_use(self) -> frozenset[Connection]:
         """Of all sets, their endpoints included."""
-        sets = [one for one in self.wanted.values() if isinstance(one, AliasSet)]
+        sets = [alias_set for alias_set in self.desired.values() if isinstance(alias_set, AliasSet)]
         return frozenset(
-            connection for one in sets for connection in (one.connection, *one.verify.endpoints) if connection
+            connection
+            for alias_set in sets
+            for connection in (alias_set.connection, *alias_set.verify.endpoints)
+            if connection
         )
 
 
@@ -109,15 +112,15 @@ class World:
         with self._lock:
             return self._connections.get(ref)
 
-    def put(self, one: SetObject) -> bool:
+    def put(self, set_object: SetObject) -> bool:
         """The watch told of a set; whether it asks for anything that was not heeded yet."""
         with self._lock:
-            heeded = self._heeded.get(one.ref)
-            self._heeded[one.ref] = one
-            self._keep(one)
-            return heeded is None or not one.asks_as(heeded)
+            observed = self._heeded.get(set_object.ref)
+            self._heeded[set_object.ref] = set_object
+            self._keep(set_object)
+            return observed is None or not set_object.asks_as(observed)
 
-    def take(self, body: Body, *, heeded: bool) -> SetObject:
+    def take(self, body: Body, *, observed: bool) -> SetObject:
         """A set as the API server has just given it; if the watch has told of a newer one meanwhile, that one.
 
         Args:
@@ -125,40 +128,40 @@ class World:
             heeded: whether the caller acts on all that it asks for. If not, as with the answer to a write of the
                 status, a wish that it brings is still news when the watch tells of it.
         """
-        one = set_object(body, self.get(ref_of(body)))
+        item = set_object(body, self.get(ref_of(body)))
         with self._lock:
-            known = self._sets.get(one.ref)
-            if known and known.uid == one.uid and known.version > one.version:
+            known = self._sets.get(item.ref)
+            if known and known.uid == item.uid and known.version > item.version:
                 return known
-            if heeded:
-                self._heeded[one.ref] = one
-            self._keep(one)
-        return one
+            if observed:
+                self._heeded[item.ref] = item
+            self._keep(item)
+        return item
 
-    def _keep(self, one: SetObject) -> None:
-        earlier = self._sets.get(one.ref)
-        self._sets[one.ref] = one
-        if earlier is None or not one.asks_as(earlier):
+    def _keep(self, set_object: SetObject) -> None:
+        earlier = self._sets.get(set_object.ref)
+        self._sets[set_object.ref] = set_object
+        if earlier is None or not set_object.asks_as(earlier):
             self._view = None
 
-    def put_connection(self, one: ConnectionObject) -> bool:
+    def put_connection(self, connection_object: ConnectionObject) -> bool:
         """A connection was seen; whether it differs from before."""
         with self._lock:
-            changed = self._connections.get(one.ref) != one
-            self._connections[one.ref] = one
+            changed = self._connections.get(connection_object.ref) != connection_object
+            self._connections[connection_object.ref] = connection_object
             if changed:
                 self._view = None
             return changed
 
-    def remove(self, one: SetObject) -> bool:
+    def remove(self, set_object: SetObject) -> bool:
         """A set is gone; whether there is none of its name now, as somebody may have made a new one meanwhile."""
         with self._lock:
-            known = self._sets.get(one.ref)
-            if known and known.uid == one.uid:
-                del self._sets[one.ref]
-                self._heeded.pop(one.ref, None)
+            known = self._sets.get(set_object.ref)
+            if known and known.uid == set_object.uid:
+                del self._sets[set_object.ref]
+                self._heeded.pop(set_object.ref, None)
                 self._view = None
-            return one.ref not in self._sets
+            return set_object.ref not in self._sets
 
     def remove_connection(self, ref: Ref) -> None:
         with self._lock:
@@ -170,8 +173,8 @@ class World:
         with self._lock:
             return [
                 ref
-                for ref, one in self._sets.items()
+                for ref, alias_set in self._sets.items()
                 if ref.namespace == connection.namespace
-                and isinstance(one.spec, AliasSetManifest)
-                and connection.name in (one.spec.connection_name, *one.spec.endpoints)
+                and isinstance(alias_set.spec, AliasSetManifest)
+                and connection.name in (alias_set.spec.connection_name, *alias_set.spec.endpoints)
             ]

@@ -27,42 +27,42 @@ SIGNS = {
     Result.NOT_NEEDED: ("-", "dim"),
 }
 WORDS = {Result.NOT_NEEDED: "not needed"}
-WIDTH = max(len(one.words) for one in Subject)
+WIDTH = max(len(item.words) for item in Subject)
 
 
 def access_lines(found: Sequence[TargetAccess]) -> Iterator[Text]:
     """Every condition, line by line, and how many stand how."""
-    for one in found:
-        yield _header(one)
-        yield from _lines(one.conditions)
-    counts = Counter(condition.result for one in found for condition in one.conditions)
+    for item in found:
+        yield _header(item)
+        yield from _lines(item.conditions)
+    counts = Counter(condition.result for element in found for condition in element.conditions)
     parts = [f"{counts[result]} {WORDS.get(result, result)}" for result in Result if counts[result]]
     yield Text(f"Check: {', '.join(parts)}." if parts else "Nothing to check.", "bold")
 
 
 def _lines(conditions: Sequence[Condition]) -> Iterator[Text]:
     """A line each, and one for all that were not asked for the same reason."""
-    for _, group in groupby(conditions, key=lambda one: (one.result, one.detail)):
+    for _, group in groupby(conditions, key=lambda condition: (condition.result, condition.detail)):
         first, *others = group
         yield _line(first, "all the rest" if others and first.result is Result.UNKNOWN else first.subject.words)
         if first.result is not Result.UNKNOWN:
-            yield from (_line(one, one.subject.words) for one in others)
+            yield from (_line(other, other.subject.words) for other in others)
 
 
-def _header(one: TargetAccess) -> Text:
-    version = f"{product(one.server_version)} " if one.server_version else ""
-    endpoint = ", an endpoint" if one.endpoint else ""
-    facts = f"   {version}at {one.connection.uri} ({one.connection.origin}{endpoint})"
-    title = f"{one.connection.name} / {one.target.database}"
+def _header(access: TargetAccess) -> Text:
+    version = f"{product(access.server_version)} " if access.server_version else ""
+    endpoint = ", an endpoint" if access.endpoint else ""
+    facts = f"   {version}at {access.connection.uri} ({access.connection.origin}{endpoint})"
+    title = f"{access.connection.name} / {access.target.database}"
     return Text.assemble((printable(title), "bold"), (printable(facts), "dim"))
 
 
-def _line(one: Condition, name: str) -> Text:
-    sign, style = SIGNS[one.result]
+def _line(condition: Condition, name: str) -> Text:
+    sign, style = SIGNS[condition.result]
     line = Text.assemble("  ", (sign, style), f" {name.ljust(WIDTH)}   ")
-    if one.result in WORDS:
-        line.append(f"{WORDS[one.result]}: ", style)
-    line.append(printable(one.detail))
-    if one.way_out:
-        line.append(f"; {printable(one.way_out)}", "bold")
+    if condition.result in WORDS:
+        line.append(f"{WORDS[condition.result]}: ", style)
+    line.append(printable(condition.detail))
+    if condition.remedy:
+        line.append(f"; {printable(condition.remedy)}", "bold")
     return line

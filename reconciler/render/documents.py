@@ -103,7 +103,7 @@ def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Do
         "formatVersion": FORMAT_VERSION,
         "sets": len(manifests.sets),
         "connections": len(manifests.connections),
-        "aliases": sum(len(one.aliases) for one in manifests.sets),
+        "aliases": sum(len(alias_set.aliases) for alias_set in manifests.sets),
         "skipped": manifests.skipped,
         "warnings": [
             without_none(message=warning.message, source=source_document(warning.source)) for warning in warnings
@@ -125,15 +125,15 @@ def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, 
         "written": written,
         "aliases": [
             {
-                "alias": one.alias.name,
-                "set": one.owner.key,
-                "from": one.alias.collection,
-                "to": one.collection,
-                "changed": one.needed,
-                "protected": one.protected,
-                "source": source_document(one.alias.source),
+                "alias": change.alias.name,
+                "set": change.owner.key,
+                "from": change.alias.collection,
+                "to": change.collection,
+                "changed": change.needed,
+                "protected": change.protected,
+                "source": source_document(change.alias.source),
             }
-            for one in changes
+            for change in changes
         ],
         "files": [{"file": file, "diff": diff} for file, diff in differences.items()],
     }
@@ -141,7 +141,7 @@ def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, 
 
 def status_document(rows: Sequence[StatusRow], idle: Sequence[Unreferenced] | None = None) -> Document:
     """Desired against live; with `idle` also the loaded collections that no alias points at."""
-    found = None if idle is None else [_unreferenced_document(one) for one in idle]
+    found = None if idle is None else [_unreferenced_document(item) for item in idle]
     return {
         "kind": "Status",
         "formatVersion": FORMAT_VERSION,
@@ -151,7 +151,7 @@ def status_document(rows: Sequence[StatusRow], idle: Sequence[Unreferenced] | No
                 "database": row.target.database,
                 "set": row.set,
                 "alias": row.alias,
-                "wanted": row.wanted,
+                "desired": row.desired,
                 "live": row.live,
                 "state": str(row.state),
                 **without_none(note=row.note),
@@ -162,12 +162,12 @@ def status_document(rows: Sequence[StatusRow], idle: Sequence[Unreferenced] | No
     }
 
 
-def _unreferenced_document(one: Unreferenced) -> Document:
+def _unreferenced_document(unreferenced: Unreferenced) -> Document:
     return {
-        "address": one.target.address,
-        "database": one.target.database,
-        "collection": one.collection,
-        **without_none(rows=one.rows, since=one.since),
+        "address": unreferenced.target.address,
+        "database": unreferenced.target.database,
+        "collection": unreferenced.collection,
+        **without_none(rows=unreferenced.rows, since=unreferenced.since),
     }
 
 
@@ -179,22 +179,22 @@ def check_document(found: Sequence[TargetAccess]) -> Document:
         "exitCode": exit_code(found),
         "targets": [
             {
-                "address": one.target.address,
-                "database": one.target.database,
-                "connection": connection_document(one.connection),
-                "endpoint": one.endpoint,
-                "serverVersion": one.server_version,
+                "address": item.target.address,
+                "database": item.target.database,
+                "connection": connection_document(item.connection),
+                "endpoint": item.endpoint,
+                "serverVersion": item.server_version,
                 "conditions": [
                     {
                         "condition": str(condition.subject),
                         "result": str(condition.result),
                         "detail": condition.detail,
-                        **without_none(wayOut=condition.way_out),
+                        **without_none(remedy=condition.remedy),
                     }
-                    for condition in one.conditions
+                    for condition in item.conditions
                 ],
             }
-            for one in found
+            for item in found
         ],
     }
 

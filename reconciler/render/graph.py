@@ -16,10 +16,10 @@ from reconciler.core.text import printable
 from reconciler.manifest.records import AliasSetManifest
 
 
-class Bond(StrEnum):
+class EdgeKind(StrEnum):
     """How an alias and a collection belong together; the value is what the arrow says."""
 
-    WANTED = ""
+    EXPECTED = ""
     NOW = "now"
     NEXT = "next"
     BLOCKED = "blocked"
@@ -33,7 +33,7 @@ class Arrow:
 
     alias: str
     collection: str | None
-    bond: Bond = Bond.WANTED
+    bond: EdgeKind = EdgeKind.EXPECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Cluster:
 def wanted_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
     """What the manifests want, one cluster a database that they name."""
     found: dict[str, list[Arrow]] = {}
-    for one in sets:
-        namespace = f"{one.namespace}/" if one.namespace else ""
-        title = f"{namespace}{one.connection_name} / {one.database or DEFAULT_DATABASE}"
-        bond = Bond.SUSPENDED if one.suspend else Bond.WANTED
-        found.setdefault(title, []).extend(Arrow(alias.name, alias.collection, bond) for alias in one.aliases)
+    for alias_set in sets:
+        namespace = f"{alias_set.namespace}/" if alias_set.namespace else ""
+        title = f"{namespace}{alias_set.connection_name} / {alias_set.database or DEFAULT_DATABASE}"
+        bond = EdgeKind.SUSPENDED if alias_set.suspend else EdgeKind.EXPECTED
+        found.setdefault(title, []).extend(Arrow(alias.name, alias.collection, bond) for alias in alias_set.aliases)
     return [Cluster(title, tuple(sorted(arrows, key=_order))) for title, arrows in sorted(found.items())]
 
 
@@ -63,24 +63,24 @@ def planned_cluster(target: TargetPlan, sets: Sequence[AliasSet]) -> Cluster:
         sets: those that are about it.
     """
     changing = {(step.set, step.alias) for step in target.steps}
-    asleep = {one.set for one in target.sets if one.suspended}
+    suspended = {alias_set.set for alias_set in target.sets if alias_set.suspended}
     arrows = [arrow for step in target.steps for arrow in _of_step(step)]
-    for one in sets:
-        bond = Bond.SUSPENDED if one.key in asleep else Bond.WANTED
+    for alias_set in sets:
+        bond = EdgeKind.SUSPENDED if alias_set.key in suspended else EdgeKind.EXPECTED
         arrows += [
             Arrow(alias.name, alias.collection, bond)
-            for alias in one.aliases
-            if alias.collection and (one.key, alias.name) not in changing
+            for alias in alias_set.aliases
+            if alias.collection and (alias_set.key, alias.name) not in changing
         ]
     return Cluster(f"{target.connection.name} / {target.target.database}", tuple(sorted(arrows, key=_order)))
 
 
 def _of_step(step: Step) -> Iterator[Arrow]:
     if step.current:
-        leaves = step.wanted is None and not step.blocked
-        yield Arrow(step.alias, step.current, Bond.DROPPED if leaves else Bond.NOW)
-    if step.wanted:
-        yield Arrow(step.alias, step.wanted, Bond.BLOCKED if step.blocked else Bond.NEXT)
+        leaves = step.desired is None and not step.blocked
+        yield Arrow(step.alias, step.current, EdgeKind.DROPPED if leaves else EdgeKind.NOW)
+    if step.desired:
+        yield Arrow(step.alias, step.desired, EdgeKind.BLOCKED if step.blocked else EdgeKind.NEXT)
 
 
 def _order(arrow: Arrow) -> tuple[str, str, str]:
@@ -103,12 +103,12 @@ def _label(alias: str, cluster: Cluster) -> str:
 
 
 MERMAID = {
-    Bond.WANTED: "-->",
-    Bond.NOW: '-. "now" .->',
-    Bond.NEXT: '== "next" ==>',
-    Bond.BLOCKED: '-- "blocked" --x',
-    Bond.DROPPED: '-. "to be dropped" .-x',
-    Bond.SUSPENDED: '-. "suspended" .->',
+    EdgeKind.EXPECTED: "-->",
+    EdgeKind.NOW: '-. "now" .->',
+    EdgeKind.NEXT: '== "next" ==>',
+    EdgeKind.BLOCKED: '-- "blocked" --x',
+    EdgeKind.DROPPED: '-. "to be dropped" .-x',
+    EdgeKind.SUSPENDED: '-. "suspended" .->',
 }
 
 
@@ -135,12 +135,12 @@ def _for_mermaid(text: str) -> str:
 
 
 DOT = {
-    Bond.WANTED: "",
-    Bond.NOW: ' [style=dashed, label="now"]',
-    Bond.NEXT: ' [style=bold, label="next"]',
-    Bond.BLOCKED: ' [style=dotted, color=red, label="blocked"]',
-    Bond.DROPPED: ' [style=dashed, color=red, label="to be dropped"]',
-    Bond.SUSPENDED: ' [style=dotted, label="suspended"]',
+    EdgeKind.EXPECTED: "",
+    EdgeKind.NOW: ' [style=dashed, label="now"]',
+    EdgeKind.NEXT: ' [style=bold, label="next"]',
+    EdgeKind.BLOCKED: ' [style=dotted, color=red, label="blocked"]',
+    EdgeKind.DROPPED: ' [style=dashed, color=red, label="to be dropped"]',
+    EdgeKind.SUSPENDED: ' [style=dotted, label="suspended"]',
 }
 
 

@@ -101,7 +101,7 @@ def _style(run: PastRun) -> str:
 
 
 def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Text]:
-    names = {one.target: one.connection.name for one in run.targets}
+    names = {target.target: target.connection.name for target in run.targets}
     alias = max((len(printable(past.step.alias)) for past in steps), default=0)
     route = max((len(_route(past.step)) for past in steps), default=0)
     for target in dict.fromkeys(past.target for past in steps):
@@ -119,7 +119,7 @@ def _step_line(past: PastStep, alias: int, route: int) -> Text:
         line.append(begun_words(past.begun) if past.begun else "nothing recorded", OUTCOMES[Outcome.UNKNOWN])
     else:
         line.append(OUTCOME_WORDS.get(result.outcome, result.outcome), OUTCOMES[result.outcome])
-        if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
+        if result.propagation and all(item.reach is Reach.VERIFIED for item in result.propagation):
             line.append(", readers verified", "dim")
         if result.started and result.ended and result.outcome is not Outcome.BLOCKED:
             line.append(f", {_seconds(result.started, result.ended)}", "dim")
@@ -127,16 +127,16 @@ def _step_line(past: PastStep, alias: int, route: int) -> Text:
             line.append(f": {printable(result.message)}")
     for gate in step.skipped_gates:
         line.append(f"   {printable(gate)} SKIPPED", "bold red")
-    for one in step.gate_results:
-        passed = one.verdict is Verdict.PASS
-        line.append(f"   {printable(one.gate)} {VERDICTS[one.verdict]}", "green" if passed else "yellow")
-        if one.detail:
-            line.append(f" ({printable(one.detail)})", "dim")
+    for item in step.gate_results:
+        passed = item.verdict is Verdict.PASS
+        line.append(f"   {printable(item.gate)} {VERDICTS[item.verdict]}", "green" if passed else "yellow")
+        if item.detail:
+            line.append(f" ({printable(item.detail)})", "dim")
     return line
 
 
 def _route(step: Step) -> str:
-    return printable(" ".join(filter(None, (step.current, "→" if step.wanted else "", step.wanted))))
+    return printable(" ".join(filter(None, (step.current, "→" if step.desired else "", step.desired))))
 
 
 def _moment(time: str) -> str:

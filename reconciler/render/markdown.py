@@ -115,8 +115,8 @@ def _highlight(row: Row) -> str:
 def _section(view: View, section: Section, rows: list[str]) -> str:
     """A database's heading and table; one HTML block, so without an empty line."""
     title = f"<b>{_code(section.connection, NAME)} / {_code(section.database, NAME)}</b>"
-    asleep = f"; {counted(len(section.suspended), 'set')} suspended" if section.suspended else ""
-    about = f"{title} {_code(section.facts, SENTENCE)}{asleep}"
+    suspended = f"; {counted(len(section.suspended), 'set')} suspended" if section.suspended else ""
+    about = f"{title} {_code(section.facts, SENTENCE)}{suspended}"
     if not section.rows:
         return f"<p>{about}: nothing to do</p>"
     heads = "".join(f"<th>{head}</th>" for head in _heads(view, section))
@@ -136,7 +136,7 @@ def _row(view: View, section: Section, row: Row, told: Sequence[Row]) -> str:
         row.sign,
         *([row.label] if view.kind == "report" else []),
         *([_code(row.set, NAME)] if section.sets > 1 else []),
-        *(_code(name, NAME) for name in (row.alias, row.current, row.wanted)),
+        *(_code(name, NAME) for name in (row.alias, row.current, row.desired)),
         _lines(map(_gate, row.gates)),
         _lines([*row.remarks, "" if row in told else _code(row.message, SENTENCE)]),
     ]

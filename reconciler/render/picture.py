@@ -54,7 +54,7 @@ class Picture:
 def picture(section: Section) -> Picture | None:
     """The picture of a database's changes; None without any."""
     weighty = sorted(range(len(section.rows)), key=lambda number: section.rows[number].weight)[:MOST]
-    rows = sorted((section.rows[number] for number in weighty), key=lambda row: (row.wanted, row.current, row.alias))
+    rows = sorted((section.rows[number] for number in weighty), key=lambda row: (row.desired, row.current, row.alias))
     if not rows:
         return None
     before, after = (tuple(dict.fromkeys(filter(None, names))) for names in zip(*map(_ends, rows), strict=True))
@@ -68,14 +68,14 @@ def picture(section: Section) -> Picture | None:
     for row, alias in zip(rows, middle, strict=True):
         if row.current:
             lines.append(_line(left[row.current], alias, "before", f"{row.alias} was at {row.current}"))
-        if row.wanted:
-            lines.append(_line(alias, right[row.wanted], row.kind, f"{row.alias} to {row.wanted}: {row.label}"))
+        if row.desired:
+            lines.append(_line(alias, right[row.desired], row.kind, f"{row.alias} to {row.desired}: {row.label}"))
     boxes = (*left.values(), *right.values(), *middle)
     return Picture(most * PITCH, boxes, tuple(lines), len(section.rows) - len(rows))
 
 
 def _ends(row: Row) -> tuple[str, str]:
-    return row.current, row.wanted
+    return row.current, row.desired
 
 
 def _column(column: int, names: Sequence[tuple[str, str]], most: int) -> list[Box]:
@@ -92,9 +92,9 @@ def _short(name: str) -> str:
     return name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"
 
 
-def _line(one: Box, other: Box, kind: str, words: str) -> Line:
+def _line(item: Box, other: Box, kind: str, words: str) -> Line:
     """A curve from the right side of a box to the left side of another."""
-    x1, x2 = one.x + BOX, other.x
-    y1, y2 = (round(box.y + HEIGHT / 2, 1) for box in (one, other))
+    x1, x2 = item.x + BOX, other.x
+    y1, y2 = (round(box.y + HEIGHT / 2, 1) for box in (item, other))
     half = (x1 + x2) / 2
     return Line(f"M{x1:g} {y1:g} C{half:g} {y1:g} {half:g} {y2:g} {x2:g} {y2:g}", kind, words)

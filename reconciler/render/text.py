@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from rich.text import Text
 
 from reconciler.core.model import Origin
-from reconciler.core.plan import Action, BlockReason, Plan, Step, TargetPlan, Unverified, Verdict
+from reconciler.core.plan import Action, BlockReason, PendingVerification, Plan, Step, TargetPlan, Verdict
 from reconciler.core.report import Outcome, Propagated, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
 from reconciler.inspect.alias_status import State, StatusRow
@@ -26,7 +26,7 @@ from reconciler.inspect.unreferenced import Unreferenced
 
 SIGNS = {Action.CREATE: ("+", "green"), Action.ALTER: ("~", "yellow"), Action.DROP: ("-", "red")}
 BLOCKED = ("!", "bold magenta")
-UNVERIFIED = ("?", "bold yellow")
+PENDING_VERIFICATION = ("?", "bold yellow")
 VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "n/a"}
 OUTCOMES = {
     Outcome.DONE: "green",
@@ -37,7 +37,7 @@ OUTCOMES = {
     Outcome.NOT_ATTEMPTED: "yellow",
     Outcome.REVERTED: "bold magenta",
 }
-ON_THE_WAY = {
+SHOW_ROUTE_FOR = {
     BlockReason.PROTECTED,
     BlockReason.GATE_FAILED,
     BlockReason.REJECTED,
@@ -63,9 +63,13 @@ def plan_lines(plan: Plan) -> Iterator[Text]:
     for target in plan.targets:
         yield _header(target)
         yield from _credentials(target)
-        width = _widest([*(one.step.alias for one in target.unverified), *(step.alias for step in target.steps)])
-        owed = [(one.step.set, _unverified_line(one, width)) for one in target.unverified]
-        yield from _sets(target, [*owed, *((step.set, _step_line(step, width)) for step in target.steps)])
+        width = _widest(
+            [*(pending.step.alias for pending in target.pending_verification), *(step.alias for step in target.steps)]
+        )
+        pending = [
+            (pending.step.set, _pending_verification_line(pending, width)) for pending in target.pending_verification
+        ]
+        yield from _sets(target, [*pending, *((step.set, _step_line(step, width)) for step in target.steps)])
     yield from _refusals(plan)
     yield plan_summary(plan)
 
@@ -82,7 +86,9 @@ def report_lines(report: Report) -> Iterator[Text]:
         yield _title(target.plan)
         steps = [result.step for result in target.results]
         width, route = _widest(step.alias for step in steps), _widest(map(_route, steps))
-        yield from _sets(target.plan, [(one.step.set, _result_line(one, width, route)) for one in target.results])
+        yield from _sets(
+            target.plan, [(result.step.set, _result_line(result, width, route)) for result in target.results]
+        )
     yield from _refusals(report.plan)
     yield report_summary(report)
 
@@ -106,14 +112,14 @@ def unreferenced_lines(idle: Sequence[Unreferenced]) -> Iterator[Text]:
         yield Text("No loaded collection without an alias.", "bold")
         return
     heads = ("TARGET", "COLLECTION", "ROWS", "WITHOUT AN ALIAS SINCE")
-    yield from columns(heads, [_idle_cells(one) for one in idle])
+    yield from columns(heads, [_idle_cells(item) for item in idle])
     yield Text(f"{counted(len(idle), 'loaded collection')} without an alias. Nothing was changed.", "bold")
 
 
-def _idle_cells(one: Unreferenced) -> tuple[str, ...]:
-    place = f"{one.connection} / {one.target.database}"
-    rows = "unknown" if one.rows is None else str(one.rows)
-    return (place, one.collection, rows, one.since or "no recorded run moved one away")
+def _idle_cells(unreferenced: Unreferenced) -> tuple[str, ...]:
+    place = f"{unreferenced.connection} / {unreferenced.target.database}"
+    rows = "unknown" if unreferenced.rows is None else str(unreferenced.rows)
+    return (place, unreferenced.collection, rows, unreferenced.since or "no recorded run moved one away")
 
 
 def columns(
@@ -141,7 +147,7 @@ def columns(
 
 def _cells(row: StatusRow) -> tuple[str, ...]:
     place = f"{row.connection} / {row.target.database}"
-    return (place, row.set, row.alias, row.wanted or "-", row.live or "-", row.state, row.note or "")
+    return (place, row.set, row.alias, row.desired or "-", row.live or "-", row.state, row.note or "")
 
 
 def _title(target: TargetPlan) -> Text:
@@ -154,7 +160,7 @@ def _header(target: TargetPlan) -> Text:
 
 def _credentials(target: TargetPlan) -> Iterator[Text]:
     """Which secret goes where, if that is not from a manifest or a flag of this call but from a file that was saved."""
-    endpoints = (endpoint for one in target.sets for endpoint in one.verify.endpoints)
+    endpoints = (endpoint for alias_set in target.sets for endpoint in alias_set.verify.endpoints)
     for connection in dict.fromkeys((target.connection, *endpoints)):
         if connection.token and connection.origin in SAVED:
             secret = connection.token
@@ -203,26 +209,26 @@ def _widest(texts: Iterable[str]) -> int:
     return max((size for text in texts if (size := len(printable(text))) <= COLUMN), default=0)
 
 
-def _unverified_line(one: Unverified, width: int) -> Text:
-    line = Text.assemble("  ", UNVERIFIED, f" {printable(one.step.alias).ljust(width)}   ")
-    return line.append(printable(f"at {one.step.wanted}; {unverified_words(one)}"))
+def _pending_verification_line(pending: PendingVerification, width: int) -> Text:
+    line = Text.assemble("  ", PENDING_VERIFICATION, f" {printable(pending.step.alias).ljust(width)}   ")
+    return line.append(printable(f"at {pending.step.desired}; {pending_verification_words(pending)}"))
 
 
-def unverified_words(one: Unverified) -> str:
+def pending_verification_words(pending: PendingVerification) -> str:
     """Why an alias that is in place is on the plan."""
-    return f"run {one.run} did not verify it ({one.reason}); it is verified again first"
+    return f"run {pending.run} did not verify it ({pending.reason}); it is verified again first"
 
 
 def _step_line(step: Step, width: int) -> Text:
     line = _change(step, width)
     if step.blocked:
-        if step.blocked.reason in ON_THE_WAY:
+        if step.blocked.reason in SHOW_ROUTE_FOR:
             line.append(_route(step) + "   ")
         return line.append(printable(step.blocked.message))
     line.append(_route(step))
     if step.wave and not step.prune:
         line.append(f"   wave {step.wave}", "dim")
-    if step.gates.loaded and not step.gates.loaded.enabled and step.wanted:
+    if step.gates.loaded and not step.gates.loaded.enabled and step.desired:
         line.append("   loaded off", "yellow")
     for gate in step.skipped_gates:
         line.append(f"   {printable(gate)} SKIPPED", "bold red")
@@ -240,7 +246,7 @@ def _result_line(result: StepResult, width: int, route: int) -> Text:
     line = _change(result.step, width)
     line.append(_route(result.step).ljust(route))
     line.append(f"   {outcome_words(result)}", OUTCOMES[result.outcome])
-    if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
+    if result.propagation and all(item.reach is Reach.VERIFIED for item in result.propagation):
         line.append(f", {readers_words(result.propagation)}", "green" if result.outcome is Outcome.DONE else "dim")
     if result.step.skipped_gates:
         line.append(f", gates skipped: {printable(', '.join(result.step.skipped_gates))}", "bold red")
@@ -251,7 +257,7 @@ def _result_line(result: StepResult, width: int, route: int) -> Text:
 
 def readers_words(proofs: Sequence[Propagated]) -> str:
     """What was proved about readers."""
-    heals = max(one.heals for one in proofs)
+    heals = max(proof.heals for proof in proofs)
     healed = f" after {counted(heals, 'repeated alter')}" if heals else ""
     where = f" at {len(proofs)} endpoints" if len(proofs) > 1 else ""
     return f"readers verified{where}{healed}"
@@ -259,7 +265,7 @@ def readers_words(proofs: Sequence[Propagated]) -> str:
 
 def outcome_words(result: StepResult) -> str:
     """How a step ended, as a person says it."""
-    if result.outcome is Outcome.NOOP and result.step.wanted is None:
+    if result.outcome is Outcome.NOOP and result.step.desired is None:
         return "already gone"
     return OUTCOME_WORDS.get(result.outcome, result.outcome)
 
@@ -270,27 +276,27 @@ def _change(step: Step, width: int) -> Text:
 
 
 def _route(step: Step) -> str:
-    if step.wanted is None:
+    if step.desired is None:
         return printable(step.current or "") + ("   (in scope, not listed)" if step.prune else "")
-    return printable(f"{step.current} → {step.wanted}" if step.current else f"→ {step.wanted}")
+    return printable(f"{step.current} → {step.desired}" if step.current else f"→ {step.desired}")
 
 
 def plan_summary(plan: Plan) -> Text:
     """One line: how much of what would be done."""
     unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
-    asleep = sum(set_plan.suspended for set_plan in plan.set_plans)
+    suspended = sum(set_plan.suspended for set_plan in plan.set_plans)
     if not plan.steps:
-        skipped = f" {counted(asleep, 'set')} suspended." if asleep else ""
-        owed = f" {len(plan.unverified)} to verify again." if plan.unverified else ""
-        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.{owed}{skipped}", "bold")
+        skipped = f" {counted(suspended, 'set')} suspended." if suspended else ""
+        pending = f" {len(plan.pending_verification)} to verify again." if plan.pending_verification else ""
+        return Text(f"No changes. {counted(unchanged, 'alias')} as wanted.{pending}{skipped}", "bold")
     actions = Counter(step.action for step in plan.runnable)
     parts = [f"{actions[action]} to {action}" for action in Action]
     parts.append(f"{len(plan.steps) - len(plan.runnable)} blocked")
     parts.append(f"{unchanged} unchanged")
-    if plan.unverified:
-        parts.append(f"{len(plan.unverified)} to verify again")
-    if asleep:
-        parts.append(f"{counted(asleep, 'set')} suspended")
+    if plan.pending_verification:
+        parts.append(f"{len(plan.pending_verification)} to verify again")
+    if suspended:
+        parts.append(f"{counted(suspended, 'set')} suspended")
     return Text("Plan: " + ", ".join(parts) + ".", "bold")
 
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from reconciler.core.plan import Action, Figure, GateResult, Plan, Step, TargetPlan, Unverified
+from reconciler.core.plan import Action, Figure, GateResult, PendingVerification, Plan, Step, TargetPlan
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
 from reconciler.render.text import (
     BLOCKED,
+    PENDING_VERIFICATION,
     SIGNS,
-    UNVERIFIED,
     VERDICTS,
     facts,
     outcome_words,
+    pending_verification_words,
     plan_summary,
     readers_words,
     report_summary,
-    unverified_words,
 )
 
 
@@ -63,7 +63,7 @@ class Row:
     set: str
     alias: str
     current: str
-    wanted: str
+    desired: str
     action: str
     kind: str
     label: str
@@ -121,7 +121,7 @@ def plan_view(plan: Plan) -> View:
         summary=plan_summary(plan).plain,
         refusals=tuple(map(printable, plan.refusals)),
         sections=tuple(
-            _section(target, (*map(_unverified, target.unverified), *map(_planned, target.steps)))
+            _section(target, (*map(_pending_verification, target.pending_verification), *map(_planned, target.steps)))
             for target in plan.targets
         ),
         facts=(
@@ -142,7 +142,7 @@ def report_view(report: Report) -> View:
         mood=mood,
         summary=report_summary(report).plain if report.results else plan_summary(report.plan).plain,
         refusals=tuple(map(printable, report.plan.refusals)),
-        sections=tuple(_section(one.plan, tuple(map(_ended, one.results))) for one in report.targets),
+        sections=tuple(_section(target.plan, tuple(map(_ended, target.results))) for target in report.targets),
         facts=(
             *run,
             ("digest", report.plan.digest),
@@ -158,7 +158,9 @@ def _plan_verdict(plan: Plan) -> tuple[str, str]:
     if plan.refusals:
         return "refused", "bad"
     if not plan.steps:
-        return ("nothing to change, not all verified", "bad") if plan.unverified else ("nothing to do", "good")
+        return (
+            ("nothing to change, not all verified", "bad") if plan.pending_verification else ("nothing to do", "good")
+        )
     blocked = len(plan.steps) - len(plan.runnable)
     if not plan.runnable:
         return f"blocked, {counted(blocked, 'change')} held back", "bad"
@@ -192,7 +194,7 @@ def _section(target: TargetPlan, rows: tuple[Row, ...]) -> Section:
         facts=facts(target).replace("   ", " · "),  # a table of words would show one space
         sets=len(target.sets),
         rows=rows,
-        suspended=tuple(printable(one.set) for one in target.sets if one.suspended),
+        suspended=tuple(printable(alias_set.set) for alias_set in target.sets if alias_set.suspended),
     )
 
 
@@ -202,16 +204,21 @@ def _planned(step: Step) -> Row:
     return _row(step, kind, kind, _planned_weight(step), _remarks(step), message)
 
 
-def _unverified(one: Unverified) -> Row:
+def _pending_verification(pending: PendingVerification) -> Row:
     row = _row(
-        one.step, "unverified", "not verified", Weight.HELD, _remarks(one.step), printable(unverified_words(one))
+        pending.step,
+        "pendingVerification",
+        "not verified",
+        Weight.HELD,
+        _remarks(pending.step),
+        printable(pending_verification_words(pending)),
     )
-    return replace(row, sign=UNVERIFIED[0], current=row.wanted)  # it is there, and stays
+    return replace(row, sign=PENDING_VERIFICATION[0], current=row.desired)  # it is there, and stays
 
 
 def _ended(result: StepResult) -> Row:
     remarks = _remarks(result.step)
-    if result.propagation and all(one.reach is Reach.VERIFIED for one in result.propagation):
+    if result.propagation and all(item.reach is Reach.VERIFIED for item in result.propagation):
         remarks += (readers_words(result.propagation),)
     return _row(
         result.step,
@@ -230,12 +237,12 @@ def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[str, 
         set=printable(step.set),
         alias=printable(step.alias),
         current=printable(step.current or ""),
-        wanted=printable(step.wanted or ""),
+        desired=printable(step.desired or ""),
         action=str(step.action),
         kind=kind,
         label=label,
         weight=weight,
-        gates=skipped + tuple(_gate(one, message) for one in step.gate_results),
+        gates=skipped + tuple(_gate(result, message) for result in step.gate_results),
         remarks=remarks,
         message=message,
     )
@@ -245,7 +252,7 @@ def _remarks(step: Step) -> tuple[str, ...]:
     found = ["in scope, not listed"] if step.prune else []
     if step.wave and not step.prune:
         found.append(f"wave {step.wave}")
-    if step.gates.loaded and not step.gates.loaded.enabled and step.wanted:
+    if step.gates.loaded and not step.gates.loaded.enabled and step.desired:
         found.append("loaded off")
     return tuple(found)
 

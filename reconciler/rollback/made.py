@@ -31,15 +31,15 @@ class Made:
 
     def only(self, alias: str | None, place: Place = lambda _: True) -> Made:
         """As far as it concerns one alias (None for all), and some databases."""
-        here = {one.target for one in self.targets if place(one)}
+        here = {target.target for target in self.targets if place(target)}
         steps = tuple(past for past in self.steps if past.target in here and alias in {None, past.step.alias})
         return replace(self, steps=steps)
 
     def target(self, target: Target) -> PastTarget:
         """How a database was reached. Raises `InvalidInput` if that is not known."""
-        for one in self.targets:
-            if one.target == target:
-                return one
+        for item in self.targets:
+            if item.target == target:
+                return item
         raise InvalidInput(Problem(f"{self.about}: how {target} was reached is not recorded"))
 
 
@@ -68,10 +68,12 @@ def _left_by(run: PastRun, alias: str | None) -> Made:
 def reported(report: Report, name: str) -> Made:
     """What a run left behind, as its report tells."""
     targets = tuple(
-        PastTarget(one.plan.target, one.plan.connection, {each.set: each.verify for each in one.plan.sets})
-        for one in report.targets
+        PastTarget(target.plan.target, target.plan.connection, {each.set: each.verify for each in target.plan.sets})
+        for target in report.targets
     )
-    steps = (PastStep(one.plan.target, result.step, result) for one in report.targets for result in one.results)
+    steps = (
+        PastStep(target.plan.target, result.step, result) for target in report.targets for result in target.results
+    )
     return Made(report.run or name, f"the run of {name}", targets, tuple(filter(leaves_something, steps)))
 
 
@@ -125,7 +127,7 @@ def places_of(runs: Sequence[PastRun], alias: str, place: Place) -> dict[Target,
     found: dict[Target, tuple[PastTarget, PastStep]] = {}
     for run in reversed(runs):
         steps = run.steps_of(alias)
-        targets = {one.target: one for one in run.targets if place(one)} if steps else {}
+        targets = {target.target: target for target in run.targets if place(target)} if steps else {}
         for past in steps:
             if past.target in targets:
                 found.setdefault(past.target, (targets[past.target], past))

@@ -24,11 +24,21 @@ from reconciler.catalog import Catalogs
 from reconciler.catalog.port import check_alias_name
 from reconciler.catalog.read import read_live
 from reconciler.core.model import Alias, AliasSet, Gates, Limits, LiveCatalog, Verify
-from reconciler.core.plan import Action, Block, BlockReason, Plan, SetPlan, Step, TargetPlan, block_later_waves, place
-from reconciler.core.prefix_drops import block_lossy_drops
+from reconciler.core.plan import (
+    Action,
+    Block,
+    BlockReason,
+    Plan,
+    SetPlan,
+    Step,
+    TargetPlan,
+    block_later_waves,
+    describe_location,
+)
+from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.documents.timestamps import now
 from reconciler.execute.revert import inverse
-from reconciler.gates import CHEAP, gated_sets
+from reconciler.gates import CHEAP, evaluate_sets
 from reconciler.journal import PastStep, PastTarget
 from reconciler.rollback.made import Made, is_certain
 from reconciler.version import __version__
@@ -83,11 +93,11 @@ def plan_move(alias: str, collection: str, where: PastTarget, last: PastStep | N
             set=name,
             alias=alias,
             current=current,
-            wanted=collection,
+            desired=collection,
             current_id=_id(current, live),
-            wanted_id=_id(collection, live),
+            desired_id=_id(collection, live),
             gates=gates,
-            way_back=True,
+            reverting=True,
         )
         steps.append(replace(step, blocked=_obstacle(step, live)))
     return _plan([_target_plan(where, {name: steps}, 1 - len(steps), live, catalogs, DEFAULT_MAX_DROPS)])
@@ -98,7 +108,7 @@ def _undo(made: Made, where: PastTarget, steps: Sequence[PastStep], catalogs: Ca
     live = _read(where, {past.step.alias: past.step.current for past in steps}, catalogs)
     by_set: dict[str, list[Step]] = {}
     for past in steps:
-        last = max(one.step.wave for one in steps if one.step.set == past.step.set)
+        last = max(step.step.wave for step in steps if step.step.set == past.step.set)
         if back := _way_back(past, made, live, last):
             by_set.setdefault(past.step.set, []).append(back)
     unchanged = len(steps) - sum(map(len, by_set.values()))
@@ -107,9 +117,9 @@ def _undo(made: Made, where: PastTarget, steps: Sequence[PastStep], catalogs: Ca
 
 def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> Step | None:
     """The step that undoes one, as things are now; None where there is nothing to undo."""
-    back = replace(inverse(past.step), wave=last_wave - past.step.wave, prune=False, wish="", skipped_gates=())
+    back = replace(inverse(past.step), wave=last_wave - past.step.wave, prune=False, spec_hash="", skipped_gates=())
     at = live.pointing.get(back.alias)
-    if at == back.wanted:
+    if at == back.desired:
         return None
     if back.current_id and _id(at, live) == back.current_id:
         back = replace(back, current=at)  # an alias follows a collection that is renamed
@@ -117,7 +127,7 @@ def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> 
         if not is_certain(past):
             return None
         message = (
-            f"{made.run} left it {place(back.current)}; {moved}, so somebody else moved it since; "
+            f"{made.run} left it {describe_location(back.current)}; {moved}, so somebody else moved it since; "
             f"rollback --alias {back.alias} --to COLLECTION moves it all the same"
         )
         block = Block(BlockReason.MOVED, message)
@@ -130,7 +140,7 @@ def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> 
 def _moved(back: Step, at: str | None, live: LiveCatalog) -> str:
     """How an alias is not where a run left it; empty if it is there."""
     if at != back.current:
-        return f"it is {place(at)} now"
+        return f"it is {describe_location(at)} now"
     found = _id(at, live)
     if found and back.current_id and found != back.current_id:
         return f'"{at}" is another collection now (id {found}, it was {back.current_id})'
@@ -139,27 +149,27 @@ def _moved(back: Step, at: str | None, live: LiveCatalog) -> str:
 
 def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
     """What makes the way back impossible."""
-    if back.wanted is None:
+    if back.desired is None:
         return None
     database = live.target.database
-    if back.wanted in live.aliases:
-        return Block(BlockReason.TARGET_IS_ALIAS, f"{back.wanted} is itself an alias now")
-    if live.described.get(back.wanted) is None:
-        return Block(BlockReason.TARGET_MISSING, f'{back.wanted} does not exist in database "{database}" any more')
-    found = _id(back.wanted, live)
-    if found and back.wanted_id and found != back.wanted_id:
+    if back.desired in live.aliases:
+        return Block(BlockReason.COLLECTION_IS_ALIAS, f"{back.desired} is itself an alias now")
+    if live.described.get(back.desired) is None:
+        return Block(BlockReason.COLLECTION_MISSING, f'{back.desired} does not exist in database "{database}" any more')
+    found = _id(back.desired, live)
+    if found and back.desired_id and found != back.desired_id:
         message = (
-            f"{back.wanted} was dropped: another collection has its name now (id {found}, it was {back.wanted_id})"
+            f"{back.desired} was dropped: another collection has its name now (id {found}, it was {back.desired_id})"
         )
-        return Block(BlockReason.TARGET_MISSING, message)
+        return Block(BlockReason.COLLECTION_MISSING, message)
     if back.current is None and back.alias in live.collections:
         return Block(BlockReason.NAME_TAKEN, f'"{back.alias}" is the name of a collection in database "{database}"')
     return None
 
 
-def _read(where: PastTarget, wanted: dict[str, str | None], catalogs: Catalogs) -> LiveCatalog:
+def _read(where: PastTarget, desired: dict[str, str | None], catalogs: Catalogs) -> LiveCatalog:
     """The live catalog, as far as these aliases and collections need it."""
-    aliases = tuple(Alias(alias, collection) for alias, collection in wanted.items())
+    aliases = tuple(Alias(alias, collection) for alias, collection in desired.items())
     asked = AliasSet(OWN_SET, "", where.connection.name, where.connection, where.target.database, aliases)
     return read_live(catalogs.open(where.connection, where.target.database), where.target, [asked])
 
@@ -182,7 +192,7 @@ def _target_plan(
         )
         for name, steps in sorted(by_set.items())
     ]
-    plans = gated_sets(block_lossy_drops(plans, live), catalog, which=CHEAP)
+    plans = evaluate_sets(block_prefix_drops(plans, live), catalog, which=CHEAP)
     plans = [replace(plan, steps=block_later_waves(plan.steps), refusals=_refusals(plan, max_drops)) for plan in plans]
     if plans:
         plans[0] = replace(plans[0], unchanged=unchanged)

@@ -29,9 +29,9 @@ from reconciler.reconcile import apply_plan, make_plan
 from reconciler.sync.finding import Finding, Reason, names, of_run
 from reconciler.sync.last_applied import InPlace
 from reconciler.sync.pace import Corrections
-from reconciler.sync.pending_verification import and_verify, owed, without_verifying
+from reconciler.sync.pending_verification import pending, with_verification, without_verification
 from reconciler.sync.progress import Progress
-from reconciler.sync.revision import ConnectionsUnusable, Revision, Unverified, read_revision
+from reconciler.sync.revision import ConnectionsUnusable, Revision, SignatureRejected, read_revision
 from reconciler.sync.settings import Settings
 
 IN_FORCE, APPLIED = "in-force", "applied"
@@ -118,8 +118,8 @@ class Agent:
         self._attempted = commit.id
         try:
             revision = read_revision(self._repository, commit, self._settings)
-        except Unverified as error:
-            return self._broken(Reason.UNVERIFIED, commit.id, str(error))
+        except SignatureRejected as error:
+            return self._broken(Reason.SIGNATURE_INVALID, commit.id, str(error))
         except (InvalidInput, GitError) as error:
             return self._broken(Reason.INVALID_REVISION, commit.id, _in_short(error))
         if commit.id != self._id_in_force:
@@ -163,30 +163,30 @@ class Agent:
         applied = self.applied == revision.commit.id
         self._progress.begin(revision.commit.id, applied=applied)
         self._in_place.begin(revision.sets if applied else ())
-        reported = [one for one in revision.reported if self._in_place.has(one)]
-        wanted = [one for one in revision.sets if one not in reported]
+        reported = [item for item in revision.reported if self._in_place.has(item)]
+        desired = [alias_set for alias_set in revision.sets if alias_set not in reported]
         found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
             watched = make_plan(reported, catalogs=catalogs, journal=self._journal if reported else None)
-            whole = and_verify(make_plan(wanted, catalogs=catalogs, journal=self._journal), watched)
-            plan = without_verifying(whole) if self._verifications.hold and not whole.runnable else whole
+            whole = with_verification(make_plan(desired, catalogs=catalogs, journal=self._journal), watched)
+            plan = without_verification(whole) if self._verifications.hold and not whole.runnable else whole
             moved = self._progress.again(plan.runnable)
-            if (plan.runnable or plan.unverified) and not plan.refusals:  # a proof may repeat an alter
+            if (plan.runnable or plan.pending_verification) and not plan.refusals:  # a proof may repeat an alter
                 if moved and (hold := self._corrections.hold):
                     return replace(found, reason=Reason.DRIFT_HELD, message=self._held(moved, hold))
                 if self._repository.head() != head:
                     return replace(found, reason=Reason.INTERRUPTED, message="the ref has just moved; looking again")
                 changed = {step.set for step in plan.runnable}
-                self._in_place.leave(one for one in wanted if one.key in changed)
+                self._in_place.leave(alias_set for alias_set in desired if alias_set.key in changed)
             report = self._apply(plan, catalogs, revision, head)
         self._progress.ended(revision.commit.id, report)
-        self._in_place.ended(revision.sets, wanted, report)
+        self._in_place.ended(revision.sets, desired, report)
         if not report.wrote:
             self._corrections.rest()
         elif moved:
             self._corrections.note()
-        left = owed(whole, report)
-        if any(one.code in VERIFICATION_FAILED for one in report.results):
+        left = pending(whole, report)
+        if any(result.code in VERIFICATION_FAILED for result in report.results):
             self._verifications.note()
         elif not left:
             self._verifications.forget()
@@ -295,5 +295,5 @@ def _of_error(error: Exception) -> Reason:
 
 
 def _in_place(revision: Revision) -> str:
-    aliases = sum(len(one.aliases) for one in revision.sets if not one.suspend)
+    aliases = sum(len(alias_set.aliases) for alias_set in revision.sets if not alias_set.suspend)
     return f"{counted(aliases, 'alias')} as {revision.commit.id[:SHORT]} says: {revision.commit.subject}"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.core.plan import Plan, Step, Unverified
+from reconciler.core.plan import PendingVerification, Plan, Step
 from reconciler.core.report import ACHIEVED, ExitCode, Report
 from reconciler.core.text import counted
-from reconciler.sync.pending_verification import NOT_SEEN_THROUGH
+from reconciler.sync.pending_verification import NOT_VERIFIED_CODES
 
 
 class Reason(StrEnum):
@@ -18,7 +18,7 @@ class Reason(StrEnum):
     GIT_UNREACHABLE = "GitUnreachable"
     GIT_REFUSED = "GitRefused"
     REF_NOT_FOUND = "RefNotFound"
-    UNVERIFIED = "Unverified"
+    SIGNATURE_INVALID = "SignatureInvalid"
     INVALID_REVISION = "InvalidRevision"
     MILVUS_FAILED = "MilvusFailed"
     LIMIT_EXCEEDED = "LimitExceeded"
@@ -35,7 +35,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.GIT_UNREACHABLE: "the repository does not answer; nothing is changed",
     Reason.GIT_REFUSED: "the repository refuses us, or is not there; nothing is changed",
     Reason.REF_NOT_FOUND: "the branch, tag or commit is gone; nothing is changed",
-    Reason.UNVERIFIED: "the newest commit has no signature that counts; the last good one is in force",
+    Reason.SIGNATURE_INVALID: "the newest commit has no signature that counts; the last good one is in force",
     Reason.INVALID_REVISION: "the newest commit cannot be used; the last good one is in force",
     Reason.MILVUS_FAILED: "Milvus, a connection, the journal or the state cannot be used; nothing further is changed",
     Reason.LIMIT_EXCEEDED: "a limit refuses the newest commit; what was applied last is in force",
@@ -66,7 +66,7 @@ ERRORS = frozenset(
         Reason.GIT_UNREACHABLE,
         Reason.GIT_REFUSED,
         Reason.REF_NOT_FOUND,
-        Reason.UNVERIFIED,
+        Reason.SIGNATURE_INVALID,
         Reason.INVALID_REVISION,
         Reason.MILVUS_FAILED,
     }
@@ -108,7 +108,7 @@ class Finding:
         return ExitCode.INCOMPLETE if self.reason in LEFT_OVER else ExitCode.REFUSED
 
 
-def of_run(synced: Finding, report: Report, watched: Plan, owed: Sequence[Unverified] = ()) -> Finding:
+def of_run(synced: Finding, report: Report, watched: Plan, pending: Sequence[PendingVerification] = ()) -> Finding:
     """What a run came to.
 
     Args:
@@ -120,22 +120,22 @@ def of_run(synced: Finding, report: Report, watched: Plan, owed: Sequence[Unveri
     what = counted(len(watched.steps), "alias")
     drift = f"{what} not as applied; drift is only reported: {names(watched.steps)}" if watched.steps else ""
     found = replace(synced, report=report)
-    if report.exit_code is not ExitCode.DONE or report.interrupted or owed:
-        reason, message = _of_trouble(report, owed)
+    if report.exit_code is not ExitCode.DONE or report.interrupted or pending:
+        reason, message = _of_trouble(report, pending)
         return replace(found, reason=reason, message=f"{message}; {drift}" if drift else message)
     return replace(found, reason=Reason.DRIFT_DETECTED, message=drift) if drift else found
 
 
-def _of_trouble(report: Report, owed: Sequence[Unverified]) -> tuple[Reason, str]:
+def _of_trouble(report: Report, pending: Sequence[PendingVerification]) -> tuple[Reason, str]:
     if report.plan.refusals:
         return Reason.LIMIT_EXCEEDED, "; ".join(report.plan.refusals)
-    left = [one for one in report.results if one.outcome not in ACHIEVED or one.code]
-    told = [f'"{one.step.alias}": {one.message or one.outcome}' for one in left]
-    told += [f'"{one.step.alias}": run {one.run} moved it and did not verify it ({one.reason})' for one in owed]
+    left = [result for result in report.results if result.outcome not in ACHIEVED or result.code]
+    told = [f'"{item.step.alias}": {item.message or item.outcome}' for item in left]
+    told += [f'"{item.step.alias}": run {item.run} moved it and did not verify it ({item.reason})' for item in pending]
     message = "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
     if report.interrupted:
         return Reason.INTERRUPTED, message or "the run was ended early"
-    if owed or any(one.code in NOT_SEEN_THROUGH for one in left):
+    if pending or any(item.code in NOT_VERIFIED_CODES for item in left):
         return Reason.VERIFICATION_FAILED, message
     return (Reason.INCOMPLETE if report.exit_code is ExitCode.INCOMPLETE else Reason.BLOCKED), message
 

@@ -52,12 +52,12 @@ class InPlace:
             self._written = self._load()
             self._digests, self._read = self._written or {}, True
         if self._written is None:
-            known = {one.key: spec_digest(one) for one in applied if not one.suspend}
+            known = {item.key: spec_digest(item) for item in applied if not item.suspend}
             self._digests = {**known, **self._digests}
 
-    def has(self, one: AliasSet) -> bool:
+    def has(self, alias_set: AliasSet) -> bool:
         """Whether all that a set wants was in place once, so that somebody else has changed what differs now."""
-        return self._digests.get(one.key) == spec_digest(one)
+        return self._digests.get(alias_set.key) == spec_digest(alias_set)
 
     def leave(self, sets: Iterable[AliasSet]) -> None:
         """Say which sets are about to be changed: what another wish had in place is nobody's drift from then on.
@@ -65,7 +65,7 @@ class InPlace:
         Raises:
             AliasctlError: the file cannot be written.
         """
-        left = {one.key for one in sets if not self.has(one)}
+        left = {alias_set.key for alias_set in sets if not self.has(alias_set)}
         self._keep({key: digest for key, digest in self._digests.items() if key not in left})
 
     def ended(self, sets: Iterable[AliasSet], planned: Iterable[AliasSet], report: Report) -> None:
@@ -81,9 +81,9 @@ class InPlace:
         """
         if report.plan.refusals:
             return
-        present = {one.key for one in sets}
+        present = {alias_set.key for alias_set in sets}
         astray = {result.step.set for result in report.results if not is_there(result)}
-        there = {one.key: spec_digest(one) for one in planned if not one.suspend and one.key not in astray}
+        there = {item.key: spec_digest(item) for item in planned if not item.suspend and item.key not in astray}
         self._keep({key: digest for key, digest in self._digests.items() if key in present} | there)
 
     def _keep(self, digests: Mapping[str, str]) -> None:

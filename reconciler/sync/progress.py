@@ -30,7 +30,7 @@ class Progress:
     def ended(self, commit: str, report: Report) -> None:
         """A run has ended."""
         if not report.plan.refusals:
-            left = (one.step for one in report.results if not is_there(one))
+            left = (result.step for result in report.results if not is_there(result))
             self._commit, self._waiting = commit, frozenset((step.set, step.alias) for step in left)
 
     def again(self, steps: Iterable[Step]) -> list[Step]:

@@ -10,13 +10,13 @@ from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.model import AliasSet, Source
 from reconciler.git import Commit, Repository, Signature
 from reconciler.journal import Provenance
-from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, settle
+from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, resolve
 from reconciler.manifest.records import AliasSetManifest, Approval, ConnectionManifest, DriftPolicy
 from reconciler.sync.settings import Settings
 from reconciler.sync.tree import CommitTree
 
 
-class Unverified(AliasctlError):
+class SignatureRejected(AliasctlError):
     """A commit whose signature does not count."""
 
 
@@ -54,7 +54,7 @@ def read_connections(path: Path) -> Mapping[tuple[str, str], ConnectionManifest]
     manifests = read([path])
     if manifests.sets:
         message = "an AliasSet among the connections; what is wanted comes from the repository"
-        raise InvalidInput(*(Problem(message, one.source) for one in manifests.sets))
+        raise InvalidInput(*(Problem(message, alias_set.source) for alias_set in manifests.sets))
     return manifests.connections
 
 
@@ -74,7 +74,7 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
     """
     signature = settings.signers.verify(repository, commit.id) if settings.signers else Signature()
     if settings.signers and not signature.good:
-        raise Unverified(f"it is by {commit.author}, and {signature.problem}")
+        raise SignatureRejected(f"it is by {commit.author}, and {signature.problem}")
     tree = CommitTree(repository, commit.id, settings.path, settings.state / "files")
     found = read_tree(tree.names, tree)
     if not found.sets:
@@ -84,10 +84,14 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
     except InvalidInput as error:
         raise ConnectionsUnusable(str(error)) from error
     known = Manifests(connections, found.sets, found.skipped, found.warnings)
-    sets = settle(known, settings.overrides, Overrides())
-    manual = {key for one in found.sets if one.operation.approval is Approval.MANUAL for key in [_key(one)]}
-    reported = {key for one in found.sets if one.operation.drift is DriftPolicy.REPORT for key in [_key(one)]}
-    wanted = tuple(one for one in sets if (one.namespace, one.name) not in manual)
+    sets = resolve(known, settings.overrides, Overrides())
+    manual = {
+        key for alias_set in found.sets if alias_set.operation.approval is Approval.MANUAL for key in [_key(alias_set)]
+    }
+    reported = {
+        key for alias_set in found.sets if alias_set.operation.drift is DriftPolicy.REPORT for key in [_key(alias_set)]
+    }
+    desired = tuple(alias_set for alias_set in sets if (alias_set.namespace, alias_set.name) not in manual)
     return Revision(
         commit,
         Provenance(
@@ -97,30 +101,30 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
             repository=settings.access.url,
             signature=f"good, by {signature.by}" if signature.good else "not verified",
         ),
-        wanted,
-        tuple(one for one in wanted if (one.namespace, one.name) in reported),
+        desired,
+        tuple(alias_set for alias_set in desired if (alias_set.namespace, alias_set.name) in reported),
         (*found.warnings, *_unused(found), *_manual(found), *endpoints_left_out(known, sets)),
         copies=frozenset(tree.copied),
     )
 
 
-def _key(one: AliasSetManifest) -> tuple[str, str]:
-    return (one.namespace, one.name)
+def _key(manifest: AliasSetManifest) -> tuple[str, str]:
+    return (manifest.namespace, manifest.name)
 
 
 def _unused(found: Manifests) -> list[Problem]:
     """The repository may describe servers for other front doors; here it must not say where credentials are sent."""
     message = "this MilvusConnection is not used: the agent's own come from --connections"
-    return [Problem(message, one.source) for one in found.connections.values()]
+    return [Problem(message, connection.source) for connection in found.connections.values()]
 
 
 def _manual(found: Manifests) -> list[Problem]:
     return [
         Problem(
-            f'AliasSet "{one.name}" has approval: Manual and is left alone: the agent can ask nobody; '
+            f'AliasSet "{alias_set.name}" has approval: Manual and is left alone: the agent can ask nobody; '
             "use the operator, or a pipeline with a reviewed plan",
-            one.source,
+            alias_set.source,
         )
-        for one in found.sets
-        if one.operation.approval is Approval.MANUAL
+        for alias_set in found.sets
+        if alias_set.operation.approval is Approval.MANUAL
     ]

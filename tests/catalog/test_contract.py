@@ -206,15 +206,15 @@ class TestResolve:
 class TestDescribe:
     def test_gives_the_id(self, room: Room) -> None:
         c1, c2 = room.collections("c1", "c2")
-        one, two = room.catalog.describe(c1), room.catalog.describe(c2)
-        assert one is not None
+        item, two = room.catalog.describe(c1), room.catalog.describe(c2)
+        assert item is not None
         assert two is not None
-        assert (one.name, two.name) == (c1, c2)
+        assert (item.name, two.name) == (c1, c2)
         if room.flavour is LITE:
-            assert one.id is None
+            assert item.id is None
         else:
-            assert one.id is not None
-            assert one.id != two.id
+            assert item.id is not None
+            assert item.id != two.id
 
     def test_another_collection_of_the_same_name_has_another_id(self, room: Room) -> None:
         (c1,) = room.collections("c1")
@@ -351,9 +351,11 @@ class TestPermits:
 def test_collections_come_with_the_ids_that_describing_them_tells(room: Room) -> None:
     c1, c2 = room.collections("c1", "c2")
     room.catalog.create_alias(room.name("a"), c1)
-    listed = {name: one for name, one in room.catalog.collections().items() if name.startswith(room.prefix)}
+    listed = {
+        name: collection for name, collection in room.catalog.collections().items() if name.startswith(room.prefix)
+    }
     assert listed == {name: room.catalog.describe(name) for name in (c1, c2)}
-    assert all((one.id is None) is (room.flavour is LITE) for one in listed.values())
+    assert all((item.id is None) is (room.flavour is LITE) for item in listed.values())
 
 
 class TestDatabases:

@@ -181,7 +181,7 @@ class TestSearch:
         name = room.create("c", rows, schema=schema, metric="IP")
         assert room.catalog.search(name, "vector", [(1.0, 0.0)], limit=2) == ((3, 2),)
         assert room.catalog.search(name, "other", [(1.0, 0.0, 0.0)], limit=2) == ((1, 2),)
-        assert {one.field for one in room.catalog.indexes(name)} == {"vector", "other"}
+        assert {index.field for index in room.catalog.indexes(name)} == {"vector", "other"}
 
 
 @pytest.mark.parametrize("read", READS)
@@ -225,7 +225,7 @@ class TestAMovedAlias:
         assert room.catalog.rows(alias, "word", ["x"], ["rest"]) == {"x": {"rest": (1.0, 2.0)}}
         assert room.catalog.search(alias, "rest", [(1.0, 0.0)], limit=9) == (("x",),)
         assert room.catalog.schema(alias) == room.catalog.schema(new) == schema
-        assert [one.metric for one in room.catalog.indexes(alias)] == ["COSINE"]
+        assert [index.metric for index in room.catalog.indexes(alias)] == ["COSINE"]
 
     def test_that_is_gone(self, room: Room) -> None:
         alias = room.name("a")

@@ -195,7 +195,7 @@ def test_a_search_says_how_much_it_must_see(stocked: ToyMilvus, strong: bool, gu
     sent = request_of(stocked, "Search", milvus_pb2.SearchRequest, ask)
     assert sent.guarantee_timestamp == guarantee
     assert not sent.use_default_consistency
-    assert {"topk": "3", "anns_field": "v"}.items() <= {one.key: one.value for one in sent.search_params}.items()
+    assert {"topk": "3", "anns_field": "v"}.items() <= {param.key: param.value for param in sent.search_params}.items()
 
 
 def test_an_index_that_is_dropped_meanwhile_is_none(toy: ToyMilvus) -> None:
@@ -206,7 +206,7 @@ def test_an_index_that_is_dropped_meanwhile_is_none(toy: ToyMilvus) -> None:
 
     toy.answers["DescribeIndex"] = once
     catalog = connect(connection_to(toy.uri), "default")
-    assert [one.field for one in catalog.indexes("c")] == ["of_j"]
+    assert [index.field for index in catalog.indexes("c")] == ["of_j"]
     catalog.close()
 
 
@@ -289,4 +289,4 @@ def test_a_schema_of_milvus_2_6_with_everything(toy: ToyMilvus) -> None:
         functions=(Function("words", "BM25", ("text",), ("bm25",)),),
         properties={"timezone": "UTC"},
     )
-    assert [one.name for one in found.vectors] == ["half", "bm25"]
+    assert [vector.name for vector in found.vectors] == ["half", "bm25"]

@@ -57,7 +57,7 @@ def test_what_is_sent_cannot_be_the_name_of_anything(version: str, monkeypatch: 
             assert [catalog.permits(CREATE), catalog.permits(ALTER)] == [True, True]
             catalog.permits(DROP)
         assert toy.count("DropAlias") == (version in NUMBERED), "newer servers write down any drop"
-    names = [one.alias for one in seen] + [one.collection_name for one in seen if hasattr(one, "collection_name")]
+    names = [item.alias for item in seen] + [item.collection_name for item in seen if hasattr(item, "collection_name")]
     assert len(names) >= 4
     assert all(name[0].isdigit() for name in names)
 
@@ -159,6 +159,6 @@ class TestGrants:
 def test_names_of_privileges_are_milvus_s() -> None:
     from reconciler.catalog.milvus_client import PRIVILEGES
 
-    assert {one.privilege for one in AliasWrite} < PRIVILEGES
+    assert {item.privilege for item in AliasWrite} < PRIVILEGES
     assert common_pb2.ObjectPrivilege.Value("PrivilegeDropAlias")
     assert not any(name.startswith("Group") for name in PRIVILEGES)

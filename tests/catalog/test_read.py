@@ -65,7 +65,7 @@ class TestCalls:
     def test_a_collection_that_the_caller_may_not_see_is_described(self) -> None:
         class Restricted(MemoryCatalog):
             def collections(self) -> dict[str, Collection]:
-                return {name: one for name, one in super().collections().items() if name != "hidden"}
+                return {name: collection for name, collection in super().collections().items() if name != "hidden"}
 
         server = a_server({"a": "c1"}, "hidden")
         live = read_live(Restricted(server, "default"), TARGET, [a_set(Alias("a", "hidden"))])
@@ -180,11 +180,11 @@ class Slow(MemoryCatalog):
 def test_parallel_reading_gives_the_same(flavour: Flavour, most: int) -> None:
     pointing = {f"a{n:02}": f"c{n:02}" for n in range(40)}
     server = a_server(pointing, flavour=flavour)
-    wanted = [a_set(*(Alias(alias, pointing[alias]) for alias in reversed(pointing)))]
+    desired = [a_set(*(Alias(alias, pointing[alias]) for alias in reversed(pointing)))]
     catalog = Slow(server, "default", 4)
-    live = read_live(catalog, TARGET, wanted)
+    live = read_live(catalog, TARGET, desired)
     assert catalog.most == most
-    assert live == read(server, wanted)
+    assert live == read(server, desired)
     assert list(live.pointing) == sorted(pointing)
 
 

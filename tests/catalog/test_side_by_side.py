@@ -96,16 +96,16 @@ class SideBySide(RuleBasedStateMachine):
     def apply(self, aliases: dict[str, str | None], pruning: bool) -> None:
         ends: list[tuple[ExitCode, list[tuple[str, Outcome]]]] = []
         for backend in self.backends:
-            wanted = self.wish(backend, aliases, pruning)
+            desired = self.spec_hash(backend, aliases, pruning)
             with Catalogs(backend.connect) as catalogs:
-                plan = make_plan([wanted], catalogs=catalogs)
+                plan = make_plan([desired], catalogs=catalogs)
                 report = apply_plan(plan, catalogs=catalogs)
-                again = make_plan([wanted], catalogs=catalogs)
+                again = make_plan([desired], catalogs=catalogs)
                 assert again.runnable == () or plan.refusals, "what could be done is done"
             ends.append((report.exit_code, [(result.step.alias, result.outcome) for result in report.results]))
         assert ends[0] == ends[1]
 
-    def wish(self, backend: Backend, aliases: dict[str, str | None], pruning: bool) -> AliasSet:
+    def spec_hash(self, backend: Backend, aliases: dict[str, str | None], pruning: bool) -> AliasSet:
         include = ("s_*",) if pruning else ()
         return alias_set(aliases, connection=backend.connection, database=self.database, include=include)
 

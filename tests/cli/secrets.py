@@ -95,7 +95,7 @@ def in_every_format(name: str, arguments: Sequence[str]) -> Iterator[list[str]]:
     """A command line once for each format that the command has, and for each form of its log, all at level debug."""
     command = aliasctl.get_command(click.Context(aliasctl), name)
     assert command
-    options = {option: one for one in command.params if isinstance(one, click.Option) for option in one.opts}
+    options = {option: param for param in command.params if isinstance(param, click.Option) for option in param.opts}
     formats = _choices(options, "--format")
     for number, chosen in enumerate(formats or [""]):
         logs = _choices(options, "--log-format")
@@ -109,4 +109,4 @@ def in_every_format(name: str, arguments: Sequence[str]) -> Iterator[list[str]]:
 
 def _choices(options: Mapping[str, click.Option], name: str) -> list[str]:
     kind = options[name].type if name in options else None
-    return [str(one) for one in kind.choices] if isinstance(kind, click.Choice) else []
+    return [str(choice) for choice in kind.choices] if isinstance(kind, click.Choice) else []

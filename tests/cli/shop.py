@@ -26,7 +26,7 @@ def connection(uri: str, name: str = "main", **spec: Any) -> Spec:
 
 def alias_set(aliases: Mapping[str, str | Spec | None], name: str = "shop", **spec: Any) -> Spec:
     """An AliasSet of alias → collection; None for Absent, a mapping for an entry with more to it."""
-    entries = [{"name": alias, **_entry(wanted)} for alias, wanted in aliases.items()]
+    entries = [{"name": alias, **_entry(desired)} for alias, desired in aliases.items()]
     return _document("AliasSet", name, {"connectionRef": {"name": "main"}, **spec, "aliases": entries})
 
 
@@ -34,10 +34,10 @@ def manifest(*documents: Spec) -> str:
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
-def _entry(wanted: str | Spec | None) -> Spec:
-    if isinstance(wanted, Mapping):
-        return wanted
-    return {"collection": wanted} if wanted else {"state": "Absent"}
+def _entry(desired: str | Spec | None) -> Spec:
+    if isinstance(desired, Mapping):
+        return desired
+    return {"collection": desired} if desired else {"state": "Absent"}
 
 
 def _document(kind: str, name: str, spec: Spec) -> Spec:
@@ -55,8 +55,8 @@ class Shop:
 
     def want(self, aliases: Mapping[str, str | Spec | None], *more: Spec, **spec: Any) -> None:
         """Write aliases.yaml: the connection, a set, and further documents."""
-        wanted = alias_set(aliases, database=self.database, **spec)
-        self.write("aliases.yaml", connection(self.uri, token={"env": "TOKEN"}), wanted, *more)
+        desired = alias_set(aliases, database=self.database, **spec)
+        self.write("aliases.yaml", connection(self.uri, token={"env": "TOKEN"}), desired, *more)
 
     def write(self, name: str, *documents: Spec) -> None:
         path = self.folder / name

@@ -43,11 +43,11 @@ def test_what_is_missing_is_exit_1_and_the_other_targets_are_checked_too(shop: S
     shop.want({"a": "v1"}, there, alias_set({"a": "v1"}, "elsewhere", connectionRef={"name": "gone"}))
     checked = shop.run("check", "-f", "aliases.yaml", "--format", "json", "--timeout", "20s")
     assert (checked.code, checked.document["exitCode"], checked.stderr) == (1, 1, "")
-    by_address = {one["address"]: one["conditions"] for one in checked.document["targets"]}
+    by_address = {item["address"]: item["conditions"] for item in checked.document["targets"]}
     gone = by_address[f"127.0.0.1:{port}"]
     assert (gone[0]["result"], gone[0]["detail"]) == ("missing", f"cannot reach 127.0.0.1:{port}: connection refused")
-    assert {one["result"] for one in gone[1:]} == {"unknown"}
-    assert {one["result"] for one in by_address[shop.uri.removeprefix("http://")]} == {"ok", "notNeeded"}
+    assert {item["result"] for item in gone[1:]} == {"unknown"}
+    assert {item["result"] for item in by_address[shop.uri.removeprefix("http://")]} == {"ok", "notNeeded"}
     shown = shop.run("check", "-f", "aliases.yaml", "--timeout", "20s").stdout
     assert "  ? all the rest         not asked, because of the address" in shown
     assert shown.splitlines()[-1].startswith("Check: ")
@@ -56,7 +56,7 @@ def test_what_is_missing_is_exit_1_and_the_other_targets_are_checked_too(shop: S
 def test_target_flags_alone_are_enough(shop: Shop) -> None:
     checked = shop.run("check", "--uri", shop.uri, "--database", shop.database, "--format", "json")
     [target] = checked.document["targets"]
-    results = {one["condition"]: one["result"] for one in target["conditions"]}
+    results = {item["condition"]: item["result"] for item in target["conditions"]}
     assert (checked.code, results["DropAlias"], results["Query"]) == (0, "ok", "unknown")
     missing = shop.run("check", "--uri", shop.uri, "--database", "nowhere")
     assert (missing.code, 'there is no database "nowhere"' in missing.stdout) == (1, True)

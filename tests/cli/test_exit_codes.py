@@ -92,7 +92,7 @@ def test_3_is_every_change_blocked(shop: Shop) -> None:
     applied = shop.run("apply", "-f", "aliases.yaml", "--format", "json")
     assert (applied.code, applied.document["summary"]["blocked"], shop.live) == (3, 2, {"main": "v1"})
     reasons = {step["alias"]: step["blocked"]["reason"] for step in applied.document["targets"][0]["steps"]}
-    assert reasons == {"a": "targetMissing", "main": "protected"}
+    assert reasons == {"a": "collectionMissing", "main": "protected"}
 
     allowed = shop.apply("--only", "main", "--allow-protected", "main")
     assert (allowed.code, shop.live) == (0, {"main": "v2"})

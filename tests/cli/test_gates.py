@@ -76,7 +76,7 @@ def test_apply_waits_for_a_gate_and_says_what_for(store: Shop) -> None:
 def test_what_no_alias_points_at_is_reported_with_its_rows_and_since_when(store: Shop) -> None:
     store.apply("--skip-gate", "rows:a")
     idle = store.run("status", "-f", "aliases.yaml", "--unreferenced", "--format", "json").document["unreferenced"]
-    by_name = {one["collection"]: one for one in idle}
+    by_name = {item["collection"]: item for item in idle}
     assert by_name["full"]["rows"] == 10
     assert by_name["full"]["since"].startswith("20")
     assert "half" not in by_name

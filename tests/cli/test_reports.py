@@ -74,8 +74,8 @@ def test_a_page_format_that_a_command_lacks_is_refused_as_a_file_too(tmp_path: P
 
 
 def test_a_graph_of_manifests_asks_nobody(tmp_path: Path) -> None:
-    wanted = alias_set({"a": "v1", "gone": None}, database="books")
-    (tmp_path / "aliases.yaml").write_text(manifest(connection("http://127.0.0.1:1"), wanted))
+    desired = alias_set({"a": "v1", "gone": None}, database="books")
+    (tmp_path / "aliases.yaml").write_text(manifest(connection("http://127.0.0.1:1"), desired))
     drawn = run("graph", "-f", "aliases.yaml", cwd=tmp_path)
     assert drawn.code == 0
     assert drawn.stdout.splitlines() == [

@@ -27,7 +27,7 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     (moved.folder / "aliases.yaml").unlink()
     dry = moved.run("rollback", "--dry-run", "--format", "json")
     (step,) = dry.document["targets"][0]["steps"]
-    assert (dry.code, step["from"], step["to"], step["wayBack"], moved.live) == (0, "v2", "v1", True, {"a": "v2"})
+    assert (dry.code, step["from"], step["to"], step["reverting"], moved.live) == (0, "v2", "v1", True, {"a": "v2"})
 
     back = moved.run("rollback", "--yes")
     assert (back.code, moved.live) == (0, {"a": "v1"})

@@ -14,7 +14,7 @@ import pytest
 from reconciler.cli.main import aliasctl
 from reconciler.core.model import Connection, Credential
 from reconciler.reconcile import make_plan
-from tests.builders import alias_set as wanted
+from tests.builders import alias_set as desired
 from tests.cli.secrets import (
     IN_ADDRESS,
     IN_KEY,
@@ -188,5 +188,5 @@ def test_an_exception_has_none_either(place: Place, tried: Tally) -> None:
             "main", toy.uri, f"127.0.0.1:{toy.port}", token=Credential(file=str(place.folder / "token.txt"))
         )
         with tried.case(faults=1), pytest.raises(Exception, match="refuses the token") as caught:
-            make_plan([wanted({"a": "v1"}, connection=server)])
+            make_plan([desired({"a": "v1"}, connection=server)])
     assert shown("".join(traceback.format_exception(caught.value)).encode()) == []

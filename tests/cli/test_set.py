@@ -132,7 +132,7 @@ def test_the_json_document_has_what_changed_and_the_diff(folder: Path) -> None:
     done = set_in(folder, *asked).document
     assert (tried.pop("written"), done.pop("written")) == (False, True)
     assert tried == done
-    assert [(one["from"], one["to"], one["changed"], one["protected"]) for one in done["aliases"]] == [
+    assert [(item["from"], item["to"], item["changed"], item["protected"]) for item in done["aliases"]] == [
         ("pages_v1", "pages_v2", True, True),
         (None, "old_v9", True, False),
         ("banners_v1", "banners_v1", False, False),

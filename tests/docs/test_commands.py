@@ -59,10 +59,10 @@ def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
     admin.close()
     if "manifests" in start:
         (folder / "aliases").mkdir()
-        wanted = [dict(zip(("name", "collection"), pair.split("="), strict=True)) for pair in start["manifests"]]
+        desired = [dict(zip(("name", "collection"), pair.split("="), strict=True)) for pair in start["manifests"]]
         documents = [
             ("MilvusConnection", "local", {"uri": uri}),
-            ("AliasSet", "search", {"connectionRef": {"name": "local"}, "aliases": wanted}),
+            ("AliasSet", "search", {"connectionRef": {"name": "local"}, "aliases": desired}),
         ]
         text = yaml.safe_dump_all(
             {"apiVersion": "aliasctl.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}

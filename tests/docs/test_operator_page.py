@@ -81,7 +81,7 @@ class Reader:
         token = admin_of(self.plane).service_account_token("aliasctl-operator", "aliasctl-system")
         kubeconfig = self.plane.kubeconfig_with_token(token, self.folder / "operator.kubeconfig")
         arguments = container(build(OVERLAYS / "cluster"))["args"]
-        told = [one.replace("$(POD_NAMESPACE)", "aliasctl-system") for one in arguments]
+        told = [argument.replace("$(POD_NAMESPACE)", "aliasctl-system") for argument in arguments]
         return Operator(kubeconfig, self.folder, *told)
 
 

@@ -68,14 +68,14 @@ def test_the_page_is_what_the_results_give() -> None:
 
 
 def test_the_results_name_every_goal_with_the_verdict_of_their_figures() -> None:
-    written = [(one["what"], one["verdict"]) for one in json.loads(RESULTS.read_text())["goals"]]
-    assert written == [(one.what, one.verdict) for one in verdicts(load(RESULTS))]
+    written = [(load["what"], load["verdict"]) for load in json.loads(RESULTS.read_text())["goals"]]
+    assert written == [(verdict.what, verdict.verdict) for verdict in verdicts(load(RESULTS))]
 
 
-@pytest.mark.parametrize(("what", "wanted"), PROMISED)
-def test_every_goal_is_on_the_page_with_its_figure_and_verdict(what: str, wanted: str) -> None:
+@pytest.mark.parametrize(("what", "desired"), PROMISED)
+def test_every_goal_is_on_the_page_with_its_figure_and_verdict(what: str, desired: str) -> None:
     text = (ROOT / "docs" / "performance.md").read_text()
-    line = rf"^\| [^|]*{re.escape(what)}[^|]* \| {re.escape(wanted)} \| [^|]*\d[^|]* \| (met|not met) \| [^|]*\|$"
+    line = rf"^\| [^|]*{re.escape(what)}[^|]* \| {re.escape(desired)} \| [^|]*\d[^|]* \| (met|not met) \| [^|]*\|$"
     assert re.search(line, text, re.MULTILINE)
 
 
@@ -99,7 +99,7 @@ def test_what_was_not_measured_is_neither_met_nor_hidden() -> None:
     found = results_of(scenario(Key.OFFLINE_SMALL, row(Who.PLAN, 1.0)), Terraform="it was not on the PATH")
     assert verdict(found, "Offline plan of 1,000 against Terraform") == ("", NOT_MEASURED)
     assert "| Terraform | it was not on the PATH |" in page(found)
-    assert {one.verdict for one in verdicts(results_of())} == {NOT_MEASURED}
+    assert {verdict.verdict for verdict in verdicts(results_of())} == {NOT_MEASURED}
 
 
 def test_one_call_too_many_in_any_scenario_is_a_goal_not_met() -> None:
@@ -194,10 +194,10 @@ def test_all_take_turns_after_one_run_that_does_not_count(tmp_path: Path) -> Non
 
 def test_a_tenth_is_really_on_another_collection_and_the_same_tenth_each_time() -> None:
     live = shapes.dealt(1000, 50)
-    wanted = shapes.moved(live, 100)
-    assert sum(live[alias] != wanted[alias] for alias in live) == 100
-    assert set(wanted.values()) == set(live.values())
-    assert shapes.moved(live, 100) == wanted
+    desired = shapes.moved(live, 100)
+    assert sum(live[alias] != desired[alias] for alias in live) == 100
+    assert set(desired.values()) == set(live.values())
+    assert shapes.moved(live, 100) == desired
 
 
 def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = load(tmp_path / "results.json")
     assert (tmp_path / "performance.md").read_text() == page(found)
-    assert [one.key for one in found.scenarios] == [Key.START_UP, Key.OFFLINE_SMALL]
-    seen = [each.who for one in found.scenarios for each in one.rows]
+    assert [scenario.key for scenario in found.scenarios] == [Key.START_UP, Key.OFFLINE_SMALL]
+    seen = [each.who for scenario in found.scenarios for each in scenario.rows]
     assert seen == [Who.VALIDATE, Who.HELP, Who.IMPORTS, Who.NOTHING, Who.PLAN, Who.LOADING]
-    assert all("importing" in one.parts for one in found.scenarios)
+    assert all("importing" in scenario.parts for scenario in found.scenarios)
     assert found.missing["octoDNS"] == "it was not installed"
     assert found.missing["Terraform"] == "it was not on the PATH"
     assert {Key.APPLY, Key.OPERATOR} <= found.missing.keys()

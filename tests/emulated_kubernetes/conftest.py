@@ -48,8 +48,8 @@ def start(api: ApiServer, milvus: Milvus, tmp_path: Path) -> Iterator[Callable[.
         return running[-1]
 
     yield started
-    for one in running:
-        one.stop()
+    for item in running:
+        item.stop()
 
 
 @pytest.fixture

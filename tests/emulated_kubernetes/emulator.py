@@ -208,7 +208,7 @@ class ApiServer:
     def requests(self, method: str, path_end: str) -> int:
         """How many requests of a kind have come."""
         known = list(self.emulator._requests)
-        return sum(str(one.method.value) == method and one.url.path.endswith(path_end) for one in known)
+        return sum(str(item.method.value) == method and item.url.path.endswith(path_end) for item in known)
 
     def _call(self, method: str, path: str, content: Mapping[str, Any] | None) -> Object:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"

@@ -42,16 +42,16 @@ def an_object(aliases: dict[str, str | None] | None = None, **content: object) -
     return set_object(set_body(aliases, **content))  # type: ignore[arg-type]
 
 
-def wanted(aliases: dict[str, str | None], **spec: Any) -> AliasSet:
+def desired(aliases: dict[str, str | None], **spec: Any) -> AliasSet:
     """A set with its connection."""
     return connect(read_alias_set(set_body(aliases, **spec)), {"main": read_connection(CONNECTION)})
 
 
-def plan_for(one: AliasSet, catalogs: Catalogs) -> Plan:
-    return make_plan([one], catalogs=catalogs)
+def plan_for(alias_set: AliasSet, catalogs: Catalogs) -> Plan:
+    return make_plan([alias_set], catalogs=catalogs)
 
 
-def look(one: AliasSet, recorder: Recorder, *, fail: tuple[str, ...] = ()) -> Finding:
+def look(alias_set: AliasSet, recorder: Recorder, *, fail: tuple[str, ...] = ()) -> Finding:
     """Plan, apply, and find; calls for the aliases in `fail` fail."""
 
     def before(method: str, alias: str) -> None:
@@ -59,9 +59,9 @@ def look(one: AliasSet, recorder: Recorder, *, fail: tuple[str, ...] = ()) -> Fi
             raise UnexpectedAnswer("quota exceeded")
 
     recorder.before = before
-    plan = plan_for(one, recorder.catalogs())
+    plan = plan_for(alias_set, recorder.catalogs())
     report = apply_plan(plan, catalogs=recorder.catalogs()) if plan.steps else None
     reason, message = of_report(report) if report else (Reason.SUCCEEDED, "")
     if reason is Reason.SUCCEEDED:
-        reason, message = in_sync(one, ())
-    return Finding(reason, message, wanted=one, plan=plan, report=report)
+        reason, message = in_sync(alias_set, ())
+    return Finding(reason, message, desired=alias_set, plan=plan, report=report)

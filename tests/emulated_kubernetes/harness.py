@@ -120,8 +120,8 @@ class Kube:
 
     def create(self, aliases: Mapping[str, Any], name: str = "shop", **spec: Any) -> None:
         """Create an AliasSet; aliases as for `entries`."""
-        wanted = {"connectionRef": {"name": "main"}, "interval": "5m", **spec, "aliases": entries(aliases)}
-        self.api.create("AliasSet", name, spec=wanted)
+        desired = {"connectionRef": {"name": "main"}, "interval": "5m", **spec, "aliases": entries(aliases)}
+        self.api.create("AliasSet", name, spec=desired)
 
     def edit(self, aliases: Mapping[str, Any] | None = None, name: str = "shop", **spec: Any) -> None:
         change = spec if aliases is None else {**spec, "aliases": entries(aliases)}
@@ -145,12 +145,12 @@ class Kube:
 
     def condition(self, kind: str = "Ready", name: str = "shop") -> Object:
         conditions = self.status(name).get("conditions") or []
-        return next((dict(one) for one in conditions if one["type"] == kind), {})
+        return next((dict(condition) for condition in conditions if condition["type"] == kind), {})
 
     def events(self, name: str = "shop") -> list[tuple[str, str]]:
         """Reason and message of each Event about a set, the oldest first."""
-        about = [one for one in self.api.list("Event") if one["involvedObject"]["name"] == name]
-        return [(one["reason"], one["message"]) for one in about]
+        about = [item for item in self.api.list("Event") if item["involvedObject"]["name"] == name]
+        return [(item["reason"], item["message"]) for item in about]
 
     def reasons(self, name: str = "shop") -> list[str]:
         return [reason for reason, _ in self.events(name)]
@@ -161,7 +161,7 @@ class Kube:
         def holds() -> bool:
             stored = self.stored(name)
             ready: Object = next(
-                (one for one in (stored.get("status") or {}).get("conditions") or [] if one["type"] == "Ready"), {}
+                (item for item in (stored.get("status") or {}).get("conditions") or [] if item["type"] == "Ready"), {}
             )
             return (ready.get("reason"), ready.get("observedGeneration")) == (reason, stored["metadata"]["generation"])
 
@@ -171,7 +171,7 @@ class Kube:
     def wait_for_event(self, reason: str, name: str = "shop", times: int = 1) -> str:
         """Until an Event was posted; its message, of the last one."""
         wait_until(f"told {reason}", lambda: self.reasons(name).count(reason) >= times, lambda: self.events(name))
-        return [message for one, message in self.events(name) if one == reason][-1]
+        return [message for event, message in self.events(name) if event == reason][-1]
 
     def wait_until_gone(self, name: str = "shop") -> None:
         wait_until(f"{name} gone", lambda: self.api.get("AliasSet", name) is None, lambda: self.stored(name))
@@ -184,9 +184,9 @@ class Kube:
 def entries(aliases: Mapping[str, Any]) -> list[Object]:
     """Alias → collection; None for Absent, a mapping for an entry with more to it."""
 
-    def entry(name: str, wanted: Any) -> Object:
-        if isinstance(wanted, Mapping):
-            return {"name": name, **wanted}
-        return {"name": name, "collection": wanted} if wanted else {"name": name, "state": "Absent"}
+    def entry(name: str, desired: Any) -> Object:
+        if isinstance(desired, Mapping):
+            return {"name": name, **desired}
+        return {"name": name, "collection": desired} if desired else {"name": name, "state": "Absent"}
 
-    return [entry(*one) for one in aliases.items()]
+    return [entry(*alias) for alias in aliases.items()]

@@ -21,7 +21,7 @@ def test_a_plan_waits_and_is_carried_out_once_it_is_approved(operator: Operator,
     milvus.point("b", "v1")
     kube.create({"a": "v1", "b": "v2"}, approval="Manual")
     status = kube.wait("ApprovalRequired")
-    assert [(one["type"], one["status"]) for one in status["conditions"]] == [("Ready", "False")]
+    assert [(condition["type"], condition["status"]) for condition in status["conditions"]] == [("Ready", "False")]
     plan = status["pendingPlan"]
     assert f"aliasctl.dev/approve={plan['digest']}" in status["conditions"][0]["message"]
     assert plan["steps"] == [
@@ -176,7 +176,7 @@ def test_what_was_moved_back_stays_there_until_it_is_approved(
     )
     status = kube.wait("Rejected")
     assert milvus.aliases == {"a": "v1"}
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert {entry["type"]: entry["status"] for entry in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
     [rejected] = status["rejected"]
     assert (rejected["alias"], rejected["collection"]) == ("a", "v3")
     assert status["history"][0]["reverted"] == 1

@@ -15,17 +15,17 @@ NAMES = [a + b for a in "abc" for b in "xyz"]
 
 def claims(**sets: AliasSet) -> Claims:
     """Of sets, the oldest first."""
-    return Claims({Ref("team", name): wanted for name, wanted in sets.items()})
+    return Claims({Ref("team", name): desired for name, desired in sets.items()})
 
 
 def has(found: Claims, name: str) -> tuple[list[str], dict[str, str]]:
     """What a set may list, and what it must leave to whom."""
-    settled, contests = found.settled(Ref("team", name))
-    return [alias.name for alias in settled.aliases], {one.name: one.owner.name for one in contests}
+    settled, contests = found.resolved(Ref("team", name))
+    return [alias.name for alias in settled.aliases], {contest.name: contest.owner.name for contest in contests}
 
 
 def covers(found: Claims, name: str, alias: str) -> bool:
-    return found.settled(Ref("team", name))[0].scope.covers(alias)
+    return found.resolved(Ref("team", name))[0].scope.covers(alias)
 
 
 def test_a_name_that_two_list_stays_with_the_older() -> None:
@@ -96,38 +96,38 @@ sets_of_a_database = st.lists(
 )
 
 
-def wants(wanted: AliasSet, name: str) -> bool:
-    return name in {alias.name for alias in wanted.aliases} or wanted.scope.covers(name)
+def wants(desired: AliasSet, name: str) -> bool:
+    return name in {alias.name for alias in desired.aliases} or desired.scope.covers(name)
 
 
 @given(sets_of_a_database)
 def test_each_name_is_held_by_the_oldest_who_claims_it_and_by_nobody_else(sets: list[AliasSet]) -> None:
-    refs = {Ref("team", str(number)): wanted for number, wanted in enumerate(sets)}
+    refs = {Ref("team", str(number)): desired for number, desired in enumerate(sets)}
     found = Claims(refs)
-    settled = {ref: found.settled(ref)[0] for ref in refs}
+    settled = {ref: found.resolved(ref)[0] for ref in refs}
     for name in NAMES:
-        claimants = [ref for ref, wanted in refs.items() if wants(wanted, name)]
-        assert [ref for ref, wanted in settled.items() if wants(wanted, name)] == claimants[:1], name
+        claimants = [ref for ref, desired in refs.items() if wants(desired, name)]
+        assert [ref for ref, desired in settled.items() if wants(desired, name)] == claimants[:1], name
 
 
 @given(sets_of_a_database)
 def test_whatever_a_set_lists_and_does_not_get_is_told(sets: list[AliasSet]) -> None:
-    refs = {Ref("team", str(number)): wanted for number, wanted in enumerate(sets)}
+    refs = {Ref("team", str(number)): desired for number, desired in enumerate(sets)}
     found = Claims(refs)
-    for ref, wanted in refs.items():
-        settled, contests = found.settled(ref)
-        lost = {alias.name for alias in wanted.aliases} - {alias.name for alias in settled.aliases}
-        assert lost <= {one.name for one in contests}
-        assert all(wants(refs[one.owner], one.name) for one in contests)
+    for ref, desired in refs.items():
+        settled, contests = found.resolved(ref)
+        lost = {alias.name for alias in desired.aliases} - {alias.name for alias in settled.aliases}
+        assert lost <= {contest.name for contest in contests}
+        assert all(wants(refs[contest.owner], contest.name) for contest in contests)
         order = list(refs)
-        assert all(order.index(one.owner) < order.index(ref) for one in contests)
+        assert all(order.index(contest.owner) < order.index(ref) for contest in contests)
 
 
 @given(sets_of_a_database)
 def test_the_owner_that_is_named_is_the_one_who_has_the_name(sets: list[AliasSet]) -> None:
-    refs = {Ref("team", str(number)): wanted for number, wanted in enumerate(sets)}
+    refs = {Ref("team", str(number)): desired for number, desired in enumerate(sets)}
     found = Claims(refs)
-    for ref, wanted in refs.items():
-        for contest in found.settled(ref)[1]:
-            if contest.name in {alias.name for alias in wanted.aliases}:
-                assert wants(found.settled(contest.owner)[0], contest.name), (ref, contest)
+    for ref, desired in refs.items():
+        for contest in found.resolved(ref)[1]:
+            if contest.name in {alias.name for alias in desired.aliases}:
+                assert wants(found.resolved(contest.owner)[0], contest.name), (ref, contest)

@@ -17,7 +17,7 @@ def test_the_older_set_keeps_an_alias_until_it_goes(operator: Operator, kube: Ku
     kube.create({"a": "v2", "b": "v2"}, name="younger")
     status = kube.wait("OwnershipConflict", "younger")
     assert milvus.aliases == {"a": "v1", "b": "v2"}
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert {entry["type"]: entry["status"] for entry in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
     assert '"a" (AliasSet team/older)' in status["conditions"][0]["message"]
     assert [(row["name"], row["state"]) for row in status["aliases"]] == [("a", "Contested")]
     assert status["counts"] == {"aliases": 2, "inSync": 1, "blocked": 0, "drift": 0}

@@ -22,8 +22,8 @@ def finalizers(kube: Kube) -> list[str]:
 
 def test_its_own_aliases_go_with_it(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     milvus.point("elsewhere", "v1")
-    wanted = {"a": "v1", "moved": "v1", "b": "v2", "kept": {"collection": "v1", "protect": True}, "kept_too": "v1"}
-    kube.create(wanted, deletionPolicy="Delete", scope={"protect": ["*_too"]}, limits={"maxDrops": 1})
+    desired = {"a": "v1", "moved": "v1", "b": "v2", "kept": {"collection": "v1", "protect": True}, "kept_too": "v1"}
+    kube.create(desired, deletionPolicy="Delete", scope={"protect": ["*_too"]}, limits={"maxDrops": 1})
     kube.wait("Succeeded")
     assert finalizers(kube) == [FINALIZER]
     milvus.point("moved", "v2")
@@ -257,8 +257,8 @@ def test_a_set_that_goes_before_it_has_the_finalizer_is_let_go(
 ) -> None:
     def gone(request: kmock.Request) -> None:
         if str(request.method.value) == "PATCH" and "finalizers" in (request.data.get("metadata") or {}):
-            for one in operator.world.view().sets.values():
-                operator.world.remove(one)
+            for alias_set in operator.world.view().sets.values():
+                operator.world.remove(alias_set)
             raise kmock.KubernetesError(404, "NotFound", "it is gone")
 
     api.emulator.refuse = gone

@@ -16,7 +16,7 @@ from reconciler.operator.finding import Finding
 from reconciler.operator.reasons import Reason
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import ApiServer
-from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted
+from tests.emulated_kubernetes.findings import an_object, desired, look, plan_for
 from tests.emulated_kubernetes.harness import wait_until
 from tests.faults.memory import Recorder
 
@@ -43,7 +43,7 @@ def test_that_it_goes_on_is_no_news() -> None:
 
 def test_each_change_is_told_with_where_it_was_and_is() -> None:
     recorder = Recorder(server("v1", "v2", aliases={"b": "v1", "c": "v1", "d": "v1"}))
-    finding = look(wanted({"a": "v1", "b": "v2", "c": None, "d": "v2"}), recorder, fail=("d",))
+    finding = look(desired({"a": "v1", "b": "v2", "c": None, "d": "v2"}), recorder, fail=("d",))
     notes = {reason: (note, warning) for reason, note, warning in of_finding(finding, Reason.SUCCEEDED)}
     assert notes["AliasCreated"] == ('alias "a" → v1', False)
     assert notes["AliasAltered"] == ('alias "b": v1 → v2', False)
@@ -54,25 +54,25 @@ def test_each_change_is_told_with_where_it_was_and_is() -> None:
 
 def test_a_failure_is_not_told_again_by_each_try() -> None:
     recorder = Recorder(server("v1"))
-    first = look(wanted({"a": "v1"}), recorder, fail=("a",))
+    first = look(desired({"a": "v1"}), recorder, fail=("a",))
     assert told(first, None) == ["AliasFailed", "ProgressingWithRetry"]
-    again = look(wanted({"a": "v1"}), recorder, fail=("a",))
+    again = look(desired({"a": "v1"}), recorder, fail=("a",))
     assert told(again, first.reason) == []
-    assert told(look(wanted({"a": "v1"}), recorder), again.reason) == ["AliasCreated", "Ready"]
+    assert told(look(desired({"a": "v1"}), recorder), again.reason) == ["AliasCreated", "Ready"]
 
 
 def test_many_changes_end_in_a_summary() -> None:
     recorder = Recorder(server("v1"))
-    finding = look(wanted({f"a{number:02}": "v1" for number in range(MAX_PER_RUN + 5)}), recorder)
+    finding = look(desired({f"a{number:02}": "v1" for number in range(MAX_PER_RUN + 5)}), recorder)
     events = list(of_finding(finding, None))
     assert [reason for reason, _, _ in events] == ["AliasCreated"] * MAX_PER_RUN + ["AliasesChanged"]
     assert events[-1][1] == "5 more aliases: done"
 
 
 def test_drift_is_told_before_it_is_corrected() -> None:
-    one = wanted({"a": "v1", "b": "v1"})
-    plan = plan_for(one, Recorder(server("v1", "v2", aliases={"a": "v2"})).catalogs())
-    finding = Finding(Reason.PROGRESSING, "", wanted=one, plan=plan, drift=True)
+    item = desired({"a": "v1", "b": "v1"})
+    plan = plan_for(item, Recorder(server("v1", "v2", aliases={"a": "v2"})).catalogs())
+    finding = Finding(Reason.PROGRESSING, "", desired=item, plan=plan, drift=True)
     [(reason, note, warning)] = of_finding(finding, Reason.SUCCEEDED)
     assert (reason, warning) == ("DriftDetected", True)
     assert note.startswith('alias "a" is at "v2", not at "v1"')
@@ -93,7 +93,7 @@ def test_an_event_is_posted_as_kubernetes_wants_it(cluster: Cluster, api: ApiSer
     events.tell(an_object(), "GateFailed", "x" * 5000, warning=True)
     events.tell(an_object(), "Ready", "fine")
     events.close(10)
-    long, short = sorted(api.list("Event"), key=lambda one: -len(one["message"]))
+    long, short = sorted(api.list("Event"), key=lambda item: -len(item["message"]))
     assert long["type"] == "Warning"
     assert short["type"] == "Normal"
     assert len(long["message"]) < 1024
@@ -122,7 +122,7 @@ def test_an_event_that_is_refused_is_no_end_of_the_others(
     api.emulator.refuse = lambda request: None
     events.tell(an_object(), "Ready", "two")
     events.close(10)
-    assert [one["message"] for one in api.list("Event")] == ["two"]
+    assert [item["message"] for item in api.list("Event")] == ["two"]
 
 
 def test_a_bug_with_one_event_is_no_end_of_the_others(
@@ -135,4 +135,4 @@ def test_a_bug_with_one_event_is_no_end_of_the_others(
         wait_until("logged", lambda: "internal error" in caplog.text)
     events.tell(an_object(), "Ready", "two")
     events.close(10)
-    assert [one["message"] for one in api.list("Event")] == ["two"]
+    assert [item["message"] for item in api.list("Event")] == ["two"]

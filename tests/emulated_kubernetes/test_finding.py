@@ -30,7 +30,7 @@ def test_the_gravest_block_is_told_and_the_others_are_counted() -> None:
     steps = tuple(
         blocked(name, reason)
         for name, reason in (
-            ("a", BlockReason.TARGET_MISSING),
+            ("a", BlockReason.COLLECTION_MISSING),
             ("b", BlockReason.GATE_FAILED),
             ("c", BlockReason.PROTECTED),
             ("d", BlockReason.EARLIER_WAVE),
@@ -49,8 +49,8 @@ def test_a_run_that_did_something_tells_what_is_blocked() -> None:
 
 def test_a_protected_alias_goes_before_a_missing_collection() -> None:
     made = server("v1", "v2", aliases={"a": "v1"})
-    wanted = alias_set({"b": "v9", "c": "v1"}, Alias("a", "v2", protect=True), limits=Limits())
-    plan = make_plan([wanted], catalogs=catalogs(made))
+    desired = alias_set({"b": "v9", "c": "v1"}, Alias("a", "v2", protect=True), limits=Limits())
+    plan = make_plan([desired], catalogs=catalogs(made))
     reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
     assert reason is Reason.BLOCKED
     assert message.startswith('"a": ')

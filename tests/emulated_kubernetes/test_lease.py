@@ -72,8 +72,8 @@ def process(api: ApiServer, tmp_path: Path) -> Iterator[Callable[[str], Process]
     made: dict[str, Process] = {}
 
     def refuse(request: kmock.Request) -> None:
-        one = made.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
-        if one and one.cut_off:
+        element = made.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if element and element.cut_off:
             raise kmock.KubernetesError(503, "Unavailable", "not for you")
 
     def make(name: str) -> Process:
@@ -82,8 +82,8 @@ def process(api: ApiServer, tmp_path: Path) -> Iterator[Callable[[str], Process]
 
     api.emulator.refuse = refuse
     yield make
-    for one in made.values():
-        one.end()
+    for item in made.values():
+        item.end()
 
 
 def stored(api: ApiServer) -> Object:
@@ -93,14 +93,14 @@ def stored(api: ApiServer) -> Object:
 
 
 def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
-    one, other = process("one"), process("other")
-    one.start()
-    wait_until("held", lambda: one.acquired)
+    item, other = process("one"), process("other")
+    item.start()
+    wait_until("held", lambda: item.acquired)
     other.start()
     renewed = stored(api)["renewTime"]
     end = time.monotonic() + 4.5  # longer than the Lease, without a renewal
     while time.monotonic() < end:
-        assert one.held
+        assert item.held
         assert not other.held
         time.sleep(0.01)
     spec = stored(api)
@@ -108,7 +108,7 @@ def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], 
     assert spec["leaseDurationSeconds"] == 4
     assert spec["renewTime"] > renewed
     assert spec["leaseTransitions"] == 0
-    assert one.losses == []
+    assert item.losses == []
 
 
 def test_of_many_that_start_together_one_holds_it(
@@ -117,144 +117,144 @@ def test_of_many_that_start_together_one_holds_it(
     monkeypatch.setattr(lease, "LEASE_SECONDS", 60)
     monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 50)
     everybody = [process(f"p{number}") for number in range(5)]
-    for one in everybody:
-        one.start()
-    wait_until("held", lambda: any(one.acquired for one in everybody))
+    for item in everybody:
+        item.start()
+    wait_until("held", lambda: any(element.acquired for element in everybody))
     for _ in range(30):
-        assert [one.name for one in everybody if one.held] == [stored(api)["holderIdentity"]]
+        assert [item.name for item in everybody if item.held] == [stored(api)["holderIdentity"]]
         time.sleep(0.01)
 
 
 def test_one_that_lets_go_is_followed_at_once(process: Callable[[str], Process], api: ApiServer) -> None:
-    one, other = process("one"), process("other")
-    one.start()
-    wait_until("held", lambda: one.acquired)
+    item, other = process("one"), process("other")
+    item.start()
+    wait_until("held", lambda: item.acquired)
     other.start()
-    one.elector.release()
-    assert not one.held
+    item.elector.release()
+    assert not item.held
     released = time.monotonic()
     wait_until("taken over", lambda: other.acquired)
     assert time.monotonic() - released < 4  # it did not wait for the end of the Lease
     spec = stored(api)
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("other", 1)
-    assert one.losses == []
+    assert item.losses == []
 
 
 def test_one_that_is_cut_off_stops_before_another_starts(process: Callable[[str], Process], api: ApiServer) -> None:
-    one, other = process("one"), process("other")
-    one.start()
-    wait_until("held", lambda: one.acquired)
+    item, other = process("one"), process("other")
+    item.start()
+    wait_until("held", lambda: item.acquired)
     other.start()
     wait_until("standing by", lambda: api.requests("GET", "leases/aliasctl-operator") > 3)
-    one.cut_off = True
+    item.cut_off = True
     both = []
     end = time.monotonic() + TIMEOUT
     while not other.acquired and time.monotonic() < end:
-        both.append(one.held and other.held)
+        both.append(item.held and other.held)
         time.sleep(0.005)
     assert other.held
     assert not any(both)
-    assert not one.held
-    wait_until("told", lambda: one.losses)
-    assert "not for you" in one.losses[0]
-    assert len(one.losses) == 1
+    assert not item.held
+    wait_until("told", lambda: item.losses)
+    assert "not for you" in item.losses[0]
+    assert len(item.losses) == 1
     assert stored(api)["leaseTransitions"] == 1
 
 
 def test_a_short_cut_is_survived(process: Callable[[str], Process]) -> None:
-    one = process("one")
-    one.start()
-    wait_until("held", lambda: one.acquired)
-    one.cut_off = True
+    item = process("one")
+    item.start()
+    wait_until("held", lambda: item.acquired)
+    item.cut_off = True
     time.sleep(0.2)
-    assert one.held
-    one.cut_off = False
+    assert item.held
+    item.cut_off = False
     time.sleep(2.6)
-    assert one.held
-    assert one.losses == []
+    assert item.held
+    assert item.losses == []
 
 
 def test_one_that_finds_another_holder_stops(process: Callable[[str], Process], api: ApiServer) -> None:
-    one = process("one")
-    one.start()
-    wait_until("held", lambda: one.acquired)
+    item = process("one")
+    item.start()
+    wait_until("held", lambda: item.acquired)
     api.patch("Lease", LEASE.name, {"spec": {"holderIdentity": "thief"}})
-    wait_until("told", lambda: one.losses == ["another process holds it"])
-    assert not one.held
-    one.elector.release()
+    wait_until("told", lambda: item.losses == ["another process holds it"])
+    assert not item.held
+    item.elector.release()
     assert stored(api)["holderIdentity"] == "thief"
 
 
 def test_a_lease_that_somebody_made_beforehand_is_taken(process: Callable[[str], Process], api: ApiServer) -> None:
     api.create("Lease", LEASE.name, spec={})
-    one = process("one")
-    one.start()
-    wait_until("held", lambda: one.acquired)
+    item = process("one")
+    item.start()
+    wait_until("held", lambda: item.acquired)
     assert stored(api)["holderIdentity"] == "one"
 
 
 def test_a_dead_holders_clock_does_not_matter(process: Callable[[str], Process], api: ApiServer) -> None:
     spec = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "renewTime": "2099-01-01T00:00:00.000000Z"}
     api.create("Lease", LEASE.name, spec=spec)
-    one = process("one")
-    one.start()
-    wait_until("taken over", lambda: one.acquired)
+    item = process("one")
+    item.start()
+    wait_until("taken over", lambda: item.acquired)
 
 
 def test_a_live_holder_with_a_slow_clock_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
     spec = {"holderIdentity": "alive", "leaseDurationSeconds": 2, "renewTime": "2000-01-01T00:00:00.000000Z"}
     api.create("Lease", LEASE.name, spec=spec)
-    one = process("one")
-    one.start()
+    item = process("one")
+    item.start()
     for number in range(25):
         time.sleep(0.1)
         api.patch("Lease", LEASE.name, {"spec": {"renewTime": f"2000-01-01T00:00:{number:02}.000000Z"}})
-        assert not one.held
-    assert one.acquired is None
+        assert not item.held
+    assert item.acquired is None
 
 
 def test_one_that_is_told_to_stop_while_it_waits_ends(process: Callable[[str], Process], api: ApiServer) -> None:
     api.create("Lease", LEASE.name, spec={"holderIdentity": "alive", "leaseDurationSeconds": 60})
-    one = process("one")
-    one.start()
-    one.stop.set()
-    wait_until("ended", lambda: one.acquired is False)
+    item = process("one")
+    item.start()
+    item.stop.set()
+    wait_until("ended", lambda: item.acquired is False)
     assert stored(api)["holderIdentity"] == "alive"
 
 
 def test_an_api_server_that_does_not_answer_is_waited_for(process: Callable[[str], Process]) -> None:
-    one = process("one")
-    one.cut_off = True
-    one.start()
+    item = process("one")
+    item.cut_off = True
+    item.start()
     time.sleep(0.2)
-    assert one.acquired is None
-    one.cut_off = False
-    wait_until("held", lambda: one.acquired)
-    assert one.held
+    assert item.acquired is None
+    item.cut_off = False
+    wait_until("held", lambda: item.acquired)
+    assert item.held
 
 
 def test_a_bug_while_it_renews_is_survived(
     process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = process("one")
-    one.start()
-    wait_until("held", lambda: one.acquired)
+    item = process("one")
+    item.start()
+    wait_until("held", lambda: item.acquired)
     with monkeypatch.context() as broken:
-        broken.setattr(one.cluster, "replace_lease", lambda lease: [][0])
+        broken.setattr(item.cluster, "replace_lease", lambda lease: [][0])
         wait_until("logged", lambda: "internal error" in caplog.text)
     time.sleep(2.6)
-    assert one.held
-    assert one.losses == []
+    assert item.held
+    assert item.losses == []
 
 
 def test_a_bug_that_stays_loses_it(process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch) -> None:
-    one = process("one")
-    one.start()
-    wait_until("held", lambda: one.acquired)
-    monkeypatch.setattr(one.cluster, "replace_lease", lambda lease: [][0])
-    wait_until("told", lambda: one.losses)
-    assert "IndexError" in one.losses[0]
-    assert not one.held
+    item = process("one")
+    item.start()
+    wait_until("held", lambda: item.acquired)
+    monkeypatch.setattr(item.cluster, "replace_lease", lambda lease: [][0])
+    wait_until("told", lambda: item.losses)
+    assert "IndexError" in item.losses[0]
+    assert not item.held
 
 
 def test_who_leads_is_told_as_it_is_now(api: ApiServer, tmp_path: Path) -> None:

@@ -107,7 +107,10 @@ def test_a_connection_that_comes_later_is_waited_for(start: Callable[[], Operato
     kube.create({"a": "v1"})
     status = kube.wait("DependencyNotReady")
     assert 'no MilvusConnection "main" in namespace team' in status["conditions"][0]["message"]
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Reconciling": "True"}
+    assert {condition["type"]: condition["status"] for condition in status["conditions"]} == {
+        "Ready": "False",
+        "Reconciling": "True",
+    }
     kube.connection()
     kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v1"}
@@ -198,7 +201,7 @@ def test_a_rotated_secret_is_used(start: Callable[[], Operator], kube: Kube, mil
     kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v2"}
     assert kube.reasons().count("ConnectionFailed") == 0
-    wait_until("closed", lambda: [one.token for one in milvus.opened if not one.closed] == [b"new"])
+    wait_until("closed", lambda: [item.token for item in milvus.opened if not item.closed] == [b"new"])
 
 
 def test_a_wrong_token_needs_a_person(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
@@ -208,14 +211,17 @@ def test_a_wrong_token_needs_a_person(start: Callable[[], Operator], kube: Kube,
     start()
     kube.create({"a": "v1"})
     status = kube.wait("ConnectionFailed")
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert {entry["type"]: entry["status"] for entry in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
 
 
 def test_a_server_that_is_down_is_waited_for(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     milvus.down = True
     kube.create({"a": "v1"})
     status = kube.wait("ConnectionFailed")
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Reconciling": "True"}
+    assert {condition["type"]: condition["status"] for condition in status["conditions"]} == {
+        "Ready": "False",
+        "Reconciling": "True",
+    }
     milvus.down = False
     kube.wait("Succeeded")
     assert kube.wait_for_event("Ready") == "1 alias in place"
@@ -225,7 +231,7 @@ def test_a_server_that_is_down_is_waited_for(operator: Operator, kube: Kube, mil
 def test_a_suspended_set_is_left_alone(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1"}, suspend=True)
     status = kube.wait("Suspended")
-    assert [(one["type"], one["status"]) for one in status["conditions"]] == [("Ready", "Unknown")]
+    assert [(condition["type"], condition["status"]) for condition in status["conditions"]] == [("Ready", "Unknown")]
     assert (milvus.aliases, milvus.reads) == ({}, 0)
     kube.edit(suspend=False)
     kube.wait("Succeeded")
@@ -235,7 +241,7 @@ def test_a_suspended_set_is_left_alone(operator: Operator, kube: Kube, milvus: M
 def test_a_spec_that_cannot_be_used_is_told_and_mended(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1", "v2": "a"}, gates={"rows": {"min": "many"}})
     status = kube.wait("InvalidSpec")
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert {entry["type"]: entry["status"] for entry in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
     assert "spec.gates.rows.min" in status["conditions"][0]["message"]
     assert milvus.aliases == {}
     kube.edit({"a": "v1"}, gates=None)
@@ -282,7 +288,7 @@ def test_too_many_drops_are_refused(operator: Operator, kube: Kube, milvus: Milv
         milvus.point(name, "v1")
     kube.create({"a": "v1", "b": None, "c": None}, limits={"maxDrops": 1})
     status = kube.wait("LimitExceeded")
-    assert {one["type"] for one in status["conditions"]} == {"Ready", "Stalled"}
+    assert {condition["type"] for condition in status["conditions"]} == {"Ready", "Stalled"}
     assert set(milvus.aliases) == {"a", "b", "c"}
     kube.edit(limits={"maxDrops": 2})
     kube.wait("Succeeded")
@@ -507,7 +513,7 @@ def test_a_set_that_is_replaced_in_the_middle_of_a_call_takes_nothing_over(
     old = kube.stored()["metadata"]["uid"]
     kube.delete()
     kube.create({"b": "v2"})
-    wait_until("seen", lambda: {one.uid for one in operator.world.view().sets.values()} - {old})
+    wait_until("seen", lambda: {alias_set.uid for alias_set in operator.world.view().sets.values()} - {old})
     go_on.set()
     status = kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v1", "b": "v2"}
@@ -560,7 +566,7 @@ def test_an_edit_is_not_forgotten_over_an_answer_that_comes_late(
     late = Event()
 
     def generation() -> int:
-        return next(one.generation for one in operator.world.view().sets.values())
+        return next(alias_set.generation for alias_set in operator.world.view().sets.values())
 
     async def hold(request: kmock.Request) -> None:
         if request.subresource == "status" and request.data["status"]["observedGeneration"] == 1:

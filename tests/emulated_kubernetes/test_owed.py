@@ -33,7 +33,7 @@ def refuse_statuses(api: ApiServer) -> Callable[[str], Event]:
 
 
 def said(status: Object) -> list[str]:
-    return [one["reason"] for one in status.get("conditions") or []]
+    return [item["reason"] for item in status.get("conditions") or []]
 
 
 def test_what_was_moved_back_is_not_tried_again(
@@ -46,8 +46,8 @@ def test_what_was_moved_back_is_not_tried_again(
     milvus.point("a", "v1")
     milvus.before = fail
     enough = refuse_statuses("Rejected")
-    wanted = {"a": "v3", "b": {"collection": "v2", "wave": 1}}
-    kube.create(wanted, onFailure="Revert", interval="100ms", gates={"loaded": {}})
+    desired = {"a": "v3", "b": {"collection": "v2", "wave": 1}}
+    kube.create(desired, onFailure="Revert", interval="100ms", gates={"loaded": {}})
     kube.wait_for_event("AliasReverted")
     wait_until("refused", lambda: operator.metric("aliasctl_reconcile_errors_total"))
     milvus.server.create_collection("v2")

@@ -41,7 +41,7 @@ class Work:
         return self.following.get(ref, lambda: None)()
 
     def times(self, ref: Ref) -> int:
-        return [one for one, _ in self.begun].count(ref)
+        return [item for item, _ in self.begun].count(ref)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_sets_that_are_due_together_cost_one_read(milvus: Milvus) -> None:
     sharing, catalog = Sharing(*sets), connected(milvus)
     first = sharing.read(catalog, sets[0])
     calls = catalog.calls
-    assert all(sharing.read(catalog, one) is first for one in sets)
+    assert all(sharing.read(catalog, alias_set) is first for alias_set in sets)
     assert (milvus.reads, catalog.calls) == (1, calls)
     assert {first.pointing[f"a{number}"] for number in range(50)} == {"v1"}
 

@@ -14,14 +14,14 @@ from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.operator.status import merge_patch, status_of
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import Object
-from tests.emulated_kubernetes.findings import an_object, look, plan_for, wanted
+from tests.emulated_kubernetes.findings import an_object, desired, look, plan_for
 from tests.faults.memory import Recorder
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
 
 def conditions(status: Object) -> dict[str, Object]:
-    return {one["type"]: one for one in status["conditions"]}
+    return {condition["type"]: condition for condition in status["conditions"]}
 
 
 def merged(before: Object, patch: Object) -> Object:
@@ -41,7 +41,7 @@ def test_each_reason_has_the_conditions_of_the_table(reason: Reason) -> None:
         "observedGeneration": 4,
         "lastTransitionTime": EARLY,
     }
-    others = {kind: one["status"] for kind, one in found.items() if kind != "Ready"}
+    others = {kind: item["status"] for kind, item in found.items() if kind != "Ready"}
     expected = {"Reconciling": meaning.reconciling and not meaning.stalled, "Stalled": meaning.stalled}
     assert others == {kind: "True" for kind, is_so in expected.items() if is_so}
 
@@ -54,12 +54,12 @@ def test_a_set_that_cannot_help_itself_does_not_reconcile() -> None:
 def test_a_condition_keeps_its_time_until_its_value_changes() -> None:
     first = status_of(an_object(), Finding(Reason.GATE_FAILED, "one"), EARLY)
     second = status_of(an_object(status=first), Finding(Reason.CONNECTION_FAILED, "two"), LATE)
-    assert {one["lastTransitionTime"] for one in conditions(second).values()} == {EARLY}
+    assert {condition["lastTransitionTime"] for condition in conditions(second).values()} == {EARLY}
     assert conditions(second)["Ready"]["reason"] == "ConnectionFailed"
     third = status_of(an_object(status=second), Finding(Reason.SUCCEEDED, "three"), LATE)
     assert conditions(third)["Ready"]["lastTransitionTime"] == LATE
     fourth = status_of(an_object(status=third), Finding(Reason.BLOCKED, "four"), EARLY)
-    assert {one["lastTransitionTime"] for one in conditions(fourth).values()} == {EARLY}
+    assert {condition["lastTransitionTime"] for condition in conditions(fourth).values()} == {EARLY}
 
 
 def test_only_what_differs_is_written_and_what_is_not_ours_stays() -> None:
@@ -78,16 +78,16 @@ def test_only_what_differs_is_written_and_what_is_not_ours_stays() -> None:
 
 def test_a_look_that_finds_the_same_writes_nothing() -> None:
     recorder = Recorder(server("v1"))
-    one = wanted({"a": "v1"})
-    first = status_of(an_object({"a": "v1"}), look(one, recorder), EARLY)
-    second = status_of(an_object({"a": "v1"}, status=first), look(one, recorder), LATE)
+    item = desired({"a": "v1"})
+    first = status_of(an_object({"a": "v1"}), look(item, recorder), EARLY)
+    second = status_of(an_object({"a": "v1"}, status=first), look(item, recorder), LATE)
     assert merge_patch(first, second) == {}
 
 
 def test_lists_are_bounded_and_counts_are_not() -> None:
     aliases: dict[str, str | None] = {f"a{number:03}": "v9" for number in range(150)}
-    plan = plan_for(wanted(aliases), Recorder(server("v1")).catalogs())
-    finding = Finding(Reason.APPROVAL_REQUIRED, "", wanted=wanted(aliases), plan=plan, pending=True)
+    plan = plan_for(desired(aliases), Recorder(server("v1")).catalogs())
+    finding = Finding(Reason.APPROVAL_REQUIRED, "", desired=desired(aliases), plan=plan, pending=True)
     status = status_of(an_object(aliases), finding, EARLY)
     rows, pending = status["aliases"], status["pendingPlan"]
     assert isinstance(rows, list)
@@ -103,7 +103,7 @@ def test_the_last_five_runs_are_told_the_newest_first() -> None:
     status: Object = {}
     digests = []
     for number in range(7):
-        finding = look(wanted({"a": f"v{number % 2}"}), recorder)
+        finding = look(desired({"a": f"v{number % 2}"}), recorder)
         assert finding.plan
         digests.append(finding.plan.digest)
         status = status_of(an_object({"a": f"v{number % 2}"}, status=status), finding, EARLY)
@@ -112,7 +112,7 @@ def test_the_last_five_runs_are_told_the_newest_first() -> None:
 
 def test_a_failed_run_is_attempted_and_not_applied() -> None:
     recorder = Recorder(server("v1"))
-    finding = look(wanted({"a": "v1", "b": "v1"}), recorder, fail=("b",))
+    finding = look(desired({"a": "v1", "b": "v1"}), recorder, fail=("b",))
     status: Object = status_of(an_object({"a": "v1", "b": "v1"}), finding, EARLY)
     assert "lastAttemptedDigest" in status
     assert "lastAppliedDigest" not in status
@@ -130,10 +130,10 @@ def test_what_was_not_looked_at_is_told_as_before() -> None:
 
 def test_names_of_others_are_rows_and_only_listed_ones_count() -> None:
     recorder = Recorder(server("v1", aliases={"b": "v1"}))
-    one = wanted({"b": "v1"})
+    item = desired({"b": "v1"})
     contests = (Contest("a", Ref("team", "older")), Contest("x", Ref("team", "older")))
-    plan = plan_for(one, recorder.catalogs())
-    finding = Finding(Reason.OWNERSHIP_CONFLICT, "", wanted=one, contests=contests, plan=plan)
+    plan = plan_for(item, recorder.catalogs())
+    finding = Finding(Reason.OWNERSHIP_CONFLICT, "", desired=item, contests=contests, plan=plan)
     status: Object = status_of(an_object({"a": "v1", "b": "v1"}), finding, EARLY)
     assert [(row["name"], row["state"]) for row in status["aliases"]] == [("a", "Contested"), ("x", "Contested")]
     assert status["counts"] == {"aliases": 2, "inSync": 1, "blocked": 0, "drift": 0}
@@ -145,21 +145,21 @@ def test_long_messages_are_cut() -> None:
 
 
 def test_the_spec_digest_tells_wishes_apart_and_not_their_order() -> None:
-    digest = spec_digest(wanted({"a": "v1", "b": "v2", "old": None}))
-    assert spec_digest(wanted({"old": None, "b": "v2", "a": "v1"})) == digest
-    assert spec_digest(wanted({"a": "v1", "b": "v2", "old": None}, interval="1h", drift="Report")) == digest
+    digest = spec_digest(desired({"a": "v1", "b": "v2", "old": None}))
+    assert spec_digest(desired({"old": None, "b": "v2", "a": "v1"})) == digest
+    assert spec_digest(desired({"a": "v1", "b": "v2", "old": None}, interval="1h", drift="Report")) == digest
     others = [
-        wanted({"a": "v1", "b": "v1", "old": None}),
-        wanted({"a": "v1", "b": "v2"}),
-        wanted({"a": "v1", "b": "v2", "old": None}, database="other"),
-        wanted({"a": "v1", "b": "v2", "old": None}, scope={"include": ["a*"]}),
+        desired({"a": "v1", "b": "v1", "old": None}),
+        desired({"a": "v1", "b": "v2"}),
+        desired({"a": "v1", "b": "v2", "old": None}, database="other"),
+        desired({"a": "v1", "b": "v2", "old": None}, scope={"include": ["a*"]}),
     ]
     assert len({digest, *map(spec_digest, others)}) == 5
 
 
 def test_a_request_is_noted_even_if_nothing_could_be_done() -> None:
-    one = replace(an_object(), annotations={"aliasctl.dev/requestedAt": "now"})
-    status = status_of(one, Finding(Reason.CONNECTION_FAILED, ""), EARLY)
+    item = replace(an_object(), annotations={"aliasctl.dev/requestedAt": "now"})
+    status = status_of(item, Finding(Reason.CONNECTION_FAILED, ""), EARLY)
     assert status["lastHandledReconcileAt"] == "now"
     later = status_of(an_object(status=status), Finding(Reason.CONNECTION_FAILED, ""), LATE)
     assert later["lastHandledReconcileAt"] == "now"

@@ -11,7 +11,7 @@ from tests.emulated_kubernetes.milvus import Milvus
 
 
 @pytest.fixture
-def unverified(operator: Operator, kube: Kube, milvus: Milvus) -> str:
+def pending_verification(operator: Operator, kube: Kube, milvus: Milvus) -> str:
     """An alias whose new collection was released while it was watched; what the set says of it."""
     kube.create({"a": "v1"}, interval="200ms")
     kube.wait("Succeeded")
@@ -25,24 +25,24 @@ def looked_again(milvus: Milvus) -> None:
     wait_until("looked again", lambda: milvus.reads > reads + 2)
 
 
-def test_it_stays_when_it_is_looked_at_again(kube: Kube, milvus: Milvus, unverified: str) -> None:
+def test_it_stays_when_it_is_looked_at_again(kube: Kube, milvus: Milvus, pending_verification: str) -> None:
     looked_again(milvus)
     assert kube.condition()["reason"] == "VerificationFailed"
-    assert kube.condition()["message"] == unverified
+    assert kube.condition()["message"] == pending_verification
     assert milvus.aliases == {"a": "v2"}
 
 
-def test_it_stays_when_the_server_was_away(kube: Kube, milvus: Milvus, unverified: str) -> None:
+def test_it_stays_when_the_server_was_away(kube: Kube, milvus: Milvus, pending_verification: str) -> None:
     milvus.down = True
     kube.wait("ConnectionFailed")
     milvus.down = False
     wait_until("looked again", lambda: kube.condition()["reason"] != "ConnectionFailed")
     looked_again(milvus)
     assert kube.condition()["reason"] == "VerificationFailed"
-    assert kube.condition()["message"] == unverified
+    assert kube.condition()["message"] == pending_verification
 
 
-@pytest.mark.usefixtures("unverified")
+@pytest.mark.usefixtures("pending_verification")
 def test_who_moves_it_back_by_hand_is_let_do_so_where_drift_is_only_reported(kube: Kube, milvus: Milvus) -> None:
     kube.edit(drift="Report")
     milvus.point("a", "v1")
@@ -51,7 +51,7 @@ def test_who_moves_it_back_by_hand_is_let_do_so_where_drift_is_only_reported(kub
     assert milvus.aliases == {"a": "v1"}
 
 
-@pytest.mark.usefixtures("unverified")
+@pytest.mark.usefixtures("pending_verification")
 def test_it_goes_when_somebody_mended_it_and_asks(kube: Kube, milvus: Milvus) -> None:
     milvus.server.load("v2")
     kube.annotate(requestedAt="now")
@@ -63,7 +63,7 @@ def test_it_goes_when_somebody_mended_it_and_asks(kube: Kube, milvus: Milvus) ->
     assert kube.status()["history"][0]["result"] == "VerificationFailed"
 
 
-@pytest.mark.usefixtures("unverified")
+@pytest.mark.usefixtures("pending_verification")
 def test_it_goes_when_somebody_asked_while_the_server_was_away(kube: Kube, milvus: Milvus) -> None:
     milvus.server.load("v2")
     milvus.down = True
@@ -73,7 +73,7 @@ def test_it_goes_when_somebody_asked_while_the_server_was_away(kube: Kube, milvu
     kube.wait("Succeeded")
 
 
-@pytest.mark.usefixtures("unverified")
+@pytest.mark.usefixtures("pending_verification")
 def test_it_goes_when_the_spec_changes_be_it_while_the_server_is_away(kube: Kube, milvus: Milvus) -> None:
     milvus.server.load("v2")
     milvus.down = True
@@ -83,7 +83,7 @@ def test_it_goes_when_the_spec_changes_be_it_while_the_server_is_away(kube: Kube
     kube.wait("Succeeded")
 
 
-@pytest.mark.usefixtures("unverified")
+@pytest.mark.usefixtures("pending_verification")
 def test_a_look_that_was_asked_for_before_the_run_is_no_answer_to_it(kube: Kube, milvus: Milvus) -> None:
     milvus.server.load("v2")
     kube.annotate(requestedAt="first")

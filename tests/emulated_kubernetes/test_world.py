@@ -22,8 +22,8 @@ def test_an_edit_that_the_answer_to_a_status_write_shows_first_is_still_news() -
     world = World()
     told(world, body(1))
     edited = body(3, generation=2)
-    world.take(edited, heeded=False)
-    assert [one.generation for one in world.view().sets.values()] == [2]  # it is seen at once
+    world.take(edited, observed=False)
+    assert [alias_set.generation for alias_set in world.view().sets.values()] == [2]  # it is seen at once
     assert told(world, edited)
     assert not told(world, edited)
 
@@ -32,7 +32,7 @@ def test_an_edit_that_a_look_was_made_at_is_no_news() -> None:
     world = World()
     told(world, body(1))
     edited = body(3, generation=2)
-    world.take(edited, heeded=True)
+    world.take(edited, observed=True)
     assert not told(world, edited)
 
 

@@ -73,12 +73,12 @@ def apply(shop: Shop, journal: Journal) -> Report:
 def journal(shop: Shop, tmp_path: Path) -> Journal:
     """A new journal; and the shop with its aliases as they were, and the manifest of 20 changes."""
     shop.put_back(BEFORE)
-    wanted: dict[str, Any] = {
+    desired: dict[str, Any] = {
         alias: {"collection": new, "wave": wave} if new else {"state": "Absent", "wave": wave}
         for alias, _, new, wave in STEPS
         if not alias.startswith("pruned")
     }
-    shop_set = alias_set({**wanted, "listed": "new"}, database=shop.database, scope={"include": ["pruned*"]})
+    shop_set = alias_set({**desired, "listed": "new"}, database=shop.database, scope={"include": ["pruned*"]})
     shop.write("aliases.yaml", connection(shop.uri), shop_set)
     return Journal(tmp_path / "journal.jsonl")
 

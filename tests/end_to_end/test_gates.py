@@ -23,7 +23,7 @@ from reconciler.core.model import (
     Index,
     IndexedGate,
     LoadedGate,
-    QueriesFile,
+    QueryFile,
     Row,
     RowsGate,
     SchemaGate,
@@ -32,7 +32,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import GateResult, Step, Verdict
 from reconciler.core.report import ExitCode
-from reconciler.gates import gated
+from reconciler.gates import evaluate_gates
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, vector_schema
 from tests.servers import Backend, Room, opened_room
@@ -67,10 +67,10 @@ class Stock:
     room: Room
     old: list[Vector]
 
-    def ask(self, gates: Gates, wanted: str, current: str | None = "old") -> GateResult:
+    def ask(self, gates: Gates, desired: str, current: str | None = "old") -> GateResult:
         """The one gate that is on, beside `loaded`."""
-        step = Step("shop", "a", self.room.name(current) if current else None, self.room.name(wanted), gates=gates)
-        (result,) = gated((step,), self.room.catalog)[0].gate_results
+        step = Step("shop", "a", self.room.name(current) if current else None, self.room.name(desired), gates=gates)
+        (result,) = evaluate_gates((step,), self.room.catalog)[0].gate_results
         return replace(result, detail=result.detail.replace(self.room.prefix, ""))
 
 
@@ -105,7 +105,7 @@ CANARY = Gates(loaded=OFF, canary=CanaryGate(0.8))
 
 
 @pytest.mark.parametrize(
-    ("gates", "wanted", "verdict", "detail"),
+    ("gates", "desired", "verdict", "detail"),
     [
         (INDEXED, "good", Verdict.PASS, ""),
         (INDEXED, "bare", Verdict.FAIL, "bare: vector has no index; create one"),
@@ -135,8 +135,8 @@ CANARY = Gates(loaded=OFF, canary=CanaryGate(0.8))
         (CANARY, "gone", Verdict.UNKNOWN, "the schema of gone cannot be read: no such collection"),
     ],
 )
-def test_what_is_true_of_a_collection(stock: Stock, gates: Gates, wanted: str, verdict: Verdict, detail: str) -> None:
-    result = stock.ask(gates, wanted)
+def test_what_is_true_of_a_collection(stock: Stock, gates: Gates, desired: str, verdict: Verdict, detail: str) -> None:
+    result = stock.ask(gates, desired)
     assert (result.verdict, result.detail[: len(detail)]) == (verdict, detail)
     if not detail:
         assert result.detail == ""
@@ -161,19 +161,19 @@ def test_the_same_rows_embedded_again_pass_the_canary_and_shuffled_ones_do_not(s
     assert bad.figures["overlap"] < 0.3
 
 
-def queries_file(path: Path, lines: Sequence[object]) -> QueriesFile:
+def queries_file(path: Path, lines: Sequence[object]) -> QueryFile:
     content = "\n".join(map(json.dumps, lines)).encode()
     path.write_bytes(content)
-    return QueriesFile(str(path), hashlib.sha256(content).hexdigest())
+    return QueryFile(str(path), hashlib.sha256(content).hexdigest())
 
 
-@pytest.mark.parametrize(("wanted", "verdict"), [("good", Verdict.PASS), ("bad", Verdict.FAIL)])
+@pytest.mark.parametrize(("desired", "verdict"), [("good", Verdict.PASS), ("bad", Verdict.FAIL)])
 def test_queries_of_a_file_with_filters_and_latency(
-    stock: Stock, tmp_path: Path, wanted: str, verdict: Verdict
+    stock: Stock, tmp_path: Path, desired: str, verdict: Verdict
 ) -> None:
     lines = [{"vector": vector, "filter": "id < 200"} for vector in stock.old[200:]]
     file = queries_file(tmp_path / "q.jsonl", [*lines, {"vector": stock.old[0]}])
-    result = stock.ask(Gates(loaded=OFF, canary=CanaryGate(0.8, queries=file, max_latency_ratio=1000)), wanted)
+    result = stock.ask(Gates(loaded=OFF, canary=CanaryGate(0.8, queries=file, max_latency_ratio=1000)), desired)
     assert (result.verdict, result.figures["queries"]) == (verdict, 101)
     assert isinstance(result.figures["latencyRatio"], float)
 
@@ -228,8 +228,8 @@ def test_an_alias_moves_to_the_good_collection_and_not_to_the_bad_one(stock: Sto
     room.catalog.create_alias(alias, room.name("old"))
     gates = Gates(indexed=IndexedGate(), rows=RowsGate(min_percent=99), schema=SchemaGate(), canary=CANARY.canary)
 
-    def move_to(wanted: str) -> ExitCode:
-        entry = Alias(alias, room.name(wanted), gates=gates)
+    def move_to(desired: str) -> ExitCode:
+        entry = Alias(alias, room.name(desired), gates=gates)
         with Catalogs(room.backend.connect) as catalogs:
             plan = make_plan([alias_set({}, entry, connection=room.backend.connection)], catalogs=catalogs)
             return apply_plan(plan, catalogs=catalogs).exit_code

@@ -80,7 +80,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def moved(room: Room, alias: str, collection: str, opened: Catalogs | None = None) -> Report:
     entry = Alias(room.name(alias), room.name(collection), gates=Gates(LoadedGate(enabled=False)))
-    wanted = alias_set(
+    desired = alias_set(
         {},
         entry,
         connection=room.backend.connection,
@@ -88,8 +88,8 @@ def moved(room: Room, alias: str, collection: str, opened: Catalogs | None = Non
         verify=Verify(propagation=Propagation(timeout=20.0)),
     )
     if opened:
-        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened)
-    return apply_plan(make_plan([wanted]))
+        return apply_plan(make_plan([desired], catalogs=opened), catalogs=opened)
+    return apply_plan(make_plan([desired]))
 
 
 def proof(report: Report) -> Propagated:
@@ -125,8 +125,8 @@ def test_a_second_database_is_proved_by_its_own_rows(stocked: Backend, room: Roo
         second.prefix = room.prefix
         second.create("old", rows(7, 8))
         second.create("others", rows(7, 9))
-        for one in (room, second):
-            one.catalog.create_alias(one.name("both"), one.name("old"))
+        for item in (room, second):
+            item.catalog.create_alias(item.name("both"), item.name("old"))
         assert_reached(second, moved(second, "both", "others"), VERIFIED, "")
         assert set(second.catalog.rows(second.name("both"), "id", range(10), ["id"])) == {7, 9}
         assert set(room.catalog.rows(room.name("both"), "id", range(10), ["id"])) == {1, 2, 3}
@@ -140,7 +140,7 @@ def test_no_reader_in_a_tight_loop_is_left_behind(milvus: Backend) -> None:
             room.catalog.count(room.create(short, some))  # a strong read: from here on every reader sees the rows
         room.catalog.create_alias(room.name("served"), room.name("old"))
         expected: dict[str, dict[PrimaryKey, Row]] = {
-            short: {int(str(one["id"])): {"vector": one["vector"]} for one in some} for short, some in held.items()
+            short: {int(str(item["id"])): {"vector": item["vector"]} for item in some} for short, some in held.items()
         }
         question = Question(milvus.connection.uri, room.database, room.name("served"), expected)
         idle = milvus.connect(milvus.connection, room.database)

@@ -57,8 +57,8 @@ def test_an_alias_is_there_all_the_time_while_it_moves(room: Room) -> None:
     room.catalog.create_alias(alias, targets[0])
     with reading(question(room, alias)) as answers, Catalogs(room.backend.connect) as catalogs:
         for switch in range(1, SWITCHES + 1):
-            wanted = alias_set({alias: targets[switch % 2]}, connection=room.backend.connection)
-            assert apply_plan(make_plan([wanted], catalogs=catalogs), catalogs=catalogs).exit_code is ExitCode.DONE
+            desired = alias_set({alias: targets[switch % 2]}, connection=room.backend.connection)
+            assert apply_plan(make_plan([desired], catalogs=catalogs), catalogs=catalogs).exit_code is ExitCode.DONE
     assert_one_of_the_two_answered(answers)
     assert min(answers[alias][short] for short in ROWS) > SWITCHES / 2, "the readers did read, from both"
 
@@ -69,15 +69,15 @@ def test_nothing_else_answers_while_three_waves_fail_in_the_last_and_are_moved_b
     for alias in (first, second, last):
         room.catalog.create_alias(alias, old)
     entries = (Alias(alias, new, wave=number) for number, alias in enumerate((first, second, last)))
-    wanted = alias_set({}, *entries, connection=room.backend.connection, on_failure=OnFailure.REVERT)
+    desired = alias_set({}, *entries, connection=room.backend.connection, on_failure=OnFailure.REVERT)
 
     questions = (question(room, first), question(room, second))
     with reading(*questions, threads=4) as answers, Catalogs(room.backend.connect) as catalogs:
         for _ in range(REVERTS):
-            plan = make_plan([wanted], catalogs=catalogs)
+            plan = make_plan([desired], catalogs=catalogs)
             room.catalog.alter_alias(last, elsewhere)  # somebody is faster, and so the last wave fails
             report = apply_plan(plan, catalogs=catalogs)
-            assert [one.outcome for one in report.results] == [Outcome.REVERTED, Outcome.REVERTED, Outcome.FAILED]
+            assert [result.outcome for result in report.results] == [Outcome.REVERTED, Outcome.REVERTED, Outcome.FAILED]
             room.catalog.alter_alias(last, old)
     assert_one_of_the_two_answered(answers)
     assert answers[first]["c2"], "the readers saw the new collection before it was taken back"

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.core.options import Options
-from reconciler.core.plan import place
+from reconciler.core.plan import describe_location
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.journal import Act, Journal, RunState
 from reconciler.manifest import load
@@ -24,7 +24,7 @@ from tests.faults.saboteur import Saboteur, saboteur
 
 BEFORE = {"a": "old", "b": "old", "bystander": "old", "c": "old", "gone": "old", "pruned": "old"}
 AFTER = {"a": "new", "b": "new", "bystander": "old", "c": "new", "made": "new"}
-WANTED: dict[str, Any] = {
+EXPECTED: dict[str, Any] = {
     "a": "new",
     "b": "new",
     "c": {"collection": "new", "wave": 1},
@@ -35,7 +35,7 @@ ORDER = ["a", "b", "c", "made", "gone", "pruned"]
 """The aliases in the order in which they change if it is one at a time."""
 
 
-def want(shop: Shop, uri: str, aliases: dict[str, Any] = WANTED, **spec: Any) -> None:
+def want(shop: Shop, uri: str, aliases: dict[str, Any] = EXPECTED, **spec: Any) -> None:
     """Write the manifest of a set whose changes go together, on a server at `uri`."""
     together = alias_set(aliases, database=shop.database, scope={"include": ["pruned"]}, onFailure="Revert", **spec)
     shop.write("aliases.yaml", connection(uri), together)
@@ -74,19 +74,19 @@ def test_a_failure_at_any_step_leaves_the_aliases_as_they_were(
         want(shop, relay.uri)
         report = apply(shop, journal)
     assert shop.live == BEFORE
-    *made, culprit = relay.arrived[:at]
+    *made, blocking_step = relay.arrived[:at]
     ends = {result.step.alias: result.outcome for result in report.results}
     # With several calls in flight, others of the same wave may have arrived after the one that failed.
-    made += [alias for alias in relay.arrived[at:] if alias not in made and alias != culprit]
+    made += [alias for alias in relay.arrived[at:] if alias not in made and alias != blocking_step]
     assert ends == {
         **dict.fromkeys(ORDER, Outcome.NOT_ATTEMPTED),
         **dict.fromkeys(made, Outcome.REVERTED),
-        culprit: end,
+        blocking_step: end,
     }
     for result in report.results:
         if result.outcome is Outcome.REVERTED:
-            assert f'"{culprit}" failed: ' in (result.message or "")
-            assert (result.message or "").endswith(f"it is {place(BEFORE.get(result.step.alias))} again")
+            assert f'"{blocking_step}" failed: ' in (result.message or "")
+            assert (result.message or "").endswith(f"it is {describe_location(BEFORE.get(result.step.alias))} again")
     unwritten = at == 1 and not made and fault is Saboteur.refuse
     assert report.exit_code is (ExitCode.ERROR if unwritten else ExitCode.INCOMPLETE)
     (run,) = journal.runs()
@@ -141,7 +141,7 @@ def test_what_was_undone_is_tried_again_when_the_manifest_wants_something_else(s
         fail_and_revert(shop, journal, relay)
         want(shop, relay.uri, limits={"maxDrops": 5})  # another word, but not about what is wanted
         insist_on_refusal(shop, journal, relay)
-        want(shop, relay.uri, {**WANTED, "a": {"collection": "new", "gates": {"loaded": {}}}})
+        want(shop, relay.uri, {**EXPECTED, "a": {"collection": "new", "gates": {"loaded": {}}}})
         assert (command(shop, journal).code, shop.live) == (0, AFTER)
 
 
@@ -150,7 +150,7 @@ def test_what_was_undone_is_tried_again_when_the_manifest_wants_something_else(s
 @pytest.mark.parametrize("acted", [False, True], ids=["before the server acted", "after the server acted"])
 def test_killed_on_the_way_back(acted: bool, number: int, shop: Shop, journal: Journal) -> None:
     """The record says what was undone and what was not; a rollback finishes the way back."""
-    *back, culprit = ORDER
+    *back, blocking_step = ORDER
     back.reverse()
     with saboteur(shop.uri) as relay:
         relay.faults[len(ORDER)] = relay.refuse
@@ -166,7 +166,7 @@ def test_killed_on_the_way_back(acted: bool, number: int, shop: Shop, journal: J
             **dict.fromkeys(undone, (Outcome.REVERTED, None)),
             in_flight: (Outcome.DONE, Act.REVERT),
             **dict.fromkeys(left, (Outcome.DONE, None)),
-            culprit: (Outcome.FAILED, None),
+            blocking_step: (Outcome.FAILED, None),
         }
         still = [*left, *([] if acted else [in_flight])]
         assert shop.live == mixed(still)
@@ -189,7 +189,7 @@ def test_a_canary_that_goes_bad_while_it_is_watched_is_moved_back(shop: Shop, jo
     """And not moved there again, even when it has become good, until somebody says so."""
     random = Random(7)  # noqa: S311 - the same ones each time
     vectors = [[random.gauss(0, 1) for _ in range(4)] for _ in range(60)]
-    good, bad = ([{"id": key, "vector": one} for key, one in enumerate(each)] for each in (vectors, vectors[::-1]))
+    good, bad = ([{"id": key, "vector": item} for key, item in enumerate(each)] for each in (vectors, vectors[::-1]))
     for name in ("served", "again"):
         shop.admin.create_collection(name, shop.database, replicas=1, rows=good)
     shop.put_back({"a": "served", "b": "served"})

@@ -47,7 +47,8 @@ class Deck:
         return replace(
             made,
             aliases=tuple(
-                replace(one, name=long(one.name), collection=one.collection and long(one.collection)) for one in entries
+                replace(entry, name=long(entry.name), collection=entry.collection and long(entry.collection))
+                for entry in entries
             ),
             scope=Scope(include, exclude, protect),
         )
@@ -104,23 +105,23 @@ def test_create_alter_drop_and_prune_once_and_nothing_the_second_time(deck: Deck
     deck.point(moved="c1", gone="c1", s_stale="c1", s_kept="c1", outside="c1")
     elsewhere.point(moved="c1", gone="c1", s_stale="c1", s_kept="c1", outside="c1", new="c1")
     before_elsewhere = elsewhere.live()
-    wanted = deck.set({"new": "c1", "moved": "c2", "gone": None, "s_kept": "c1"}, include=("s_*",))
+    desired = deck.set({"new": "c1", "moved": "c2", "gone": None, "s_kept": "c1"}, include=("s_*",))
 
-    report = deck.apply(wanted)
+    report = deck.apply(desired)
     assert report.exit_code is ExitCode.DONE
     assert sorted(deck.writes) == ["alter_alias", "create_alias", "drop_alias", "drop_alias"]
     assert deck.live() == {"moved": "c2", "new": "c1", "outside": "c1", "s_kept": "c1"}
     assert elsewhere.live() == before_elsewhere, "aliases of the same name in the other database"
 
-    again = deck.apply(wanted)
+    again = deck.apply(desired)
     assert (again.exit_code, again.results, deck.writes) == (ExitCode.DONE, (), [])
 
 
 def test_drift_is_put_back(deck: Deck) -> None:
-    wanted = deck.set({"a": "c1"})
-    deck.apply(wanted)
+    desired = deck.set({"a": "c1"})
+    deck.apply(desired)
     deck.room.catalog.alter_alias(deck.room.name("a"), deck.room.name("c2"))
-    assert deck.apply(wanted).exit_code is ExitCode.DONE
+    assert deck.apply(desired).exit_code is ExitCode.DONE
     assert deck.live() == {"a": "c1"}
     assert deck.writes == ["alter_alias"]
 
@@ -142,11 +143,11 @@ def test_blocked_targets_block_only_themselves_and_write_nothing(deck: Deck) -> 
 
 def test_a_protected_alias_moves_only_by_name_and_is_never_pruned(deck: Deck) -> None:
     deck.point(main="c1", s_main="c1")
-    wanted = deck.set({}, Alias("main", "c2", protect=True), include=("s_*",), protect=("s_main",))
-    assert deck.apply(wanted).exit_code is ExitCode.REFUSED
+    desired = deck.set({}, Alias("main", "c2", protect=True), include=("s_*",), protect=("s_main",))
+    assert deck.apply(desired).exit_code is ExitCode.REFUSED
     assert deck.live() == {"main": "c1", "s_main": "c1"}
     allowed = Options(allow_protected=[deck.room.name("main")])
-    assert deck.apply(wanted, options=allowed).exit_code is ExitCode.DONE
+    assert deck.apply(desired, options=allowed).exit_code is ExitCode.DONE
     assert deck.live() == {"main": "c2", "s_main": "c1"}
 
 
@@ -156,11 +157,11 @@ def test_a_loaded_alias_does_not_move_to_a_collection_that_is_not(deck: Deck) ->
         admin.load(deck.room.name(name), deck.room.database)
     admin.release(deck.room.name("c2"), deck.room.database)
     deck.point(a="c1")
-    wanted = deck.set({"a": "c2"})
-    refused = deck.apply(wanted)
+    desired = deck.set({"a": "c2"})
+    refused = deck.apply(desired)
     assert (refused.exit_code, deck.writes) == (ExitCode.REFUSED, [])
     admin.load(deck.room.name("c2"), deck.room.database)
-    assert deck.apply(wanted).exit_code is ExitCode.DONE
+    assert deck.apply(desired).exit_code is ExitCode.DONE
 
 
 def test_an_alias_whose_collection_is_gone_comes_back(deck: Deck) -> None:

@@ -50,8 +50,8 @@ def shop(
 def moved(made: MemoryServer | Recorder, *, verify: Verify = SHORT, on_failure: OnFailure = OnFailure.STOP) -> Report:
     recorder = made if isinstance(made, Recorder) else Recorder(made)
     with recorder.catalogs() as opened:
-        wanted = alias_set({"a": "new"}, verify=verify, on_failure=on_failure)
-        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened)
+        desired = alias_set({"a": "new"}, verify=verify, on_failure=on_failure)
+        return apply_plan(make_plan([desired], catalogs=opened), catalogs=opened)
 
 
 def only(report: Report) -> StepResult:
@@ -76,7 +76,7 @@ WAYS_TO_DIFFER: Mapping[str, tuple[Sequence[Row], Sequence[Row]]] = {
 def test_readers_that_follow_are_proved_to(old: Sequence[Row], new: Sequence[Row]) -> None:
     result = only(moved(shop(old, new)))
     assert result.outcome is Outcome.DONE
-    assert [(one.reach, one.heals) for one in result.propagation] == [(Reach.VERIFIED, 0)]
+    assert [(item.reach, item.heals) for item in result.propagation] == [(Reach.VERIFIED, 0)]
     assert result.propagation[0].reads >= propagation.PROVING_READS
 
 
@@ -87,7 +87,7 @@ def test_stuck_readers_are_healed_where_the_server_allows_it(old: Sequence[Row],
     result = only(moved(made))
     assert (result.outcome, result.propagation[0].reach) == (Outcome.DONE, Reach.VERIFIED)
     assert result.propagation[0].heals == 3
-    assert keys_through(made, "a") == {one["id"] for one in new}
+    assert keys_through(made, "a") == {item["id"] for item in new}
 
 
 def test_where_the_server_ignores_a_repeated_alter_stuck_readers_are_told() -> None:
@@ -137,7 +137,7 @@ def test_every_endpoint_is_proved_by_itself_and_a_heal_is_checked_at_all_of_them
     made = shop()
     made.stick_readers("a", address=PROXY.address)
     result = only(moved(made, verify=replace(SHORT, endpoints=(PROXY,))))
-    assert [(one.endpoint, one.reach) for one in result.propagation] == [
+    assert [(item.endpoint, item.reach) for item in result.propagation] == [
         (LOCAL.address, Reach.VERIFIED),
         (PROXY.address, Reach.VERIFIED),
     ]
@@ -148,7 +148,7 @@ def test_one_stuck_endpoint_of_two_is_named() -> None:
     made = shop(flavour=Flavour.MILVUS_2_6)
     made.stick_readers("a", address=PROXY.address)
     result = only(moved(made, verify=replace(SHORT, endpoints=(PROXY,))))
-    assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.STUCK]
+    assert [item.reach for item in result.propagation] == [Reach.VERIFIED, Reach.STUCK]
     assert (result.message or "").startswith("proxy:19530: ")
 
 
@@ -160,7 +160,7 @@ def test_an_endpoint_that_cannot_be_reached_is_unknown_and_named() -> None:
             return super().connect(connection, database, create=create)
 
     result = only(moved(WithoutProxy(shop()), verify=replace(SHORT, endpoints=(PROXY,))))
-    assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
+    assert [item.reach for item in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
     assert (result.outcome, "cannot reach proxy:19530" in (result.message or "")) == (Outcome.DONE, True)
 
 
@@ -196,7 +196,7 @@ def test_an_endpoint_that_hangs_keeps_no_other_from_being_proved(stuck: bool) ->
     with recorder.catalogs() as opened:
         report = apply_plan(make_plan([alias_set(names, verify=verify)], catalogs=opened), catalogs=opened)
     for result in report.results:
-        assert [one.reach for one in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
+        assert [item.reach for item in result.propagation] == [Reach.VERIFIED, Reach.UNKNOWN]
     assert report.results[-1].step.alias == "a9"
     assert [result.step.alias for result in report.results if result.propagation[0].heals] == ["a23"] * stuck
     assert sum(result.propagation[1].reads for result in report.results) == LOCAL.concurrency
@@ -370,9 +370,9 @@ def test_an_alter_that_may_still_arrive_is_told_after_a_revert(tmp_path: Path) -
 
     recorder.before = unanswered
     journal = Journal(tmp_path / "journal.jsonl")
-    wanted = alias_set({"a": "new"}, verify=SHORT, on_failure=OnFailure.REVERT)
+    desired = alias_set({"a": "new"}, verify=SHORT, on_failure=OnFailure.REVERT)
     with recorder.catalogs() as opened:
-        report = apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, journal=journal)
+        report = apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, journal=journal)
     result = only(report)
     assert live(recorder.server) == {"a": "old"}
     assert (result.outcome, result.code, report.exit_code) == (Outcome.FAILED, "CallTimedOut", ExitCode.INCOMPLETE)

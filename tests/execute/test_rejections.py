@@ -18,7 +18,7 @@ from tests.builders import alias_set, live, server
 from tests.faults.memory import Recorder
 
 
-def wanted(*more: Alias) -> AliasSet:
+def desired(*more: Alias) -> AliasSet:
     return alias_set({"a": "new"}, Alias("b", "new", wave=1), *more, on_failure=OnFailure.REVERT)
 
 
@@ -38,7 +38,7 @@ def reverted(journal: Journal) -> tuple[Recorder, Plan]:
 
     recorder.before = refuse
     with recorder.catalogs() as opened:
-        plan = make_plan([wanted()], catalogs=opened, journal=journal)
+        plan = make_plan([desired()], catalogs=opened, journal=journal)
         assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.INCOMPLETE
     recorder.before = lambda method, alias: None
     return recorder, plan
@@ -53,7 +53,7 @@ REFUSED = {"a": BlockReason.REJECTED, "b": BlockReason.EARLIER_WAVE}
 
 def test_the_same_again_is_refused_with_the_reason(reverted: tuple[Recorder, Plan], journal: Journal) -> None:
     with reverted[0].catalogs() as opened:
-        plan = make_plan([wanted()], catalogs=opened, journal=journal)
+        plan = make_plan([desired()], catalogs=opened, journal=journal)
     assert reasons(plan) == REFUSED
     blocked = plan.steps[0].blocked
     assert blocked
@@ -71,7 +71,7 @@ def test_a_saved_plan_of_it_is_refused_too(reverted: tuple[Recorder, Plan], jour
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_another_wish_or_insisting_lifts_it(reverted: tuple[Recorder, Plan], journal: Journal, changed: bool) -> None:
-    again = wanted(Alias("c", "new")) if changed else wanted()
+    again = desired(Alias("c", "new")) if changed else desired()
     with reverted[0].catalogs() as opened:
         plan = make_plan([again], Options(retry_rejected=not changed), catalogs=opened, journal=journal)
         assert reasons(plan) == {}

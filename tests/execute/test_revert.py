@@ -10,7 +10,7 @@ import pytest
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
 from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
-from reconciler.core.options import GatesAsked, Options
+from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.report import ExitCode, Outcome, Reach, Report
 from reconciler.execute import propagation
 from reconciler.reconcile import apply_plan, make_plan
@@ -18,7 +18,7 @@ from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
 
 BEFORE = {"a": "old", "b": "old", "c": "old", "d": "old", "gone": "old", "s_x": "old", "bystander": "old"}
-WANTED = alias_set(
+EXPECTED = alias_set(
     {"a": "new", "b": "new"},
     Alias("c", "new", wave=1),
     Alias("d", "new", wave=1),
@@ -35,9 +35,9 @@ def three_waves(flavour: Flavour = Flavour.MILVUS_2_6) -> Recorder:
     return Recorder(server("old", "new", aliases=BEFORE, flavour=flavour))
 
 
-def run(recorder: Recorder, wanted: AliasSet = WANTED, *, stop: Event | None = None) -> Report:
+def run(recorder: Recorder, desired: AliasSet = EXPECTED, *, stop: Event | None = None) -> Report:
     with recorder.catalogs() as opened:
-        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, stop=stop)
+        return apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, stop=stop)
 
 
 def outcomes(report: Report) -> dict[str, Outcome]:
@@ -86,7 +86,7 @@ def test_without_a_failure_nothing_is_undone() -> None:
 
 def test_what_was_made_is_undone_newest_first() -> None:
     one_by_one = type(LOCAL)(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
-    wanted = alias_set(
+    desired = alias_set(
         {"a": "new"},
         Alias("b", "new", wave=1),
         Alias("c", "new", wave=2),
@@ -95,7 +95,7 @@ def test_what_was_made_is_undone_newest_first() -> None:
     )
     recorder = three_waves()
     recorder.before = FailsOnce("alter", "c", PermissionDenied("no"))
-    report = run(recorder, wanted)
+    report = run(recorder, desired)
     assert [alias for method, alias in recorder.writes if method == "alter"] == ["a", "b", "c", "b", "a"]
     assert message(report, "a") == '"c" failed: no; the alias is still at "old"; it is at "old" again'
 
@@ -149,7 +149,7 @@ def test_a_server_that_died_is_not_asked_for_each_alias(
     monkeypatch.setattr(propagation, "PROVING_SECONDS", 0.01)
     calls = {}
     for number in (5, 50):
-        aliases = {f"a{one}": f"new{one}" for one in range(number)}
+        aliases = {f"a{number}": f"new{number}" for number in range(number)}
         made = server("old", "new", *aliases.values(), aliases=dict.fromkeys([*aliases, "z"], "old"))
         recorder = Recorder(made)
         dead: list[str] = []
@@ -160,8 +160,8 @@ def test_a_server_that_died_is_not_asked_for_each_alias(
                 raise error
 
         recorder.before = die
-        wanted = alias_set(aliases, Alias("z", "new", wave=1), verify=verify, on_failure=OnFailure.REVERT)
-        report = run(recorder, wanted)
+        desired = alias_set(aliases, Alias("z", "new", wave=1), verify=verify, on_failure=OnFailure.REVERT)
+        report = run(recorder, desired)
         calls[number] = len(dead)
         assert {result.code for result in report.results} == {"RevertFailed"}
         assert message(report, "a0").endswith("it was not moved back: the server does not answer; not tried")
@@ -181,8 +181,8 @@ def test_what_a_step_said_of_itself_is_not_forgotten_where_it_is_not_tried() -> 
             raise ConnectionFailed("refused")
 
     recorder.before = die
-    wanted = alias_set({"c": "new", "d": "new"}, connection=replace(LOCAL, concurrency=1), on_failure=OnFailure.REVERT)
-    report = run(recorder, wanted)
+    desired = alias_set({"c": "new", "d": "new"}, connection=replace(LOCAL, concurrency=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, desired)
     assert "a call that was sent may still take effect" in message(report, "c")
 
 
@@ -236,8 +236,8 @@ def test_a_way_back_that_is_gone_is_named_and_the_others_are_taken(fate: str) ->
             raise PermissionDenied("no")
 
     recorder.before = meanwhile
-    wanted = alias_set({"a": "new", "b": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT)
-    report = run(recorder, wanted)
+    desired = alias_set({"a": "new", "b": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, desired)
     assert live(made) == {"a": "old", "b": "new", "c": "old"}
     assert outcomes(report) == {"a": Outcome.REVERTED, "b": Outcome.FAILED, "c": Outcome.FAILED}
     reason = {
@@ -252,7 +252,7 @@ def test_a_way_back_that_is_gone_is_named_and_the_others_are_taken(fate: str) ->
 def test_a_gate_that_fails_in_a_later_wave_undoes_the_earlier_ones() -> None:
     recorder = three_waves()
     strict = Gates(loaded=LoadedGate())
-    wanted = alias_set({"a": "new"}, Alias("c", "late", wave=1, gates=strict), on_failure=OnFailure.REVERT)
+    desired = alias_set({"a": "new"}, Alias("c", "late", wave=1, gates=strict), on_failure=OnFailure.REVERT)
     recorder.server.create_collection("late")
 
     def released_meanwhile(method: str, alias: str) -> None:
@@ -260,16 +260,16 @@ def test_a_gate_that_fails_in_a_later_wave_undoes_the_earlier_ones() -> None:
             recorder.server.release("late")
 
     recorder.after = released_meanwhile
-    report = run(recorder, wanted)
+    report = run(recorder, desired)
     assert live(recorder.server) == BEFORE
     assert outcomes(report) == {"a": Outcome.REVERTED, "c": Outcome.BLOCKED}
 
 
 def test_a_set_of_which_one_alias_is_blocked_does_not_start() -> None:
     made = server("old", "new", aliases=BEFORE)
-    wanted = alias_set({"a": "new", "b": "missing"}, on_failure=OnFailure.REVERT)
+    desired = alias_set({"a": "new", "b": "missing"}, on_failure=OnFailure.REVERT)
     with catalogs(made) as opened:
-        plan = make_plan([wanted], catalogs=opened)
+        plan = make_plan([desired], catalogs=opened)
         report = apply_plan(plan, catalogs=opened)
     assert report.exit_code is ExitCode.REFUSED
     assert live(made) == BEFORE
@@ -294,8 +294,8 @@ def test_a_run_that_was_stopped_is_not_undone_and_says_what_it_did() -> None:
 def test_a_set_that_stops_keeps_what_it_has_made() -> None:
     recorder = three_waves()
     recorder.before = FailsOnce("alter", "c", PermissionDenied("no"))
-    wanted = alias_set({"a": "new"}, Alias("c", "new", wave=1))
-    report = run(recorder, wanted)
+    desired = alias_set({"a": "new"}, Alias("c", "new", wave=1))
+    report = run(recorder, desired)
     assert outcomes(report) == {"a": Outcome.DONE, "c": Outcome.FAILED}
     assert live(recorder.server)["a"] == "new"
 
@@ -304,8 +304,8 @@ def test_the_way_back_by_a_drop_does_not_take_other_aliases_along() -> None:
     made = server("old", "new", aliases={"ab_long": "old", "z": "old"}, flavour=Flavour.MILVUS_2_3)
     recorder = Recorder(made)
     recorder.before = FailsOnce("alter", "z", PermissionDenied("no"))
-    wanted = alias_set({"ab": "new"}, Alias("z", "new", wave=1), on_failure=OnFailure.REVERT)
-    report = run(recorder, wanted)
+    desired = alias_set({"ab": "new"}, Alias("z", "new", wave=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, desired)
     assert outcomes(report)["ab"] is Outcome.FAILED
     assert "would lose ab_long" in message(report, "ab")
     made.restart()
@@ -333,9 +333,9 @@ def test_a_gate_that_was_skipped_on_the_way_there_counts_on_the_way_back() -> No
             raise PermissionDenied("no")
 
     recorder.before = released
-    wanted = alias_set({"a": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT)
+    desired = alias_set({"a": "new"}, Alias("c", "new", wave=1), on_failure=OnFailure.REVERT)
     with recorder.catalogs() as opened:
-        plan = make_plan([wanted], Options(skip_gates=[("loaded", "a")]), catalogs=opened)
+        plan = make_plan([desired], Options(skip_gates=[("loaded", "a")]), catalogs=opened)
         report = apply_plan(plan, catalogs=opened)
     assert (outcomes(report)["a"], live(recorder.server)["a"]) == (Outcome.FAILED, "new")
     assert "old is not loaded" in message(report, "a")
@@ -354,13 +354,13 @@ def test_readers_that_are_stuck_after_a_revert_are_healed(monkeypatch: pytest.Mo
             raise PermissionDenied("no")
 
     recorder.before = stuck
-    wanted = alias_set(
+    desired = alias_set(
         {"a": "new"},
         Alias("b", "new", wave=1),
         verify=Verify(propagation=Propagation()),
         on_failure=OnFailure.REVERT,
     )
-    report = run(recorder, wanted)
+    report = run(recorder, desired)
     result = report.results[0]
     assert (result.outcome, result.propagation[0].reach, result.propagation[0].heals) == (
         Outcome.REVERTED,
@@ -398,13 +398,13 @@ def test_a_shorter_name_is_not_dropped_where_the_longer_one_could_not_be() -> No
 def test_no_wave_starts_before_the_gates_of_all_waves_pass() -> None:
     recorder = three_waves()
     recorder.server.create_collection("late", replicas=0)
-    wanted = alias_set(
+    desired = alias_set(
         {"a": "new"},
         Alias("b", "late", wave=1, gates=Gates(loaded=LoadedGate())),
         on_failure=OnFailure.REVERT,
     )
     with recorder.catalogs() as opened:
-        plan = make_plan([wanted], catalogs=opened, ask=GatesAsked.SHOWN)
+        plan = make_plan([desired], catalogs=opened, ask=GatesToEvaluate.SHOWN)
         recorder.journal.clear()
         report = apply_plan(plan, catalogs=opened, wait=0.01)
     assert (report.exit_code, recorder.writes) == (ExitCode.REFUSED, [])

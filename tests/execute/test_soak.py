@@ -32,9 +32,9 @@ def moved(
 ) -> Report:
     """Move `a`, watch it, then move `b`; `after` is a hook that is in place once `a` has moved."""
     recorder.after = lambda method, alias: setattr(recorder, "before", after)
-    wanted = alias_set({"a": "new"}, Alias("b", "new", wave=1), verify=SOAK, on_failure=on_failure)
+    desired = alias_set({"a": "new"}, Alias("b", "new", wave=1), verify=SOAK, on_failure=on_failure)
     with recorder.catalogs() as opened:
-        return apply_plan(make_plan([wanted], catalogs=opened), catalogs=opened, stop=stop)
+        return apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, stop=stop)
 
 
 def quiet(method: str, name: str) -> None:

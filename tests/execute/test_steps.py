@@ -45,12 +45,12 @@ class Trouble:
 
 def test_create_alter_and_drop_reach_the_wanted_state_with_one_write_each() -> None:
     recorder = Recorder(server("c1", "c2", aliases={"moved": "c1", "gone": "c1", "s_x": "c1", "other": "c1"}))
-    wanted = alias_set({"new": "c2", "moved": "c2", "gone": None}, include=("s_*",))
-    report = run(recorder, wanted)
+    desired = alias_set({"new": "c2", "moved": "c2", "gone": None}, include=("s_*",))
+    report = run(recorder, desired)
     assert report.exit_code is ExitCode.DONE
     assert live(recorder.server) == {"moved": "c2", "new": "c2", "other": "c1"}
     assert sorted(recorder.writes) == [("alter", "moved"), ("create", "new"), ("drop", "gone"), ("drop", "s_x")]
-    again = run(recorder, wanted)
+    again = run(recorder, desired)
     assert (again.exit_code, recorder.writes) == (ExitCode.DONE, [])
 
 
@@ -63,10 +63,10 @@ def test_each_write_comes_right_after_a_read_of_its_alias() -> None:
 
 def test_a_wave_starts_when_the_earlier_one_is_done_and_drops_follow_moves() -> None:
     recorder = Recorder(server("c1", "c2", aliases={"a": "c1", "b": "c1", "gone": "c1", "s_x": "c1"}))
-    wanted = alias_set(
+    desired = alias_set(
         {}, Alias("a", "c2", wave=2), Alias("b", "c2", wave=1), Alias("gone", None, wave=1), include=("s_*",)
     )
-    run(recorder, wanted)
+    run(recorder, desired)
     assert recorder.writes == [("alter", "b"), ("drop", "gone"), ("alter", "a"), ("drop", "s_x")]
 
 
@@ -204,8 +204,8 @@ def test_a_failed_step_stops_what_has_not_started_in_its_set_and_no_other_set() 
 
 def test_a_blocked_alias_blocks_itself_and_later_waves_only() -> None:
     recorder = Recorder(server("c1", "c2", aliases={"ok": "c1", "later": "c1", "s_x": "c1"}))
-    wanted = alias_set({"bad": "nope", "ok": "c2"}, Alias("later", "c2", wave=1), include=("s_*",))
-    report = run(recorder, wanted)
+    desired = alias_set({"bad": "nope", "ok": "c2"}, Alias("later", "c2", wave=1), include=("s_*",))
+    report = run(recorder, desired)
     assert outcomes(report) == {
         "bad": Outcome.BLOCKED,
         "ok": Outcome.DONE,
@@ -237,10 +237,10 @@ def test_a_gate_is_asked_again_right_before_its_wave() -> None:
 
     recorder.after = release_after_first_wave
     gates = Gates(LoadedGate())
-    wanted = alias_set(
+    desired = alias_set(
         {}, Alias("a", "c2"), Alias("b", "c2", wave=1, gates=gates), Alias("c", "c1", wave=2), name="one"
     )
-    report = run(recorder, wanted)
+    report = run(recorder, desired)
     assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.BLOCKED}
     assert message(report, "b") == "loaded: c2 is not loaded; load it first"
     assert live(recorder.server) == {"a": "c2", "b": "c1", "c": "c1"}

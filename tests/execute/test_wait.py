@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.errors import ConnectionFailed
 from reconciler.core.model import Alias, CanaryGate, Gates, LoadedGate
-from reconciler.core.options import GatesAsked
+from reconciler.core.options import GatesToEvaluate
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import wait
 from reconciler.reconcile import apply_plan, make_plan
@@ -32,10 +32,10 @@ def shop() -> Recorder:
 
 
 def applied(recorder: Recorder, seconds: float, *, stop: Event | None = None) -> tuple[Report, list[str]]:
-    wanted = alias_set({}, Alias("a", "new", gates=LOADED), Alias("b", "ready", gates=LOADED))
+    desired = alias_set({}, Alias("a", "new", gates=LOADED), Alias("b", "ready", gates=LOADED))
     told: list[str] = []
     with recorder.catalogs() as opened:
-        plan = make_plan([wanted], catalogs=opened, ask=GatesAsked.SHOWN)
+        plan = make_plan([desired], catalogs=opened, ask=GatesToEvaluate.SHOWN)
         return apply_plan(plan, catalogs=opened, wait=seconds, stop=stop, tell=told.append), told
 
 
@@ -76,7 +76,7 @@ def test_a_server_that_is_away_for_a_moment_does_not_end_the_waiting() -> None:
             raise ConnectionFailed("cannot reach it")
 
     with recorder.catalogs() as opened:
-        plan = make_plan([alias_set({}, Alias("b", "ready", gates=LOADED))], catalogs=opened, ask=GatesAsked.SHOWN)
+        plan = make_plan([alias_set({}, Alias("b", "ready", gates=LOADED))], catalogs=opened, ask=GatesToEvaluate.SHOWN)
         recorder.before = away
         report = apply_plan(plan, catalogs=opened, wait=60)
     assert report.exit_code is ExitCode.DONE
@@ -98,12 +98,12 @@ def test_a_signal_ends_the_waiting() -> None:
 
 def test_a_signal_ends_a_round_of_gates() -> None:
     numbers = range(20)
-    made = server("old", *(f"new{one}" for one in numbers), aliases={f"a{one}": "old" for one in numbers})
+    made = server("old", *(f"new{number}" for number in numbers), aliases={f"a{number}": "old" for number in numbers})
     rows = [{"id": key, "vector": (float(key), 0.0, 0.0, 1.0)} for key in numbers]
-    for name in ("old", *(f"new{one}" for one in numbers)):
+    for name in ("old", *(f"new{number}" for number in numbers)):
         made.insert(name, rows)
     gates = Gates(canary=CanaryGate(0.5, max_latency_ratio=100))
-    wanted = alias_set({}, *(Alias(f"a{one}", f"new{one}", gates=gates) for one in numbers))
+    desired = alias_set({}, *(Alias(f"a{number}", f"new{number}", gates=gates) for number in numbers))
     recorder, stop = Recorder(made), Event()
     late: list[str] = []
 
@@ -115,7 +115,7 @@ def test_a_signal_ends_a_round_of_gates() -> None:
             stop.set()
 
     with recorder.catalogs() as opened:
-        plan = make_plan([wanted], catalogs=opened)
+        plan = make_plan([desired], catalogs=opened)
         recorder.before = interrupt
         report = apply_plan(plan, catalogs=opened, stop=stop)
     assert len(late) <= LOCAL.concurrency

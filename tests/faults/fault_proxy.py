@@ -71,7 +71,7 @@ class FaultProxy(Relay):
                 self._calls -= 1
                 self._changed.notify_all()
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         """Wait until nothing is on its way to the server any more."""
         with self._changed:
             assert self._changed.wait_for(lambda: not self._calls, 2 * PATIENCE), "a call never ended"
@@ -159,9 +159,11 @@ class FaultProxy(Relay):
 
 def repeated(writes: Sequence[Write]) -> list[Write]:
     """The writes that came again although the server had not said that it did not act."""
-    last = {(one.method, one.alias, one.collection): one for one in writes}
+    last = {(write.method, write.alias, write.collection): write for write in writes}
     return [
-        one for one in writes if one.fault not in REFUSALS and one is not last[one.method, one.alias, one.collection]
+        write
+        for write in writes
+        if write.fault not in REFUSALS and write is not last[write.method, write.alias, write.collection]
     ]
 
 

@@ -21,7 +21,7 @@ from reconciler.catalog import Catalog, Catalogs, Connect, connect
 from reconciler.core.errors import CatalogError, ConnectionFailed
 from reconciler.core.model import Alias, AliasSet, Connection, Limits, OnFailure
 from reconciler.core.options import Options
-from reconciler.core.plan import place
+from reconciler.core.plan import describe_location
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
 from reconciler.execute.attempt import RATE_LIMIT_SECONDS
 from reconciler.journal import Journal
@@ -106,11 +106,11 @@ def through(proxy: FaultProxy, observed: Observed) -> Connect:
 
 
 def apply_under_faults(
-    wish: Wish, seed: int, proxy: FaultProxy, observed: Observed, journal: Journal
+    spec_hash: Wish, seed: int, proxy: FaultProxy, observed: Observed, journal: Journal
 ) -> Report | CatalogError:
     """Plan in peace, and apply while the faults of a seed befall its calls."""
     with Catalogs(connect) as catalogs:
-        plan = make_plan(wish.sets, catalogs=catalogs)
+        plan = make_plan(spec_hash.sets, catalogs=catalogs)
     with Catalogs(through(proxy, observed)) as catalogs:
         proxy.schedule = Schedule(seed)
         try:
@@ -118,45 +118,45 @@ def apply_under_faults(
         except CatalogError as error:
             return error
         finally:
-            proxy.settle()
+            proxy.resolve()
 
 
 def insist_on_truth(result: StepResult, at: str | None, proxy: FaultProxy, observed: Observed) -> None:
     """What is said of one step is so; a call that came late is excused if it was announced."""
     step, message = result.step, result.message or ""
-    said = f"{step.alias}, from {step.current} to {step.wanted}: {result}; it is {place(at)}"
+    said = f"{step.alias}, from {step.current} to {step.desired}: {result}; it is {describe_location(at)}"
     if step.alias in proxy.overtaken:
         assert at == ELSEWHERE, f"somebody else's change was undone: {said}"
         assert result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}, said
         return
-    assert at in {step.current, step.wanted}, said
+    assert at in {step.current, step.desired}, said
     if result.outcome in ACHIEVED:
-        assert at == step.wanted, said
+        assert at == step.desired, said
     elif result.outcome is Outcome.UNKNOWN:
         assert observed.lost_reads, said
     elif result.code == "RevertFailed":
-        excuses = (f"the alias is {place(at)} now", "could not be read", "not tried", MAY_STILL)
-        assert any(one in message for one in excuses), said
+        excuses = (f"the alias is {describe_location(at)} now", "could not be read", "not tried", MAY_STILL)
+        assert any(excuse in message for excuse in excuses), said
     elif at != step.current:
         assert step.alias in proxy.late, said
         assert MAY_STILL in message, said
 
 
 def insist_on_the_run(
-    ended: Report | CatalogError, live: Mapping[str, str], wish: Wish, proxy: FaultProxy, journal: Journal
+    ended: Report | CatalogError, live: Mapping[str, str], spec_hash: Wish, proxy: FaultProxy, journal: Journal
 ) -> None:
     """Nobody's change is undone by a second call; exit code and journal say what was done."""
     assert not repeated(proxy.writes)
     assert live["bystander"] == "v1"
-    assert {one.alias for one in proxy.writes} <= wish.before.keys() | wish.after.keys()
-    acted = any(one.fault not in REFUSALS for one in proxy.writes)
+    assert {write.alias for write in proxy.writes} <= spec_hash.before.keys() | spec_hash.after.keys()
+    acted = any(write.fault not in REFUSALS for write in proxy.writes)
     if isinstance(ended, CatalogError):
-        assert (proxy.writes, live) == ([], wish.before)
+        assert (proxy.writes, live) == ([], spec_hash.before)
         return
     if ended.exit_code in {ExitCode.ERROR, ExitCode.REFUSED}:
-        assert (acted, live) == (False, wish.before)
+        assert (acted, live) == (False, spec_hash.before)
     if ended.exit_code is ExitCode.DONE:
-        assert live == wish.after
+        assert live == spec_hash.after
     (run,) = journal.runs()
     assert run.end
     assert (run.end.exit_code, run.end.counts) == (ended.exit_code, ended.counts)
@@ -168,23 +168,23 @@ def insist_on_the_run(
 
 def insist_on_time(seconds: float, observed: Observed, proxy: FaultProxy) -> None:
     assert max((spent for _, _, spent in observed.calls), default=0) < TIMEOUT + BUSY
-    pauses = RATE_LIMIT_SECONDS * len({one.alias for one in proxy.writes if one.fault in REFUSALS})
+    pauses = RATE_LIMIT_SECONDS * len({write.alias for write in proxy.writes if write.fault in REFUSALS})
     assert seconds < TIMEOUT * len(observed.calls) + pauses + BUSY
 
 
-def insist_on_convergence(wish: Wish, shop: Shop, journal: Journal) -> None:
+def insist_on_convergence(spec_hash: Wish, shop: Shop, journal: Journal) -> None:
     with Catalogs(connect) as catalogs:
-        again = make_plan(wish.sets, Options(retry_rejected=True), catalogs=catalogs, journal=journal)
+        again = make_plan(spec_hash.sets, Options(retry_rejected=True), catalogs=catalogs, journal=journal)
         report = apply_plan(again, catalogs=catalogs, journal=journal)
-        assert (report.exit_code, shop.live) == (ExitCode.DONE, wish.after), report.results
-        assert not make_plan(wish.sets, catalogs=catalogs).steps
+        assert (report.exit_code, shop.live) == (ExitCode.DONE, spec_hash.after), report.results
+        assert not make_plan(spec_hash.sets, catalogs=catalogs).steps
 
 
 def try_schedule(seed: int, shop: Shop, journal: Journal, tried: Tally) -> Counter[str]:
     """One seed; how its steps ended, counted."""
     print(f"seed {seed}")
-    wish, observed = draw_wish(seed, shop), Observed()
-    shop.put_back(wish.before)
+    spec_hash, observed = draw_wish(seed, shop), Observed()
+    shop.put_back(spec_hash.before)
 
     def overtake(alias: str) -> None:
         if alias in shop.live:
@@ -194,16 +194,16 @@ def try_schedule(seed: int, shop: Shop, journal: Journal, tried: Tally) -> Count
 
     with fault_proxy(shop.uri, overtake) as proxy, tried.case():
         started = time.monotonic()
-        ended = apply_under_faults(wish, seed, proxy, observed, journal)
+        ended = apply_under_faults(spec_hash, seed, proxy, observed, journal)
         seconds, live = time.monotonic() - started, shop.live
         tried.faults += proxy.faults.total()
         results = ended.results if isinstance(ended, Report) else ()
         for result in results:
             insist_on_truth(result, live.get(result.step.alias), proxy, observed)
-        insist_on_the_run(ended, live, wish, proxy, journal)
+        insist_on_the_run(ended, live, spec_hash, proxy, journal)
         insist_on_time(seconds, observed, proxy)
         started = time.monotonic()
-        insist_on_convergence(wish, shop, journal)
+        insist_on_convergence(spec_hash, shop, journal)
         tried.recovered(time.monotonic() - started)
     return Counter(result.outcome for result in results)
 
@@ -230,14 +230,14 @@ def test_the_report_is_true_and_nobody_is_overwritten(
 def test_a_server_that_does_not_answer_costs_no_other_a_write(shop: Shop, tried: Callable[[str], Tally]) -> None:
     """What cannot be reached is found before the first write anywhere, also by clients that did not make the plan."""
     shop.put_back({"one": "v1", "other": "v1"})
-    with relay_to(shop.uri) as one, relay_to(shop.uri) as other, tried("Second of two servers gone").case(faults=1):
-        first, last = sorted((one.uri, other.uri))
-        wanted = [
+    with relay_to(shop.uri) as item, relay_to(shop.uri) as other, tried("Second of two servers gone").case(faults=1):
+        first, last = sorted((item.uri, other.uri))
+        desired = [
             alias_set({alias: "v2"}, name=alias, connection=connection_to(uri), database=shop.database)
             for alias, uri in (("one", first), ("other", last))
         ]
-        plan = make_plan(wanted)
-        gone = one if one.uri == last else other
+        plan = make_plan(desired)
+        gone = item if item.uri == last else other
         gone.before["GetVersion"] = lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "down")
         with pytest.raises(ConnectionFailed):
             apply_plan(plan)

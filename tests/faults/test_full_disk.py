@@ -107,7 +107,7 @@ def insist_on_truth(report: Report, journal: Journal, relay: Saboteur, live: Map
     assert recorded.keys() >= set(relay.arrived)
     for result in report.results:
         step, said = result.step, f"{result}, recorded as {recorded.get(result.step.alias)}"
-        assert live.get(step.alias) == (step.wanted if result.outcome is Outcome.DONE else step.current), said
+        assert live.get(step.alias) == (step.desired if result.outcome is Outcome.DONE else step.current), said
         if result.outcome is not Outcome.NOT_ATTEMPTED and recorded.get(step.alias) is not result.outcome:
             assert recorded.get(step.alias) is None, said
             assert "the journal cannot be written: No space left on device" in (result.message or ""), said

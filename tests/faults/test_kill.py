@@ -47,15 +47,17 @@ def prepare(shop: Shop, size: int) -> list[Step]:
         if not name.startswith(("prune", "bystander"))
     }
     limits = {"maxDrops": LARGEST, "allowEmpty": True}
-    wanted = alias_set(listed, database=shop.database, scope={"include": ["prune*"]}, limits=limits)
-    shop.write("aliases.yaml", connection(shop.uri), wanted)
+    desired = alias_set(listed, database=shop.database, scope={"include": ["prune*"]}, limits=limits)
+    shop.write("aliases.yaml", connection(shop.uri), desired)
     with Catalogs(connect) as catalogs:
-        return sorted(make_plan(load(shop.folder / "aliases.yaml"), catalogs=catalogs).steps, key=lambda one: one.order)
+        return sorted(
+            make_plan(load(shop.folder / "aliases.yaml"), catalogs=catalogs).steps, key=lambda step: step.order
+        )
 
 
 def live_after(size: int, steps: Sequence[Step]) -> dict[str, str]:
     """Where the aliases are when these steps were made."""
-    live: dict[str, str | None] = {**aliases_of(size)[0], **{step.alias: step.wanted for step in steps}}
+    live: dict[str, str | None] = {**aliases_of(size)[0], **{step.alias: step.desired for step in steps}}
     return {alias: collection for alias, collection in sorted(live.items()) if collection}
 
 
@@ -108,7 +110,7 @@ def a_few(number: int) -> list[Kill]:
     """Some of all kills, every moment as often, the smallest plan and the largest with them."""
     random = Random(number)  # noqa: S311 - repeatable
     ends = [(1, 1, MOMENTS[0]), (LARGEST, LARGEST, MOMENTS[-1])]
-    return [*ends, *(one for moment in MOMENTS for one in random.sample([k for k in ALL if k[2] is moment], number))]
+    return [*ends, *(item for moment in MOMENTS for item in random.sample([k for k in ALL if k[2] is moment], number))]
 
 
 def insist_on_truth(run: PastRun, steps: Sequence[Step], number: int) -> None:
@@ -121,15 +123,15 @@ def insist_on_truth(run: PastRun, steps: Sequence[Step], number: int) -> None:
 
 
 def insist_that_the_next_run_finishes(shop: Shop, journal: Journal, remaining: int, after: Mapping[str, str]) -> None:
-    wanted = load(shop.folder / "aliases.yaml")
+    desired = load(shop.folder / "aliases.yaml")
     with Catalogs(connect) as catalogs:
-        report = apply_plan(make_plan(wanted, catalogs=catalogs, journal=journal), catalogs=catalogs, journal=journal)
+        report = apply_plan(make_plan(desired, catalogs=catalogs, journal=journal), catalogs=catalogs, journal=journal)
         assert (report.exit_code, report.counts, shop.live) == (
             ExitCode.DONE,
             Counter({Outcome.DONE: remaining} if remaining else {}),
             dict(sorted(after.items())),
         )
-        assert not make_plan(wanted, catalogs=catalogs, journal=journal).steps
+        assert not make_plan(desired, catalogs=catalogs, journal=journal).steps
     recorded = journal.read()
     assert recorded.unreadable == 0
     assert [run.state for run in recorded.runs] == [RunState.INTERRUPTED, *[RunState.ENDED] * bool(remaining)]

@@ -45,7 +45,7 @@ def rounds(soak: bool) -> range:
 Wish = Sequence[AliasSet]
 
 
-def wish(shop: Shop, random: Random, collection: str) -> Wish:
+def spec_hash(shop: Shop, random: Random, collection: str) -> Wish:
     """All names at a collection, but for one or two that are to go; in three sets, each of two waves."""
     absent = random.sample(NAMES[:8], random.randint(1, 2))
     listed = [Alias(name, None if name in absent else collection, wave=random.randrange(2)) for name in NAMES]
@@ -56,9 +56,9 @@ def wish(shop: Shop, random: Random, collection: str) -> Wish:
     ]
 
 
-def wanted_by(wanted: Wish) -> dict[str, str]:
-    listed = sorted((one for each in wanted for one in each.aliases), key=lambda one: one.name)
-    return {one.name: one.collection for one in listed if one.collection}
+def wanted_by(desired: Wish) -> dict[str, str]:
+    listed = sorted((alias for each in desired for alias in each.aliases), key=lambda alias_set: alias_set.name)
+    return {item.name: item.collection for item in listed if item.collection}
 
 
 def tidy(shop: Shop) -> None:
@@ -84,15 +84,15 @@ def apply(plan: Plan, witness: Witness) -> Report:
         return apply_plan(plan, catalogs=catalogs)
 
 
-def plan_for(wanted: Wish) -> Plan:
+def plan_for(desired: Wish) -> Plan:
     with Catalogs(connect) as catalogs:
-        return make_plan(wanted, catalogs=catalogs)
+        return make_plan(desired, catalogs=catalogs)
 
 
 def insist_on_fairness(report: Report, ours: Witness, others: Sequence[Seen], live: Mapping[str, str]) -> int:
     """No change that was seen was overwritten, and every outcome is true; how many came in unseen, in the window."""
-    assert {one.about for one in ours.writes} <= {step.alias for step in report.plan.steps}
-    recreated = any(one.method == "DropCollection" for one in others)
+    assert {write.about for write in ours.writes} <= {step.alias for step in report.plan.steps}
+    recreated = any(other.method == "DropCollection" for other in others)
     unseen = 0
     for result in report.results:
         alias = result.step.alias
@@ -104,7 +104,7 @@ def insist_on_fairness(report: Report, ours: Witness, others: Sequence[Seen], li
             if not (recreated and result.step.current is None):  # then it may have been dangling
                 found = may_have_found(read, theirs, before=result.step.current)
                 assert result.step.current in found, f"overwritten though it was seen: {said}"
-            unseen += any(read.arrived <= one.answered and one.arrived <= write.answered for one in theirs)
+            unseen += any(read.arrived <= their.answered and their.arrived <= write.answered for their in theirs)
         insist_on_honesty(result, written, others, live, said)
     return unseen
 
@@ -112,7 +112,9 @@ def insist_on_fairness(report: Report, ours: Witness, others: Sequence[Seen], li
 def may_have_found(read: Seen, changes: Sequence[Seen], before: str | None) -> set[str | None]:
     """Where a read may have found its alias: where the last change before it left it, or one at the same time."""
     last = last_before(changes, read.arrived)
-    meanwhile = {one.collection for one in changes if one.arrived <= read.answered and one.answered >= read.arrived}
+    meanwhile = {
+        change.collection for change in changes if change.arrived <= read.answered and change.answered >= read.arrived
+    }
     return {last.collection if last else before, *meanwhile}
 
 
@@ -120,11 +122,11 @@ def insist_on_honesty(
     result: StepResult, written: Sequence[Seen], others: Sequence[Seen], live: Mapping[str, str], said: str
 ) -> None:
     step = result.step
-    touching = [one for one in others if one.about in {step.alias, step.wanted}]
+    touching = [other for other in others if other.about in {step.alias, step.desired}]
     if result.outcome is Outcome.DONE:
         assert written, said
-        later = [one for one in touching if one.answered > written[0].arrived]
-        assert live.get(step.alias) == step.wanted or later, said
+        later = [item for item in touching if item.answered > written[0].arrived]
+        assert live.get(step.alias) == step.desired or later, said
     elif result.outcome in {Outcome.NOOP, Outcome.NOT_ATTEMPTED, Outcome.BLOCKED} or result.code == ALIAS_MOVED:
         assert not written, said
     else:
@@ -134,13 +136,13 @@ def insist_on_honesty(
         assert result.message, said
 
 
-def insist_on_convergence(wanted: Wish, shop: Shop) -> None:
+def insist_on_convergence(desired: Wish, shop: Shop) -> None:
     """The dust has settled: one more run finishes, and leaves all the rest as it is."""
     rest = {alias: at for alias, at in shop.live.items() if alias not in NAMES}
     with Catalogs(connect) as catalogs:
-        report = apply_plan(make_plan(wanted, catalogs=catalogs), catalogs=catalogs)
+        report = apply_plan(make_plan(desired, catalogs=catalogs), catalogs=catalogs)
     assert report.exit_code is ExitCode.DONE, report.results
-    assert shop.live == wanted_by(wanted) | rest
+    assert shop.live == wanted_by(desired) | rest
 
 
 @pytest.mark.parametrize("shop", ["milvus"], indirect=True)
@@ -150,8 +152,8 @@ def test_two_appliers_that_want_different_things(shop: Shop, rounds: range, trie
         print(f"seed {seed}")
         random = Random(f"appliers {seed}")  # noqa: S311 - repeatable
         tidy(shop)
-        wishes = [wish(shop, random, "v2"), wish(shop, random, "v3")]
-        plans = [plan_for(one) for one in wishes]
+        wishes = [spec_hash(shop, random, "v2"), spec_hash(shop, random, "v3")]
+        plans = [plan_for(wish) for wish in wishes]
         with witnesses(shop.uri, 2) as watching, ThreadPoolExecutor(2) as pool, suite.case(faults=1):
             reports = list(pool.map(apply, plans, watching))
             live = shop.live
@@ -201,8 +203,8 @@ def test_a_person_who_changes_things_meanwhile(shop: Shop, rounds: range, tried:
         print(f"seed {seed}")
         random = Random(f"person {seed}")  # noqa: S311 - repeatable
         tidy(shop)
-        wanted = wish(shop, random, "v2")
-        plan, gone = plan_for(wanted), threading.Event()
+        desired = spec_hash(shop, random, "v2")
+        plan, gone = plan_for(desired), threading.Event()
         with witnesses(shop.uri, 2) as (ours, theirs), ThreadPoolExecutor(1) as pool, suite.case():
             working = pool.submit(Person(theirs, shop.database, random).work, gone)
             try:
@@ -217,13 +219,13 @@ def test_a_person_who_changes_things_meanwhile(shop: Shop, rounds: range, tried:
             for name in COLLECTIONS:
                 if not shop.admin.client(shop.database).has_collection(name):
                     shop.admin.create_collection(name, shop.database)
-            insist_on_convergence(wanted, shop)
+            insist_on_convergence(desired, shop)
     print(f"{moved} steps found their alias moved, {unseen} met a change in the window; {told(windows)}")
     assert moved, "they never met"
 
 
 def told(windows: Sequence[float]) -> str:
-    milliseconds = [1000 * one for one in windows]
+    milliseconds = [1000 * window for window in windows]
     return f"{len(windows)} windows: median {median(milliseconds):.1f} ms, max {max(milliseconds):.1f} ms"
 
 

@@ -14,7 +14,7 @@ import pytest
 from reconciler.catalog import Catalogs, connect
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import Alias, AliasSet, Limits, Verify
-from reconciler.core.plan import place
+from reconciler.core.plan import describe_location
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
@@ -53,7 +53,7 @@ def shop(server: OwnMilvus, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     admin.close()
 
 
-def wish(uri: str, verify: Verify = Verify()) -> AliasSet:
+def spec_hash(uri: str, verify: Verify = Verify()) -> AliasSet:
     """Creates and alters in two waves, a drop in each."""
     listed = [Alias(name, AFTER.get(name), wave=number % 2) for number, name in enumerate(NAMES)]
     server = connection_to(uri, timeout=5.0, concurrency=2)
@@ -64,10 +64,10 @@ def insist_on_truth(report: Report, live: Mapping[str, str], journal: Journal) -
     """What the report and the journal say of each alias is what the server says once it is back."""
     for result in report.results:
         step, at = result.step, live.get(result.step.alias)
-        said = f"{result}; it is {place(at)}"
-        assert at in {step.current, step.wanted}, said
+        said = f"{result}; it is {describe_location(at)}"
+        assert at in {step.current, step.desired}, said
         if result.outcome in ACHIEVED:
-            assert at == step.wanted, said
+            assert at == step.desired, said
         elif result.outcome is not Outcome.UNKNOWN:
             assert at == step.current or "may still take effect" in (result.message or ""), said
     assert {past.step.alias: past.outcome for past in journal.runs()[-1].steps} == {
@@ -84,7 +84,7 @@ def finish(uri: str, catalogs: Catalogs, shop: Shop, journal: Journal) -> None:
     deadline = time.monotonic() + RECOVERY_SECONDS
     while True:
         try:
-            report = apply_plan(make_plan([wish(uri)], catalogs=catalogs), catalogs=catalogs, journal=journal)
+            report = apply_plan(make_plan([spec_hash(uri)], catalogs=catalogs), catalogs=catalogs, journal=journal)
         except CatalogError as error:
             if error.transient and time.monotonic() < deadline:
                 continue
@@ -119,7 +119,7 @@ def test_killed_while_it_is_written_to(
         shop.put_back(BEFORE)
         with saboteur(server.uri) as relay, Catalogs(connect) as catalogs, suite.case(faults=1):
             relay.faults[at] = killing(server, acted=acted)
-            plan = make_plan([wish(relay.uri)], catalogs=catalogs)
+            plan = make_plan([spec_hash(relay.uri)], catalogs=catalogs)
             try:
                 report = apply_plan(plan, catalogs=catalogs, journal=journal)
             finally:
@@ -150,7 +150,7 @@ def test_killed_while_readers_are_watched(
             if not restarts and "watching" in sentence:
                 restarts.append(pool.submit(restart))
 
-        plan = make_plan([wish(server.uri, Verify(soak=60.0))], catalogs=catalogs)
+        plan = make_plan([spec_hash(server.uri, Verify(soak=60.0))], catalogs=catalogs)
         report = apply_plan(plan, catalogs=catalogs, journal=Journal(tmp_path / "journal.jsonl"), tell=tell)
         assert restarts[0].result() is None
         assert (report.exit_code, shop.live) == (ExitCode.DONE, AFTER), report.results

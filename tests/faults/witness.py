@@ -54,17 +54,17 @@ class Witness(Relay):
     @property
     def writes(self) -> list[Seen]:
         """The accepted alias writes."""
-        return [one for one in self.seen if one.method in WRITES]
+        return [item for item in self.seen if item.method in WRITES]
 
     @property
     def changes(self) -> list[Seen]:
         """The accepted changes of aliases and collections."""
-        return [one for one in self.seen if one.method in CHANGES]
+        return [item for item in self.seen if item.method in CHANGES]
 
     def read_before(self, write: Seen) -> Seen:
         """The read on which the sender of a write relied: the last one of the alias that was answered before."""
-        reads = [one for one in self.seen if (one.method, one.about) == (READ, write.about)]
-        return max((one for one in reads if one.answered < write.arrived), key=lambda one: one.answered)
+        reads = [item for item in self.seen if (item.method, item.about) == (READ, write.about)]
+        return max((read for read in reads if read.answered < write.arrived), key=lambda read: read.answered)
 
     def windows(self) -> list[float]:
         """For each write the seconds between the answer to the read before it and its own arrival."""
@@ -73,11 +73,13 @@ class Witness(Relay):
 
 def last_before(changes: Iterable[Seen], moment: float) -> Seen | None:
     """The last change that was answered before a moment."""
-    return max((one for one in changes if one.answered < moment), key=lambda one: one.answered, default=None)
+    return max(
+        (change for change in changes if change.answered < moment), key=lambda change: change.answered, default=None
+    )
 
 
 def about(alias: str, changes: Sequence[Seen]) -> list[Seen]:
-    return [one for one in changes if one.about == alias]
+    return [change for change in changes if change.about == alias]
 
 
 def _accepted(reply: bytes) -> bool:
@@ -90,6 +92,6 @@ def witnesses(uri: str, number: int) -> Iterator[list[Witness]]:
     """So many relays to one server, each for one client."""
     with ExitStack() as stack:
         made = [Witness(uri) for _ in range(number)]
-        for one in made:
-            stack.callback(one.stop)
+        for item in made:
+            stack.callback(item.stop)
         yield made

@@ -9,7 +9,7 @@ from reconciler.catalog.memory import MemoryServer
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import Gates, LoadedGate, Row, Vector
 from reconciler.core.plan import GateResult, Step
-from reconciler.gates import ALL, gated
+from reconciler.gates import ALL, evaluate_gates
 from tests.builders import LOCAL
 from tests.faults.memory import Recorder
 
@@ -17,18 +17,18 @@ OFF = LoadedGate(enabled=False)
 """Out of the way of the other gates."""
 
 
-def move(gates: Gates, current: str | None = "c1", wanted: str | None = "c2", alias: str = "a") -> Step:
-    return Step("shop", alias, current, wanted, gates=gates)
+def move(gates: Gates, current: str | None = "c1", desired: str | None = "c2", alias: str = "a") -> Step:
+    return Step("shop", alias, current, desired, gates=gates)
 
 
 def judged(made: MemoryServer | Recorder, *steps: Step, which: Collection[str] = ALL, blocking: bool = True) -> Step:
     """The first step, after its gates and those of the others were asked."""
-    return gated(steps, made.connect(LOCAL, "default"), which=which, blocking=blocking)[0]
+    return evaluate_gates(steps, made.connect(LOCAL, "default"), which=which, blocking=blocking)[0]
 
 
 def asked(made: MemoryServer | Recorder, gates: Gates, current: str | None = "c1") -> GateResult:
     """The result of the only gate that is on, beside `loaded`."""
-    (result,) = [one for one in judged(made, move(gates, current)).gate_results if one.gate != "loaded"]
+    (result,) = [result for result in judged(made, move(gates, current)).gate_results if result.gate != "loaded"]
     return result
 
 

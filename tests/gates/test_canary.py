@@ -13,9 +13,9 @@ import pytest
 
 from reconciler.catalog.memory import DEFAULT_SCHEMA, MemoryCatalog, MemoryServer
 from reconciler.core.errors import InvalidName, PermissionDenied, UnexpectedAnswer
-from reconciler.core.model import CanaryGate, Field, Gates, PrimaryKey, QueriesFile, Row, Schema
+from reconciler.core.model import CanaryGate, Field, Gates, PrimaryKey, QueryFile, Row, Schema
 from reconciler.core.plan import GateResult, Verdict
-from reconciler.gates import comparison, gated
+from reconciler.gates import comparison, evaluate_gates
 from tests.builders import server, vector_schema
 from tests.faults.memory import Recorder
 from tests.gates.judging import OFF, asked, counting, failing, move, rows, vectors
@@ -51,10 +51,10 @@ def gates(min_overlap: float = 0.6, **settings: object) -> Gates:
     return Gates(loaded=OFF, canary=CanaryGate(min_overlap, **settings))  # type: ignore[arg-type]
 
 
-def queries_file(path: Path, *lines: object) -> QueriesFile:
+def queries_file(path: Path, *lines: object) -> QueryFile:
     content = "\n".join(json.dumps(line) for line in lines).encode()
     path.write_bytes(content)
-    return QueriesFile(str(path), hashlib.sha256(content).hexdigest())
+    return QueryFile(str(path), hashlib.sha256(content).hexdigest())
 
 
 def floats(result: GateResult, name: str) -> tuple[float, ...]:
@@ -122,10 +122,10 @@ class TestSampled:
         result = asked(pair(old, reembedded(old)), gates(sample=3, min_overlap=1.0))
         assert all(f" {key} (" in result.detail for key in (0, 333, 666))
 
-    @pytest.mark.parametrize(("wanted", "verdict"), [(0.9, Verdict.PASS), (0.97, Verdict.FAIL)])
-    def test_rows_that_the_target_lacks_count_as_found_by_nobody(self, wanted: float, verdict: Verdict) -> None:
+    @pytest.mark.parametrize(("desired", "verdict"), [(0.9, Verdict.PASS), (0.97, Verdict.FAIL)])
+    def test_rows_that_the_target_lacks_count_as_found_by_nobody(self, desired: float, verdict: Verdict) -> None:
         old = rows(100)
-        result = asked(pair(old, [row for row in old if row["id"] != 50]), gates(wanted))
+        result = asked(pair(old, [row for row in old if row["id"] != 50]), gates(desired))
         assert (result.verdict, result.figures["queries"], result.figures["missing"]) == (verdict, 19, 1)
         assert "over 20 queries, 1 of them rows that c2 lacks" in result.detail
 
@@ -289,7 +289,7 @@ class TestFields:
 
 class TestQueriesFile:
     def test_both_are_searched_with_the_vectors_of_the_file(self, tmp_path: Path) -> None:
-        file = queries_file(tmp_path / "q.jsonl", *({"vector": one} for one in vectors(30, seed=5)))
+        file = queries_file(tmp_path / "q.jsonl", *({"vector": vector} for vector in vectors(30, seed=5)))
         result = asked(pair(rows(100), rows(100)), gates(1.0, queries=file))
         assert (result.verdict, result.figures["queries"]) == (Verdict.PASS, 30)
 
@@ -314,7 +314,7 @@ class TestQueriesFile:
     def test_the_filter_of_each_query_counts_on_both_sides(self, tmp_path: Path) -> None:
         old = [{**row, "lang": "en" if number < 50 else "de"} for number, row in enumerate(rows(100))]
         made = pair(old, reembedded(old, 50))
-        english = [{"vector": one, "filter": 'lang == "en"'} for one in vectors(4, seed=5)]
+        english = [{"vector": vector, "filter": 'lang == "en"'} for vector in vectors(4, seed=5)]
         assert asked(made, gates(1.0, queries=queries_file(tmp_path / "q", *english))).verdict is Verdict.PASS
         both = [*english, {"vector": [1, 0, 0, 0], "filter": 'lang == "de"'}]
         result = asked(made, gates(1.0, queries=queries_file(tmp_path / "q", *both)))
@@ -390,7 +390,7 @@ class TestQueriesFile:
         )
 
     def test_a_file_that_is_gone_is_unknown(self, tmp_path: Path) -> None:
-        file = QueriesFile(str(tmp_path / "gone"), "0" * 64)
+        file = QueryFile(str(tmp_path / "gone"), "0" * 64)
         result = asked(pair(rows(20), rows(20)), gates(queries=file))
         assert (result.verdict, result.detail) == (
             Verdict.UNKNOWN,
@@ -406,7 +406,9 @@ class TestQueriesFile:
         )
 
     def test_searches_go_out_in_batches_of_one_filter(self, tmp_path: Path) -> None:
-        lines = [{"vector": one, "filter": "id >= 0" if number % 2 else ""} for number, one in enumerate(vectors(250))]
+        lines = [
+            {"vector": vector, "filter": "id >= 0" if number % 2 else ""} for number, vector in enumerate(vectors(250))
+        ]
         recorder, calls = counting(pair(rows(20), rows(20)))
         asked(recorder, gates(queries=queries_file(tmp_path / "q", *lines)))
         assert calls("search") == 2 * (2 + 2)
@@ -438,7 +440,7 @@ class TestLatency:
                 levels.append(options["strong"])
                 return super().search(*args, **options)
 
-        gated([move(gates(max_latency_ratio=2))], Noted(pair(rows(20), rows(20)), "default"))
+        evaluate_gates([move(gates(max_latency_ratio=2))], Noted(pair(rows(20), rows(20)), "default"))
         assert levels == [True] * 2 + [False] * 2 * comparison.TIMED_ROUNDS
 
     def test_without_a_limit_there_is_one_round(self) -> None:

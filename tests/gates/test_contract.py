@@ -77,11 +77,11 @@ def test_figures_are_what_was_found() -> None:
     assert judged("lang=de").figures == {"lang": "de"}
 
 
-@pytest.mark.parametrize(("found", "wanted"), [("3", "3"), ("true", "true"), ("0.5", "0.5")])
-def test_values_in_json_that_are_no_texts_count_as_json_writes_them(found: str, wanted: str) -> None:
+@pytest.mark.parametrize(("found", "desired"), [("3", "3"), ("true", "true"), ("0.5", "0.5")])
+def test_values_in_json_that_are_no_texts_count_as_json_writes_them(found: str, desired: str) -> None:
     made = server()
     made.create_collection("c2", schema=replace(vector_schema(), description=f'{{"version": {found}}}'))
-    gates = Gates(loaded=OFF, contract=ContractGate((("version", wanted),)))
+    gates = Gates(loaded=OFF, contract=ContractGate((("version", desired),)))
     assert asked(made, gates, current=None).verdict is Verdict.PASS
 
 

@@ -41,7 +41,7 @@ def test_every_vector_field_has_a_finished_index_that_lacks_no_row(
     made.create_collection("c2", schema=vector_schema(4, Field("image", "FLOAT_VECTOR", dimension=2)), indexes=indexes)
     result = asked(made, GATES, current)
     assert (result.verdict, result.detail) == (verdict, detail)
-    assert result.figures == {"fields": 2, "pendingRows": sum(one.pending_rows for one in indexes)}
+    assert result.figures == {"fields": 2, "pendingRows": sum(index.pending_rows for index in indexes)}
 
 
 @pytest.mark.parametrize("method", ["schema", "indexes"])

@@ -86,7 +86,7 @@ def test_replicas_are_counted(loaded: int, verdict: Verdict) -> None:
     made.load("c2", replicas=loaded)
     step = planned(made, Gates(LoadedGate(replicas=2)))
     assert verdicts(step) == [verdict]
-    assert step.gate_results[0].figures == {"state": LoadState.LOADED, "replicas": loaded, "wantedReplicas": 2}
+    assert step.gate_results[0].figures == {"state": LoadState.LOADED, "replicas": loaded, "desiredReplicas": 2}
 
 
 @pytest.mark.parametrize(("on_unknown", "blocked"), [(OnUnknown.FAIL, True), (OnUnknown.PASS, False)])

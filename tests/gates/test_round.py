@@ -20,7 +20,7 @@ from reconciler.core.model import (
     SchemaGate,
 )
 from reconciler.core.plan import Block, BlockReason, GateResult, SetPlan, Step, Verdict
-from reconciler.gates import ALL, CHEAP, GATES, gated, gated_sets
+from reconciler.gates import ALL, CHEAP, GATES, evaluate_gates, evaluate_sets
 from tests.builders import LOCAL, server
 from tests.gates.judging import OFF, counting, failing, judged, move, rows
 
@@ -68,7 +68,7 @@ def test_gates_that_a_step_does_not_have_say_nothing(pair: MemoryServer) -> None
 def test_a_drop_and_a_blocked_step_pass_through(pair: MemoryServer) -> None:
     blocked = replace(move(EVERY), blocked=Block(BlockReason.PROTECTED, "no"))
     assert judged(pair, blocked) == blocked
-    drop = move(EVERY, wanted=None)
+    drop = move(EVERY, desired=None)
     assert judged(pair, drop) == drop
 
 
@@ -134,7 +134,7 @@ def test_sets_share_a_round_and_keep_their_steps(pair: MemoryServer) -> None:
         SetPlan("none"),
         SetPlan("two", (move(gates, alias="c"),)),
     ]
-    judged_plans = gated_sets(plans, recorder.connect(LOCAL, "default"))
+    judged_plans = evaluate_sets(plans, recorder.connect(LOCAL, "default"))
     assert [[step.alias for step in plan.steps] for plan in judged_plans] == [["a", "b"], [], ["c"]]
     assert {names(step) for plan in judged_plans for step in plan.steps} == {("rows",)}
     assert calls("count") == 1
@@ -143,7 +143,7 @@ def test_sets_share_a_round_and_keep_their_steps(pair: MemoryServer) -> None:
 def test_many_aliases_ask_each_question_once(pair: MemoryServer) -> None:
     recorder, calls = counting(pair)
     steps = [move(EVERY, alias=f"a{number}") for number in range(20)]
-    results = gated(steps, recorder.connect(LOCAL, "default"))
+    results = evaluate_gates(steps, recorder.connect(LOCAL, "default"))
     assert len({step.gate_results[5].figures["overlap"] for step in results}) == 1
     assert {method: calls(method) for method in ("load_state", "schema", "indexes", "count")} == {
         "load_state": 1,
@@ -168,7 +168,7 @@ def test_a_canary_with_other_settings_or_another_pair_is_measured_by_itself(pair
     pair.create_collection("c3", rows=rows(30))
     recorder, calls = counting(pair)
     strict, lax = Gates(loaded=OFF, canary=CanaryGate(0.9)), Gates(loaded=OFF, canary=CanaryGate(0.1))
-    others = move(lax, alias="b"), move(lax, wanted="c3", alias="c"), move(lax, current="c3", alias="d")
+    others = move(lax, alias="b"), move(lax, desired="c3", alias="c"), move(lax, current="c3", alias="d")
     judged(recorder, move(strict), *others)
     assert calls("sample_keys") == 4
 
@@ -223,7 +223,7 @@ class TestWayBack:
 
     @staticmethod
     def back(gates: Gates) -> Step:
-        return replace(move(gates), way_back=True)
+        return replace(move(gates), reverting=True)
 
     def test_other_gates_are_asked_and_shown_and_do_not_block(self, pair: MemoryServer) -> None:
         step = judged(pair, self.back(EVERY))

@@ -12,7 +12,7 @@ from reconciler.core.plan import Verdict
 from tests.builders import server
 from tests.gates.judging import OFF, asked, counting, failing, rows
 
-WAY_OUT = "see what became of the import, or change gates.rows"
+REMEDY = "see what became of the import, or change gates.rows"
 
 
 def gates(**limits: Any) -> Gates:
@@ -56,7 +56,7 @@ def test_limits_are_kept_exactly_and_a_failure_says_by_how_much(
     assert result.verdict is (Verdict.FAIL if trouble else Verdict.PASS)
     assert result.figures["rows"] == after
     if trouble:
-        assert result.detail == f"{trouble}; {WAY_OUT}"
+        assert result.detail == f"{trouble}; {REMEDY}"
 
 
 @pytest.mark.parametrize(

@@ -136,14 +136,14 @@ def rich_plan() -> Plan:
         contract=ContractGate(()),
         canary=CanaryGate(0.5, sample=3),
     )
-    wanted = alias_set(
+    desired = alias_set(
         {"b": "v2", "new": "v1", "old": None, "bad": "v9"},
         Alias("a", "v2", gates=gates, wave=1),
         connection=connection,
         verify=Verify(propagation=Propagation(1.0), endpoints=(proxy,)),
     )
     other = alias_set({"x": "v1"}, name="other", connection=connection, on_failure=OnFailure.REVERT)
-    return make_plan([wanted, other], catalogs=catalogs(milvus()))
+    return make_plan([desired, other], catalogs=catalogs(milvus()))
 
 
 def plan() -> dict[str, Any]:
@@ -154,11 +154,11 @@ def plan() -> dict[str, Any]:
 def applied(journal: Path) -> dict[str, Any]:
     """The report of a run that did some of it, and left its lines in a journal."""
     made = milvus()
-    wanted = alias_set(
+    desired = alias_set(
         {"b": "v2", "new": "v1", "old": None, "bad": "v9"}, connection=replace(LOCAL, token=Credential(env="TOKEN"))
     )
     with catalogs(made) as opened:
-        todo = make_plan([wanted], catalogs=opened)
+        todo = make_plan([desired], catalogs=opened)
         return report_document(apply_plan(todo, catalogs=opened, journal=Journal(journal), origins=ORIGINS))
 
 

@@ -102,7 +102,7 @@ def test_bytes_that_are_no_answer(toy: ToyMilvus, catalog: Catalog, tally: OpenS
     suite = tally("Hostile answers of a server", "a gRPC server that lies")
 
     @settings(max_examples=150, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(sorted(ANSWERS)).flatmap(lambda one: st.tuples(st.just(one), lies(ANSWERS[one]))))
+    @given(st.sampled_from(sorted(ANSWERS)).flatmap(lambda item: st.tuples(st.just(item), lies(ANSWERS[item]))))
     def holds(lie: tuple[str, bytes]) -> None:
         method, data = lie
         answer(toy, method, Raw(data))

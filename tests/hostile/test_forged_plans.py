@@ -33,7 +33,7 @@ from tests.reliability.tally import Tally
 
 OpenSuite = Callable[[str, str], Tally]
 LIVE = {"a": "v1", "b": "v1", "mine": "v1", "precious": "v1"}
-WANTED = alias_set({"a": "v2", "b": None, "n": "v1", "precious": "v2"}, protect=("precious",))
+EXPECTED = alias_set({"a": "v2", "b": None, "n": "v1", "precious": "v2"}, protect=("precious",))
 """An alter, a drop, a create, and an alias that is protected."""
 
 
@@ -42,7 +42,7 @@ def milvus() -> MemoryServer:
 
 
 def reviewed() -> dict[str, Any]:
-    return plan_document(make_plan([WANTED], catalogs=catalogs(milvus())))
+    return plan_document(make_plan([EXPECTED], catalogs=catalogs(milvus())))
 
 
 def forged(document: dict[str, Any], path: Path) -> Path:
@@ -50,7 +50,7 @@ def forged(document: dict[str, Any], path: Path) -> Path:
     try:
         path.write_text(json.dumps(document))
         content = load_document(path, FORM)
-        targets = tuple(target_plan_of(one, path, FORM) for one in content["targets"])
+        targets = tuple(target_plan_of(item, path, FORM) for item in content["targets"])
         document = {**document, "digest": Plan(targets, "", "").digest}
         document["checksum"] = checksum(document)
     except (AliasctlError, AttributeError, TypeError):
@@ -82,7 +82,7 @@ def apply_bare(path: Path, made: MemoryServer) -> tuple[Plan, Report, list[Conne
 def apply_reviewed(path: Path, made: MemoryServer) -> Report:
     """`apply -f … --plan PLANFILE`."""
     with catalogs(made) as opened:
-        plan = make_plan([WANTED], catalogs=opened)
+        plan = make_plan([EXPECTED], catalogs=opened)
         ensure_reviewed(plan, load_plan(path))
         return apply_plan(plan, catalogs=opened)
 
@@ -104,12 +104,12 @@ def test_a_forged_plan_can_do_no_more_than_its_steps_say(tally: OpenSuite, tmp_p
                 assert live(made) == LIVE, "an error of 1 says that nothing was written"
                 return
             after = live(made)
-            ends = {step.alias: step.wanted for step in plan.runnable}
+            ends = {step.alias: step.desired for step in plan.runnable}
             for alias in LIVE.keys() | after.keys():
                 if after.get(alias) != LIVE.get(alias):
                     assert after.get(alias) == ends[alias]
             assert len(report.results) == len(plan.steps)
-            endpoints = [one for each in plan.set_plans for one in each.verify.endpoints]
+            endpoints = [endpoint for each in plan.set_plans for endpoint in each.verify.endpoints]
             assert set(seen) <= {*(target.connection for target in plan.targets), *endpoints}
 
     holds()
@@ -119,7 +119,7 @@ def test_a_forged_plan_under_review_does_what_the_manifests_say_or_nothing(tally
     suite = tally("Forged plan files under apply -f … --plan", "a Milvus in memory")
     meant = milvus()
     with catalogs(meant) as opened:
-        apply_plan(make_plan([WANTED], catalogs=opened), catalogs=opened)
+        apply_plan(make_plan([EXPECTED], catalogs=opened), catalogs=opened)
 
     @tried
     @given(mutated(reviewed()))
@@ -167,7 +167,7 @@ def another_server(target: Any) -> None:
         pytest.param(lambda target: target.update(database="other"), id="another database"),
         pytest.param(lambda target: specify(target, loaded={"enabled": False}), id="a gate off"),
         pytest.param(lambda target: first(target).update(skippedGates=["loaded"]), id="a gate skipped"),
-        pytest.param(lambda target: first(target).update(wayBack=True), id="a way back"),
+        pytest.param(lambda target: first(target).update(reverting=True), id="a way back"),
         pytest.param(lambda target: target["sets"][0].update(onFailure="Revert"), id="on failure"),
         pytest.param(lambda target: another_server(target), id="another server"),
     ],
@@ -279,7 +279,7 @@ def test_the_schema_leaves_nothing_open() -> None:
         found = [path] if schema.get("type") == "object" and "additionalProperties" not in schema else []
         for key, part in schema.items():
             below = part if isinstance(part, list) else [part]
-            found += [place for one in below for place in open_objects(one, f"{path}.{key}")]
+            found += [place for item in below for place in open_objects(item, f"{path}.{key}")]
         return found
 
     assert open_objects(PLAN, "plan") == []

@@ -25,7 +25,7 @@ from reconciler.gates.query_vectors import QueriesError, read_queries
 from reconciler.inspect.unreferenced import departures
 from reconciler.journal import Journal, PastRun
 from reconciler.journal.runs import find_run, newest
-from reconciler.manifest import Overrides, check, read, settle
+from reconciler.manifest import Overrides, check, read, resolve
 from reconciler.manifest.editing import edited
 from reconciler.manifest.export import live_from_export
 from reconciler.manifest.objects import read_alias_set, read_connection
@@ -88,7 +88,7 @@ def test_manifests(name: str, tally: OpenSuite, tmp_path: Path, capsys: pytest.C
             check(manifests)
             with suppress(InvalidInput):
                 edited(data.decode("utf-8-sig"), str(file), {("shop/search", "search_products"): "v9"})
-            settle(manifests, Overrides(), Overrides())
+            resolve(manifests, Overrides(), Overrides())
 
     holds()
 
@@ -131,14 +131,14 @@ def test_a_field_of_any_length_is_told_in_a_short_sentence(where: str, capsys: p
 def test_exports(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = tally("Hostile exports", "no server")
     file = tmp_path / "live.yaml"
-    dumped = mutated(list(yaml.safe_load_all(documents.EXPORT))).filter(lambda one: isinstance(one, list)).map(_yaml)
+    dumped = mutated(list(yaml.safe_load_all(documents.EXPORT))).filter(lambda item: isinstance(item, list)).map(_yaml)
 
     @tried
     @given(mangled(documents.EXPORT.encode()) | dumped)
     def holds(data: bytes) -> None:
         file.write_bytes(data)
         with suite.case(faults=1), only_our_errors(capsys):
-            exported = settle(read([file]), Overrides(), Overrides())
+            exported = resolve(read([file]), Overrides(), Overrides())
             live_from_export(exported, [Target("localhost:19530", "default")])
 
     holds()
@@ -235,7 +235,7 @@ def test_journals(tally: OpenSuite, journal: Path, capsys: pytest.CaptureFixture
     def joined(lines: list[Any]) -> bytes:
         return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
 
-    forged = mutated(written, most=5).filter(lambda one: isinstance(one, list)).map(joined)
+    forged = mutated(written, most=5).filter(lambda item: isinstance(item, list)).map(joined)
 
     @settings(tried, max_examples=500)
     @given(forged | mangled(plain) | forged.flatmap(mangled))

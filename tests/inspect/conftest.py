@@ -24,7 +24,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="session")
-def guarded(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def check_limits(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One with authorization, over TLS."""
     folder = tmp_path_factory.mktemp("guarded")
     with secured_milvus(folder, certificates, "server", tls_mode=1, authorization_enabled="true") as uri:
@@ -46,7 +46,7 @@ def expired(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def people(guarded: str, certificates: Certificates) -> Iterator[People]:
-    people = People(guarded, certificates)
+def people(check_limits: str, certificates: Certificates) -> Iterator[People]:
+    people = People(check_limits, certificates)
     yield people
     people.close()

@@ -53,13 +53,13 @@ class People:
 
     def lacking(self, *privileges: str) -> str:
         """The token of a user who has been granted all but these, once the server has noticed."""
-        wanted = {(kind, name, "*", "default") for name, kind in PRIVILEGES.items() if name not in privileges}
-        for kind, name, on, database in self._granted - wanted:
+        desired = {(kind, name, "*", "default") for name, kind in PRIVILEGES.items() if name not in privileges}
+        for kind, name, on, database in self._granted - desired:
             self.client.revoke_privilege(ROLE, kind, name, on, db_name=database)
             self._granted.remove((kind, name, on, database))
-        for grant in wanted - self._granted:
+        for grant in desired - self._granted:
             self.grant(*grant)
-        self.settle(*privileges)
+        self.resolve(*privileges)
         return TOKEN
 
     def grant(self, kind: str, privilege: str, on: str, database: str) -> None:
@@ -67,7 +67,7 @@ class People:
         self.client.grant_privilege(ROLE, kind, privilege, on, db_name=database)
         self._granted.add((kind, privilege, on, database))
 
-    def settle(self, *lacking: str) -> None:
+    def resolve(self, *lacking: str) -> None:
         """Wait until the server has noticed that the user has all but these, which may take a while."""
         client = self.connected(TOKEN)
         expected = {name: name not in lacking for name in PRIVILEGES}

@@ -13,9 +13,9 @@ from pymilvus.grpc_gen import milvus_pb2
 from reconciler.catalog import connect
 from reconciler.catalog.port import AliasWrite
 from reconciler.core.model import Credential
+from tests.faults.relay import Relay
 from tests.inspect.certificates import Certificates
 from tests.inspect.people import People
-from tests.faults.relay import Relay
 from tests.servers import connection_to, status
 
 
@@ -37,8 +37,8 @@ class Renewed(Relay):
 
 
 @pytest.fixture
-def renewed(guarded: str, certificates: Certificates) -> Iterator[Renewed]:
-    relay = Renewed(guarded, certificates)
+def renewed(check_limits: str, certificates: Certificates) -> Iterator[Renewed]:
+    relay = Renewed(check_limits, certificates)
     yield relay
     relay.stop()
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.cli.command import Completed, run
+from tests.cli.shop import alias_set, connection, manifest
 from tests.inspect.certificates import Certificates
 from tests.inspect.people import PRIVILEGES, People
 from tests.inspect.servers import connection_spec
-from tests.cli.command import Completed, run
-from tests.cli.shop import alias_set, connection, manifest
 from tests.reliability.tally import Tally
 
 ALL_GATES = {"loaded": {}, "indexed": {}, "rows": {"min": 0}, "canary": {"minOverlap": 0}}
@@ -60,13 +60,13 @@ def scene(tmp_path: Path, people: People, certificates: Certificates, tally: Cal
 
 def results(completed: Completed) -> dict[str, str]:
     [target] = completed.document["targets"]
-    return {one["condition"]: one["result"] for one in target["conditions"]}
+    return {item["condition"]: item["result"] for item in target["conditions"]}
 
 
 def missing(completed: Completed) -> dict[str, Any]:
     """The one condition that is missing."""
     [target] = completed.document["targets"]
-    [found] = [one for one in target["conditions"] if one["result"] == "missing"]
+    [found] = [item for item in target["conditions"] if item["result"] == "missing"]
     return dict(found)
 
 
@@ -82,18 +82,18 @@ class TestTokens:
         refused = scene.run(command, *yes, token=token)
         assert refused.code == 1
         told = refused.stdout if command == "check" else refused.stderr
-        [line] = [one for one in told.splitlines() if "refuses the token, or wants one" in one]
+        [line] = [splitline for splitline in told.splitlines() if "refuses the token, or wants one" in splitline]
         assert said in line
         assert scene.people.aliases == {"moved": "v1"}
 
     def test_check_says_what_holds_and_what_to_do(self, scene: Scene) -> None:
         wrong = scene.run("check", "--format", "json", token="root:wr0ng-s3cr3t")  # noqa: S106 - it is none
         assert missing(wrong)["condition"] == "token"
-        assert "environment variable TOKEN" in missing(wrong)["wayOut"]
+        assert "environment variable TOKEN" in missing(wrong)["remedy"]
         found = results(wrong)
         assert (found.pop("address"), found.pop("tls"), found.pop("token")) == ("ok", "ok", "missing")
         assert set(found.values()) == {"unknown"}
-        assert "--token-env" in missing(scene.run("check", "--format", "json", token=None))["wayOut"]
+        assert "--token-env" in missing(scene.run("check", "--format", "json", token=None))["remedy"]
 
 
 class TestPrivileges:
@@ -119,7 +119,7 @@ class TestPrivileges:
         assert found["condition"] == CALLS.get(privilege, privilege)
         assert f"the privilege {privilege} is missing" in found["detail"]
         name = "*" if PRIVILEGES[privilege] == "Global" else "v2" if privilege == "IndexDetail" else "v1"
-        assert found["wayOut"].startswith(
+        assert found["remedy"].startswith(
             f'grant_privilege("ROLE", "{PRIVILEGES[privilege]}", "{privilege}", "{name}", db_name="default")'
         )
         assert scene.people.aliases == {"moved": "v1", "temp": "v1"}
@@ -128,7 +128,7 @@ class TestPrivileges:
         token = scene.people.lacking("CreateAlias", "Query")
         checked = scene.run("check", "--format", "json", token=token)
         [target] = checked.document["targets"]
-        ways_out = [one["wayOut"] for one in target["conditions"] if one["result"] == "missing"]
+        ways_out = [item["remedy"] for item in target["conditions"] if item["result"] == "missing"]
         assert len(ways_out) == 2
         for text in ways_out:
             call, _, rest = text.partition(")")
@@ -136,7 +136,7 @@ class TestPrivileges:
             kind, privilege, name, database = arguments[1:]
             for each in ("v1", "v2") if rest == ", and so on for each of them" else (name,):
                 scene.people.grant(kind, privilege, each, database)
-        scene.people.settle()
+        scene.people.resolve()
         assert scene.run("check", token=token).code == 0
 
     @pytest.mark.parametrize("privilege", ["ListAliases", "DescribeCollection"])
@@ -161,7 +161,7 @@ class TestPrivileges:
     def test_without_the_one_to_search_the_canary_holds_the_alias(self, scene: Scene) -> None:
         """The new alias, which has nothing to be compared with, is planned all the same."""
         planned = scene.run("plan", "--gates", "all", token=scene.people.lacking("Search"))
-        [line] = [one for one in planned.stdout.splitlines() if " moved " in one]
+        [line] = [splitline for splitline in planned.stdout.splitlines() if " moved " in splitline]
         assert planned.code == 0
         assert "canary: v2 cannot be searched: " in line
         assert "the privilege Search is missing" in line

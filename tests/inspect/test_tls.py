@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import Completed, run
 from tests.inspect.certificates import Certificates
 from tests.inspect.people import ROOT
-from tests.cli.command import Completed, run
 from tests.reliability.tally import Tally
 
 Ask = Callable[..., Completed]
@@ -29,7 +29,7 @@ def options(
     return [*given, *(["--tls-server-name", name] if name else [])]
 
 
-def refused(uri: str, arguments: list[str], said: str, way_out: str, folder: Path, tried: Tally) -> None:
+def refused(uri: str, arguments: list[str], said: str, remedy: str, folder: Path, tried: Tally) -> None:
     """Both by a command that reads and by check, which says that the rest is not at fault."""
     address = uri.removeprefix("https://")
     with tried.case(faults=1):
@@ -40,25 +40,25 @@ def refused(uri: str, arguments: list[str], said: str, way_out: str, folder: Pat
         checked = run("check", "--uri", uri, *arguments, "--format", "json", cwd=folder)
         assert checked.code == 1
         [target] = checked.document["targets"]
-        found = {one["condition"]: one["result"] for one in target["conditions"]}
+        found = {item["condition"]: item["result"] for item in target["conditions"]}
         assert (found.pop("address"), found.pop("tls")) == ("ok", "missing")
         assert set(found.values()) == {"unknown"}
-        assert way_out in target["conditions"][1]["wayOut"]
+        assert remedy in target["conditions"][1]["remedy"]
 
 
 def accepted(uri: str, arguments: list[str], folder: Path, tried: Tally) -> None:
     with tried.case():
         checked = run("check", "--uri", uri, *arguments, "--format", "json", cwd=folder, env={"ROOT": ROOT})
         [target] = checked.document["targets"]
-        found = {one["condition"]: one["result"] for one in target["conditions"]}
+        found = {item["condition"]: item["result"] for item in target["conditions"]}
         assert (checked.code, found["address"], found["tls"], found["DropAlias"]) == (0, "ok", "ok", "ok")
 
 
 class TestOneWay:
     def test_with_the_right_authority(
-        self, guarded: str, certificates: Certificates, tmp_path: Path, tried: Tally
+        self, check_limits: str, certificates: Certificates, tmp_path: Path, tried: Tally
     ) -> None:
-        accepted(guarded, [*options(certificates), "--token-env", "ROOT"], tmp_path, tried)
+        accepted(check_limits, [*options(certificates), "--token-env", "ROOT"], tmp_path, tried)
 
     @pytest.mark.parametrize(
         ("wrong", "said"),
@@ -69,9 +69,15 @@ class TestOneWay:
         ids=["unknown authority", "wrong name"],
     )
     def test_with_a_wrong_one(
-        self, wrong: dict[str, str], said: str, guarded: str, certificates: Certificates, tmp_path: Path, tried: Tally
+        self,
+        wrong: dict[str, str],
+        said: str,
+        check_limits: str,
+        certificates: Certificates,
+        tmp_path: Path,
+        tried: Tally,
     ) -> None:
-        refused(guarded, options(certificates, **wrong), said, "caFile", tmp_path, tried)
+        refused(check_limits, options(certificates, **wrong), said, "caFile", tmp_path, tried)
 
     def test_with_an_expired_certificate_of_the_server(
         self, expired: str, certificates: Certificates, tmp_path: Path, tried: Tally
@@ -79,8 +85,8 @@ class TestOneWay:
         said = "the server's certificate is not trusted: certificate has expired"
         refused(expired, options(certificates), said, "caFile", tmp_path, tried)
 
-    def test_without_tls(self, guarded: str, tmp_path: Path, tried: Tally) -> None:
-        plain = guarded.replace("https", "http")
+    def test_without_tls(self, check_limits: str, tmp_path: Path, tried: Tally) -> None:
+        plain = check_limits.replace("https", "http")
         with tried.case(faults=1):
             failed = run("export", "--uri", plain, cwd=tmp_path)
             assert (failed.code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
@@ -104,7 +110,7 @@ class TestMutual:
         ],
     )
     def test_without_a_good_one(
-        self, client: str | None, way_out: str, mutual: str, certificates: Certificates, tmp_path: Path, tried: Tally
+        self, client: str | None, remedy: str, mutual: str, certificates: Certificates, tmp_path: Path, tried: Tally
     ) -> None:
         said = "the server wants a client certificate, or refuses ours"
-        refused(mutual, options(certificates, client=client), said, way_out, tmp_path, tried)
+        refused(mutual, options(certificates, client=client), said, remedy, tmp_path, tried)

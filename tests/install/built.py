@@ -25,7 +25,7 @@ def build(folder: Path) -> list[Object]:
 
 def only(objects: Iterable[Object], kind: str) -> Object:
     """The one object of a kind."""
-    (found,) = (one for one in objects if one["kind"] == kind)
+    (found,) = (object_ for object_ in objects if object_["kind"] == kind)
     return found
 
 
@@ -47,7 +47,7 @@ class Grant:
 
 def grants(objects: Iterable[Object]) -> set[Grant]:
     """All that the operator's service account may do."""
-    roles = {key(one): one for one in objects if one["kind"] in ("Role", "ClusterRole")}
+    roles = {key(object_): object_ for object_ in objects if object_["kind"] in ("Role", "ClusterRole")}
     return {
         grant
         for binding in objects
@@ -57,8 +57,8 @@ def grants(objects: Iterable[Object]) -> set[Grant]:
     }
 
 
-def key(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    return one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]
+def key(item: Mapping[str, Any]) -> tuple[str, str, str]:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
 def _role_of(binding: Mapping[str, Any]) -> tuple[str, str, str]:

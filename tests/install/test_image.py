@@ -41,7 +41,7 @@ def stages() -> list[list[Instruction]]:
 
 
 def values(stage: list[Instruction], name: str) -> list[str]:
-    return [one.value for one in stage if one.name == name]
+    return [item.value for item in stage if item.name == name]
 
 
 def copied_from_here(stage: list[Instruction]) -> list[str]:
@@ -110,7 +110,7 @@ def test_only_what_the_operator_needs_is_in_it(image: Path) -> None:
     script = "from importlib.metadata import distributions as d; print(*(one.name for one in d()))"
     held = {canonicalize_name(name) for name in output(image / "bin" / "python", "-c", script).split()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = {extra: names(wanted) for extra, wanted in project["optional-dependencies"].items()}
+    extras = {extra: names(desired) for extra, desired in project["optional-dependencies"].items()}
     assert extras["operator"] | names(project["dependencies"]) <= held
     others = set().union(*extras.values()) - extras["operator"] - {canonicalize_name(project["name"])}
     assert not others & held
@@ -118,4 +118,4 @@ def test_only_what_the_operator_needs_is_in_it(image: Path) -> None:
 
 
 def names(requirements: list[str]) -> set[str]:
-    return {canonicalize_name(Requirement(one).name) for one in requirements}
+    return {canonicalize_name(Requirement(requirement).name) for requirement in requirements}

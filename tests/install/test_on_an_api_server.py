@@ -124,7 +124,7 @@ def test_what_is_installed_runs_and_its_metrics_raise_the_alarm(server: Server, 
     token = server.cluster.service_account_token("aliasctl-operator", "aliasctl-system")
     kubeconfig = server.plane.kubeconfig_with_token(token, tmp_path / "operator.kubeconfig")
     told = container(build(OVERLAYS / server.overlay))["args"]
-    operator = Operator(kubeconfig, tmp_path, *(one.replace("$(POD_NAMESPACE)", "aliasctl-system") for one in told))
+    operator = Operator(kubeconfig, tmp_path, *(item.replace("$(POD_NAMESPACE)", "aliasctl-system") for item in told))
     operator.start()
     try:
         create_set(server.cluster, f"http://127.0.0.1:{free_port()}")
@@ -145,10 +145,10 @@ def test_what_is_installed_runs_and_its_metrics_raise_the_alarm(server: Server, 
 def create_set(cluster: Cluster, uri: str) -> None:
     head = {"apiVersion": "aliasctl.dev/v1alpha1", "metadata": {"name": "shop", "namespace": "default"}}
     cluster.create({**head, "kind": "MilvusConnection", "spec": {"uri": uri, "timeout": "1s"}}, "default")
-    wanted = {"connectionRef": {"name": "shop"}, "aliases": [{"name": "a", "collection": "c"}]}
-    cluster.create({**head, "kind": "AliasSet", "spec": wanted}, "default")
+    desired = {"connectionRef": {"name": "shop"}, "aliases": [{"name": "a", "collection": "c"}]}
+    cluster.create({**head, "kind": "AliasSet", "spec": desired}, "default")
 
 
 def is_unreachable(cluster: Cluster) -> bool:
     conditions = cluster.get("AliasSet", "shop", "default")["status"].get("conditions", [])
-    return any(one["type"] == "Ready" and one["reason"] == "ConnectionFailed" for one in conditions)
+    return any(condition["type"] == "Ready" and condition["reason"] == "ConnectionFailed" for condition in conditions)

@@ -42,19 +42,19 @@ def test_it_is_told_which_namespaces_are_its_own(
     cluster_install: list[Object], namespace_install: list[Object]
 ) -> None:
     for objects, scope in ((cluster_install, "--all-namespaces"), (namespace_install, "--namespace=default")):
-        given = [one for one in container(objects)["args"] if "namespace" in one and "lease" not in one]
+        given = [item for item in container(objects)["args"] if "namespace" in item and "lease" not in item]
         assert given == [scope]
 
 
 def test_its_arguments_are_those_of_the_command(installed: list[Object]) -> None:
-    arguments = [one.replace("$(POD_NAMESPACE)", "aliasctl-system") for one in container(installed)["args"]]
+    arguments = [item.replace("$(POD_NAMESPACE)", "aliasctl-system") for item in container(installed)["args"]]
     command = aliasctl.get_command(click.Context(aliasctl), "operator")
     assert command
     command.make_context("operator", arguments)  # refuses what it does not know
 
 
 def test_both_kinds_come_with_it(installed: list[Object]) -> None:
-    kinds = {one["spec"]["names"]["kind"] for one in installed if one["kind"] == "CustomResourceDefinition"}
+    kinds = {item["spec"]["names"]["kind"] for item in installed if item["kind"] == "CustomResourceDefinition"}
     assert kinds == {"AliasSet", "MilvusConnection"}
 
 
@@ -108,7 +108,7 @@ def test_it_asks_for_what_it_needs_and_has_an_end(installed: list[Object]) -> No
 
 def test_probes_and_service_meet_it_where_it_listens(installed: list[Object]) -> None:
     operator = container(installed)
-    (listen,) = (one.partition("=")[2] for one in operator["args"] if one.startswith("--listen="))
+    (listen,) = (item.partition("=")[2] for item in operator["args"] if item.startswith("--listen="))
     (port,) = operator["ports"]
     assert listen == f"0.0.0.0:{port['containerPort']}"
     paths = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
@@ -126,8 +126,8 @@ def test_its_token_is_mounted_into_its_pod_alone(installed: list[Object]) -> Non
 
 
 def test_kubectl_apply_can_remember_every_object(installed: list[Object]) -> None:
-    for one in installed:
-        assert len(json.dumps(one).encode()) < MOST_THAT_KUBECTL_REMEMBERS, key(one)
+    for item in installed:
+        assert len(json.dumps(item).encode()) < MOST_THAT_KUBECTL_REMEMBERS, key(item)
 
 
 @pytest.fixture

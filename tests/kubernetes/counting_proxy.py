@@ -161,8 +161,8 @@ class CountingProxy(grpc.GenericRpcHandler):  # type: ignore[misc]
         return bytes(reply)
 
     def _note(self, method: str, request: bytes, context: grpc.ServicerContext) -> Call:
-        wanted = _decoded(method, request, "input_type")
-        database, alias, collection = (getattr(wanted, field, "") for field in ("db_name", "alias", "collection_name"))
+        desired = _decoded(method, request, "input_type")
+        database, alias, collection = (getattr(desired, field, "") for field in ("db_name", "alias", "collection_name"))
         with self._lock:
             pid = self._process_of(context.peer())
             call = Call(time.time(), method, context.peer(), pid, database, alias, collection)

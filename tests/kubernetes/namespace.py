@@ -40,7 +40,7 @@ class StoredSet:
     def condition(self, kind: str) -> Object:
         """The condition of a type; empty if there is none."""
         conditions: Iterable[Object] = self.status.get("conditions") or ()
-        return next((one for one in conditions if one["type"] == kind), {})
+        return next((condition for condition in conditions if condition["type"] == kind), {})
 
     @property
     def ready(self) -> str:
@@ -128,8 +128,8 @@ class Namespace:
         """Reason and message of each Event about an object, oldest first."""
         fields = urlencode({"fieldSelector": f"involvedObject.name={name}"})
         items = self.cluster.call("GET", f"{path_of('Event', self.name)}?{fields}")["items"]
-        ordered = sorted(items, key=lambda one: int(one["metadata"]["resourceVersion"]))
-        return [(one["reason"], one["message"]) for one in ordered]
+        ordered = sorted(items, key=lambda item: int(item["metadata"]["resourceVersion"]))
+        return [(item["reason"], item["message"]) for item in ordered]
 
     def wait_for_set(
         self,
@@ -167,9 +167,9 @@ class Namespace:
     def clear(self) -> None:
         """Delete our objects here, whatever finalizer they have: operators of later tests may see all namespaces."""
         for kind in ("AliasSet", "MilvusConnection"):
-            for one in self.cluster.objects(kind, self.name):
-                name = one["metadata"]["name"]
-                if one["metadata"].get("finalizers"):
+            for object_ in self.cluster.objects(kind, self.name):
+                name = object_["metadata"]["name"]
+                if object_["metadata"].get("finalizers"):
                     self.patch(kind, name, {"metadata": {"finalizers": None}})
                 if self.exists(kind, name):  # it was only waiting for the finalizer
                     self.delete(kind, name)

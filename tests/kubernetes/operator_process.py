@@ -102,12 +102,14 @@ class Operator:
         code, text = self.get("metrics")
         assert code == 200, f"/metrics answers {code}\n{self.tail()}"
         families = text_string_to_metric_families(text)
-        return [Sample(one.name, one.labels, one.value) for family in families for one in family.samples]
+        return [Sample(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum over all series of a metric that have these labels; 0 if there are none."""
         return sum(
-            one.value for one in self.samples() if one.name == name and labels.items() <= dict(one.labels).items()
+            sample.value
+            for sample in self.samples()
+            if sample.name == name and labels.items() <= dict(sample.labels).items()
         )
 
     def memory(self) -> int:

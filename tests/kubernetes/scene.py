@@ -69,14 +69,14 @@ class Scene:
         """Until an object has so many Events of a reason; the message of the last one."""
 
         def probe() -> list[str] | None:
-            found = [message for one, message in self.namespace.events(name) if one == reason]
+            found = [message for event, message in self.namespace.events(name) if event == reason]
             return found if len(found) >= times else None
 
         return wait_until(f"told {reason}", probe, explain=self._told)[-1]
 
     def events(self, reason: str, name: str = "shop") -> list[str]:
         """The messages of an object's Events of a reason so far."""
-        return [message for one, message in self.namespace.events(name) if one == reason]
+        return [message for event, message in self.namespace.events(name) if event == reason]
 
     def wait_for_looks(self, number: int = 2) -> None:
         """Until the operator has gone through so many further looks, at whatever set."""
@@ -91,7 +91,7 @@ class Scene:
 
     def _told(self) -> str:
         sets = self.namespace.cluster.objects("AliasSet", self.namespace.name)
-        return "\n".join(self.namespace.explain(one["metadata"]["name"]) for one in sets)
+        return "\n".join(self.namespace.explain(alias_set["metadata"]["name"]) for alias_set in sets)
 
 
 @contextmanager

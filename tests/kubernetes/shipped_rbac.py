@@ -52,7 +52,7 @@ def grant(cluster: Cluster, overlay: Overlay, *, namespace: str, system: str) ->
 def _shipped(overlay: Overlay) -> Iterator[Object]:
     for folder in (MANIFESTS / "base", MANIFESTS / "overlays" / overlay.value):
         for path in sorted(folder.glob("*.yaml")):
-            yield from (one for one in yaml.safe_load_all(path.read_text()) if one["kind"] in KINDS)
+            yield from (item for item in yaml.safe_load_all(path.read_text()) if item["kind"] in KINDS)
 
 
 def _moved(document: Mapping[str, Any], namespaces: Mapping[str, str], otherwise: str) -> Object:

@@ -21,8 +21,12 @@ def is_asked_for(stored: StoredSet) -> bool:
 def wait_until_refused(scene: Scene, shown: str) -> StoredSet:
     """Until the approval of the plan that was shown was taken off, and another one waits."""
 
-    def is_refused(one: StoredSet) -> bool:
-        return not is_asked_for(one) and one.reason == "ApprovalRequired" and pending_digest(one) != shown
+    def is_refused(stored_set: StoredSet) -> bool:
+        return (
+            not is_asked_for(stored_set)
+            and stored_set.reason == "ApprovalRequired"
+            and pending_digest(stored_set) != shown
+        )
 
     return scene.namespace.wait_for_set("refused the approval", is_refused)
 
@@ -162,7 +166,7 @@ def test_a_move_that_was_taken_back_is_not_tried_again(scene: Scene) -> None:
 def test_an_approval_tries_again_what_was_taken_back(scene: Scene) -> None:
     reject_new(scene)
     scene.load("new")
-    stored = scene.namespace.wait_for_set("with a plan to approve", lambda one: "pendingPlan" in one.status)
+    stored = scene.namespace.wait_for_set("with a plan to approve", lambda item: "pendingPlan" in item.status)
     scene.namespace.annotate_set(approve=pending_digest(stored))
     stored = scene.namespace.wait_until_ready()
     assert scene.live == {"a": "new", "b": "v1"}

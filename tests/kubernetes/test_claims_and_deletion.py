@@ -34,7 +34,7 @@ def finalizers(stored: StoredSet) -> list[str]:
 
 def wait_until_deletable(scene: Scene) -> None:
     scene.namespace.wait_for_set(
-        "in place, with a finalizer", lambda one: one.ready == "True" and bool(finalizers(one))
+        "in place, with a finalizer", lambda item: item.ready == "True" and bool(finalizers(item))
     )
 
 
@@ -135,7 +135,7 @@ def test_the_finalizer_is_there_only_while_aliases_are_to_go(scene: Scene) -> No
     wait_until_deletable(scene)
     assert finalizers(scene.namespace.read_set()) == [FINALIZER]
     scene.namespace.edit_set(deletionPolicy="Orphan")
-    scene.namespace.wait_for_set("without a finalizer", lambda one: not finalizers(one))
+    scene.namespace.wait_for_set("without a finalizer", lambda item: not finalizers(item))
     scene.namespace.delete("AliasSet", "shop")
     scene.namespace.wait_until_gone("AliasSet", "shop")
     assert scene.live == {"a": "v1"}
@@ -158,7 +158,7 @@ def test_a_suspended_set_that_is_deleted_waits(scene: Scene) -> None:
     scene.namespace.edit_set(suspend=True)
     scene.namespace.wait_for_reason("Suspended")
     scene.namespace.delete("AliasSet", "shop")
-    stored = scene.namespace.wait_for_set("deleted, and waits", lambda one: "deleted" in one.message)
+    stored = scene.namespace.wait_for_set("deleted, and waits", lambda item: "deleted" in item.message)
     assert stored.reason == "Suspended"
     scene.wait_for_looks()
     assert scene.live == {"a": "v1"}
@@ -208,7 +208,7 @@ def test_a_deletion_goes_on_when_milvus_is_back(scene: Scene, proxy: CountingPro
     wait_until_deletable(scene)
     proxy.down()
     scene.namespace.delete("AliasSet", "shop")
-    scene.namespace.wait_for_set("deleted, and tries", lambda one: one.reason == "ProgressingWithRetry")
+    scene.namespace.wait_for_set("deleted, and tries", lambda item: item.reason == "ProgressingWithRetry")
     proxy.up()
     scene.namespace.wait_until_gone("AliasSet", "shop")
     assert scene.live == {}

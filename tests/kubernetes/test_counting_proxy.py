@@ -57,7 +57,7 @@ def test_each_process_is_known_by_what_it_wrote(proxy: CountingProxy, client: Mi
     other = subprocess.Popen([sys.executable, "-c", CREATE, proxy.uri, collection, theirs])
     assert other.wait(60) == 0
     client.drop_alias(theirs)
-    assert [(one.pid, one.method, one.alias, one.collection, one.code) for one in proxy.writes] == [
+    assert [(write.pid, write.method, write.alias, write.collection, write.code) for write in proxy.writes] == [
         (os.getpid(), "CreateAlias", ours, collection, 0),
         (other.pid, "CreateAlias", theirs, collection, 0),
         (os.getpid(), "DropAlias", theirs, "", 0),
@@ -67,7 +67,7 @@ def test_each_process_is_known_by_what_it_wrote(proxy: CountingProxy, client: Mi
 def test_a_write_that_the_server_refuses_is_not_done(proxy: CountingProxy, client: MilvusClient) -> None:
     with pytest.raises(MilvusException):
         client.create_alias("no_such_collection", "some_alias")
-    assert [one.code for one in proxy.writes] == [100]
+    assert [write.code for write in proxy.writes] == [100]
     assert proxy.done == []
 
 
@@ -93,7 +93,7 @@ def test_down_is_refused_and_up_is_the_same_address_again(
     assert proxy.writes == []
     proxy.up()
     client.create_alias(collection, f"{collection}_a")
-    assert [one.alias for one in proxy.done] == [f"{collection}_a"]
+    assert [item.alias for item in proxy.done] == [f"{collection}_a"]
 
 
 def test_a_method_that_fails_never_reaches_the_server_and_others_do(
@@ -102,7 +102,7 @@ def test_a_method_that_fails_never_reaches_the_server_and_others_do(
     proxy.fail("CreateAlias", grpc.StatusCode.PERMISSION_DENIED, "not you")
     with pytest.raises(grpc.RpcError, match="not you"):
         client.create_alias(collection, f"{collection}_a")
-    assert [(one.alias, one.code) for one in proxy.writes] == [(f"{collection}_a", None)]
+    assert [(write.alias, write.code) for write in proxy.writes] == [(f"{collection}_a", None)]
     assert client.list_aliases(collection)["aliases"] == []
 
 
@@ -129,7 +129,7 @@ def test_a_call_that_its_client_gave_up_is_never_passed_on(
     time.sleep(0.5)
     proxy.heal()
     assert client.list_aliases(collection)["aliases"] == []
-    assert [one.code for one in proxy.writes] == [None]
+    assert [write.code for write in proxy.writes] == [None]
 
 
 def test_a_servers_own_status_and_the_token_pass_through() -> None:

@@ -35,7 +35,7 @@ def proxy(scene: Scene) -> Iterator[CountingProxy]:
         scene.namespace.clear()  # before the server goes
 
 
-class Guard(Relay):
+class Limit(Relay):
     """Lets nobody through without the token."""
 
     token = OLD_TOKEN
@@ -48,9 +48,9 @@ class Guard(Relay):
 
 
 @pytest.fixture
-def guard(scene: Scene) -> Iterator[Guard]:
+def guard(scene: Scene) -> Iterator[Limit]:
     """In front of the scene's Milvus, with the connection `guarded`, whose Secret is not there yet."""
-    made = Guard(scene.shop.uri)
+    made = Limit(scene.shop.uri)
     scene.namespace.create_connection(made.uri, "guarded", token=TOKEN_REF)
     yield made
     scene.namespace.clear()
@@ -142,7 +142,7 @@ def test_a_gate_that_failed_passes_later_without_a_touch(scene: Scene) -> None:
     scene.create_set({"a": "new", "b": "v1"}, gates={"loaded": {}})
     stored = scene.namespace.wait_for_reason("GateFailed")
     assert '"a":' in stored.message
-    assert {one["type"]: one["status"] for one in stored.status["conditions"]} == {
+    assert {condition["type"]: condition["status"] for condition in stored.status["conditions"]} == {
         "Ready": "False",
         "Reconciling": "True",
     }
@@ -235,7 +235,7 @@ def test_a_connection_says_whether_milvus_answers(scene: Scene, proxy: CountingP
     scene.namespace.wait_until_ready()
 
 
-def test_a_secret_comes_later_and_is_rotated_and_never_told(scene: Scene, guard: Guard) -> None:
+def test_a_secret_comes_later_and_is_rotated_and_never_told(scene: Scene, guard: Limit) -> None:
     scene.create_set({"a": "v1"}, connectionRef={"name": "guarded"})
     stored = scene.namespace.wait_for_reason("DependencyNotReady")
     assert f'no Secret "milvus" in namespace {scene.namespace.name}' in stored.message
@@ -257,7 +257,10 @@ def test_a_secret_comes_later_and_is_rotated_and_never_told(scene: Scene, guard:
 def test_a_spec_that_contradicts_itself_is_refused(scene: Scene) -> None:
     scene.create_set({"a": "b", "b": "v1"})
     stored = scene.namespace.wait_for_reason("InvalidSpec")
-    assert {one["type"]: one["status"] for one in stored.status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert {condition["type"]: condition["status"] for condition in stored.status["conditions"]} == {
+        "Ready": "False",
+        "Stalled": "True",
+    }
     assert '"b"' in stored.message
     assert scene.live == {}
     scene.namespace.edit_set({"a": "v1", "b": "v1"})
@@ -322,7 +325,7 @@ def test_a_move_whose_check_failed_is_not_mended_by_looking_away(scene: Scene) -
     scene.wait_for_looks(3)
     stored = scene.namespace.read_set()
     assert stored.reason == "VerificationFailed"
-    assert [group["aliases"] for group in stored.status["unverified"]] == [["a"]]
+    assert [group["aliases"] for group in stored.status["pendingVerification"]] == [["a"]]
     scene.load("new")
     scene.namespace.annotate_set(requestedAt="seen to")
-    assert "unverified" not in scene.namespace.wait_until_ready(timeout=120).status
+    assert "pendingVerification" not in scene.namespace.wait_until_ready(timeout=120).status

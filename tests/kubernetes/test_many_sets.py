@@ -50,8 +50,8 @@ def aliases_of(number: int, first: str = "v1") -> dict[str, str]:
 
 def ready_sets(stage: Stage) -> int:
     stored = stage.namespace.cluster.objects("AliasSet", stage.namespace.name)
-    conditions = [one for each in stored for one in each.get("status", {}).get("conditions", ())]
-    return sum((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
+    conditions = [item for each in stored for item in each.get("status", {}).get("conditions", ())]
+    return sum((condition["type"], condition["status"]) == ("Ready", "True") for condition in conditions)
 
 
 def test_idle_sets_share_reads_and_an_edit_costs_a_handful_of_calls(stage: Stage, operator: Operator) -> None:

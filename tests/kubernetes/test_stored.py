@@ -58,17 +58,17 @@ def is_moment(text: str) -> bool:
 def check_conditions(stored: StoredSet) -> None:
     """As the Kubernetes API conventions have them."""
     conditions = stored.status["conditions"]
-    types = [one["type"] for one in conditions]
+    types = [item["type"] for item in conditions]
     assert types[0] == "Ready"
     assert len(set(types)) == len(types)
     assert set(types) <= {"Ready", "Reconciling", "Stalled"}
     assert not {"Reconciling", "Stalled"} <= set(types)
-    for one in conditions:
-        assert set(one) == {"type", "status", "reason", "message", "observedGeneration", "lastTransitionTime"}
-        assert one["observedGeneration"] == stored.metadata["generation"]
-        assert one["message"]
-        assert is_moment(one["lastTransitionTime"])
-        assert one["type"] == "Ready" or one["status"] == "True"
+    for condition in conditions:
+        assert set(condition) == {"type", "status", "reason", "message", "observedGeneration", "lastTransitionTime"}
+        assert condition["observedGeneration"] == stored.metadata["generation"]
+        assert condition["message"]
+        assert is_moment(condition["lastTransitionTime"])
+        assert condition["type"] == "Ready" or condition["status"] == "True"
 
 
 def without_times(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,13 +197,13 @@ def test_what_was_taken_back_is_stored(scene: Scene) -> None:
     assert kstatus(stored) == "Failed"
     [rejected] = stored.status["rejected"]
     assert {key: rejected[key] for key in ("alias", "collection")} == {"alias": "a", "collection": "new"}
-    assert set(rejected) - {"collectionId"} == {"alias", "collection", "wish", "run", "time", "reason"}
+    assert set(rejected) - {"collectionId"} == {"alias", "collection", "specHash", "run", "time", "reason"}
     assert is_moment(rejected["time"])
     [run] = stored.status["history"]
     assert (run["result"], run["alters"], run["reverted"]) == ("Rejected", 0, 1)
     scene.operator.restart()
     scene.namespace.annotate_set(requestedAt="after the restart")
-    stored = scene.namespace.wait_for_set("looked at", lambda one: "lastHandledReconcileAt" in one.status)
+    stored = scene.namespace.wait_for_set("looked at", lambda item: "lastHandledReconcileAt" in item.status)
     assert stored.status["rejected"] == [rejected]
     assert scene.live == {"a": "v1"}
 

@@ -43,7 +43,7 @@ def looks(operator: Operator) -> float:
 
 
 def known_sets(operator: Operator) -> set[str]:
-    return {one.labels["name"] for one in operator.samples() if one.name == "aliasctl_set_ready"}
+    return {sample.labels["name"] for sample in operator.samples() if sample.name == "aliasctl_set_ready"}
 
 
 def wait_for_looks(operator: Operator, number: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from reconciler.manifest.shape import API_VERSION, Schema, status
-from reconciler.manifest.shape.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE, MAX_UNVERIFIED
+from reconciler.manifest.shape.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE, MAX_PENDING_VERIFICATION
 
 ALIASES = 1000
 LONGEST_NAME = 255
@@ -59,10 +59,10 @@ def fullest_status(message: int) -> dict[str, Any]:
     """
     filled = cast("dict[str, Any]", _filled(status("AliasSet"), message))
     kinds = ("Ready", "Reconciling", "Stalled")
-    [one, *_] = filled["conditions"]
+    [item, *_] = filled["conditions"]
     # A token that somebody chose has the limit of all annotations together, and this list one of its own.
-    few = {"lastHandledReconcileAt": A_TIME, "unverified": "u" * MAX_UNVERIFIED}
-    return filled | {"conditions": [one | {"type": kind} for kind in kinds]} | few
+    few = {"lastHandledReconcileAt": A_TIME, "pendingVerification": "u" * MAX_PENDING_VERIFICATION}
+    return filled | {"conditions": [item | {"type": kind} for kind in kinds]} | few
 
 
 def _gates() -> dict[str, Any]:

@@ -35,8 +35,8 @@ def listing(*entries: str) -> str:
     return HEAD + "".join(f"    - {entry}\n" for entry in entries)
 
 
-def set_in(text: str, *, file: str = "a.yaml", **wanted: str) -> str:
-    return edited(text, file, {("search", alias): collection for alias, collection in wanted.items()})
+def set_in(text: str, *, file: str = "a.yaml", **desired: str) -> str:
+    return edited(text, file, {("search", alias): collection for alias, collection in desired.items()})
 
 
 def differing(old: str, new: str) -> list[tuple[str, str]]:
@@ -108,13 +108,13 @@ def test_one_value_means_something_else_and_one_line_differs(manifest: tuple[str
     text, alias, absent = manifest
     result = set_in(text, **{alias: collection})
     [(old, new)] = differing(text, result)
-    wanted = meaning(text)
-    [spec] = [document["spec"] for document in wanted if "spec" in document]
+    desired = meaning(text)
+    [spec] = [document["spec"] for document in desired if "spec" in document]
     [entry] = [entry for entry in spec["aliases"] if entry["name"] == alias]
     if absent:
         del entry["state"]
     entry["collection"] = collection
-    assert meaning(result) == wanted
+    assert meaning(result) == desired
     assert len(new) - len(old) <= len(collection) + len('"collection"'), "nothing else of the line grew"
 
 

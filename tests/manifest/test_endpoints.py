@@ -44,8 +44,8 @@ def manifests(*texts: str) -> Manifests:
 
 
 def settled(given: Manifests, flags: Overrides | None = None, env: Overrides | None = None) -> AliasSet:
-    [one] = retarget(given, flags or Overrides(), env or Overrides(origin=Origin.ENVIRONMENT), HERE)
-    return one
+    [item] = retarget(given, flags or Overrides(), env or Overrides(origin=Origin.ENVIRONMENT), HERE)
+    return item
 
 
 def test_endpoints_are_the_connections_of_those_names() -> None:
@@ -60,7 +60,7 @@ def test_flags_and_environment_say_how_patient_to_be_and_not_who_we_are() -> Non
     given = manifests(SET, PROD, PROXIES)
     flags = Overrides(token_env="FLAG", tls_server_name="flag", timeout=1.5, concurrency=1)
     assert settled(given, flags).verify.endpoints == tuple(
-        replace(one, timeout=1.5, concurrency=1) for one in (PROXY, OTHER)
+        replace(item, timeout=1.5, concurrency=1) for item in (PROXY, OTHER)
     )
     env = Overrides(token_env="ENV", tls_ca="ca.pem", timeout=20.0, concurrency=2, origin=Origin.ENVIRONMENT)
     assert settled(given, env=env).verify.endpoints == (PROXY, replace(OTHER, timeout=20.0, concurrency=2))
@@ -86,10 +86,10 @@ def test_a_run_that_goes_elsewhere_leaves_them_out_and_says_so(
     texts: list[str], flags: Overrides, env: Overrides, address: str
 ) -> None:
     given = manifests(SET, *texts)
-    one = settled(given, flags, env)
-    assert one.verify.endpoints == ()
-    assert one.verify.propagation is not None
-    assert [str(warning) for warning in endpoints_left_out(given, [one])] == [LEFT_OUT.format(address)]
+    item = settled(given, flags, env)
+    assert item.verify.endpoints == ()
+    assert item.verify.propagation is not None
+    assert [str(warning) for warning in endpoints_left_out(given, [item])] == [LEFT_OUT.format(address)]
 
 
 def test_another_name_of_the_same_server_is_not_elsewhere() -> None:

@@ -31,10 +31,10 @@ def test_the_largest_set_is_a_set_that_everybody_accepts(tmp_path: Path) -> None
     (tmp_path / "largest.yaml").write_text(json.dumps(largest_set()))
     [written] = read([tmp_path]).sets
     served = read_alias_set(largest_set())
-    for wanted in (written, served):
-        assert len(wanted.aliases) == ALIASES
-        assert {len(alias.name) for alias in wanted.aliases} == {LONGEST_NAME}
-        assert {len(alias.collection or "") for alias in wanted.aliases} == {LONGEST_NAME}
+    for desired in (written, served):
+        assert len(desired.aliases) == ALIASES
+        assert {len(alias.name) for alias in desired.aliases} == {LONGEST_NAME}
+        assert {len(alias.collection or "") for alias in desired.aliases} == {LONGEST_NAME}
     assert served.aliases == written.aliases
 
 

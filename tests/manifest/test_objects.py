@@ -54,7 +54,7 @@ def a_connection(name: str, uri: str, **fields: Any) -> dict[str, Any]:
 
 
 def connections(*bodies: dict[str, Any]) -> dict[str, ConnectionManifest]:
-    return {one.name: one for one in map(read_connection, bodies)}
+    return {item.name: item for item in map(read_connection, bodies)}
 
 
 def refusal(read: Any, *arguments: Any) -> list[str]:
@@ -72,7 +72,7 @@ def test_a_set_is_bound_to_its_connection_and_endpoints() -> None:
         a_connection("proxy", "http://proxy:19530"),
         a_connection("of-another-set", "http://other:19530"),
     )
-    wanted = read_alias_set(
+    desired = read_alias_set(
         a_set(
             database="shop",
             scope={"include": ["search_*"]},
@@ -86,7 +86,7 @@ def test_a_set_is_bound_to_its_connection_and_endpoints() -> None:
         )
     )
     gates = Gates(loaded=LoadedGate(replicas=2))
-    assert connect(wanted, known) == AliasSet(
+    assert connect(desired, known) == AliasSet(
         name="search",
         namespace="shop",
         connection_name="prod",
@@ -118,20 +118,20 @@ def test_the_operators_own_fields() -> None:
     assert read_alias_set(a_set()).operation == Operation(
         300.0, Approval.AUTO, DriftPolicy.CORRECT, DeletionPolicy.ORPHAN, 300.0
     )
-    wanted = read_alias_set(
+    desired = read_alias_set(
         a_set(interval="1h30m", approval="Manual", drift="Report", deletionPolicy="Delete", deletionTimeout="90s")
     )
-    assert wanted.operation == Operation(
+    assert desired.operation == Operation(
         5400.0, Approval.MANUAL, DriftPolicy.REPORT, DeletionPolicy.DELETE, deletion_timeout=90.0
     )
 
 
 def test_connections_that_are_not_there_are_all_named() -> None:
     verify = {"propagation": {}, "endpoints": [{"name": "proxy-a"}, {"name": "proxy-b"}]}
-    wanted = read_alias_set(a_set(verify=verify))
+    desired = read_alias_set(a_set(verify=verify))
     known = connections(a_connection("proxy-a", "http://proxy-a"))
-    assert missing_connections(wanted, known) == ("prod", "proxy-b")
-    assert refusal(connect, wanted, known) == [
+    assert missing_connections(desired, known) == ("prod", "proxy-b")
+    assert refusal(connect, desired, known) == [
         'spec.connectionRef.name: there is no MilvusConnection "prod" in namespace "shop"',
         'spec.verify.endpoints[1].name: there is no MilvusConnection "proxy-b" in namespace "shop"',
     ]
@@ -139,10 +139,10 @@ def test_connections_that_are_not_there_are_all_named() -> None:
 
 def test_an_endpoint_is_a_further_proxy() -> None:
     verify = {"propagation": {}, "endpoints": [{"name": "same"}]}
-    wanted = read_alias_set(a_set(verify=verify))
+    desired = read_alias_set(a_set(verify=verify))
     known = connections(a_connection("prod", "http://milvus"), a_connection("same", "https://MILVUS:19530/"))
-    assert missing_connections(wanted, known) == ()
-    [problem] = refusal(connect, wanted, known)
+    assert missing_connections(desired, known) == ()
+    [problem] = refusal(connect, desired, known)
     assert problem.startswith('spec.verify.endpoints[0].name: MilvusConnection "same" has the address of "prod"')
 
 
@@ -202,7 +202,7 @@ def test_a_name_is_an_alias_or_a_collection() -> None:
 )
 def test_a_connection_points_at_nothing_of_the_operators_own(spec: dict[str, Any], problem: str) -> None:
     told = refusal(read_connection, an_object("MilvusConnection", "prod", {"uri": "https://milvus"} | spec))
-    assert any(one.startswith(problem) for one in told), told
+    assert any(item.startswith(problem) for item in told), told
     assert "hunter2" not in "".join(told)
 
 

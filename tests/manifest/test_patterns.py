@@ -33,15 +33,15 @@ def test_many_stars_take_no_time() -> None:
 
 
 @given(one=GLOBS, other=GLOBS, excluded=GLOBS)
-def test_common_name_is_a_shortest_one(one: list[str], other: list[str], excluded: list[str]) -> None:
+def test_common_name_is_a_shortest_one(item: list[str], other: list[str], excluded: list[str]) -> None:
     def counts(name: str) -> bool:
         return (
-            any(matches(glob, name) for glob in one)
+            any(matches(glob, name) for glob in item)
             and any(matches(glob, name) for glob in other)
             and not any(matches(glob, name) for glob in excluded)
         )
 
-    found = common_name(one, other, excluded)
+    found = common_name(item, other, excluded)
     shortest = next((len(name) for name in NAMES if counts(name)), None)
     if found is None:
         assert shortest is None
@@ -67,8 +67,8 @@ def test_common_name_is_a_shortest_one(one: list[str], other: list[str], exclude
         ([], ["*"], [], None),
     ],
 )
-def test_common_name(one: list[str], other: list[str], excluded: list[str], name: str | None) -> None:
-    found = common_name(one, other, excluded)
+def test_common_name(item: list[str], other: list[str], excluded: list[str], name: str | None) -> None:
+    found = common_name(item, other, excluded)
     assert (found is None) is (name is None)
     assert len(found or "") == len(name or "")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.errors import InvalidInput
-from reconciler.core.model import QueriesFile
+from reconciler.core.model import QueryFile
 from reconciler.core.plan import gate_specification
 from reconciler.manifest import Manifests, read
 
@@ -34,9 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def queries(manifests: Manifests) -> list[QueriesFile | None]:
+def queries(manifests: Manifests) -> list[QueryFile | None]:
     """The queries of every alias, in order."""
-    gates = [alias.gates.canary for one in manifests.sets for alias in one.aliases]
+    gates = [alias.gates.canary for alias_set in manifests.sets for alias in alias_set.aliases]
     return [gate.queries if gate else None for gate in gates]
 
 
@@ -50,7 +50,7 @@ def test_the_file_is_found_beside_the_manifest_and_known_by_its_content(folder: 
     Path("sets/q.jsonl").write_text(GOOD)
     Path("q.jsonl").write_text(BAD)
     Path("sets/a.yaml").write_text(a_set() + a_set("other", str(folder / "sets" / "q.jsonl")))
-    found = QueriesFile(str(folder / "sets" / "q.jsonl"), sha256(GOOD.encode()).hexdigest())
+    found = QueryFile(str(folder / "sets" / "q.jsonl"), sha256(GOOD.encode()).hexdigest())
     assert queries(read(["sets"])) == [found, found]
 
 
@@ -65,9 +65,9 @@ def test_the_same_queries_are_the_same_wish_wherever_they_lie() -> None:
     for place in (Path("q.jsonl"), Path("sets/q.jsonl")):
         place.write_text(GOOD)
         place.with_name("a.yaml").write_text(a_set())
-    one, other = (read([path]).sets[0].aliases[0].gates for path in ("a.yaml", "sets/a.yaml"))
-    assert one != other
-    assert gate_specification(one, paths=False) == gate_specification(other, paths=False)
+    item, other = (read([path]).sets[0].aliases[0].gates for path in ("a.yaml", "sets/a.yaml"))
+    assert item != other
+    assert gate_specification(item, paths=False) == gate_specification(other, paths=False)
 
 
 def test_what_is_wrong_in_a_file_is_told_once_by_its_line_and_with_everything_else() -> None:

@@ -85,7 +85,7 @@ def test_everything_a_connection_can_say(tmp_path: Path) -> None:
 
 
 def test_everything_a_set_can_say() -> None:
-    [one] = text(
+    [item] = text(
         API + "kind: AliasSet\nmetadata: {name: search, namespace: team}\nspec:\n"
         "  connectionRef: {name: prod}\n  database: shop\n"
         "  scope: {include: [a*, b?], exclude: [ab], protect: [aa]}\n"
@@ -100,32 +100,32 @@ def test_everything_a_set_can_say() -> None:
         "  suspend: true\n"
     ).sets
     gates = Gates(LoadedGate(replicas=2), on_unknown=OnUnknown.PASS)
-    assert (one.namespace, one.name, one.connection_name, one.database) == ("team", "search", "prod", "shop")
-    assert one.aliases == (
+    assert (item.namespace, item.name, item.connection_name, item.database) == ("team", "search", "prod", "shop")
+    assert item.aliases == (
         Alias("a", "x", wave=2, protect=True, gates=gates),
         Alias("b", None, gates=gates),
         Alias("c", "y", gates=Gates(LoadedGate(enabled=False), on_unknown=OnUnknown.PASS)),
     )
-    assert [str(alias.source) for alias in one.aliases] == ["<stdin>:9:12", "<stdin>:10:12", "<stdin>:11:12"]
-    assert one.scope == Scope(("a*", "b?"), ("ab",), ("aa",))
-    assert one.limits == Limits(max_drops=0, max_change_percent=12.5, allow_empty=True)
-    assert one.verify == Verify(propagation=Propagation(60.0), soak=5400.0)
-    assert {name: str(place) for name, place in one.endpoints.items()} == {
+    assert [str(alias.source) for alias in item.aliases] == ["<stdin>:9:12", "<stdin>:10:12", "<stdin>:11:12"]
+    assert item.scope == Scope(("a*", "b?"), ("ab",), ("aa",))
+    assert item.limits == Limits(max_drops=0, max_change_percent=12.5, allow_empty=True)
+    assert item.verify == Verify(propagation=Propagation(60.0), soak=5400.0)
+    assert {name: str(place) for name, place in item.endpoints.items()} == {
         "proxy-1": "<stdin>:14:59",
         "proxy-2": "<stdin>:14:76",
     }
-    assert one.on_failure is OnFailure.REVERT
-    assert one.suspend
-    assert (str(one.source), str(one.connection_source)) == ("<stdin>:3:18", "<stdin>:5:25")
+    assert item.on_failure is OnFailure.REVERT
+    assert item.suspend
+    assert (str(item.source), str(item.connection_source)) == ("<stdin>:3:18", "<stdin>:5:25")
 
 
 def test_what_a_set_does_not_say_has_its_default() -> None:
-    [one] = text(SET).sets
-    assert (one.namespace, one.database, one.aliases, one.suspend) == ("", None, (), False)
-    assert (one.scope, one.limits) == (Scope(), Limits())
-    assert (one.verify, one.endpoints, one.on_failure) == (Verify(), {}, OnFailure.STOP)
-    [one] = text(SET.replace("}}", "}, aliases: [{name: a, collection: b}]}")).sets
-    assert one.aliases[0].gates == Gates()
+    [item] = text(SET).sets
+    assert (item.namespace, item.database, item.aliases, item.suspend) == ("", None, (), False)
+    assert (item.scope, item.limits) == (Scope(), Limits())
+    assert (item.verify, item.endpoints, item.on_failure) == (Verify(), {}, OnFailure.STOP)
+    [item] = text(SET.replace("}}", "}, aliases: [{name: a, collection: b}]}")).sets
+    assert item.aliases[0].gates == Gates()
 
 
 ALL_GATES = """
@@ -141,8 +141,8 @@ ALL_GATES = """
 def gates(of_the_set: str, of_the_alias: str = "{}") -> Gates:
     """The gates of an alias of a set."""
     spec = f"}}\n  gates: {of_the_set}\n  aliases: [{{name: a, collection: b, gates: {of_the_alias}}}]\n"
-    [one] = text(SET.replace("spec: {", "spec:\n  ").replace("}}", spec)).sets
-    return one.aliases[0].gates
+    [item] = text(SET.replace("spec: {", "spec:\n  ").replace("}}", spec)).sets
+    return item.aliases[0].gates
 
 
 def test_everything_gates_can_say() -> None:
@@ -164,16 +164,16 @@ def test_what_gates_do_not_say_has_its_default() -> None:
         rows=RowsGate(max=7),
         canary=CanaryGate(0.5, k=10, sample=20),
     )
-    [one] = text(SET.replace("}}", "}, verify: {propagation: {}}}")).sets
-    assert one.verify == Verify(propagation=Propagation(30.0))
+    [item] = text(SET.replace("}}", "}, verify: {propagation: {}}}")).sets
+    assert item.verify == Verify(propagation=Propagation(30.0))
 
 
 def test_the_same_number_is_the_same_wish_however_it_is_written() -> None:
-    one, other = (
+    item, other = (
         gates(f"{{rows: {{min: {whole}, minPercentOfCurrent: {percent}}}, canary: {{minOverlap: {overlap}}}}}")
         for whole, percent, overlap in (("1000", "95", "1"), ("1e3", "95.0", "1.0"))
     )
-    assert json.dumps(gate_specification(one)) == json.dumps(gate_specification(other))
+    assert json.dumps(gate_specification(item)) == json.dumps(gate_specification(other))
 
 
 def test_an_alias_has_gates_of_its_own_instead_of_those_of_the_set_by_that_name() -> None:
@@ -234,18 +234,18 @@ items:
         text(exported)
     assert str(refusal.value) == '<stdin>:27:26: unknown field "nam"; did you mean "name"?'
     manifests = text(exported.replace("nam:", "name:"))
-    assert [one.name for one in manifests.sets] == ["search", "other"]
+    assert [alias_set.name for alias_set in manifests.sets] == ["search", "other"]
     assert manifests.skipped == 1
 
 
 def test_anchors_stand_for_what_they_name() -> None:
-    [one] = text(
+    [item] = text(
         SET.replace(
             "}}",
             "}, scope: {include: &names [a*]}, gates: &g {loaded: {}}, aliases: [{name: b, collection: c, gates: *g}]}",
         )
     ).sets
-    assert one.aliases[0].gates.loaded == LoadedGate()
+    assert item.aliases[0].gates.loaded == LoadedGate()
 
 
 def test_json_may_have_tabs_and_a_mark(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_folders_are_read_whole_and_in_order(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("# nothing\n---\n")
     (tmp_path / "foreign.yaml").write_text(FOREIGN)
     manifests = read([tmp_path])
-    assert [one.name for one in manifests.sets] == ["s2", "s0"]
+    assert [alias_set.name for alias_set in manifests.sets] == ["s2", "s0"]
     assert manifests.skipped == 2, "the plan and the ConfigMap"
 
 
@@ -367,7 +367,9 @@ def test_a_lite_file_has_one_address_by_any_name(tmp_path: Path) -> None:
     for number, uri in enumerate(["data/m.db", "./link/m.db", f"{tmp_path}/data/../data/m.db"]):
         (tmp_path / f"{number}.yaml").write_text(CONNECTION.replace("prod", f"c{number}").replace("http://milvus", uri))
     connections = read([tmp_path]).connections.values()
-    assert {(one.uri, one.address) for one in connections} == {(str(tmp_path.resolve() / "data/m.db"),) * 2}
+    assert {(connection.uri, connection.address) for connection in connections} == {
+        (str(tmp_path.resolve() / "data/m.db"),) * 2
+    }
 
 
 def test_nothing_is_nothing() -> None:
@@ -376,9 +378,9 @@ def test_nothing_is_nothing() -> None:
 
 def test_load_gives_sets_or_every_conflict(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CONNECTION + "---\n" + SET)
-    [one] = load(tmp_path)
-    assert one.connection
-    assert (one.connection.address, one.database) == ("milvus:19530", "default")
+    [item] = load(tmp_path)
+    assert item.connection
+    assert (item.connection.address, item.database) == ("milvus:19530", "default")
     clash = SET.replace("}}", "}, aliases: [{name: x, collection: y}]}")
     (tmp_path / "a.yaml").write_text(CONNECTION + "---\n" + clash + "---\n" + clash.replace("search", "other"))
     with pytest.raises(InvalidInput, match='alias "x" is also listed by AliasSet "search"'):

@@ -47,8 +47,12 @@ def test_sample_gets_exactly_its_answer(sample: Path, monkeypatch: pytest.Monkey
 def test_every_constraint_of_the_schema_has_a_sample(kind: str) -> None:
     # Lengths have a test of their own; what is no mapping, or has not our apiVersion and kind, never gets this far.
     elsewhere = {*LENGTHS, "apiVersion", "kind"}
-    wanted = {one for one in constraints(KINDS[kind]) if one[:-1] and not elsewhere.intersection(map(str, one))}
-    assert wanted - violated(kind) == set()
+    desired = {
+        constraint
+        for constraint in constraints(KINDS[kind])
+        if constraint[:-1] and not elsewhere.intersection(map(str, constraint))
+    }
+    assert desired - violated(kind) == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)

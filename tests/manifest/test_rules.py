@@ -61,19 +61,19 @@ def test_every_pair_is_told_with_both_places() -> None:
 
 
 def test_scopes_that_can_meet_are_told_with_an_example() -> None:
-    one = alias_set(name="one", include=("search_*",), exclude=("search_a*",))
-    assert told(one, alias_set(name="two", include=("*_tmp",))) == [
+    item = alias_set(name="one", include=("search_*",), exclude=("search_a*",))
+    assert told(item, alias_set(name="two", include=("*_tmp",))) == [
         'this scope and the scope of AliasSet "one" both cover "search_tmp", for example'
     ]
-    assert told(one, alias_set(name="two", include=("search_a*",))) == []
-    assert told(one, alias_set(name="two", include=("search_*",), exclude=("search_?*", "search_"))) == []
+    assert told(item, alias_set(name="two", include=("search_a*",))) == []
+    assert told(item, alias_set(name="two", include=("search_*",), exclude=("search_?*", "search_"))) == []
 
 
 def test_scopes_too_tangled_to_tell_apart_count_as_meeting() -> None:
     tangled = tuple(f"*{letter}{'?' * 14}" for letter in "abcdefghij")
     every_length = tuple("?" * length for length in range(1, 40))
-    one, two = alias_set(name="one", include=tangled), alias_set(name="two", include=("*_z",), exclude=every_length)
-    assert told(one, two) == [
+    item, two = alias_set(name="one", include=tangled), alias_set(name="two", include=("*_z",), exclude=every_length)
+    assert told(item, two) == [
         'this scope and the scope of AliasSet "one" are too tangled to tell apart; use fewer and simpler patterns'
     ]
 

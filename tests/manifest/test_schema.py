@@ -150,7 +150,12 @@ def test_the_server_keeps_and_explains_every_field(kind: str) -> None:
 def test_the_status_of_a_set_is_bounded() -> None:
     status = cast("dict[str, Schema]", served_schema("AliasSet")["properties"])["status"]
     assert status["default"] == {"observedGeneration": -1}
-    at_most = {("conditions",): 8, ("history",): 5, ("unverified",): 1000, ("unverified", "[]", "aliases"): 1000}
+    at_most = {
+        ("conditions",): 8,
+        ("history",): 5,
+        ("pendingVerification",): 1000,
+        ("pendingVerification", "[]", "aliases"): 1000,
+    }
     for place, schema in fields(status):
         if schema["type"] == "string" and "enum" not in schema and place[-1] not in TIMES:
             assert "maxLength" in schema, place
@@ -158,13 +163,16 @@ def test_the_status_of_a_set_is_bounded() -> None:
             assert schema["maxItems"] == at_most.get(place, 100), place
     found = cast("dict[str, Schema]", status["properties"])
     lists = {name: field["x-kubernetes-list-type"] for name, field in found.items() if field["type"] == "array"}
-    atomic = dict.fromkeys(("aliases", "history", "rejected", "unverified"), "atomic")
+    atomic = dict.fromkeys(("aliases", "history", "rejected", "pendingVerification"), "atomic")
     assert lists == {"conditions": "map", **atomic}
 
 
 def test_kubectl_get_shows_whether_it_is_ready_and_why() -> None:
     versions = cast("Any", custom_resource_definition("AliasSet"))["spec"]["versions"]
-    columns = {one["name"]: (one["jsonPath"], one["priority"]) for one in versions[0]["additionalPrinterColumns"]}
+    columns = {
+        version["name"]: (version["jsonPath"], version["priority"])
+        for version in versions[0]["additionalPrinterColumns"]
+    }
     assert columns == {
         "Ready": (".status.conditions[?(@.type=='Ready')].status", 0),
         "Status": (".status.conditions[?(@.type=='Ready')].message", 0),

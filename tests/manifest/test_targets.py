@@ -50,7 +50,7 @@ def environment(**settings: str) -> Overrides:
     return Overrides.from_environment({f"ALIASCTL_{name.upper()}": value for name, value in settings.items()})
 
 
-def one(given: Manifests, flags: Overrides | None = None, env: Overrides | None = None) -> tuple[AliasSet, Connection]:
+def item(given: Manifests, flags: Overrides | None = None, env: Overrides | None = None) -> tuple[AliasSet, Connection]:
     [found] = retarget(given, flags or Overrides(), env or environment(), HERE)
     assert found.connection
     return found, found.connection
@@ -63,7 +63,7 @@ def refusal(given: Manifests, flags: Overrides | None = None, env: Overrides | N
 
 
 def test_manifests_by_themselves() -> None:
-    found, connection = one(manifests(PROD, a_set()))
+    found, connection = item(manifests(PROD, a_set()))
     assert connection == Connection(
         name="prod",
         uri="https://prod:1",
@@ -75,13 +75,13 @@ def test_manifests_by_themselves() -> None:
         concurrency=3,
     )
     assert found.database == "default"
-    _, connection = one(manifests(STAGING, a_set(connection="staging")))
+    _, connection = item(manifests(STAGING, a_set(connection="staging")))
     assert (connection.token, connection.tls, connection.timeout, connection.concurrency) == (None, None, 10.0, 8)
 
 
 def test_what_follows_a_change_stays_what_the_manifest_says() -> None:
     careful = a_set().replace("}}", "}, verify: {propagation: {}, soak: 1m}, onFailure: Revert}")
-    found, _ = one(manifests(PROD, careful), Overrides(uri="http://other", timeout=1.0))
+    found, _ = item(manifests(PROD, careful), Overrides(uri="http://other", timeout=1.0))
     assert (found.verify, found.on_failure) == (Verify(Propagation(30.0), soak=60.0), OnFailure.REVERT)
 
 
@@ -95,7 +95,7 @@ def test_flags_go_over_the_manifest() -> None:
         timeout=1.5,
         concurrency=1,
     )
-    found, connection = one(
+    found, connection = item(
         manifests(PROD, a_set(database="other")), flags, environment(token_env="ENV", database="env")
     )
     assert connection == Connection(
@@ -114,12 +114,12 @@ def test_another_uri_gets_none_of_the_manifests_or_environments_secrets() -> Non
     env = environment(
         uri="https://env", token_env="ENV", tls_ca="env.pem", timeout="1s", concurrency="2", database="env"
     )
-    found, connection = one(manifests(PROD, a_set()), Overrides(uri="https://Other"), env)
+    found, connection = item(manifests(PROD, a_set()), Overrides(uri="https://Other"), env)
     assert connection == Connection(
         name="prod", uri="https://other:443", address="other:443", origin=Origin.FLAG, timeout=7.0, concurrency=3
     )
     assert found.database == "env"
-    _, connection = one(manifests(a_set()), Overrides(uri="./x/m.db", token_env="T", tls_ca="ca.pem"), env)
+    _, connection = item(manifests(a_set()), Overrides(uri="./x/m.db", token_env="T", tls_ca="ca.pem"), env)
     assert connection.address == "/work-dir/x/m.db"
     assert (connection.token, connection.tls) == (Credential(env="T"), Tls(ca=Credential(file="/work-dir/ca.pem")))
 
@@ -134,9 +134,9 @@ def test_the_environment_only_fills_gaps() -> None:
         timeout="1m",
         concurrency="2",
     )
-    found, connection = one(manifests(PROD, a_set(database="given")), None, env)
-    assert (found.database, connection) == ("given", one(manifests(PROD, a_set()))[1])
-    found, connection = one(manifests(STAGING, a_set(connection="staging")), None, env)
+    found, connection = item(manifests(PROD, a_set(database="given")), None, env)
+    assert (found.database, connection) == ("given", item(manifests(PROD, a_set()))[1])
+    found, connection = item(manifests(STAGING, a_set(connection="staging")), None, env)
     assert (found.database, connection.address, connection.origin) == ("env", "staging:1", Origin.MANIFEST)
     assert connection.token == Credential(env="ENV")
     assert connection.tls == Tls(ca=Credential(file="/work-dir/env.pem"), server_name="env")
@@ -144,7 +144,7 @@ def test_the_environment_only_fills_gaps() -> None:
 
 
 def test_the_environment_stands_in_for_an_absent_connection() -> None:
-    _, connection = one(manifests(a_set()), None, environment(uri="http://env", token_file="t", tls_ca="ca.pem"))
+    _, connection = item(manifests(a_set()), None, environment(uri="http://env", token_file="t", tls_ca="ca.pem"))
     assert (connection.name, connection.address, connection.origin) == ("prod", "env:19530", Origin.ENVIRONMENT)
     assert connection.token == Credential(file="/work-dir/t")
     assert connection.tls is None, "TLS settings of the environment are for https"

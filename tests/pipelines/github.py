@@ -69,16 +69,16 @@ class GitHubApi:
         listed = [
             {
                 "id": number,
-                "expired": one.expired,
+                "expired": artifact.expired,
                 "created_at": f"2026-11-01T00:{number:02}:00Z",
                 "workflow_run": {
                     "repository_id": ID,
-                    "head_repository_id": one.head_repository,
-                    "head_branch": one.head_branch,
+                    "head_repository_id": artifact.head_repository,
+                    "head_branch": artifact.head_branch,
                 },
             }
-            for number, one in enumerate(self.artifacts)
-            if one.name == request.query["name"]
+            for number, artifact in enumerate(self.artifacts)
+            if artifact.name == request.query["name"]
         ]
         return Answer(200, {"artifacts": listed})
 
@@ -150,7 +150,7 @@ class GitHub:
     @property
     def shown(self) -> str:
         """The plan, as the request shows it."""
-        (body,) = [one["body"] for one in self.api.comments if one["user"]["login"] == BOT]
+        (body,) = [comment["body"] for comment in self.api.comments if comment["user"]["login"] == BOT]
         return str(body)
 
     def _one(self, workflow: str, event: Mapping[str, Any], commit: str, *, fork: bool = False) -> Ran:
@@ -179,8 +179,8 @@ class GitHub:
         }
         ran, workspace = Ran(), self.folder / f"job-{self.jobs}"
         for step in job["steps"]:
-            wanted = {None: ran.code == 0, "always()": True, "failure()": ran.code != 0}[step.get("if")]
-            if not wanted:
+            desired = {None: ran.code == 0, "always()": True, "failure()": ran.code != 0}[step.get("if")]
+            if not desired:
                 continue
             if "run" in step:
                 self._script(
@@ -216,14 +216,14 @@ class GitHub:
             pairs = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
             contexts["steps"][step["id"]] = {"outputs": pairs}
 
-    def _upload(self, wanted: dict[str, str], workspace: Path, ran: Ran, fork: bool, github: dict[str, Any]) -> None:
-        file = workspace / wanted["path"]
+    def _upload(self, desired: dict[str, str], workspace: Path, ran: Ran, fork: bool, github: dict[str, Any]) -> None:
+        file = workspace / desired["path"]
         if not file.exists():
-            assert wanted["if-no-files-found"] == "ignore" or ran.code, f"no {file} to upload"
+            assert desired["if-no-files-found"] == "ignore" or ran.code, f"no {file} to upload"
             return
         branch = github["ref"].rpartition("/")[2]
         head = FORK_ID if fork else ID
-        self.api.artifacts.append(Artifact(wanted["name"], file.name, file.read_bytes(), head, branch))
+        self.api.artifacts.append(Artifact(desired["name"], file.name, file.read_bytes(), head, branch))
 
 
 def at(contexts: Mapping[str, Any], path: str) -> str:

@@ -111,7 +111,7 @@ class GitLab:
 
     @property
     def shown(self) -> str:
-        (body,) = [one["body"] for one in self.api.notes if one["author"]["username"] == BOT]
+        (body,) = [note["body"] for note in self.api.notes if note["author"]["username"] == BOT]
         return str(body)
 
     def _commit(self, branch: str) -> str:

@@ -18,7 +18,7 @@ from tests.pipelines.shell import Shell
 
 ENVIRONMENTS = Path(__file__).parents[2] / "manifests" / "environments"
 LIVE = {"search_products": "products_v1", "search_reviews": "reviews_v1"}
-WANTED = {
+EXPECTED = {
     "dev": {"search_products": "products_v7", "search_reviews": "reviews_v3"},
     "staging": {"search_products": "products_v7", "search_reviews": "reviews_v2"},
     "prod": {"search_products": "products_v6", "search_reviews": "reviews_v2"},
@@ -31,7 +31,7 @@ def export(folder: Path, connection: str, database: str = "default") -> None:
     (folder / "export.yaml").write_text(manifest(live))
 
 
-@pytest.mark.parametrize("environment", WANTED)
+@pytest.mark.parametrize("environment", EXPECTED)
 def test_an_overlay_plans_its_own_collections_on_its_own_server(environment: str, tmp_path: Path) -> None:
     built = output(kubectl(), "kustomize", ENVIRONMENTS / environment)
     assert run("validate", "--strict", "-f", "-", cwd=tmp_path, text=built).code == 0
@@ -40,7 +40,7 @@ def test_an_overlay_plans_its_own_collections_on_its_own_server(environment: str
     (target,) = planned.document["targets"]
     assert target["address"] == f"milvus.{environment}.example.com:19530"
     assert target["connection"]["token"] == {"env": f"MILVUS_{environment.upper()}_TOKEN"}
-    assert {step["alias"]: step["to"] for step in target["steps"]} == WANTED[environment]
+    assert {step["alias"]: step["to"] for step in target["steps"]} == EXPECTED[environment]
 
 
 def test_an_overlay_that_forgets_a_collection_does_not_build(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_an_overlay_that_forgets_a_collection_does_not_build(tmp_path: Path) -> 
     assert "search_reviews" in built.stderr
 
 
-@pytest.mark.parametrize("environment", WANTED)
+@pytest.mark.parametrize("environment", EXPECTED)
 def test_one_file_serves_every_environment_with_two_flags(environment: str, tmp_path: Path) -> None:
     export(tmp_path, environment, "search")
     flags = ("--connection", environment, "--database", "search")

@@ -42,7 +42,7 @@ class Results:
 
 def page(results: Results) -> str:
     """The page's text."""
-    rows = [_cells(one) for one in results.tallies]
+    rows = [_cells(tally) for tally in results.tallies]
     facts = {"date": results.date, "took": f"{results.seconds / 60:.0f} minutes", **results.machine}
     return (
         "\n".join(
@@ -58,9 +58,9 @@ def page(results: Results) -> str:
     )
 
 
-def _cells(one: Tally) -> list[str]:
-    recovery = "" if one.worst_recovery is None else f"{one.worst_recovery:.1f} s"
-    return [one.suite, one.server, f"{one.cases:,}", f"{one.faults:,}", f"{one.violations:,}", recovery]
+def _cells(tally: Tally) -> list[str]:
+    recovery = "" if tally.worst_recovery is None else f"{tally.worst_recovery:.1f} s"
+    return [tally.suite, tally.server, f"{tally.cases:,}", f"{tally.faults:,}", f"{tally.violations:,}", recovery]
 
 
 def save(results: Results, path: Path) -> None:
@@ -69,5 +69,5 @@ def save(results: Results, path: Path) -> None:
 
 def load(path: Path) -> Results:
     document = json.loads(path.read_text(encoding="utf-8"))
-    tallies = [Tally(**one) for one in document.pop("tallies")]
+    tallies = [Tally(**item) for item in document.pop("tallies")]
     return Results(**document, tallies=tallies)

@@ -57,24 +57,24 @@ class Tally:
 
 def write(tallies: Iterable[Tally], folder: Path) -> None:
     """Write each into a file of its own: tests run in several processes."""
-    for one in tallies:
-        if one.cases:
-            (folder / f"{uuid4().hex}.json").write_text(json.dumps(asdict(one)), encoding="utf-8")
+    for tally in tallies:
+        if tally.cases:
+            (folder / f"{uuid4().hex}.json").write_text(json.dumps(asdict(tally)), encoding="utf-8")
 
 
 def collect(folder: Path) -> list[Tally]:
     """All that were written into a folder, one for each suite and server, sorted."""
     found: dict[tuple[str, str], Tally] = {}
     for path in sorted(folder.glob("*.json")):
-        one = Tally(**json.loads(path.read_text(encoding="utf-8")))
-        key = (one.suite, one.server)
-        found[key] = _sum(found[key], one) if key in found else one
+        item = Tally(**json.loads(path.read_text(encoding="utf-8")))
+        key = (item.suite, item.server)
+        found[key] = _sum(found[key], item) if key in found else item
     return [found[key] for key in sorted(found)]
 
 
-def _sum(one: Tally, other: Tally) -> Tally:
-    recoveries = [seconds for seconds in (one.worst_recovery, other.worst_recovery) if seconds is not None]
+def _sum(tally: Tally, other: Tally) -> Tally:
+    recoveries = [seconds for seconds in (tally.worst_recovery, other.worst_recovery) if seconds is not None]
     added: dict[str, Any] = {
-        name: getattr(one, name) + getattr(other, name) for name in ("cases", "faults", "violations")
+        name: getattr(tally, name) + getattr(other, name) for name in ("cases", "faults", "violations")
     }
-    return replace(one, **added, worst_recovery=max(recoveries, default=None))
+    return replace(tally, **added, worst_recovery=max(recoveries, default=None))

@@ -35,12 +35,12 @@ HOSTILE = (
 """What nobody should call an alias, and Milvus Lite lets them."""
 
 
-def move(alias: str, current: str | None, wanted: str | None, **more: Any) -> Step:
-    return replace(Step("shop", alias, current, wanted), **more)
+def move(alias: str, current: str | None, desired: str | None, **more: Any) -> Step:
+    return replace(Step("shop", alias, current, desired), **more)
 
 
-def blocked(alias: str, message: str, wanted: str = "v9") -> Step:
-    return move(alias, "v1", wanted, blocked=Block(BlockReason.TARGET_MISSING, message))
+def blocked(alias: str, message: str, desired: str = "v9") -> Step:
+    return move(alias, "v1", desired, blocked=Block(BlockReason.COLLECTION_MISSING, message))
 
 
 def gate(name: str, verdict: Verdict, detail: str = "", **figures: Figure) -> GateResult:
@@ -50,9 +50,9 @@ def gate(name: str, verdict: Verdict, detail: str = "", **figures: Figure) -> Ga
 def plan_of(
     *steps: Step, refusals: Iterable[str] = (), name: str = "prod", database: str = "default", unchanged: int = 0
 ) -> Plan:
-    one = SetPlan("shop", tuple(steps), unchanged=unchanged, refusals=tuple(refusals))
+    item = SetPlan("shop", tuple(steps), unchanged=unchanged, refusals=tuple(refusals))
     connection = replace(LOCAL, name=name)
-    target = TargetPlan(Target(LOCAL.address, database), connection, (one,), "v2.6.4", len(steps) + unchanged, 8)
+    target = TargetPlan(Target(LOCAL.address, database), connection, (item,), "v2.6.4", len(steps) + unchanged, 8)
     return Plan((target,), MADE, "0.1.0")
 
 
@@ -61,7 +61,7 @@ def together(*plans: Plan) -> Plan:
 
 
 def result(step: Step, outcome: Outcome, message: str | None = None) -> StepResult:
-    reached = outcome is Outcome.DONE and step.current and step.wanted
+    reached = outcome is Outcome.DONE and step.current and step.desired
     proofs = (Propagated("localhost:19530", Reach.VERIFIED, reads=5),) if reached else ()
     return StepResult(step, outcome, None, message, MADE, MADE, outcome is Outcome.DONE, proofs)
 

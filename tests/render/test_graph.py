@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from reconciler.core.text import printable
-from reconciler.render.graph import Arrow, Bond, Cluster, dot, mermaid, planned_cluster
+from reconciler.render.graph import Arrow, Cluster, EdgeKind, dot, mermaid, planned_cluster
 from tests.builders import alias_set
 from tests.render.scenes import HOSTILE, blocked, move, plan_of
 from tests.render.test_markdown import TEXTS
@@ -52,22 +52,22 @@ def test_what_moves_has_two_arrows_and_what_stays_has_one() -> None:
     plan = plan_of(
         move("a", "v1", "v2"), move("new", None, "v2"), move("old", "v1", None, prune=True), blocked("held", "no")
     )
-    wanted = alias_set({"a": "v2", "new": "v2", "held": "v9", "same": "v1", "gone": None})
-    cluster = planned_cluster(plan.targets[0], [wanted])
+    desired = alias_set({"a": "v2", "new": "v2", "held": "v9", "same": "v1", "gone": None})
+    cluster = planned_cluster(plan.targets[0], [desired])
     assert cluster.title == "prod / default"
-    assert [(one.alias, one.collection, one.bond) for one in cluster.arrows] == [
-        ("a", "v2", Bond.NEXT),
-        ("a", "v1", Bond.NOW),
-        ("held", "v9", Bond.BLOCKED),
-        ("held", "v1", Bond.NOW),
-        ("new", "v2", Bond.NEXT),
-        ("old", "v1", Bond.DROPPED),
-        ("same", "v1", Bond.WANTED),
+    assert [(arrow.alias, arrow.collection, arrow.bond) for arrow in cluster.arrows] == [
+        ("a", "v2", EdgeKind.NEXT),
+        ("a", "v1", EdgeKind.NOW),
+        ("held", "v9", EdgeKind.BLOCKED),
+        ("held", "v1", EdgeKind.NOW),
+        ("new", "v2", EdgeKind.NEXT),
+        ("old", "v1", EdgeKind.DROPPED),
+        ("same", "v1", EdgeKind.EXPECTED),
     ]
 
 
 def test_mermaid_reads_like_this() -> None:
-    drawn = mermaid([Cluster("prod / default", (Arrow("a", "v1", Bond.NOW), Arrow("a", "v2", Bond.NEXT)))])
+    drawn = mermaid([Cluster("prod / default", (Arrow("a", "v1", EdgeKind.NOW), Arrow("a", "v2", EdgeKind.NEXT)))])
     assert drawn.splitlines() == [
         "flowchart LR",
         '  subgraph t1["prod #47; default"]',
@@ -82,7 +82,7 @@ def test_mermaid_reads_like_this() -> None:
 
 
 def test_graphviz_reads_like_this() -> None:
-    drawn = dot([Cluster("prod / default", (Arrow("a", "v1", Bond.NOW), Arrow("gone", None)))])
+    drawn = dot([Cluster("prod / default", (Arrow("a", "v1", EdgeKind.NOW), Arrow("gone", None)))])
     assert drawn.splitlines() == [
         "digraph aliases {",
         "  rankdir=LR;",

@@ -32,12 +32,12 @@ def installed() -> dict[str, str]:
     waiting = [(PROJECT, frozenset(EXTRAS))]
     while waiting:
         name, extras = waiting.pop()
-        for one in map(Requirement, distribution(name).requires or ()):
-            wanted = any(one.marker.evaluate({"extra": extra}) for extra in ("", *extras)) if one.marker else True
-            needed = canonicalize_name(one.name)
-            if wanted and needed not in found and needed != PROJECT:
+        for item in map(Requirement, distribution(name).requires or ()):
+            desired = any(item.marker.evaluate({"extra": extra}) for extra in ("", *extras)) if item.marker else True
+            needed = canonicalize_name(item.name)
+            if desired and needed not in found and needed != PROJECT:
                 found[needed] = distribution(needed).version
-                waiting.append((needed, frozenset(one.extras)))
+                waiting.append((needed, frozenset(item.extras)))
     return found
 
 
@@ -53,8 +53,12 @@ def vulnerabilities(pip_audit: str, versions: Mapping[str, str]) -> tuple[list[s
     except ValueError:
         print(done.stderr.strip()[-500:])
         return [], sorted(versions)
-    bad = [f"{one['name']} {one['version']}: {known['id']}" for one in answers for known in one.get("vulns", ())]
-    return bad, sorted({*versions} - {canonicalize_name(one["name"]) for one in answers if "vulns" in one})
+    bad = [
+        f"{answer['name']} {answer['version']}: {known['id']}"
+        for answer in answers
+        for known in answer.get("vulns", ())
+    ]
+    return bad, sorted({*versions} - {canonicalize_name(answer["name"]) for answer in answers if "vulns" in answer})
 
 
 def audit(pip_audit: str) -> Iterable[str]:

@@ -25,7 +25,7 @@ THROUGH_ANOTHER = {"grpcio": "pymilvus"}
 
 
 def names(requirements: Iterable[str]) -> set[str]:
-    found: set[str] = {canonicalize_name(Requirement(one).name) for one in requirements}
+    found: set[str] = {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
     return found - {"milvus-alias-reconciler"}
 
 
@@ -45,11 +45,11 @@ def table(heading: str) -> dict[str, str]:
 
 
 def test_the_table_of_what_users_install_is_that_of_the_project() -> None:
-    wanted = dict.fromkeys(names(PROJECT["dependencies"]), "always")
+    desired = dict.fromkeys(names(PROJECT["dependencies"]), "always")
     for extra in EXTRAS:
         for name in declared(extra):
-            wanted[name] = f"{wanted[name]}, `[{extra}]`" if name in wanted else f"`[{extra}]`"
-    assert table("What users install") == wanted
+            desired[name] = f"{desired[name]}, `[{extra}]`" if name in desired else f"`[{extra}]`"
+    assert table("What users install") == desired
 
 
 def test_the_table_of_what_developers_install_is_that_of_the_project() -> None:
@@ -90,14 +90,14 @@ def test_only_its_own_front_door_needs_an_extra(folder: str, extra: str) -> None
     own = declared(extra) - names(PROJECT["dependencies"])
     assert own & parts[folder]
     for name, found in parts.items():
-        others = set().union(*(declared(one) for one in EXTRAS if {"git": "sync"}.get(one, one) == name))
+        others = set().union(*(declared(item) for item in EXTRAS if {"git": "sync"}.get(item, item) == name))
         assert found & own <= others, f"reconciler/{name} needs {found & own - others}"
 
 
 def test_the_oldest_and_the_newest_are_run() -> None:
     """`make test-lowest` pins what has a lower bound, so every direct dependency must have one and no upper one."""
-    for one in [
+    for item in [
         *PROJECT["dependencies"],
         *(need for extra in EXTRAS for need in PROJECT["optional-dependencies"][extra]),
     ]:
-        assert re.fullmatch(r"[\w.-]+>=[\w.]+", one), one
+        assert re.fullmatch(r"[\w.-]+>=[\w.]+", item), item

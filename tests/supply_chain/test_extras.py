@@ -56,11 +56,11 @@ def test_each_extra_alone(extra: str, wheel: Path, tmp_path: Path) -> None:
         aliasctl, "plan", "-f", "aliases.yaml", "--uri", "http://127.0.0.1:1", "--timeout", "2s", cwd=tmp_path, code=1
     )
     assert "connection refused" in refused
-    for other, (arguments, way_out) in MISSING.items():
+    for other, (arguments, remedy) in MISSING.items():
         if other == extra:
             continue
         told = called(aliasctl, *arguments.split(), cwd=tmp_path, code=1)
-        if {other, extra} == {"git", "operator"} and way_out not in told:
+        if {other, extra} == {"git", "operator"} and remedy not in told:
             continue  # the operator brings what the agent needs
-        assert way_out in told
+        assert remedy in told
         assert len(told.splitlines()) == 1

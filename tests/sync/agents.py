@@ -49,13 +49,13 @@ class Agent:
                     self.noise.append(line)
                 self._news.notify_all()
 
-    def said(self, wanted: Callable[[Record], bool], since: int = 0, seconds: float = SECONDS) -> Record:
+    def said(self, desired: Callable[[Record], bool], since: int = 0, seconds: float = SECONDS) -> Record:
         """Wait for a log record; `since` is how many are not looked at."""
         end = time.monotonic() + seconds
         with self._news:
             while True:
                 for record in self.log[since:]:
-                    if wanted(record):
+                    if desired(record):
                         return record
                 left = end - time.monotonic()
                 alive = self.process.poll() is None or self._reader.is_alive()
@@ -68,8 +68,8 @@ class Agent:
 
     def found(self, reason: str, commit: str = "", since: int = 0, **more: object) -> Record:
         """Wait for what a look found."""
-        wanted = {"event": "found", "reason": reason, **({"attempted": commit} if commit else {}), **more}
-        return self.said(lambda record: wanted.items() <= record.items(), since)
+        desired = {"event": "found", "reason": reason, **({"attempted": commit} if commit else {}), **more}
+        return self.said(lambda record: desired.items() <= record.items(), since)
 
     def ready(self) -> Agent:
         """Wait until it listens."""

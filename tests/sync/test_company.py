@@ -13,13 +13,13 @@ from tests.sync.stage import FILE, Stage
 def test_two_agents_on_one_branch_move_an_alias_once_and_leave_it(stage: Stage, relay: Relay) -> None:
     alters: list[str] = []
     relay.before["AlterAlias"] = lambda context: alters.append("alter")
-    with stage.following(state="one") as one, stage.following(state="two") as two:
+    with stage.following(state="one") as item, stage.following(state="two") as two:
         commit = stage.merge({"a": "v2"})
-        one.found("Synced", commit)
+        item.found("Synced", commit)
         two.found("Synced", commit)
         moved = len(alters)
         assert moved in (1, 2)  # both may have been between the last read and the call
-        one.looks(2)
+        item.looks(2)
         two.looks(2)
         assert (stage.shop.live, len(alters)) == ({"a": "v2"}, moved)
 
@@ -52,14 +52,14 @@ def test_two_agents_that_want_different_things_correct_each_other_less_and_less(
     relay.before["AlterAlias"] = lambda context: alters.append("alter")
     stage.origin.commit({FILE: stage.manifest({"a": "v2"})}, "Not merged")
     stage.origin.push("HEAD:refs/heads/other")
-    with stage.following(state="one", interval="1s") as one:
-        one.found("Synced")
+    with stage.following(state="one", interval="1s") as item:
+        item.found("Synced")
         with stage.following("--ref", "other", state="two", interval="1s"):
-            held = one.found("DriftHeld")
+            held = item.found("DriftHeld")
             assert "moved again by others: a; corrected again in" in held["detail"]
             assert len(alters) < 12
         merged = stage.merge({"a": "v3"})
-        one.found("Synced", merged, done=1)
+        item.found("Synced", merged, done=1)
         assert stage.shop.live == {"a": "v3"}
 
 
@@ -69,12 +69,12 @@ def test_they_do_not_fight_either_while_another_change_of_theirs_cannot_be_made(
     relay.before["AlterAlias"] = lambda context: alters.append("alter")
     stage.origin.commit({FILE: stage.manifest({"a": "v2", "b": "nowhere"})}, "Not merged")
     stage.origin.push("HEAD:refs/heads/other")
-    with stage.following(state="one", interval="1s") as one:
-        one.found("Blocked", stage.merge({"a": "v1", "b": "nowhere"}))
+    with stage.following(state="one", interval="1s") as item:
+        item.found("Blocked", stage.merge({"a": "v1", "b": "nowhere"}))
         with stage.following("--ref", "other", state="two", interval="1s"):
-            held = one.found("DriftHeld")
+            held = item.found("DriftHeld")
             assert "moved again by others: a" in held["detail"]
             assert len(alters) < 12
         merged = stage.merge({"a": "v3", "b": "nowhere"})
-        one.found("Incomplete", merged, done=1)
+        item.found("Incomplete", merged, done=1)
         assert stage.shop.live == {"a": "v3"}

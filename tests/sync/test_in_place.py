@@ -28,9 +28,9 @@ def fresh() -> Catalogs:
 
 
 def opened(file: Path, *known: AliasSet) -> InPlace:
-    one = InPlace(file)
-    one.begin(known)
-    return one
+    item = InPlace(file)
+    item.begin(known)
+    return item
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_set_that_waits_or_is_suspended_is_not_in_place_and_one_that_went_is_f
     sets = [OTHER, waiting, suspended]
     opened(file).ended(sets, sets, applied(*sets))
     kept = opened(file)
-    assert [kept.has(one) for one in (SHOP, *sets)] == [False, True, False, False]
+    assert [kept.has(alias_set) for alias_set in (SHOP, *sets)] == [False, True, False, False]
 
 
 def test_what_is_suspended_or_only_watched_stays_known(file: Path) -> None:

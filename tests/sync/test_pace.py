@@ -49,7 +49,7 @@ def test_a_good_look_ends_the_growing(evenly: None) -> None:
     assert pauses(60, unreachable, unreachable, Reason.SYNCED, unreachable) == [2, 4, 60, 2]
 
 
-@pytest.mark.parametrize("reason", [Reason.SYNCED, Reason.INVALID_REVISION, Reason.UNVERIFIED, Reason.BLOCKED])
+@pytest.mark.parametrize("reason", [Reason.SYNCED, Reason.INVALID_REVISION, Reason.SIGNATURE_INVALID, Reason.BLOCKED])
 def test_what_does_not_pass_by_itself_waits_for_the_interval(evenly: None, reason: Reason) -> None:
     assert pauses(60, reason, reason) == [60, 60]
 

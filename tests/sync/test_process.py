@@ -11,7 +11,7 @@ import pytest
 from tests.faults.relay import Relay
 from tests.sync.stage import Stage
 
-WANTED = dict.fromkeys("abc", "v2")
+EXPECTED = dict.fromkeys("abc", "v2")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -29,7 +29,7 @@ def test_a_signal_in_a_wave_ends_after_the_call_in_flight_and_the_next_start_goe
 
     relay.before["AlterAlias"] = hold
     with stage.following() as agent:
-        stage.merge(WANTED)
+        stage.merge(EXPECTED)
         assert arrived.wait(30)
         agent.process.send_signal(how)
         with pytest.raises(TimeoutError):
@@ -40,7 +40,7 @@ def test_a_signal_in_a_wave_ends_after_the_call_in_flight_and_the_next_start_goe
     (run,) = stage.shop.run("history", "--format", "json").document["runs"]
     assert run["interrupted"] is True
     assert stage.once().code == 0
-    assert (len(alters), stage.shop.live) == (3, WANTED)
+    assert (len(alters), stage.shop.live) == (3, EXPECTED)
 
 
 def test_a_killed_agent_goes_on_where_it_was(stage: Stage, relay: Relay) -> None:
@@ -52,14 +52,14 @@ def test_a_killed_agent_goes_on_where_it_was(stage: Stage, relay: Relay) -> None
         agent.process.wait()
         arrived.set()
 
-    stage.merge(WANTED)
+    stage.merge(EXPECTED)
     relay.before["AlterAlias"] = kill
     agent = stage.begin()
     assert arrived.wait(60)
     agent.close()
     del relay.before["AlterAlias"]
     assert stage.once().code == 0
-    assert stage.shop.live == WANTED
+    assert stage.shop.live == EXPECTED
     states = [run["state"] for run in stage.shop.run("history", "--format", "json").document["runs"]]
     assert states == ["ended", "interrupted"]
 

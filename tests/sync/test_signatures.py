@@ -101,13 +101,13 @@ def test_an_unsigned_merge_leaves_the_last_signed_one_in_force(
         signed = stage.merge({"a": "v2"}, signer=robins_key)
         agent.found("Synced", signed)
         unsigned = stage.merge({"a": "v3"})
-        agent.found("Unverified", unsigned, in_force=signed)
+        agent.found("SignatureInvalid", unsigned, in_force=signed)
         stage.shop.move(a="v1")
-        agent.found("Unverified", unsigned, in_force=signed, done=1)
+        agent.found("SignatureInvalid", unsigned, in_force=signed, done=1)
         assert stage.shop.live == {"a": "v2"}
 
         allowed.write_text(strangers_key.allowed_as("robin@example.com"))
-        agent.found("Unverified", unsigned, in_force="")
+        agent.found("SignatureInvalid", unsigned, in_force="")
         stage.shop.move(a="v1")
         agent.looks(2)
         assert stage.shop.live == {"a": "v1"}

@@ -17,36 +17,36 @@ def test_signed_merges_are_applied_whatever_else_comes_and_nothing_flaps(
     (shop.folder / "allowed").write_text(robins_key.allowed_as("robin@example.com"))
     signed = ("--allowed-signers", "allowed")
     with (
-        stage.following(*signed, *WITH_TOKEN, repository=http.url(), env=TOKEN_ENV, state="one") as one,
+        stage.following(*signed, *WITH_TOKEN, repository=http.url(), env=TOKEN_ENV, state="one") as item,
         stage.following(*signed, *ssh.options, repository=ssh.url(origin.bare), state="two") as two,
     ):
         first = stage.merge({"a": "v2"}, signer=robins_key)
-        for agent in (one, two):
+        for agent in (item, two):
             agent.found("Synced", first)
         assert shop.live == {"a": "v2"}
 
         unsigned = stage.merge({"a": "v3"})
-        for agent in (one, two):
-            agent.found("Unverified", unsigned, in_force=first)
+        for agent in (item, two):
+            agent.found("SignatureInvalid", unsigned, in_force=first)
         assert shop.live == {"a": "v2"}
 
         origin.back_to(first)
         forced = origin.commit({FILE: stage.manifest({"a": "v3"})}, "Another history", robins_key)
         origin.push("+HEAD:refs/heads/main")
-        for agent in (one, two):
+        for agent in (item, two):
             agent.found("Synced", forced)
             agent.event("the history was rewritten")
         assert shop.live == {"a": "v3"}
 
         http.down()
-        gone = one.found("GitUnreachable")
+        gone = item.found("GitUnreachable")
         back = stage.merge({"a": "v1"}, signer=robins_key)
         two.found("Synced", back, done=1)
         assert shop.live == {"a": "v1"}
         http.up()
-        one.found("Synced", back, since=one.log.index(gone))
-        one.looks(2)
+        item.found("Synced", back, since=item.log.index(gone))
+        item.looks(2)
         two.looks(2)
-        moves = [record for agent in (one, two) for record in agent.log if record.get("done")]
+        moves = [record for agent in (item, two) for record in agent.log if record.get("done")]
         assert (shop.live, {record["attempted"] for record in moves}) == ({"a": "v1"}, {first, forced, back})
         assert len(moves) <= 5, "who came second found it done, but for the moment in which both saw the old place"

@@ -75,7 +75,7 @@ class Forge:
         return Entry(FOLDER, os.fsencode(name), self.tree(*entries))
 
     def tree(self, *entries: Entry) -> str:
-        lines = (one.mode + b" " + one.name + b"\0" + bytes.fromhex(one.oid) for one in entries)
+        lines = (entry.mode + b" " + entry.name + b"\0" + bytes.fromhex(entry.oid) for entry in entries)
         return self.object("tree", b"".join(lines))
 
     def commit(

@@ -174,12 +174,12 @@ def test_a_server_that_is_none_of_git_s_is_told_of_in_one_line(tmp_path: Path, s
 
 def test_a_commit_that_came_without_its_files_is_asked_for_again(tmp_path: Path) -> None:
     forge = new_forge(tmp_path / "remote.git")
-    wanted = forge.commit(forge.file("a.yaml"))
+    desired = forge.commit(forge.file("a.yaml"))
     follower = follow(str(forge.folder), tmp_path / "state")
-    left = follower.settings.state / "mirror.git" / "objects" / wanted[:2]
+    left = follower.settings.state / "mirror.git" / "objects" / desired[:2]
     left.mkdir()
-    shutil.copy(forge.folder / "objects" / wanted[:2] / wanted[2:], left)
-    assert follower.revision().commit.id == wanted
+    shutil.copy(forge.folder / "objects" / desired[:2] / desired[2:], left)
+    assert follower.revision().commit.id == desired
 
 
 @pytest.mark.parametrize(

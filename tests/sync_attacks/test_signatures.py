@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.errors import InvalidInput
 from reconciler.git import Signers
-from reconciler.sync.revision import Unverified
+from reconciler.sync.revision import SignatureRejected
 from tests.sync_attacks.forge import WHO, Follower, Forge, follow, new_forge
 
 
@@ -64,20 +64,20 @@ def test_a_signature_of_another_key_or_for_another_use_does_not_count(
     forge: Forge, keys: Keys, follower: Follower, key: str
 ) -> None:
     forge.commit(forge.file("a.yaml"), headers=keys.sign(text(forge), key, "git" if key == "theirs" else "file"))
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureRejected):
         follower.revision()
 
 
 def test_the_signature_of_another_commit_does_not_count(forge: Forge, keys: Keys, follower: Follower) -> None:
     forge.commit(forge.file("a.yaml"), headers=keys.sign(text(forge)), message=b"another\n")
-    with pytest.raises(Unverified, match="signature is bad"):
+    with pytest.raises(SignatureRejected, match="signature is bad"):
         follower.revision()
 
 
 def test_an_unsigned_commit_on_top_of_a_signed_one_does_not_count(forge: Forge, keys: Keys, follower: Follower) -> None:
     signed = forge.commit(forge.file("a.yaml"), headers=keys.sign(text(forge)))
     forge.commit(forge.file("a.yaml"), parents=[signed])
-    with pytest.raises(Unverified, match="not signed"):
+    with pytest.raises(SignatureRejected, match="not signed"):
         follower.revision()
 
 
@@ -88,7 +88,7 @@ def test_of_two_signatures_neither_covers_for_the_other(
     signatures = {"ours": keys.sign(text(forge)), "theirs": keys.sign(b"something else", "theirs")}
     order = [signatures.pop(first), *signatures.values()]
     forge.commit(forge.file("a.yaml", b"kind: Evil\n"), headers=b"".join(order))
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureRejected):
         follower.revision()
 
 
@@ -97,7 +97,7 @@ def test_a_signed_tag_does_not_speak_for_its_commit(forge: Forge, keys: Keys, tm
     tag = f"object {commit}\ntype commit\ntag v1\ntagger ".encode() + WHO + b"\n\nsigned\n"
     signature = keys.sign(tag).removeprefix(b"gpgsig ").replace(b"\n ", b"\n")
     forge.point(forge.object("tag", tag + signature), "refs/tags/v1")
-    with pytest.raises(Unverified, match="not signed"):
+    with pytest.raises(SignatureRejected, match="not signed"):
         follow(str(forge.folder), tmp_path / "state", ref="v1", signers=keys.allow()).revision()
 
 
@@ -110,9 +110,9 @@ def test_a_replace_ref_swaps_nothing(forge: Forge, keys: Keys, follower: Followe
     for oid, other in ((unsigned, signed), (signed, unsigned)):
         mirror.point(other, f"refs/replace/{oid}")
         forge.point(other, f"refs/replace/{oid}")
-    assert [one.name for one in follower.revision().sets] == ["search"]
+    assert [alias_set.name for alias_set in follower.revision().sets] == ["search"]
     forge.point(unsigned)
-    with pytest.raises(Unverified, match="not signed"):
+    with pytest.raises(SignatureRejected, match="not signed"):
         follower.revision()
 
 
@@ -121,7 +121,7 @@ def test_a_key_of_one_kind_is_not_judged_by_the_rules_of_the_other(forge: Forge,
     signers = Signers(keys.allow().allowed_signers, _keyring(tmp_path))
     author = b"-----BEGIN PGP SIGNATURE----- <e@e> 1700000000 +0000"
     forge.commit(forge.file("a.yaml"), author=author, headers=keys.sign(text(forge, author), "theirs"))
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureRejected):
         follow(str(forge.folder), tmp_path / "state", signers=signers).revision()
 
 
@@ -129,18 +129,18 @@ def test_without_keys_there_is_nobody_whose_signature_counts(forge: Forge, keys:
     (tmp_path / "allowed").write_bytes(b"")
     forge.commit(forge.file("a.yaml"), headers=keys.sign(text(forge)))
     follower = follow(str(forge.folder), tmp_path / "state", signers=Signers(allowed_signers=tmp_path / "allowed"))
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureRejected):
         follower.revision()
     (tmp_path / "empty.asc").write_bytes(b"")
     nobody = Signers(keyring=tmp_path / "empty.asc")
-    with pytest.raises((Unverified, InvalidInput)):
+    with pytest.raises((SignatureRejected, InvalidInput)):
         nobody.verify(follower.repository, follower.fetch().id)
 
 
 def test_a_key_that_is_no_longer_valid_does_not_count(forge: Forge, keys: Keys, tmp_path: Path) -> None:
     signers = keys.allow('namespaces="git",valid-before="20200101"')
     forge.commit(forge.file("a.yaml"), headers=keys.sign(text(forge)))
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureRejected):
         follow(str(forge.folder), tmp_path / "state", signers=signers).revision()
 
 

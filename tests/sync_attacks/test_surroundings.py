@@ -47,7 +47,7 @@ def test_the_users_git_settings_and_environment_do_not_matter(
     for name, value in hostile.items():
         monkeypatch.setenv(name, value)
     revision = follow(f"file://{forge.folder}", tmp_path / "state").revision()
-    assert [alias.collection for one in revision.sets for alias in one.aliases] == ["products_v1"]
+    assert [alias.collection for alias_set in revision.sets for alias in alias_set.aliases] == ["products_v1"]
     assert not trap.exists()
 
 

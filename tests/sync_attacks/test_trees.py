@@ -104,7 +104,7 @@ def test_what_a_checkout_would_run_is_not_run(forge: Forge, tmp_path: Path) -> N
         Entry(SUBMODULE, b"sub", "1" * 40),
     )
     follower = follow(str(forge.folder), tmp_path / "state")
-    assert [one.name for one in follower.revision().sets] == ["search"]
+    assert [alias_set.name for alias_set in follower.revision().sets] == ["search"]
     assert not trap.exists()
     assert {path.name for path in (tmp_path / "state").iterdir()} == {"mirror.git"}
 
@@ -134,7 +134,7 @@ def test_a_connection_in_the_repository_takes_nobodys_place(forge: Forge, tmp_pa
     theirs = CONNECTION.partition("spec:")[0] + f"spec: {{{named}}}\n"
     forge.commit(forge.file("a.yaml"), forge.file("c.yaml", theirs.encode()))
     revision = follow(str(forge.folder), tmp_path / "state").revision()
-    [connection] = [one.connection for one in revision.sets]
+    [connection] = [alias_set.connection for alias_set in revision.sets]
     assert connection is not None
     assert (connection.uri, connection.token and connection.token.env) == ("http://127.0.0.1:1", "OUR_TOKEN")
     assert [str(remark) for remark in revision.remarks] == [
@@ -205,5 +205,5 @@ def test_a_ref_that_names_no_commit_is_refused(forge: Forge, tmp_path: Path) -> 
 def test_only_files_count_as_manifests(forge: Forge, tmp_path: Path, mode: bytes) -> None:
     forge.commit(Entry(mode, b"a.yaml", forge.blob(MANIFEST)), Entry(SUBMODULE, b"b.yaml", forge.blob(EVIL)))
     revision = follow(str(forge.folder), tmp_path / "state").revision()
-    assert [alias.collection for one in revision.sets for alias in one.aliases] == ["products_v1"]
+    assert [alias.collection for alias_set in revision.sets for alias in alias_set.aliases] == ["products_v1"]
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["mirror.git"]

@@ -166,10 +166,10 @@ class MemoryCatalog:
         with self._call(AliasWrite.CREATE.privilege) as db:
             if alias in db.collections:
                 raise NameTakenByCollection(f"there is a collection {alias}")
-            wanted = self._target(db, collection)
-            if alias in db.aliases and (self._is_lite or db.aliases[alias] != wanted):
+            desired = self._target(db, collection)
+            if alias in db.aliases and (self._is_lite or db.aliases[alias] != desired):
                 raise AliasAlreadyExists(f"there is an alias {alias}")
-            db.aliases[alias] = wanted
+            db.aliases[alias] = desired
             db.unstored.discard(alias)
 
     def alter_alias(self, alias: str, collection: str) -> None:
@@ -179,12 +179,12 @@ class MemoryCatalog:
                 raise NameTakenByCollection(f"there is a collection {alias}")
             if alias not in db.aliases:
                 raise AliasNotFound(f"there is no alias {alias}")
-            before, wanted = db.aliases[alias], self._target(db, collection)
-            if before == wanted and self._server.flavour is Flavour.MILVUS_2_6:
+            before, desired = db.aliases[alias], self._target(db, collection)
+            if before == desired and self._server.flavour is Flavour.MILVUS_2_6:
                 return
             if alias in db.stuck and not db.stuck[alias].notice_alter(before):
                 del db.stuck[alias]
-            db.aliases[alias] = wanted
+            db.aliases[alias] = desired
             db.unstored.discard(alias)
 
     def drop_alias(self, alias: str) -> None:

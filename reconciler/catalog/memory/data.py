@@ -20,12 +20,12 @@ DEFAULT_SCHEMA = Schema(
 
 def flat_indexes(schema: Schema, metric: str = "L2") -> tuple[Index, ...]:
     """An index for each vector field of a schema."""
-    return tuple(Index(one.name, "FLAT", metric) for one in schema.vectors)
+    return tuple(Index(vector.name, "FLAT", metric) for vector in schema.vectors)
 
 
 def as_lite_tells(schema: Schema) -> Schema:
     """A schema as Milvus Lite gives it back: without the description, and the length of texts in arrays."""
-    fields = (replace(one, length=None) if one.type.startswith("ARRAY") else one for one in schema.fields)
+    fields = (replace(field, length=None) if field.type.startswith("ARRAY") else field for field in schema.fields)
     return replace(schema, fields=tuple(fields), description="")
 
 
@@ -66,7 +66,7 @@ class StoredCollection:
         data = self._by_key(primary)
         for name in () if unknown_too else fields:
             self._known(name)
-        declared = {one.name for one in self.schema.fields}
+        declared = {field.name for field in self.schema.fields}
         return {
             key: {name: data[key].get(name) for name in fields if name in declared or name in data[key]}
             for key in dict.fromkeys(keys)
@@ -83,7 +83,7 @@ class StoredCollection:
                 raise UnexpectedAnswer(f"vector dimension mismatch, expected {dimension}, actual {len(vector)}")
         passes = parse_filter(where)
         candidates = {key: cast("Vector", row[name]) for key, row in self.data.items() if row.get(name) and passes(row)}
-        metric = next((one.metric for one in self.indexes if one.field == name), None) or "L2"
+        metric = next((index.metric for index in self.indexes if index.field == name), None) or "L2"
         if metric not in _DISTANCES:
             raise UnexpectedAnswer(f"metric type {metric} is not known in memory")
         distance = _DISTANCES[metric]
@@ -101,7 +101,7 @@ class StoredCollection:
 
     def _known(self, name: str) -> int | None:
         """The dimension of a field, if it has one."""
-        found = next((one for one in self.schema.fields if one.name == name), None)
+        found = next((field for field in self.schema.fields if field.name == name), None)
         if found is None and not self.schema.dynamic:
             raise UnexpectedAnswer(f"field {name} not exist")
         return found.dimension if found else None
@@ -114,18 +114,18 @@ def existing(found: StoredCollection | None, name: str) -> StoredCollection:
     return found
 
 
-def _product(one: Vector, other: Vector) -> float:
-    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+def _product(vector: Vector, other: Vector) -> float:
+    return math.fsum(a * b for a, b in zip(vector, other, strict=True))
 
 
-def _cosine(one: Vector, other: Vector) -> float:
-    length = math.hypot(*one) * math.hypot(*other)
-    return _product(one, other) / length if length else 0.0
+def _cosine(vector: Vector, other: Vector) -> float:
+    length = math.hypot(*vector) * math.hypot(*other)
+    return _product(vector, other) / length if length else 0.0
 
 
 # Smaller is nearer.
 _DISTANCES: Mapping[str, Callable[[Vector, Vector], float]] = {
     "L2": math.dist,
-    "IP": lambda one, other: -_product(one, other),
-    "COSINE": lambda one, other: -_cosine(one, other),
+    "IP": lambda item, other: -_product(item, other),
+    "COSINE": lambda item, other: -_cosine(item, other),
 }

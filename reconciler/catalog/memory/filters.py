@@ -50,13 +50,13 @@ def _condition(node: ast.expr) -> Matches:
             inner = _condition(operand)
             return lambda row: not inner(row)
         case ast.Compare(left=ast.Name(id=field), ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
-            compare, wanted = _COMPARISONS[type(op)], ast.literal_eval(right)
-            return lambda row: row.get(field) is not None and _compares(compare, row[field], wanted)
+            compare, desired = _COMPARISONS[type(op)], ast.literal_eval(right)
+            return lambda row: row.get(field) is not None and _compares(compare, row[field], desired)
     raise ValueError(ast.unparse(node))
 
 
-def _compares(compare: Callable[[Any, Any], bool], value: object, wanted: object) -> bool:
+def _compares(compare: Callable[[Any, Any], bool], value: object, desired: object) -> bool:
     try:
-        return compare(value, wanted)
+        return compare(value, desired)
     except TypeError:
-        raise UnexpectedAnswer(f"cannot compare {value!r:.50} and {wanted!r:.50}") from None
+        raise UnexpectedAnswer(f"cannot compare {value!r:.50} and {desired!r:.50}") from None

@@ -21,9 +21,9 @@ from reconciler.manifest.shape.notation import (
 from reconciler.manifest.shape.verify import OWN_CONNECTION_RULE, verify
 
 SELF_ALIAS = "an alias cannot be its own collection"
-_WAY_OUT = 'may change only while the set is suspended; give "suspend: true" with the change, or write another set'
-FIXED_CONNECTION = f"the connection {_WAY_OUT}"
-FIXED_DATABASE = f"the database {_WAY_OUT}"
+_REMEDY = 'may change only while the set is suspended; give "suspend: true" with the change, or write another set'
+FIXED_CONNECTION = f"the connection {_REMEDY}"
+FIXED_DATABASE = f"the database {_REMEDY}"
 
 
 def alias_set(operator: bool) -> Schema:
@@ -145,9 +145,9 @@ def _scope() -> Schema:
 
 
 def _globs(description: str) -> Schema:
-    wanted = "expected letters, digits, underscores, * and ?, at most 255"
+    desired = "expected letters, digits, underscores, * and ?, at most 255"
     about = "A pattern for whole alias names: * is any run of characters, ? is one."
-    return items(description, text(about, "[A-Za-z0-9_*?]{1,255}", wanted, 255))
+    return items(description, text(about, "[A-Za-z0-9_*?]{1,255}", desired, 255))
 
 
 def _limits() -> Schema:

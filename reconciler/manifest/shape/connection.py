@@ -38,11 +38,11 @@ def connection(operator: bool) -> Schema:
 
 def _uri(operator: bool) -> Schema:
     if operator:
-        wanted = "expected http(s)://host[:port]"
-        return text("http(s)://host[:port]", address.HTTP_PATTERN, wanted, 2048, format="milvus-uri")
+        desired = "expected http(s)://host[:port]"
+        return text("http(s)://host[:port]", address.HTTP_PATTERN, desired, 2048, format="milvus-uri")
     description = "http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db."
     pattern = f"({address.HTTP_PATTERN}|{address.LITE_PATTERN})"
-    return text(description, pattern, address.WANTED, 2048, format="milvus-uri")
+    return text(description, pattern, address.EXPECTED, 2048, format="milvus-uri")
 
 
 def _secret_key_ref() -> Schema:
@@ -56,12 +56,12 @@ def _secret_key_ref() -> Schema:
 def _token(operator: bool) -> Schema:
     if operator:
         return mapping("Where to read the token.", {"secretKeyRef": _secret_key_ref()}, ["secretKeyRef"])
-    wanted = "expected where to read the token: {env: NAME}, {file: PATH} or {secretKeyRef: {name: NAME, key: KEY}}"
+    desired = "expected where to read the token: {env: NAME}, {file: PATH} or {secretKeyRef: {name: NAME, key: KEY}}"
     name_wanted = "expected the name of an environment variable"
     env = text("An environment variable.", "[A-Za-z_][A-Za-z0-9_]{0,254}", name_wanted, 255)
     fields = {"env": env, "file": file("A file"), "secretKeyRef": _secret_key_ref()}
-    one = Rule("expected exactly one of env, file and secretKeyRef", None, {"minProperties": 1, "maxProperties": 1})
-    return mapping("Where to read the token; never the token itself.", fields, rules=[one]) | {"errorMessage": wanted}
+    item = Rule("expected exactly one of env, file and secretKeyRef", None, {"minProperties": 1, "maxProperties": 1})
+    return mapping("Where to read the token; never the token itself.", fields, rules=[item]) | {"errorMessage": desired}
 
 
 def _tls(operator: bool) -> Schema:
@@ -69,11 +69,11 @@ def _tls(operator: bool) -> Schema:
     fields = {"serverName": text("The name to expect in the server's certificate.", host, "expected a host name", 253)}
     rules = [
         Rule(
-            f"a client {one} needs its {other}",
+            f"a client {item} needs its {other}",
             f"!has(self.{part}SecretKeyRef) || has(self.{needed}SecretKeyRef)",
             {"if": _either_source(part), "then": _either_source(needed)},
         )
-        for part, one, needed, other in (("cert", "certificate", "key", "key"), ("key", "key", "cert", "certificate"))
+        for part, item, needed, other in (("cert", "certificate", "key", "key"), ("key", "key", "cert", "certificate"))
     ]
     for part, what in (
         ("ca", "The CA's certificates"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reconciler.core.model import DEFAULT_CANARY_K, DEFAULT_CANARY_SAMPLE, NAME_PATTERN
 from reconciler.manifest.shape.notation import (
-    MILVUS_NAME_WANTED,
+    MILVUS_NAME_EXPECTED,
     Rule,
     Schema,
     boolean,
@@ -82,8 +82,8 @@ def _schema() -> Schema:
         "Compatible",
         "Identical",
     )
-    wanted = f"{MILVUS_NAME_WANTED}, or $meta"
-    changed = text("A field, a function, or $meta for the dynamic field.", rf"(\$meta|{NAME_PATTERN})", wanted, 255)
+    desired = f"{MILVUS_NAME_EXPECTED}, or $meta"
+    changed = text("A field, a function, or $meta for the dynamic field.", rf"(\$meta|{NAME_PATTERN})", desired, 255)
     fields = {"policy": policy, "allowChanges": items("What may differ all the same.", changed)}
     return _gate("The collection's schema fits that of the current collection.", fields)
 
@@ -141,8 +141,8 @@ def _canary(operator: bool) -> Schema:
     return _gate("Searches on the collection find nearly the same as on the current one.", fields, *rules)
 
 
-def _unless_off(wanted: Schema) -> Schema:
-    return {"if": {"properties": {"enabled": {"const": False}}, "required": ["enabled"]}, "else": wanted}
+def _unless_off(desired: Schema) -> Schema:
+    return {"if": {"properties": {"enabled": {"const": False}}, "required": ["enabled"]}, "else": desired}
 
 
 def _needed(message: str, field: str) -> Rule:

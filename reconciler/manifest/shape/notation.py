@@ -16,7 +16,7 @@ from reconciler.manifest import durations
 Schema: TypeAlias = dict[str, object]
 
 MAX_ITEMS = 64
-MILVUS_NAME_WANTED = "expected letters, digits and underscores, not a digit first, at most 255"
+MILVUS_NAME_EXPECTED = "expected letters, digits and underscores, not a digit first, at most 255"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ def items(description: str, item: Schema, *, key: str | None = None, at_most: in
     return schema | {"items": item}
 
 
-def text(description: str, pattern: str, wanted: str, max_length: int, **extra: object) -> Schema:
+def text(description: str, pattern: str, desired: str, max_length: int, **extra: object) -> Schema:
     """A string that the pattern matches as a whole; `wanted` says so in words."""
     schema: Schema = {"type": "string", "description": description, "pattern": f"^{pattern}$", "maxLength": max_length}
-    return schema | {"errorMessage": wanted} | extra
+    return schema | {"errorMessage": desired} | extra
 
 
 def choice(description: str, *words: str) -> Schema:
@@ -85,7 +85,7 @@ def _number(kind: str, description: str, low: float, high: float | None, default
 def duration(description: str, *, hours: int, **extra: object) -> Schema:
     """A time above 0s and at most so many hours, one of `durations.FORMATS`; beside it goes a `duration_rule`."""
     limits = f"{description}: above 0s, at most {hours}h."
-    return text(limits, durations.PATTERN, durations.WANTED, 32, format=durations.FORMATS[hours], **extra)
+    return text(limits, durations.PATTERN, durations.EXPECTED, 32, format=durations.FORMATS[hours], **extra)
 
 
 def duration_rule(field: str, *, hours: int) -> Rule:
@@ -100,23 +100,23 @@ def duration_rule(field: str, *, hours: int) -> Rule:
 
 def file(description: str) -> Schema:
     """The path of a file; the operator is given none."""
-    wanted = "expected the path of a file"
-    return text(f"{description}, relative to this file.", r"[^\u0000-\u001f\u007f]+", wanted, 4096)
+    desired = "expected the path of a file"
+    return text(f"{description}, relative to this file.", r"[^\u0000-\u001f\u007f]+", desired, 4096)
 
 
 def milvus_name(description: str, **extra: object) -> Schema:
     """The name of an alias, a collection, a database or a field."""
-    return text(description, NAME_PATTERN, MILVUS_NAME_WANTED, 255, **extra)
+    return text(description, NAME_PATTERN, MILVUS_NAME_EXPECTED, 255, **extra)
 
 
 def object_name(description: str) -> Schema:
     """The name of a Kubernetes object (DNS-1123 subdomain)."""
     label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-    wanted = 'expected lower-case letters, digits, "-" and ".", a letter or digit at both ends, at most 253'
-    return text(description, rf"{label}(\.{label})*", wanted, 253)
+    desired = 'expected lower-case letters, digits, "-" and ".", a letter or digit at both ends, at most 253'
+    return text(description, rf"{label}(\.{label})*", desired, 253)
 
 
 def namespace_name(description: str) -> Schema:
     """The name of a Kubernetes namespace (DNS-1123 label)."""
-    wanted = 'expected lower-case letters, digits and "-", a letter or digit at both ends, at most 63'
-    return text(description, "[a-z0-9]([-a-z0-9]*[a-z0-9])?", wanted, 63)
+    desired = 'expected lower-case letters, digits and "-", a letter or digit at both ends, at most 63'
+    return text(description, "[a-z0-9]([-a-z0-9]*[a-z0-9])?", desired, 63)

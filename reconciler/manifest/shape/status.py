@@ -14,7 +14,7 @@ MAX_HISTORY = 5
 MAX_MESSAGE = 1024
 MAX_CONDITION_MESSAGE = 32_768
 MAX_NAME = 255
-MAX_UNVERIFIED = 24_000
+MAX_PENDING_VERIFICATION = 24_000
 """Bytes of the whole list: what else may be in an object leaves no more."""
 
 _MAX_ALIASES = 1000
@@ -126,16 +126,16 @@ def _alias_set() -> dict[str, Schema]:
                 "alias": _name("The alias."),
                 "collection": _name("The collection that it was moved away from."),
                 "collectionId": _whole("That collection's id, where the server has one."),
-                "wish": _text("A hash of the aliases, gates and verification that this set wanted.", 128),
+                "specHash": _text("A hash of the aliases, gates and verification that this set wanted.", 128),
                 "run": _text("The run that undid it, as the operator's log calls it.", 64),
                 "time": _time("When it was undone."),
                 "reason": _message("Why it was undone."),
             },
         ),
-        "unverified": _rows(
+        "pendingVerification": _rows(
             "What was moved and not verified where it is, because the verification failed or was cut short, or because"
             " nobody heard of the run again. It is verified before a later wave starts; at most "
-            f"{MAX_UNVERIFIED} bytes in all.",
+            f"{MAX_PENDING_VERIFICATION} bytes in all.",
             "Aliases that went one way together.",
             {
                 "collection": _name("The collection that they were moved to."),

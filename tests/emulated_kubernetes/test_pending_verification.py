@@ -12,8 +12,8 @@ import pytest
 
 from reconciler.core.errors import UnexpectedAnswer
 from reconciler.core.model import Alias, AliasSet, Target
-from reconciler.core.plan import Step, Unverified
-from reconciler.manifest.shape.status import MAX_UNVERIFIED
+from reconciler.core.plan import PendingVerification, Step
+from reconciler.manifest.shape.status import MAX_PENDING_VERIFICATION
 from reconciler.operator.pending_verification import read, written
 from tests.builders import alias_set
 from tests.emulated_kubernetes.emulator import ApiServer, Object
@@ -26,19 +26,19 @@ DONE = {"canary": "v2", "prod": "v2"}
 LOADED = {"loaded": {"enabled": True}}
 
 
-def wish(collection: str) -> Object:
+def spec_hash(collection: str) -> Object:
     return {"canary": collection, "prod": {"collection": collection, "wave": 1}}
 
 
-def unverified(kube: Kube) -> list[str]:
-    return [alias for group in kube.status().get("unverified") or [] for alias in group["aliases"]]
+def pending_verification(kube: Kube) -> list[str]:
+    return [alias for group in kube.status().get("pendingVerification") or [] for alias in group["aliases"]]
 
 
 def cut_over(kube: Kube, milvus: Milvus, soak: str = "10m", **spec: Any) -> None:
     """Until the canary is at v2 and watched there."""
-    kube.create(wish("v1"), gates=LOADED, **spec)
+    kube.create(spec_hash("v1"), gates=LOADED, **spec)
     kube.wait("Succeeded")
-    kube.edit(wish("v2"), verify={"soak": soak})
+    kube.edit(spec_hash("v2"), verify={"soak": soak})
     wait_until("moved", lambda: milvus.aliases == HALF)
 
 
@@ -49,7 +49,7 @@ def test_a_restart_in_a_soak_watches_again_before_the_next_wave(
     first = start()
     cut_over(kube, milvus)
     first.stop()
-    assert unverified(kube) == ["canary"]
+    assert pending_verification(kube) == ["canary"]
     assert kube.condition()["reason"] == "ProgressingWithRetry"
     kube.edit(verify={"soak": "1s"})
     start()
@@ -57,7 +57,7 @@ def test_a_restart_in_a_soak_watches_again_before_the_next_wave(
     status = kube.wait("Succeeded")
     assert time.monotonic() - began > 2  # a second for each wave
     assert milvus.aliases == DONE
-    assert "unverified" not in status
+    assert "pendingVerification" not in status
 
 
 def test_what_a_soak_would_have_seen_is_seen_after_a_restart(
@@ -71,7 +71,7 @@ def test_what_a_soak_would_have_seen_is_seen_after_a_restart(
     start()
     status = kube.wait("VerificationFailed")
     assert milvus.aliases == HALF
-    assert unverified(kube) == ["canary"]
+    assert pending_verification(kube) == ["canary"]
     [canary, prod] = status["aliases"]
     assert (canary["name"], canary["state"], canary["current"]) == ("canary", "Failed", "v2")
     assert (prod["name"], prod["state"], prod["current"]) == ("prod", "Blocked", "v1")
@@ -104,7 +104,7 @@ def test_a_process_that_could_tell_nothing_leaves_it_written(
     first.stop()
     api.emulator.refuse = lambda request: None
     assert kube.condition()["reason"] == "Progressing"
-    assert "canary" in unverified(kube)
+    assert "canary" in pending_verification(kube)
     milvus.server.release("v2")
     start()
     kube.wait("VerificationFailed")
@@ -124,14 +124,14 @@ def test_it_is_written_before_a_further_try_too(operator: Operator, kube: Kube, 
     kube.create({"a": "v1"}, verify={"soak": "10m"})
     wait_until("moved", lambda: milvus.aliases == {"a": "v1"})
     assert kube.condition()["reason"] == "ProgressingWithRetry"
-    assert unverified(kube) == ["a"]
+    assert pending_verification(kube) == ["a"]
 
 
 def test_nothing_is_moved_before_it_is_written(operator: Operator, kube: Kube, milvus: Milvus, api: ApiServer) -> None:
     refused: list[Object] = []
 
     def refuse(request: kmock.Request) -> None:
-        if request.subresource == "status" and request.data["status"].get("unverified"):
+        if request.subresource == "status" and request.data["status"].get("pendingVerification"):
             refused.append(request.data)
             raise kmock.KubernetesError(500, "InternalError", "etcd leader changed")
 
@@ -145,7 +145,7 @@ def test_nothing_is_moved_before_it_is_written(operator: Operator, kube: Kube, m
 
 def test_without_verification_nothing_is_written(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     seen: list[object] = []
-    milvus.before = lambda action, alias: seen.append(kube.status().get("unverified"))
+    milvus.before = lambda action, alias: seen.append(kube.status().get("pendingVerification"))
     kube.create({"a": "v1"})
     kube.wait("Succeeded")
     assert seen == [None]
@@ -171,7 +171,7 @@ def test_a_wave_that_failed_holds_the_next_one_and_is_not_watched_over_and_over(
     before = kube.stored()
     looked_again(milvus)
     assert kube.stored() == before
-    assert unverified(kube) == ["canary"]
+    assert pending_verification(kube) == ["canary"]
     assert kube.condition()["reason"] == "VerificationFailed"
     assert milvus.aliases == HALF
 
@@ -188,7 +188,7 @@ def test_who_asks_has_it_watched_again(kube: Kube, milvus: Milvus) -> None:
     looked_again(milvus)
     assert kube.condition()["reason"] == "VerificationFailed"
     kube.annotate(requestedAt="second")
-    assert "unverified" not in kube.wait("Succeeded")
+    assert "pendingVerification" not in kube.wait("Succeeded")
     assert milvus.aliases == DONE
 
 
@@ -196,7 +196,7 @@ def test_who_asks_has_it_watched_again(kube: Kube, milvus: Milvus) -> None:
 def test_what_goes_before_it_is_done_meanwhile(kube: Kube, milvus: Milvus) -> None:
     """Another alias of its wave was moved by somebody: that is corrected, and what failed is watched again."""
     milvus.server.load("v2")
-    kube.edit({"other": "v1", **wish("v2")})
+    kube.edit({"other": "v1", **spec_hash("v2")})
     kube.wait("Succeeded")
     assert milvus.aliases == {"other": "v1", **DONE}
 
@@ -205,7 +205,7 @@ def test_what_goes_before_it_is_done_meanwhile(kube: Kube, milvus: Milvus) -> No
 def test_without_verification_it_goes_on(kube: Kube, milvus: Milvus) -> None:
     kube.edit(verify=None, gates=None)
     milvus.server.load("v2")
-    assert "unverified" not in kube.wait("Succeeded")
+    assert "pendingVerification" not in kube.wait("Succeeded")
     assert milvus.aliases == DONE
 
 
@@ -218,7 +218,7 @@ def test_an_approval_is_not_asked_for_to_watch_again(start: Callable[[], Operato
     wait_until("moved", lambda: milvus.aliases == {"a": "v1"})
     first.stop()
     start()
-    assert "unverified" not in kube.wait("Succeeded")
+    assert "pendingVerification" not in kube.wait("Succeeded")
 
 
 def test_read_only_only_tells(start: Callable[..., Operator], kube: Kube, milvus: Milvus) -> None:
@@ -230,33 +230,35 @@ def test_read_only_only_tells(start: Callable[..., Operator], kube: Kube, milvus
     start(read_only=True)
     status = kube.wait("ReadOnly")
     assert status["conditions"][0]["message"] == "read-only: 1 alias would be verified again"
-    assert unverified(kube) == ["a"]
+    assert pending_verification(kube) == ["a"]
 
 
-def a_move(alias: str, current: str | None = "v6", wanted: str = "v7", reason: str = "cut short") -> Unverified:
-    step = Step("team/shop", alias, current, wanted, current_id=6 if current else None, wanted_id=7)
-    return Unverified(step, "20260101-000000-abcdef", reason)
+def a_move(
+    alias: str, current: str | None = "v6", desired: str = "v7", reason: str = "cut short"
+) -> PendingVerification:
+    step = Step("team/shop", alias, current, desired, current_id=6 if current else None, desired_id=7)
+    return PendingVerification(step, "20260101-000000-abcdef", reason)
 
 
 TARGET = Target("milvus:19530", "default")
 
 
-def through_the_status(wanted: AliasSet, moves: list[Unverified]) -> dict[str, Unverified]:
-    groups = written({one.step.alias: one for one in moves})
-    assert len(json.dumps(groups)) <= MAX_UNVERIFIED
-    return {name: one for (_, name), one in read({"unverified": groups}, wanted, TARGET).items()}
+def through_the_status(desired: AliasSet, moves: list[PendingVerification]) -> dict[str, PendingVerification]:
+    groups = written({move.step.alias: move for move in moves})
+    assert len(json.dumps(groups)) <= MAX_PENDING_VERIFICATION
+    return {name: item for (_, name), item in read({"pendingVerification": groups}, desired, TARGET).items()}
 
 
 def test_what_is_written_is_read_back() -> None:
     moves = [a_move("a"), a_move("b"), a_move("c", current=None), a_move("d", reason="segment is broken")]
-    wanted = alias_set(dict.fromkeys("abcd", "v7"))
-    found = through_the_status(wanted, moves)
+    desired = alias_set(dict.fromkeys("abcd", "v7"))
+    found = through_the_status(desired, moves)
     assert set(found) == set("abcd")
-    for one in moves:
-        back = found[one.step.alias]
-        assert (back.run, back.reason) == (one.run, one.reason)
-        assert (back.step.current, back.step.wanted) == (one.step.current, one.step.wanted)
-        assert (back.step.current_id, back.step.wanted_id) == (one.step.current_id, one.step.wanted_id)
+    for move in moves:
+        back = found[move.step.alias]
+        assert (back.run, back.reason) == (move.run, move.reason)
+        assert (back.step.current, back.step.desired) == (move.step.current, move.step.desired)
+        assert (back.step.current_id, back.step.desired_id) == (move.step.current_id, move.step.desired_id)
 
 
 def test_nothing_is_written_of_nothing() -> None:
@@ -266,16 +268,16 @@ def test_nothing_is_written_of_nothing() -> None:
 def test_of_more_than_fits_everything_that_may_be_meant_counts() -> None:
     """An alias that is named for nothing is watched for nothing; one that is left out would be forgotten."""
     names = [f"{number:0255d}" for number in range(1000)]
-    wanted = alias_set({**dict.fromkeys(names, "v7"), "elsewhere": "v8"})
-    found = through_the_status(wanted, [a_move(name) for name in names])
+    desired = alias_set({**dict.fromkeys(names, "v7"), "elsewhere": "v8"})
+    found = through_the_status(desired, [a_move(name) for name in names])
     assert set(found) == set(names)
-    assert {one.step.current for one in found.values()} == {"v6"}
+    assert {item.step.current for item in found.values()} == {"v6"}
 
 
 def test_of_much_more_than_fits_every_alias_counts() -> None:
     names = [f"{number:0200d}" for number in range(1000)]
-    wanted = alias_set({}, *(Alias(name, f"to_{name}") for name in names))
+    desired = alias_set({}, *(Alias(name, f"to_{name}") for name in names))
     moves = [a_move(name, f"from_{name}", f"to_{name}") for name in names]
-    found = through_the_status(wanted, moves)
+    found = through_the_status(desired, moves)
     assert set(found) == set(names)
-    assert {name: one.step.wanted for name, one in found.items()} == {name: f"to_{name}" for name in names}
+    assert {name: item.step.desired for name, item in found.items()} == {name: f"to_{name}" for name in names}

@@ -13,7 +13,7 @@ from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
 from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
 from reconciler.core.options import Options
-from reconciler.core.pending_verification import saved_with_unverified
+from reconciler.core.pending_verification import saved_with_pending_verification
 from reconciler.core.plan import Plan
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.documents.plan_file import load_plan
@@ -48,11 +48,11 @@ class Shop:
     def live(self) -> dict[str, str]:
         return live(self.server)
 
-    def plan(self, wanted: AliasSet, options: Options = Options()) -> Plan:
+    def plan(self, desired: AliasSet, options: Options = Options()) -> Plan:
         with self.recorder.catalogs() as opened:
-            return make_plan([wanted], options, catalogs=opened, journal=self.journal)
+            return make_plan([desired], options, catalogs=opened, journal=self.journal)
 
-    def apply(self, wanted: AliasSet, options: Options = Options(), *, seconds: float = 0.0) -> Report:
+    def apply(self, desired: AliasSet, options: Options = Options(), *, seconds: float = 0.0) -> Report:
         """Plan and apply; `seconds` after which it is stopped."""
         stop = Event()
         timer = Timer(seconds, stop.set) if seconds else None
@@ -60,7 +60,7 @@ class Shop:
             timer.start()
         try:
             with self.recorder.catalogs() as opened:
-                plan = make_plan([wanted], options, catalogs=opened, journal=self.journal)
+                plan = make_plan([desired], options, catalogs=opened, journal=self.journal)
                 return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, tell=self.said.append)
         finally:
             if timer:
@@ -84,12 +84,12 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-def wish(verify: Verify = SOAK, on_failure: OnFailure = OnFailure.STOP, to: str = "new") -> AliasSet:
+def spec_hash(verify: Verify = SOAK, on_failure: OnFailure = OnFailure.STOP, to: str = "new") -> AliasSet:
     return alias_set({"canary": to}, Alias("prod", to, wave=1), verify=verify, on_failure=on_failure)
 
 
 def outcomes(report: Report) -> dict[str, tuple[Outcome, str | None]]:
-    return {one.step.alias: (one.outcome, one.code) for one in report.results}
+    return {result.step.alias: (result.outcome, result.code) for result in report.results}
 
 
 HALF = {"canary": "new", "prod": "old"}
@@ -98,32 +98,32 @@ DONE = {"canary": "new", "prod": "new"}
 
 def test_a_soak_that_failed_keeps_holding_the_next_wave_until_it_passes(shop: Shop) -> None:
     shop.spoil("canary")
-    assert shop.apply(wish()).exit_code is ExitCode.INCOMPLETE
-    again = shop.apply(wish())
+    assert shop.apply(spec_hash()).exit_code is ExitCode.INCOMPLETE
+    again = shop.apply(spec_hash())
     assert outcomes(again) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
     assert (again.exit_code, again.wrote, shop.live) == (ExitCode.ERROR, False, HALF)
     shop.mend()
-    passed = shop.apply(wish())
+    passed = shop.apply(spec_hash())
     assert outcomes(passed) == {"canary": (Outcome.NOOP, None), "prod": (Outcome.DONE, None)}
     assert (passed.exit_code, shop.live) == (ExitCode.DONE, DONE)
-    assert shop.apply(wish()).results == ()
+    assert shop.apply(spec_hash()).results == ()
 
 
 def test_a_soak_that_was_cut_short_is_made_up_for(shop: Shop) -> None:
-    assert outcomes(shop.apply(wish(LONG), seconds=0.3))["canary"] == (Outcome.DONE, "SoakInterrupted")
-    once_more = shop.apply(wish(LONG), seconds=0.3)
+    assert outcomes(shop.apply(spec_hash(LONG), seconds=0.3))["canary"] == (Outcome.DONE, "SoakInterrupted")
+    once_more = shop.apply(spec_hash(LONG), seconds=0.3)
     assert outcomes(once_more) == {
         "canary": (Outcome.NOOP, "SoakInterrupted"),
         "prod": (Outcome.NOT_ATTEMPTED, None),
     }
     assert (once_more.interrupted, shop.live) == (True, HALF)
-    assert shop.apply(wish(SOAK)).exit_code is ExitCode.DONE
+    assert shop.apply(spec_hash(SOAK)).exit_code is ExitCode.DONE
     assert shop.live == DONE
 
 
 @pytest.mark.parametrize("noted", [False, True], ids=["before its outcome", "in the soak"])
 def test_a_run_that_died_has_verified_nothing(shop: Shop, noted: bool) -> None:
-    plan = shop.plan(wish())
+    plan = shop.plan(spec_hash())
     canary = plan.steps[0]
     run = shop.journal.begin(plan, Origins("ann", "elsewhere", 1))
     run.intend(plan.targets[0].target, canary, Act.MOVE)
@@ -131,14 +131,14 @@ def test_a_run_that_died_has_verified_nothing(shop: Shop, noted: bool) -> None:
     if noted:
         run.note(plan.targets[0].target, StepResult(canary, Outcome.DONE, wrote=True))
     shop.spoil("canary")
-    report = shop.apply(wish())
+    report = shop.apply(spec_hash())
     assert outcomes(report)["canary"] == (Outcome.FAILED, "SoakFailed")
     assert shop.live["prod"] == "old"
 
 
 def test_readers_that_are_stuck_still_hold_the_next_wave(shop: Shop) -> None:
     shop.server.stick_readers("canary", alters=100)
-    proof = wish(Verify(propagation=Propagation(1.5)))
+    proof = spec_hash(Verify(propagation=Propagation(1.5)))
     assert outcomes(shop.apply(proof))["canary"] == (Outcome.FAILED, "PropagationStuck")
     assert outcomes(shop.apply(proof)) == {
         "canary": (Outcome.FAILED, "PropagationStuck"),
@@ -154,12 +154,12 @@ def test_who_was_not_watched_because_another_one_failed_is_watched_later(shop: S
         "canary": (Outcome.FAILED, "PropagationStuck"),
         "prod": (Outcome.DONE, "SoakInterrupted"),
     }
-    assert [one.step.alias for one in shop.plan(both).unverified] == ["canary", "prod"]
+    assert [pending.step.alias for pending in shop.plan(both).pending_verification] == ["canary", "prod"]
 
 
 def test_readers_that_are_healed_meanwhile_let_it_go_on(tmp_path: Path) -> None:
     shop = Shop(tmp_path, Flavour.MILVUS_2_3)
-    proof = wish(Verify(propagation=Propagation(2.0)))
+    proof = spec_hash(Verify(propagation=Propagation(2.0)))
     shop.server.stick_readers("canary", alters=100)
     assert outcomes(shop.apply(proof))["canary"] == (Outcome.FAILED, "PropagationStuck")
     shop.server.stick_readers("canary", alters=1)
@@ -169,31 +169,31 @@ def test_readers_that_are_healed_meanwhile_let_it_go_on(tmp_path: Path) -> None:
 
 
 def test_the_last_wave_is_made_up_for_though_nothing_is_to_be_changed(shop: Shop) -> None:
-    shop.apply(wish(LONG), Options(only=("canary",)), seconds=0.3)
-    shop.apply(wish(Verify()), Options(only=("prod",)))
+    shop.apply(spec_hash(LONG), Options(only=("canary",)), seconds=0.3)
+    shop.apply(spec_hash(Verify()), Options(only=("prod",)))
     assert shop.live == DONE
     shop.spoil("canary")
-    report = shop.apply(wish())
+    report = shop.apply(spec_hash())
     assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed")}
     assert report.exit_code is ExitCode.ERROR
 
 
 def test_with_revert_nothing_behind_it_is_started(shop: Shop) -> None:
-    shop.apply(wish(LONG, OnFailure.REVERT), seconds=0.3)
+    shop.apply(spec_hash(LONG, OnFailure.REVERT), seconds=0.3)
     assert shop.live == HALF
     shop.spoil("canary")
-    report = shop.apply(wish(SOAK, OnFailure.REVERT))
+    report = shop.apply(spec_hash(SOAK, OnFailure.REVERT))
     assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
     assert shop.live == HALF
 
 
 def elsewhere(shop: Shop) -> AliasSet:
-    return wish(to="newer")
+    return spec_hash(to="newer")
 
 
 def put_back(shop: Shop) -> AliasSet:
     shop.server.connect(LOCAL, "default").alter_alias("canary", "old")
-    return wish()
+    return spec_hash()
 
 
 def made_anew(shop: Shop) -> AliasSet:
@@ -202,28 +202,28 @@ def made_anew(shop: Shop) -> AliasSet:
     shop.server.drop_collection("new")
     shop.server.create_collection("new", rows=[{"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}])
     catalog.alter_alias("canary", "new")
-    return wish()
+    return spec_hash()
 
 
 @pytest.mark.parametrize("change", [elsewhere, put_back, made_anew])
 def test_what_is_not_there_any_more_is_not_owed(shop: Shop, change: Callable[[Shop], AliasSet]) -> None:
-    shop.apply(wish(LONG), seconds=0.3)
-    assert shop.plan(change(shop)).unverified == ()
+    shop.apply(spec_hash(LONG), seconds=0.3)
+    assert shop.plan(change(shop)).pending_verification == ()
 
 
 @pytest.mark.parametrize(
-    ("wanted", "options"),
+    ("desired", "options"),
     [
-        (wish(Verify()), Options()),
-        (wish(), Options(retry_rejected=True)),
-        (wish(), Options(only=("prod",))),
+        (spec_hash(Verify()), Options()),
+        (spec_hash(), Options(retry_rejected=True)),
+        (spec_hash(), Options(only=("prod",))),
     ],
     ids=["nothing is asked for any more", "told to go on", "a single alias, whatever its wave"],
 )
-def test_a_way_past_it(shop: Shop, wanted: AliasSet, options: Options) -> None:
+def test_a_way_past_it(shop: Shop, desired: AliasSet, options: Options) -> None:
     shop.spoil("canary")
-    shop.apply(wish())
-    assert shop.plan(wanted, options).unverified == ()
+    shop.apply(spec_hash())
+    assert shop.plan(desired, options).pending_verification == ()
 
 
 def test_what_somebody_else_moved_after_we_could_not_is_not_owed(shop: Shop) -> None:
@@ -232,45 +232,45 @@ def test_what_somebody_else_moved_after_we_could_not_is_not_owed(shop: Shop) -> 
             raise PermissionDenied("the privilege AlterAlias is missing")
 
     shop.recorder.before = refuse
-    assert outcomes(shop.apply(wish()))["canary"] == (Outcome.FAILED, "PermissionDenied")
+    assert outcomes(shop.apply(spec_hash()))["canary"] == (Outcome.FAILED, "PermissionDenied")
     shop.mend()
     shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
-    assert outcomes(shop.apply(wish())) == {"prod": (Outcome.DONE, None)}
+    assert outcomes(shop.apply(spec_hash())) == {"prod": (Outcome.DONE, None)}
 
 
 def test_the_gates_of_today_count(shop: Shop) -> None:
     """Whoever has taken a gate out of the manifest is not held up by it."""
-    shop.apply(wish(LONG), seconds=0.3)
+    shop.apply(spec_hash(LONG), seconds=0.3)
     shop.server.release("new")
     off = Gates(loaded=LoadedGate(enabled=False))
-    wanted = alias_set({}, Alias("canary", "new", gates=off), Alias("prod", "new", wave=1, gates=off), verify=SOAK)
-    assert shop.apply(wanted).exit_code is ExitCode.DONE
+    desired = alias_set({}, Alias("canary", "new", gates=off), Alias("prod", "new", wave=1, gates=off), verify=SOAK)
+    assert shop.apply(desired).exit_code is ExitCode.DONE
 
 
 def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
-    shop.apply(wish(LONG), seconds=0.3)
-    plan = shop.plan(wish())
+    shop.apply(spec_hash(LONG), seconds=0.3)
+    plan = shop.plan(spec_hash())
     assert any(
         line.plain.startswith("  ? canary   at new; run ") and "it is verified again first" in line.plain
         for line in plan_lines(plan)
     )
-    assert [(row.sign, row.alias, row.current, row.wanted) for row in plan_view(plan).rows] == [
+    assert [(row.sign, row.alias, row.current, row.desired) for row in plan_view(plan).rows] == [
         ("?", "canary", "new", "new"),
         ("~", "prod", "old", "new"),
     ]
-    owed = plan_document(plan)["targets"][0]["sets"][0]["unverified"]
-    assert [(one["alias"], one["collection"]) for one in owed] == [("canary", "new")]
-    report = shop.apply(wish())
+    pending = plan_document(plan)["targets"][0]["sets"][0]["pendingVerification"]
+    assert [(item["alias"], item["collection"]) for item in pending] == [("canary", "new")]
+    report = shop.apply(spec_hash())
     assert any("canary" in line.plain and "already as wanted" in line.plain for line in report_lines(report))
     assert [step["alias"] for step in report_document(report)["targets"][0]["steps"]] == ["canary", "prod"]
     assert any("verifying what an earlier run left unverified: canary" in sentence for sentence in shop.said)
 
 
 def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:
-    shop.apply(wish(LONG), seconds=0.3)
+    shop.apply(spec_hash(LONG), seconds=0.3)
     other = alias_set({"more": "new"}, name="other")
     with catalogs(shop.server) as opened:
-        plan = make_plan([wish(), other], catalogs=opened, journal=shop.journal)
+        plan = make_plan([spec_hash(), other], catalogs=opened, journal=shop.journal)
         report = apply_plan(plan, catalogs=opened, journal=shop.journal)
     told = [line.plain for line in report_lines(report)]
     of_other = told.index("  other")
@@ -280,15 +280,15 @@ def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:
 def resumed(shop: Shop, file: Path) -> Report:
     """Apply a saved plan once more, as the command does."""
     with shop.recorder.catalogs() as opened:
-        plan = saved_with_unverified(load_plan(file), shop.journal.unverified())
+        plan = saved_with_pending_verification(load_plan(file), shop.journal.pending_verification())
         return apply_plan(plan, catalogs=opened, journal=shop.journal)
 
 
 def test_a_saved_plan_that_is_resumed_watches_first_what_it_had_moved(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    file.write_text(json.dumps(plan_document(shop.plan(wish()))))
+    file.write_text(json.dumps(plan_document(shop.plan(spec_hash()))))
     shop.spoil("canary")
-    shop.apply(wish())
+    shop.apply(spec_hash())
     assert outcomes(resumed(shop, file)) == {
         "canary": (Outcome.FAILED, "SoakFailed"),
         "prod": (Outcome.NOT_ATTEMPTED, None),
@@ -298,16 +298,16 @@ def test_a_saved_plan_that_is_resumed_watches_first_what_it_had_moved(shop: Shop
 
 
 def test_a_saved_plan_holds_nobody_to_what_has_moved_on(shop: Shop, tmp_path: Path) -> None:
-    shop.apply(wish(LONG), seconds=0.3)
+    shop.apply(spec_hash(LONG), seconds=0.3)
     file = tmp_path / "plan.json"
-    file.write_text(json.dumps(plan_document(shop.plan(wish()))))
+    file.write_text(json.dumps(plan_document(shop.plan(spec_hash()))))
     shop.server.connect(LOCAL, "default").alter_alias("canary", "newer")
     assert (resumed(shop, file).exit_code, shop.live) == (ExitCode.DONE, {"canary": "newer", "prod": "new"})
 
 
 def test_a_plan_file_claims_nothing_of_the_kind(shop: Shop, tmp_path: Path) -> None:
     """What is not verified is the journal's to say: a forged file could have an alias altered again."""
-    shop.apply(wish(LONG), seconds=0.3)
+    shop.apply(spec_hash(LONG), seconds=0.3)
     file = tmp_path / "plan.json"
-    file.write_text(json.dumps(plan_document(shop.plan(wish()))))
-    assert load_plan(file).unverified == ()
+    file.write_text(json.dumps(plan_document(shop.plan(spec_hash()))))
+    assert load_plan(file).pending_verification == ()
