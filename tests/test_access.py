@@ -189,7 +189,7 @@ def refusing(error: Exception) -> Catalogs:
 
 
 @pytest.mark.parametrize(
-    ("error", "broken", "before", "way_out"),
+    ("error", "broken", "before", "remedy"),
     [
         (ConnectionFailed("connection refused"), S.ADDRESS, [], "the address is right"),
         (CallTimedOut("no answer"), S.ADDRESS, [], "the address is right"),

@@ -150,7 +150,7 @@ def set_document(plan: SetPlan) -> Document:
         verify=verify_document(plan.verify),
         onFailure=str(plan.on_failure) if plan.on_failure is not OnFailure.STOP else None,
         source=source_document(plan.source),
-        pending_verification=[_pending_verification_document(pending) for pending in plan.pending_verification] or None,
+        pendingVerification=[_pending_verification_document(pending) for pending in plan.pending_verification] or None,
     )
 
 
@@ -210,7 +210,7 @@ def step_document(step: Step) -> Document:
             gateSpecification=gate_specification(step.gates) or None,
             skippedGates=list(step.skipped_gates) or None,
             reverting=step.reverting or None,
-            spec_hash=step.spec_hash or None,
+            specHash=step.spec_hash or None,
             blocked={"reason": str(step.blocked.reason), "message": step.blocked.message} if step.blocked else None,
         ),
     }

@@ -102,7 +102,7 @@ class TestMutual:
         accepted(mutual, options(certificates, client="client"), tmp_path, tried)
 
     @pytest.mark.parametrize(
-        ("client", "way_out"),
+        ("client", "remedy"),
         [
             (None, "give a client certificate"),
             ("stranger", "see that the client certificate is valid"),

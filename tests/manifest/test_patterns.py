@@ -32,16 +32,16 @@ def test_many_stars_take_no_time() -> None:
     assert not matches("*a" * 100 + "b", "a" * 255)
 
 
-@given(one=GLOBS, other=GLOBS, excluded=GLOBS)
-def test_common_name_is_a_shortest_one(item: list[str], other: list[str], excluded: list[str]) -> None:
+@given(globs=GLOBS, other=GLOBS, excluded=GLOBS)
+def test_common_name_is_a_shortest_one(globs: list[str], other: list[str], excluded: list[str]) -> None:
     def counts(name: str) -> bool:
         return (
-            any(matches(glob, name) for glob in item)
+            any(matches(glob, name) for glob in globs)
             and any(matches(glob, name) for glob in other)
             and not any(matches(glob, name) for glob in excluded)
         )
 
-    found = common_name(item, other, excluded)
+    found = common_name(globs, other, excluded)
     shortest = next((len(name) for name in NAMES if counts(name)), None)
     if found is None:
         assert shortest is None
@@ -52,7 +52,7 @@ def test_common_name_is_a_shortest_one(item: list[str], other: list[str], exclud
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "excluded", "name"),
+    ("glob", "other", "excluded", "name"),
     [
         (["search_*"], ["ads_*"], [], None),
         (["search_*"], ["search_*"], [], "search_"),
@@ -67,8 +67,8 @@ def test_common_name_is_a_shortest_one(item: list[str], other: list[str], exclud
         ([], ["*"], [], None),
     ],
 )
-def test_common_name(item: list[str], other: list[str], excluded: list[str], name: str | None) -> None:
-    found = common_name(item, other, excluded)
+def test_common_name(glob: list[str], other: list[str], excluded: list[str], name: str | None) -> None:
+    found = common_name(glob, other, excluded)
     assert (found is None) is (name is None)
     assert len(found or "") == len(name or "")
 

@@ -85,12 +85,14 @@ def test_what_is_installed_is_used_and_what_is_used_is_installed() -> None:
 
 @pytest.mark.parametrize(("folder", "extra"), [("operator", "operator"), ("sync", "git")])
 def test_only_its_own_front_door_needs_an_extra(folder: str, extra: str) -> None:
-    """What only an extra brings is imported where only that extra's command goes."""
+    """What only an extra brings is imported where only that extra's command, or what such commands share, goes."""
     parts = {path.name: imported(path) for path in (ROOT / "reconciler").iterdir() if path.is_dir()}
     own = declared(extra) - names(PROJECT["dependencies"])
     assert own & parts[folder]
     for name, found in parts.items():
-        others = set().union(*(declared(item) for item in EXTRAS if {"git": "sync"}.get(item, item) == name))
+        others = set().union(
+            *(declared(item) for item in EXTRAS if name in {"service", {"git": "sync"}.get(item, item)})
+        )
         assert found & own <= others, f"reconciler/{name} needs {found & own - others}"
 
 

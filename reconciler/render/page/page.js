@@ -13,13 +13,13 @@
   const all = targets.reduce((sum, target) => sum + target.rows.length, 0);
 
   function filter() {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const active = wanted.length > 0 || kind.value !== "";
+    const terms = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const active = terms.length > 0 || kind.value !== "";
     let matches = 0;
     for (const { element, rows } of targets) {
       let here = 0;
       for (const { row, text } of rows) {
-        const fits = (!kind.value || row.dataset.kind === kind.value) && wanted.every((word) => text.includes(word));
+        const fits = (!kind.value || row.dataset.kind === kind.value) && terms.every((word) => text.includes(word));
         row.hidden = !fits;
         here += fits ? 1 : 0;
       }
