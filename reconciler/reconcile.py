@@ -1,12 +1,12 @@
-"""The story on one page: the functions that every front door calls.
+"""The main use case on one page: the functions that every front door calls.
 
-    sets   = load("aliases/")     what is wanted            manifest
-    plan   = make_plan(sets)      what would change         catalog.read, diff, guards, gates
-    report = apply_plan(plan)     what became of it         execute, journal
+    sets   = load("aliases/")     what is desired           manifest
+    plan   = make_plan(sets)      what would change         catalog.read, core.diff, core.limits, gates
+    report = apply_plan(plan)     what was done             execute, journal
 
-`make_plan` only reads. `apply_plan` writes nothing at all if any guard refused, and otherwise works on one database
-after the other. Where a plan was saved, `ensure_fresh` (to apply it as it is) or `ensure_reviewed` (to apply a new one
-only if it is the same) stands before `apply_plan`.
+`make_plan` only reads. `apply_plan` writes nothing if any limit refused the plan, and otherwise works on one database
+after the other. A saved plan goes through `ensure_fresh` (to apply it as it is) or `ensure_reviewed` (to apply a new
+plan only if it is the same) before `apply_plan`.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ def make_plan(
     *,
     catalogs: Catalogs | None = None,
     against: LiveCatalogs | None = None,
-    ask: GatesToEvaluate = GatesToEvaluate.CHEAP,
+    evaluate: GatesToEvaluate = GatesToEvaluate.CHEAP,
     journal: Ledger | None = None,
     read: Read = read_live,
 ) -> Plan:
-    """Read the live catalogs and say what would change. Changes nothing.
+    """Read the live catalogs and return what would change. Changes nothing.
 
     Args:
-        sets: what is wanted; each with its connection, and checked against each other (`load` does both).
+        sets: the desired state; each set with its connection, and checked against each other (`load` does both).
         options: see `Options`.
         catalogs: open connections to use and to leave open; by default they are opened, and closed at the end.
-        against: live catalogs known beforehand, such as from an export; then no server is asked.
-        ask: which gates are asked already now; `apply_plan` asks all of them, right before each wave.
-        journal: earlier runs; what they had to move back is refused until the manifest changes, and what they moved
-            and did not verify is verified before anything behind it.
-        read: how the live catalogs are read; others may share one read among many plans.
+        against: live catalogs known beforehand, for example from an export; then no server is contacted.
+        evaluate: which gates are evaluated now; `apply_plan` evaluates all of them right before each wave.
+        journal: earlier runs; moves that they reverted are blocked until the manifest changes, and moves that they did
+            not verify are verified before later waves.
+        read: how the live catalogs are read; callers may share one read among many plans.
 
     Raises:
         InvalidInput: `options` name an alias that no set of this run lists or covers, or a gate that it does not have.
@@ -76,7 +76,7 @@ def make_plan(
     with _opened(catalogs) as opened:
         return Plan(
             tuple(
-                _plan_target(target, list(members), options, opened, against, ask, known, read)
+                _plan_target(target, list(members), options, opened, against, evaluate, known, read)
                 for target, members in by_target
             ),
             created=now(),
@@ -94,20 +94,20 @@ def apply_plan(
     journal: Ledger | None = None,
     origins: Origins | None = None,
     on_result: Callable[[StepResult], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Carry out a plan and say what became of every step. Repeating it is safe: what is done is not done again.
+    """Carry out a plan and report the outcome of every step. Repeating it is safe: what is done is not done again.
 
     Args:
-        plan: from `make_plan`; one that was saved goes through `ensure_fresh` first.
+        plan: from `make_plan`; a saved plan goes through `ensure_fresh` first.
         catalogs: as for `make_plan`.
-        keep_going: work on the later databases even if one failed.
+        keep_going: continue with other databases after a failure.
         stop: set it to end after the calls in flight.
-        wait: seconds that each wave may wait for gates that do not pass yet.
-        journal: where each call is written down before it is made, and its outcome after.
+        wait: seconds that each wave may wait for gates to pass.
+        journal: records the intent of each call before it is made, and its outcome after.
         origins: who runs this and from what, for the journal.
-        on_result: told of each step's result as it happens.
-        tell: told, in a sentence, what takes long.
+        on_result: called with the result of each step as it happens.
+        progress: called with a sentence about each operation that takes long.
 
     Raises:
         CatalogError: a database cannot be opened; nothing was written.
@@ -118,7 +118,7 @@ def apply_plan(
     started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
-        # Every database is opened and asked before the first write: trouble with the last one must not cost the first.
+        # Open and query every database before the first write: an error in the last one must not affect the first.
         runnable = (
             []
             if plan.refusals
@@ -127,7 +127,7 @@ def apply_plan(
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
-        context = RunContext(stop, run, wait, opened.open, tell)
+        context = RunContext(stop, run, wait, opened.open, progress)
         for target in plan.targets:
             if target in runnable and not stop.is_set():
                 report = _apply_target(target, opened, context, on_result)
@@ -146,10 +146,10 @@ SETTLED = ACHIEVED | {Outcome.BLOCKED}
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What earlier runs have to say about this one."""
+    """What earlier runs recorded that matters to this one."""
 
     rejected: Rejected = field(default_factory=dict)
-    pending_verification: PendingVerifications = field(default_factory=dict)
+    pending: PendingVerifications = field(default_factory=dict)
 
     @classmethod
     def of(cls, journal: Ledger, sets: Sequence[AliasSet]) -> _Known:
@@ -160,7 +160,7 @@ class _Known:
 
 
 def target_of(desired: AliasSet) -> Target:
-    """The database that a set is about."""
+    """Return the database that a set manages."""
     return Target(_connection(desired).address, desired.database)
 
 
@@ -170,11 +170,11 @@ def _plan_target(
     options: Options,
     catalogs: Catalogs,
     against: LiveCatalogs | None,
-    ask: GatesToEvaluate,
+    evaluate: GatesToEvaluate,
     known: _Known,
     read: Read,
 ) -> TargetPlan:
-    """One database: read, compare, guard, ask the gates."""
+    """Plan one database: read it, compare, evaluate the gates, apply the limits."""
     active = [limited(alias_set, options) for alias_set in sets if options.include_suspended or not alias_set.suspend]
     connection = common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
@@ -189,14 +189,14 @@ def _plan_target(
     changes = block_prefix_drops(changes, live)
     changes = [block_rejected(with_skipped_gates(change, options), target, known.rejected) for change in changes]
     if catalog:
-        which = CHEAP if ask is GatesToEvaluate.CHEAP else ALL
-        changes = evaluate_sets(changes, catalog, which=which, blocking=ask is not GatesToEvaluate.SHOWN)
+        which = CHEAP if evaluate is GatesToEvaluate.CHEAP else ALL
+        changes = evaluate_sets(changes, catalog, which=which, blocking=evaluate is not GatesToEvaluate.SHOWN)
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
-    for item, change in zip(active, changes, strict=True):
+    for alias_set, change in zip(active, changes, strict=True):
         steps = block_whole_set(block_later_waves(change.steps), change.on_failure)
-        change = check_limits(replace(change, steps=steps), item)
-        plans[item.key] = (
-            change if options.only else with_pending_verification(change, item, live, known.pending_verification)
+        change = check_limits(replace(change, steps=steps), alias_set)
+        plans[alias_set.key] = (
+            change if options.only else with_pending_verification(change, alias_set, live, known.pending)
         )
     return TargetPlan(
         target=target,
@@ -212,7 +212,7 @@ def _plan_target(
 def _apply_target(
     plan: TargetPlan, catalogs: Catalogs, context: RunContext, on_result: Callable[[StepResult], None]
 ) -> TargetReport:
-    """One database: the last result of each step counts, and of each alias that was left to be verified."""
+    """Carry out the plan of one database; return the last result of each step and each pending verification."""
     from reconciler.execute import execute
 
     catalog = catalogs.open(plan.connection, plan.target.database)
@@ -227,7 +227,7 @@ def _apply_target(
 
 
 def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
-    """The results of a database that was not worked on."""
+    """Return the results of a database on which nothing was done."""
     return tuple(
         StepResult(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
         if step.blocked and not refused
@@ -237,13 +237,18 @@ def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
 
 
 def common_connection(sets: Sequence[AliasSet]) -> Connection:
-    """The connection for all sets of one database. It has one, or it is not clear whose token and settings count."""
+    """Return the connection for all sets of one database.
+
+    Raises:
+        InvalidInput: two sets name connections with different settings, so it is not clear whose token to use.
+    """
     first = sets[0]
     for other in sets[1:]:
         if replace(_connection(other), name="", namespace="") != replace(_connection(first), name="", namespace=""):
             message = (
-                f'sets "{first.key}" and "{other.key}" are about one database, {target_of(first)}, with different '
-                f'connections, "{first.connection_name}" and "{other.connection_name}"; use one for both'
+                f'sets "{first.key}" and "{other.key}" use different '
+                f'connections for the database {target_of(first)}, "{first.connection_name}" and '
+                f'"{other.connection_name}"; use one for both'
             )
             raise InvalidInput(Problem(message, other.source))
     return _connection(first)
@@ -259,7 +264,7 @@ def _connection(desired: AliasSet) -> Connection:
 
 @contextmanager
 def _opened(catalogs: Catalogs | None) -> Iterator[Catalogs]:
-    """The caller's catalogs, left open; or new ones, closed at the end."""
+    """Yield the caller's catalogs, left open, or new ones, closed at the end."""
     if catalogs:
         yield catalogs
         return

@@ -25,7 +25,7 @@ from reconciler.core.plan import BlockReason, Plan, Step
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.journal import Act, Journal, Origins, PastStep
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.rollback import Made, made_by, newest_made, places_of, plan_move, plan_rollback, reported
+from reconciler.rollback import Changes, changes_in, changes_of, locations_of, newest_changes, plan_move, plan_rollback
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
 from tests.test_journal import ANN, MOVE, TARGET, begun, done
@@ -57,7 +57,7 @@ class World:
             plan = make_plan([desired], catalogs=opened)
             return apply_plan(plan, catalogs=opened, journal=self.journal, origins=ANN)
 
-    def plan(self, made: Made | None, **options: int) -> Plan:
+    def plan(self, made: Changes | None, **options: int) -> Plan:
         assert made
         with catalogs(self.server) as opened:
             return plan_rollback(made, opened, **options)
@@ -67,13 +67,13 @@ class World:
             origins = replace(ANN, command="rollback", source=(of,))
             return apply_plan(plan, catalogs=opened, journal=self.journal, origins=origins)
 
-    def roll_back(self, made: Made | None) -> Report:
+    def roll_back(self, made: Changes | None) -> Report:
         assert made
         return self.carry_out(self.plan(made), made.run)
 
     @property
-    def newest(self) -> Made | None:
-        return newest_made(self.journal.runs())
+    def newest(self) -> Changes | None:
+        return newest_changes(self.journal.runs())
 
     def move(self, alias: str, collection: str) -> None:
         self.server.connect(LOCAL, "default").alter_alias(alias, collection)
@@ -97,7 +97,7 @@ def blocked(plan: Plan) -> dict[str, tuple[BlockReason, str]]:
 def test_everything_a_run_did_is_undone_in_reverse_order(world: World, by: str) -> None:
     report = world.apply(EXPECTED)
     assert report.exit_code is ExitCode.DONE
-    made = world.newest if by == "journal" else reported(report, "report.json")
+    made = world.newest if by == "journal" else changes_in(report, "report.json")
     assert made
     assert made.run == report.run
     plan = world.plan(made)
@@ -129,8 +129,8 @@ def test_another_rollback_goes_one_run_further_back(world: World) -> None:
 
     forth = world.journal.runs()[2]
     assert forth.origins.source == (second.run,)
-    world.roll_back(made_by(world.journal.runs()[3]))
-    world.roll_back(made_by(forth))
+    world.roll_back(changes_of(world.journal.runs()[3]))
+    world.roll_back(changes_of(forth))
     assert world.live == BEFORE | {"a": "v3", "b": "v3"}
     assert world.newest
     assert world.newest.run == second.run, "it was undone, and that was undone"
@@ -138,10 +138,10 @@ def test_another_rollback_goes_one_run_further_back(world: World) -> None:
 
 def test_a_rollback_of_one_alias_leaves_the_others_to_the_next_one(world: World) -> None:
     run = world.apply(alias_set({"a": "v2", "b": "v2"})).run
-    made = newest_made(world.journal.runs(), "a")
+    made = newest_changes(world.journal.runs(), "a")
     world.roll_back(made)
     assert world.live == BEFORE | {"b": "v2"}
-    assert newest_made(world.journal.runs(), "a") is None
+    assert newest_changes(world.journal.runs(), "a") is None
     assert world.newest
     assert (world.newest.run, [past.step.alias for past in world.newest.steps]) == (run, ["b"])
 
@@ -154,8 +154,8 @@ def test_what_others_moved_since_is_left_alone_and_the_rest_goes_back(world: Wor
     reason, message = blocked(plan)["b"]
     assert reason is BlockReason.MOVED
     assert message == (
-        f'{made.run} left it at "v2"; it is at "v3" now, so somebody else moved it since; '
-        "rollback --alias b --to COLLECTION moves it all the same"
+        f'{made.run} left it at "v2"; it is at "v3" now, so someone else moved it since; '
+        "rollback --alias b --to COLLECTION moves it anyway"
     )
     report = world.roll_back(made)
     assert report.exit_code is ExitCode.INCOMPLETE
@@ -206,7 +206,7 @@ def test_a_collection_that_is_replaced_while_the_plan_is_looked_at_is_not_gone_b
     world.server.create_collection("old")
     report = world.carry_out(plan, made.run)
     assert (report.counts, world.live) == ({Outcome.BLOCKED: 1}, {"a": "new"})
-    assert "old was dropped and made anew since the plan" in (report.results[0].message or "")
+    assert "old was recreated since the plan" in (report.results[0].message or "")
 
 
 def test_an_alias_whose_collection_was_replaced_is_not_what_the_run_left(world: World) -> None:
@@ -238,11 +238,11 @@ def test_names_that_were_taken_since_are_in_the_way(world: World) -> None:
     world.server.create_collection("gone")
     world.server.drop_collection("v1")
     world.server.connect(LOCAL, "default").create_alias("v1", "v2")
-    reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(made_by(world.journal.runs()[0]))).items()}
+    reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(changes_of(world.journal.runs()[0]))).items()}
     assert reasons == {"a": BlockReason.COLLECTION_IS_ALIAS, "gone": BlockReason.COLLECTION_IS_ALIAS}
     world.server.connect(LOCAL, "default").drop_alias("v1")
     world.server.create_collection("v1")
-    reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(made_by(world.journal.runs()[0]))).items()}
+    reasons = {alias: reason for alias, (reason, _) in blocked(world.plan(changes_of(world.journal.runs()[0]))).items()}
     assert reasons["gone"] is (BlockReason.NAME_TAKEN if world.server.is_lite else BlockReason.COLLECTION_MISSING)
 
 
@@ -296,7 +296,7 @@ def test_drops_are_as_limited_as_anywhere(world: World) -> None:
     world.apply(alias_set({"n1": "v1", "n2": "v1", "n3": "v1"}))
     refused = world.plan(world.newest, max_drops=2)
     (refusal,) = refused.refusals
-    assert refusal.startswith('the way back would drop 3 aliases of set "shop", over the limit of 2; ')
+    assert refusal.startswith('the rollback would drop 3 aliases of set "shop", over the limit of 2; ')
     assert refusal.endswith("run with --max-drops 3")
     assert world.carry_out(refused, "r").exit_code is ExitCode.REFUSED
     assert world.plan(world.newest, max_drops=3).refusals == ()
@@ -349,17 +349,17 @@ def test_what_a_run_moved_back_or_never_did_is_not_undone(world: World) -> None:
     run.note(TARGET, replace(done(replace(MOVE, alias="s_x"), Outcome.FAILED), wrote=False))
     assert world.newest is None
     (recorded,) = world.journal.runs()
-    assert made_by(recorded).steps == ()
+    assert changes_of(recorded).steps == ()
 
 
 def test_a_run_that_is_still_at_work_is_not_undone(world: World) -> None:
     begun(world.journal.path, MOVE, origins=Origins.of_this_process()).note(TARGET, done(MOVE))
-    with pytest.raises(InvalidInput, match=rf"is still running \(process {os.getpid()} on .*\); wait for its end"):
-        made_by(world.journal.runs()[0])
+    with pytest.raises(InvalidInput, match=rf"is still running \(process {os.getpid()} on .*\); wait until it ends"):
+        changes_of(world.journal.runs()[0])
     for alias in (None, "a"):
         with pytest.raises(InvalidInput, match="is still running"):
-            newest_made(world.journal.runs(), alias)
-    assert newest_made(world.journal.runs(), "b") is None
+            newest_changes(world.journal.runs(), alias)
+    assert newest_changes(world.journal.runs(), "b") is None
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_one_alias_goes_to_any_collection(world: World, alias: str, collection: 
     world.apply(alias_set({"gone": "v2"}))
     runs = world.journal.runs()
     (where,) = runs[0].targets
-    known = places_of(runs, alias, lambda _: True)
+    known = locations_of(runs, alias, lambda _: True)
     assert not known
     with catalogs(world.server) as opened:
         plan = plan_move(alias, collection, where, None, opened)
@@ -386,7 +386,7 @@ def test_one_alias_goes_to_any_collection(world: World, alias: str, collection: 
 def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World) -> None:
     gates = Gates(indexed=IndexedGate())
     world.apply(alias_set({}, Alias("a", "v2", gates=gates)))
-    ((where, last),) = places_of(world.journal.runs(), "a", lambda _: True).values()
+    ((where, last),) = locations_of(world.journal.runs(), "a", lambda _: True).values()
     with catalogs(world.server) as opened:
         plan = plan_move("a", "v9", where, last, opened)
         assert blocked(plan)["a"][0] is BlockReason.COLLECTION_MISSING

@@ -109,7 +109,7 @@ def _fresh_plan(
         ]
     )
     with output.busy("Reading the catalog"):
-        plan = make_plan(sets, run, catalogs=catalogs, ask=ask, journal=journal)
+        plan = make_plan(sets, run, catalogs=catalogs, evaluate=ask, journal=journal)
     if expected:
         ensure_reviewed(plan, expected)
     return plan

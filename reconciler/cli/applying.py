@@ -81,7 +81,7 @@ def carry_out(plan: Plan, catalogs: Catalogs, manner: ApplyOptions, *, pending: 
                 journal=manner.journal,
                 origins=manner.origins,
                 on_result=on_result,
-                tell=output.say,
+                progress=output.say,
             )
         return _tell(report, manner.outputs, manner.output_format)
 

@@ -72,7 +72,7 @@ def plan(
             options.run_options(values),
             catalogs=catalogs,
             against=live,
-            ask=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
+            evaluate=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
             journal=inputs.journal(journal),
         )
     result = plan_result(made)

@@ -29,14 +29,14 @@ from reconciler.render.documents import plan_document, report_document
 from reconciler.rollback import (
     DEFAULT_MAX_DROPS,
     ROLLBACK,
-    Made,
-    Place,
-    made_by,
-    newest_made,
-    places_of,
+    Changes,
+    Selector,
+    changes_in,
+    changes_of,
+    locations_of,
+    newest_changes,
     plan_move,
     plan_rollback,
-    reported,
 )
 
 SHOWN = 3
@@ -151,21 +151,21 @@ def _insist_on_sense(run: str | None, alias: str | None, collection: str | None,
         )
 
 
-def _made(run: str | None, alias: str | None, past: Journal, paths: tuple[str, ...], flags: Overrides) -> Made:
+def _made(run: str | None, alias: str | None, past: Journal, paths: tuple[str, ...], flags: Overrides) -> Changes:
     """What is to be undone."""
     place, given = _place(paths, flags)
     if run is None:
         runs = past.runs()
         if alias:
-            _insist_on_one_place(places_of(runs, alias, place), alias)
-        made = newest_made(runs, alias, place)
+            _insist_on_one_place(locations_of(runs, alias, place), alias)
+        made = newest_changes(runs, alias, place)
         if made is None:
             about = f'alias "{alias}"' if alias else "anything"
-            return Made("", f"no run recorded at {past.path} changed {about}, or it is undone", (), ())
+            return Changes("", f"no run recorded at {past.path} changed {about}, or it was rolled back", (), ())
     elif _is_file(run):
-        made = reported(load_report(Path(run)), run).only(alias)
+        made = changes_in(load_report(Path(run)), run).only(alias)
     else:
-        made = made_by(find_run(past.runs(), run), alias)
+        made = changes_of(find_run(past.runs(), run), alias)
     if not made.steps:
         return replace(made, about=f"{made.about} changed nothing" + (f' about alias "{alias}"' if alias else ""))
     return replace(made, targets=_reached(made.targets, flags, given))
@@ -180,7 +180,7 @@ def _one_place(
 ) -> tuple[PastTarget, PastStep | None]:
     """The one database in which an alias is meant, and what a recorded run last did with it there."""
     place, given = _place(paths, flags)
-    known = places_of(past.runs(), alias, place)
+    known = locations_of(past.runs(), alias, place)
     _insist_on_one_place(known, alias)
     for where, last in known.values():
         return _reached((where,), flags, given)[0], last
@@ -190,7 +190,7 @@ def _one_place(
     return given, None
 
 
-def _place(paths: tuple[str, ...], flags: Overrides) -> tuple[Place, PastTarget | None]:
+def _place(paths: tuple[str, ...], flags: Overrides) -> tuple[Selector, PastTarget | None]:
     """Which recorded databases are meant; and the database itself where the call names its server."""
     if not paths and not flags.uri:
         return (

@@ -1,14 +1,15 @@
-"""Carrying out one database's plan: waves, a re-read before each call, the call, and what proves that it worked.
+"""Carry out the plan of one database: waves, a re-read before each call, the call, and the proof that it worked.
 
-Milvus has no compare-and-swap for aliases. So each step reads its alias immediately before the call, and refuses when
-it is not where the plan found it; after a call that ended badly it reads before it says what happened, and never calls
-again. What remains is the window between that read and the call, a round trip wide; `docs/semantics.md` says so.
+Milvus has no compare-and-swap for aliases. Each step therefore reads its alias immediately before the call and refuses
+if the alias is not where the plan found it. After a call that failed, the step reads the alias before it reports an
+outcome, and never repeats the call. What remains is the window between the read and the call, one round trip wide (see
+`docs/semantics.md`).
 
     a wave of a set      gates · creates and alters · drops · read-back · propagation · soak      then the next wave
                          `gates`             `attempt`              `propagation`  `soak`
-    after a failure      nothing further starts; with onFailure: Revert what was made is undone, newest first (`revert`)
+    after a failure      nothing further starts; with onFailure: Revert changes are reverted, newest first (`revert`)
 
-Sets do not wait for each other. Before each call its intent is in the journal, and its outcome after.
+Sets do not wait for each other. The journal has the intent of each call before it is made, and its outcome after.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ __all__ = ["RunContext", "execute"]
 
 
 def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generator[StepResult]:
-    """Carry out a plan; yield each step's result as it happens.
+    """Carry out a plan and yield the result of each step as it happens.
 
     A step can be reported more than once: `done`, and then `failed` or `unknown` when the read-back of its wave
-    contradicts or cannot confirm it, or `reverted`. The last word counts.
+    contradicts or cannot confirm it, or `reverted`. The last result counts.
 
     Args:
-        plan: what to do; its blocked steps are reported, not done.
-        catalog: the database, open.
-        conduct: how to go about it.
+        plan: the plan; its blocked steps are reported, not carried out.
+        catalog: the open database.
+        context: what holds for the whole run.
     """
     results: SimpleQueue[StepResult | None] = SimpleQueue()
     abandoned = Event()
     halt = Halt(context.stop, abandoned)
     with (
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
-        ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one each: no set waits
+        ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one per set: none waits
     ):
         runs = [
             sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, results).run)
@@ -55,14 +56,17 @@ def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generato
                 while (result := _next(results)) is not None:
                     yield result
             for run in runs:
-                run.result()  # a bug in our own code must not pass for a quiet end
+                run.result()  # raises what a bug in our own code raised
         finally:
-            abandoned.set()  # whoever asked for results went away: start nothing further
+            abandoned.set()  # the consumer stopped reading results: start nothing further
 
 
 def _next(results: SimpleQueue[StepResult | None]) -> StepResult | None:
-    """The next result, in naps: a signal that comes just before a wait does not end it, and its handler would only run
-    when the soak is over (seen on Python 3.11: every second or third SIGTERM that came right after a result)."""
+    """Return the next result, waiting in short intervals.
+
+    On Python 3.11 a signal that arrives just before an endless wait does not end it, and its handler runs only after
+    the soak (seen for every second or third SIGTERM that came right after a result).
+    """
     while True:
         with suppress(Empty):
             return results.get(timeout=LONGEST_NAP)

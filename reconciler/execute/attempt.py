@@ -1,4 +1,4 @@
-"""One step: the re-read before the call, the call, and the truth about it afterwards."""
+"""Carry out one step: re-read the alias, make the call, and determine its outcome."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MAY_STILL_ACT = "a call that was sent may still take effect"
 
 
 NO_ANSWER = (ConnectionFailed, CallTimedOut)
-"""Errors after which the next call, too, may cost a whole timeout."""
+"""Errors after which the next call may take a whole timeout as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one attempt ended; the fields are those of `StepResult`, and whether the last read got no answer."""
+    """The outcome of one attempt: fields of `StepResult`, and whether the last read got no answer."""
 
     outcome: Outcome
     code: str | None = None
@@ -43,15 +43,15 @@ class End:
 
 
 def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
-    """Re-read, call, and after trouble read again. When the server says "not now", all of it is tried again.
+    """Re-read the alias, make the call, read again after an error; repeat all of it while the server limits the rate.
 
     Args:
         step: the change.
         catalog: its database.
-        intend: writes down what is about to happen, before the read and the call, so that the moment between those
-            two stays short; what it raises keeps the call from being made.
+        intend: records the intent. It is called before the read, so that the window between read and call stays short;
+            if it raises, the call is not made.
     """
-    from tenacity import (  # later than all the rest: it takes long to import, and plans do not need it
+    from tenacity import (  # imported here because it is slow to import and plans do not need it
         Retrying,
         retry_if_exception_type,
         stop_after_attempt,
@@ -71,18 +71,18 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
             with try_again:
                 return _attempt_once(step, catalog)
     except CatalogError as error:
-        message = f"{error}; the alias was left as it was"
+        message = f"{error}; the alias was not changed"
         return End(Outcome.FAILED, error.code, message, unanswered=isinstance(error, NO_ANSWER))
     except JournalError as error:
-        return End(Outcome.FAILED, error.code, f"{error}; without it nothing is changed")
-    raise AssertionError("it ends with a return or an error")
+        return End(Outcome.FAILED, error.code, f"{error}; nothing was changed")
+    raise AssertionError("unreachable: the loop returns or raises")
 
 
 def _attempt_once(step: Step, catalog: Catalog) -> End:
-    """One re-read and one call.
+    """Re-read the alias once and make one call.
 
     Raises:
-        CatalogError: before the call, or `RateLimited`, with which the server says that it did not act.
+        CatalogError: the read failed, or the server answered `RateLimited` and did not act.
     """
     current = where(step.alias, catalog)
     if current == step.desired:
@@ -110,10 +110,10 @@ def _call(step: Step, catalog: Catalog) -> End:
 
 
 def _create(step: Step, collection: str, catalog: Catalog) -> End:
-    """Create; an alias that no read can see and that exists all the same is dangling: alter brings it back.
+    """Create the alias; if it exists but no read shows it, it is dangling, and an alter repairs it.
 
-    Measured on Milvus 2.3.5: an alias whose collection was dropped is hidden from every list and from describe, create
-    answers 1602, alter works.
+    Measured on Milvus 2.3.5: an alias whose collection was dropped is hidden from every list and from describe; create
+    answers 1602, and alter works.
     """
     try:
         catalog.create_alias(step.alias, collection)
@@ -127,7 +127,7 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
 
 
 def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
-    """A call failed or was never answered: only the catalog knows whether it took effect."""
+    """Read the alias after a call that failed or was not answered; only the catalog knows whether it took effect."""
     refused = not may_have_acted(error)
     late = "" if refused else f"; {MAY_STILL_ACT}"
     try:
@@ -138,7 +138,7 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     if current == step.desired:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
         if refused:
-            return End(Outcome.NOOP, message=f"{message}: somebody else moved it")
+            return End(Outcome.NOOP, message=f"{message}: someone else moved it")
         return End(Outcome.DONE, message=message, wrote=True)
     if current != step.current:
         message = f"{error}; the alias is {describe_location(current)} now, moved by someone else"
@@ -148,11 +148,11 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
 
 
 def may_have_acted(error: CatalogError) -> bool:
-    """Whether a call that ended so may have taken effect, or may yet; otherwise the server said that it did not act."""
+    """Return whether a call that failed with this error may have taken effect or still may."""
     return isinstance(error, (*NO_ANSWER, UnexpectedAnswer))
 
 
 def where(alias: str, catalog: Catalog) -> str | None:
-    """The collection that an alias points at now."""
+    """Return the collection that an alias points to now."""
     collection = catalog.resolve(alias)
     return collection.name if collection else None

@@ -1,4 +1,4 @@
-"""How a run goes about its plan: when to stop, where to write it down, whom to tell."""
+"""What holds for all databases of one run: when to stop, where to record, how to report progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.core.model import Connection
 from reconciler.journal import NoRun, RecordedRun
 
 LONGEST_NAP = 0.1
-"""Seconds after which a pause looks whether it should end."""
+"""Seconds after which a pause checks whether it should end."""
 
 
 def _no_endpoints(connection: Connection, database: str) -> Catalog:
@@ -21,38 +21,39 @@ def _no_endpoints(connection: Connection, database: str) -> Catalog:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What holds for all databases of one run.
+    """Settings and collaborators that all databases of one run share.
 
     Args:
-        stop: when set, calls in flight are finished, and nothing further is started.
-        record: where intents and outcomes go.
+        stop: when set, calls in flight finish and nothing further starts.
+        record: where intents and outcomes are recorded.
         wait: seconds that a wave may wait for gates that do not pass yet.
         open_endpoint: opens a database through another proxy (`verify.endpoints`).
-        tell: told, in a sentence, what takes long.
+        progress: called with a sentence about each operation that takes long.
     """
 
     stop: Event
     record: RecordedRun = field(default_factory=NoRun)
     wait: float = 0.0
     open_endpoint: Callable[[Connection, str], Catalog] = _no_endpoints
-    tell: Callable[[str], None] = lambda _: None
+    progress: Callable[[str], None] = lambda _: None
 
 
 class Halt:
-    """Several reasons to start nothing further, as one."""
+    """Combine several reasons to start nothing further."""
 
     def __init__(self, *reasons: Event) -> None:
         self._reasons = reasons
 
     def is_set(self) -> bool:
+        """Return whether nothing further may start."""
         return any(reason.is_set() for reason in self._reasons)
 
     def also(self, reason: Event) -> Halt:
-        """This halt with one reason more."""
+        """Return this halt with an additional reason."""
         return Halt(*self._reasons, reason)
 
     def pause(self, seconds: float) -> bool:
-        """Wait so long, or until there is a reason to halt; True if there is one."""
+        """Wait for this many seconds or until there is a reason to halt; return whether there is one."""
         end = time.monotonic() + seconds
         while not self.is_set() and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, LONGEST_NAP))

@@ -1,4 +1,4 @@
-"""Is it still the collection that the plan meant?"""
+"""Check that a collection is still the one that the plan was made for."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from reconciler.gates import ALL
 
 
 def block_replaced_collections(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step, ...]:
-    """A wave, right before its calls, each step blocked whose collection was dropped and made anew under its name.
+    """Block each step of a wave whose collection was dropped and created again under its name since the plan.
 
-    One call for each collection that has an id; a step without any gate is taken as it is, unless it is a way back,
-    which leads to the very collection that the alias came from. So is each one that is left once `halt` ends the
-    asking. Raises `CatalogError`.
+    Takes one call per collection that has an id. Steps without any gate are not checked, unless they revert a move: a
+    revert leads to the very collection that the alias came from. Steps that remain once `halt` is set are returned as
+    they are.
+
+    Raises:
+        CatalogError: a collection cannot be described.
     """
     meant = {
         step.desired: step.desired_id
@@ -35,7 +38,7 @@ def _judged(step: Step, found: Collection | None) -> Step:
     if step.blocked or (found and found.id in {None, step.desired_id}):
         return step
     message = (
-        f"{step.desired} was dropped and made anew since the plan (id {found.id}, it was {step.desired_id}); plan again"
+        f"{step.desired} was recreated since the plan (id {found.id}, was {step.desired_id}); plan again"
         if found
         else f"{step.desired} was dropped since the plan"
     )

@@ -1,9 +1,9 @@
-"""Undoing what this run has made in one set, newest first, each change guarded like any step.
+"""Revert what this run changed in one set, newest first, each change guarded like any step.
 
-Only an alias that is still where this run put it is moved back, and only to the very collection it came from, if that
-still exists and is loaded. A created alias is dropped, a dropped one is created again. There is no way to undo several
-changes at once, so readers may meet any state in between; what cannot be undone is reported by name. A server that no
-longer answers is not asked for each alias again: at two timeouts each, a thousand of them would take hours.
+An alias is moved back only if it is still where this run put it, and only to the very collection that it came from, if
+that still exists and is loaded. A created alias is dropped, and a dropped one is created again. Several changes cannot
+be reverted at once, so readers may see any state in between; what cannot be reverted is reported by name. Once the
+server does not answer, the remaining aliases are not tried: at two timeouts each, a thousand of them would take hours.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from reconciler.gates import evaluate_gates
 from reconciler.gates.loaded import NAME as LOADED
 
 REVERT_FAILED = "RevertFailed"
-"""The code of a step that should have been undone and was not."""
+"""The code of a step that should have been reverted and was not."""
 
 
 def inverse(step: Step) -> Step:
-    """The step that undoes one."""
+    """Return the step that reverts another one."""
     return replace(
         step,
         current=step.desired,
@@ -39,38 +39,38 @@ def inverse(step: Step) -> Step:
     )
 
 
-class WayBack:
-    """Undoes the steps of a set.
+class Reverter:
+    """Reverts the steps of a set.
 
     Args:
         catalog: their database.
-        failure: why, in a sentence.
+        failure: the reason, as a sentence.
     """
 
     def __init__(self, catalog: Catalog, failure: str) -> None:
         self._catalog = catalog
         self._failure = failure
-        self._silent = False
+        self._unanswered = False
 
-    def take(self, last: StepResult, intend: Callable[[], None]) -> End:
-        """Undo one step, unless the server did not answer when the one before it was to be undone.
+    def revert(self, last: StepResult, intend: Callable[[], None]) -> End:
+        """Revert one step, unless the server did not answer for the step before it.
 
         Args:
-            last: what was made, or may have been, and how that ended.
-            intend: writes down what is about to happen.
+            last: the change that was made or may have been made, with its outcome.
+            intend: records the intent.
 
         Returns:
-            How the step itself ends now.
+            The new outcome of the step.
         """
-        if self._silent:
+        if self._unanswered:
             not_tried = f"{self._failure}; it was not moved back: the server does not answer; not tried"
             message = f"{last.message}; {not_tried}" if last.message else not_tried
             return End(Outcome.FAILED, REVERT_FAILED, message, wrote=True)
-        end = self._undo(last.step, intend)
-        self._silent = end.unanswered
+        end = self._revert(last.step, intend)
+        self._unanswered = end.unanswered
         return end
 
-    def _undo(self, step: Step, intend: Callable[[], None]) -> End:
+    def _revert(self, step: Step, intend: Callable[[], None]) -> End:
         undo = inverse(step)
         try:
             obstacle = _obstacle(undo, self._catalog)
@@ -88,7 +88,7 @@ class WayBack:
         return End(Outcome.REVERTED, message=message, wrote=wrote)
 
     def _failed(self, step: Step, why: str, *, unanswered: bool = False) -> End:
-        """The step stays as it is; say where that is. `unanswered`: whether the server left us without an answer."""
+        """Return the outcome of a step that was not reverted, with the place where its alias is now."""
         try:
             at, unanswered = f"the alias is {describe_location(where(step.alias, self._catalog))} now", False
         except CatalogError as error:
@@ -97,7 +97,7 @@ class WayBack:
 
 
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:
-    """What forbids the way back."""
+    """Return what prevents the revert, or None."""
     if undo.action is Action.DROP:
         judged = block_if_prefix(undo, catalog.alias_names()) if catalog.drops_by_prefix else undo
         return judged.blocked.message if judged.blocked else None

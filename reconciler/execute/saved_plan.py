@@ -1,4 +1,4 @@
-"""Before a saved plan is applied: does it still fit, and is it what was reviewed?"""
+"""Check a saved plan before it is applied: does it still fit, and is it what was reviewed?"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reconciler.core.rejections import Rejected, block_rejected
 
 
 def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
-    """Refuse a plan whose aliases have moved on since it was made.
+    """Refuse a plan whose aliases have moved since it was made.
 
     Returns:
-        Whether any of its steps is still to be made; False where all aliases are where they should be.
+        Whether any of its steps is still to be made; False if all aliases are where they should be.
 
     Raises:
         StalePlan: with every reason.
-        InvalidInput: the plan was made against an export, and has never seen the server.
+        InvalidInput: the plan was made against an export and not from the server.
         CatalogError: a catalog cannot be read.
     """
     reasons, pending = [], False
@@ -41,29 +41,29 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
 
 
 def without_rejected(plan: Plan, rejected: Rejected) -> Plan:
-    """A saved plan, each step blocked that would repeat what had to be undone since, and what depends on it."""
+    """Block each step of a saved plan that would repeat a rejected move, and what depends on it."""
 
-    def judged(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
+    def checked(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
         steps = block_rejected(set_plan, target.target, rejected).steps
         return replace(set_plan, steps=block_whole_set(block_later_waves(steps), set_plan.on_failure))
 
     return replace(
         plan,
         targets=tuple(
-            replace(target, sets=tuple(judged(target, alias_set) for alias_set in target.sets))
+            replace(target, sets=tuple(checked(target, alias_set) for alias_set in target.sets))
             for target in plan.targets
         ),
     )
 
 
 def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
-    """Refuse a fresh plan that is not the one that was reviewed.
+    """Refuse a fresh plan that differs from the one that was reviewed.
 
-    It must be the same work on the same collections, and do nothing that the review saw as blocked or refused: a flag,
-    or a collection that was loaded since, may have lifted that, but nobody has agreed to it.
+    It must make the same changes to the same collections, and none that the review saw as blocked or refused: a flag or
+    a collection that was loaded since may have lifted the block, but no one has agreed to that.
 
     Raises:
-        StalePlan: with what differs.
+        StalePlan: with the differences.
     """
     if reviewed.refusals:
         raise StalePlan(f"the reviewed plan was refused: {reviewed.refusals[0]}; plan and review again")
@@ -72,7 +72,7 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
             f"the reviewed plan is stale: its digest is {reviewed.digest}, planning now gives {plan.digest}; the "
             "manifests, --only, --include-suspended or the live aliases changed since; plan and review again"
         )
-    seen, found = _wanted_ids(reviewed), _wanted_ids(plan)
+    seen, found = _desired_ids(reviewed), _desired_ids(plan)
     replaced = sorted(
         f"{name} in {target}"
         for target, name in seen.keys() & found.keys()
@@ -85,8 +85,8 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
         raise StalePlan(f"blocked when the plan was reviewed, and not now: {', '.join(freed)}; plan and review again")
 
 
-def _wanted_ids(plan: Plan) -> dict[tuple[Target, str], int]:
-    """The ids of the collections that a plan moves aliases to."""
+def _desired_ids(plan: Plan) -> dict[tuple[Target, str], int]:
+    """Return the ids of the collections that a plan moves aliases to."""
     return {
         (target.target, step.desired): step.desired_id
         for target in plan.targets
@@ -96,6 +96,6 @@ def _wanted_ids(plan: Plan) -> dict[tuple[Target, str], int]:
 
 
 def _as_set(plan: SetPlan, target: TargetPlan) -> AliasSet:
-    """A plan's steps as the wish they came from, so that the same reading serves both."""
+    """Return the steps of a plan as an alias set, so that both are read from the server the same way."""
     aliases = tuple(Alias(step.alias, step.desired) for step in plan.steps)
     return AliasSet(plan.set, "", "", target.connection, target.target.database, aliases)

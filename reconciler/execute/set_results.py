@@ -1,4 +1,4 @@
-"""What has become of a set's steps so far: every result is written down first, and then told."""
+"""The results of one set's steps so far: each is journaled first, then published."""
 
 from __future__ import annotations
 
@@ -15,64 +15,64 @@ from reconciler.journal import RecordedRun
 
 
 class SetResults:
-    """The last result of each step counts. `failed` is set once nothing further may start; `failure` says why.
+    """Keep the last result of each step. `failed` is set once nothing further may start; `failure` says why.
 
     Args:
         target: the database.
-        record: where results are written down.
-        told: where they go then.
+        run: the journal of this run.
+        published: receives each result after it was journaled, and None at the end.
     """
 
-    def __init__(self, target: Target, record: RecordedRun, told: SimpleQueue[StepResult | None]) -> None:
+    def __init__(self, target: Target, run: RecordedRun, published: SimpleQueue[StepResult | None]) -> None:
         self._target = target
-        self._record = record
-        self._told = told
+        self._run = run
+        self._published = published
         self._last: dict[str, StepResult] = {}
         self._lock = Lock()
         self.failed = Event()
         self.failure = ""
 
     def of(self, step: Step) -> StepResult:
-        """The last result of a step, which has one."""
+        """Return the last result of a step; the step must have one."""
         return self._last[step.alias]
 
     def fail(self, reason: str) -> None:
-        """Start nothing further in this set; the first reason is the one that is told."""
+        """Start nothing further in this set; the first reason is kept."""
         with self._lock:
             self.failure = self.failure or reason
         self.failed.set()
 
-    def say(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
-        """The result of a step for which no call was made."""
+    def record(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
+        """Record the result of a step for which no call was made."""
         moment = now()
         self.put(StepResult(step, outcome, code, message, moment, moment))
 
     def correct(self, step: Step, outcome: Outcome, code: str | None, message: str | None) -> None:
-        """Another result of a step that was made, or was in place already."""
+        """Replace the result of a step that has one."""
         if outcome is Outcome.UNKNOWN:
             self.fail(f'"{step.alias}": {message}')
         before = self.of(step)
         reverted = outcome is Outcome.REVERTED
-        proof = () if reverted else before.propagation  # which was about the other collection
+        proof = () if reverted else before.propagation  # it was about the other collection
         self.put(replace(before, outcome=outcome, code=code, message=message, ended=now(), propagation=proof))
 
     def put(self, result: StepResult) -> None:
-        """Tell a result, once it is written down; one that is not is told with the reason, and is not all well."""
+        """Journal a result, then publish it; a journal error is added to the result."""
         if result.outcome is not Outcome.NOT_ATTEMPTED:
             try:
-                self._record.note(self._target, result)
+                self._run.note(self._target, result)
             except JournalError as error:
                 self.fail(str(error))
                 message = added(result.message, str(error))
                 result = replace(result, code=result.code or error.code, message=message)
         self._last[result.step.alias] = result
-        self._told.put(result)
+        self._published.put(result)
 
     def end(self) -> None:
-        """There are no more."""
-        self._told.put(None)
+        """Announce that there are no more results."""
+        self._published.put(None)
 
 
 def added(message: str | None, more: str) -> str:
-    """A message, and what is to be said besides."""
+    """Return a message with another one appended."""
     return f"{message}; {more}" if message else more

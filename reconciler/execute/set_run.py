@@ -1,4 +1,4 @@
-"""One set on its way through its waves."""
+"""Run one set through its waves."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.context import Halt, RunContext
 from reconciler.execute.identity import block_replaced_collections
 from reconciler.execute.propagation import Endpoint, Prover
-from reconciler.execute.revert import REVERT_FAILED, WayBack, inverse
+from reconciler.execute.revert import REVERT_FAILED, Reverter, inverse
 from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak
-from reconciler.execute.wait import judged_in_time
+from reconciler.execute.wait import evaluate_in_time
 from reconciler.journal import Act
 
 
 class SetRun:
-    """Runs in a thread of its own; its steps run in the pool of their database.
+    """Runs one set in a thread of its own; its steps run in the pool of their database.
 
     Args:
-        plan: the set's steps.
+        plan: the steps of the set.
         target: the database.
-        catalog: it, open.
-        pool: for as many calls as may be in flight.
-        conduct: see there.
-        halt: why nothing further should start.
-        results: where each step's result goes, and None at the end.
+        catalog: the open database.
+        pool: runs as many calls as may be in flight.
+        context: what holds for the whole run.
+        halt: set once nothing further may start.
+        results: receives the result of each step, and None at the end.
     """
 
     def __init__(
@@ -74,20 +74,20 @@ class SetRun:
         self._target = target
         self._catalog = catalog
         self._pool = pool
-        self._conduct = context
+        self._context = context
         self._results = SetResults(target, context.record, results)
         self._stopped = halt
         self._halt = halt.also(self._results.failed)
-        self._touched: list[Step] = []  # what this run made or may have made, oldest first
+        self._touched: list[Step] = []  # steps that this run made or may have made, oldest first
         self._unanswered: set[str] = set()  # aliases with a call that was neither answered nor read back
         self._unanswered_heals: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._lock = Lock()
 
     def run(self) -> None:
-        """All waves, and the way back if it comes to that; the end is announced with None whatever happens."""
+        """Run all waves, and revert if one failed and the set says so; always announce the end with None."""
         try:
             self._run_waves()
-            if self._to_be_undone and not self._stopped.is_set():
+            if self._must_revert and not self._stopped.is_set():
                 self._revert()
         finally:
             self._results.end()
@@ -98,65 +98,67 @@ class SetRun:
         while remaining:
             wave = next(waves(remaining))
             later = remaining[len(wave) :]
-            self._verify_earlier_moves([item for item in pending if item.step.wave < wave[0].wave])
-            pending = [item for item in pending if item.step.wave >= wave[0].wave]
-            wave, later = self._judge(wave, later)
+            self._verify_earlier_moves([move for move in pending if move.step.wave < wave[0].wave])
+            pending = [move for move in pending if move.step.wave >= wave[0].wave]
+            wave, later = self._evaluate(wave, later)
             wave = self._run_wave(wave)
             remaining = block_later_waves((*wave, *later))[len(wave) :]
         self._verify_earlier_moves(pending)
 
     def _verify_earlier_moves(self, pending: Sequence[PendingVerification]) -> None:
-        """Verify what an earlier run moved and did not see through; nothing is started behind what fails."""
+        """Verify aliases that an earlier run moved but did not verify; nothing starts after one that fails."""
         pending = self._still_in_place(pending)
         if not pending:
             return
-        for item in pending:
-            message = f"run {item.run} moved it and did not verify it ({item.reason})"
-            self._results.say(item.step, Outcome.NOOP, message=f"{message}; it is verified now")
-        self._tell(f"verifying what an earlier run left unverified: {', '.join(item.step.alias for item in pending)}")
-        steps = [item.step for item in pending]
+        for move in pending:
+            message = f"run {move.run} moved it and did not verify it ({move.reason})"
+            self._results.record(move.step, Outcome.NOOP, message=f"{message}; it is verified now")
+        self._progress(f"verifying moves of earlier runs: {', '.join(move.step.alias for move in pending)}")
+        steps = [move.step for move in pending]
         if prover := self._prover(steps):
             self._prove(prover, [step for step in steps if step.action is Action.ALTER])
         self._watch(steps)
 
     def _still_in_place(self, pending: Sequence[PendingVerification]) -> list[PendingVerification]:
-        """Those whose alias is where it was moved; what this run has moved itself is verified with its wave."""
+        """Return those whose alias is still where it was moved; this run's own moves are verified with their wave."""
         touched = {made.alias for made in self._touched}
-        pending = [item for item in pending if item.step.alias not in touched]
+        pending = [move for move in pending if move.step.alias not in touched]
         if not pending or self._halt.is_set():
             return []
         try:
-            live = locate(self._catalog, {item.step.alias: item.step.desired for item in pending})
+            live = locate(self._catalog, {move.step.alias: move.step.desired for move in pending})
         except CatalogError:
-            return pending  # the proof will say so
-        return [item for item in pending if live[item.step.alias] == item.step.desired]
+            return pending  # the proof reports it
+        return [move for move in pending if live[move.step.alias] == move.step.desired]
 
-    def _judge(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-        """Ask the gates again right before the wave; without an answer nothing in it is touched.
+    def _evaluate(self, wave: tuple[Step, ...], later: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Evaluate the gates again right before the wave; if that fails, nothing in the wave is changed.
 
-        Where all changes of a set go together, all waves are asked before the first one. A blocked step keeps the rest
-        from starting, or has it undone.
+        With onFailure: Revert the gates of all waves are evaluated before the first one. A blocked step keeps the rest
+        from starting, or causes a revert.
         """
         if self._halt.is_set():
             return wave, later
         together = self._plan.on_failure is OnFailure.REVERT
-        asked = (*wave, *later) if together and not self._touched else wave
+        evaluated = (*wave, *later) if together and not self._touched else wave
         try:
-            asked = judged_in_time(asked, self._catalog, self._conduct.wait, self._halt, self._tell)
-            wave = block_replaced_collections(asked[: len(wave)], self._catalog, self._halt)
+            evaluated = evaluate_in_time(evaluated, self._catalog, self._context.wait, self._halt, self._progress)
+            wave = block_replaced_collections(evaluated[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
             return (), later
         if not together:
             return wave, later
-        everything = block_whole_set((*wave, *asked[len(wave) :], *later[len(asked) - len(wave) :]), OnFailure.REVERT)
+        everything = block_whole_set(
+            (*wave, *evaluated[len(wave) :], *later[len(evaluated) - len(wave) :]), OnFailure.REVERT
+        )
         wave, later = everything[: len(wave)], everything[len(wave) :]
         if self._touched:
             self._fail_if_blocked(wave)
         return wave, later
 
     def _fail_if_blocked(self, steps: Sequence[Step]) -> None:
-        """Where all changes of a set go together, one that is blocked after others were made undoes them."""
+        """Fail the set if a step is blocked after others were made; with onFailure: Revert they are reverted."""
         blocking_step = next((step for step in steps if step.blocked), None)
         if blocking_step and blocking_step.blocked and self._plan.on_failure is OnFailure.REVERT:
             self._results.fail(f'"{blocking_step.alias}" is blocked: {blocking_step.blocked.message}')
@@ -169,14 +171,14 @@ class SetRun:
         drops, dropped = self._drop_all(wave[len(moves) :])
         if moved or dropped:
             moved = self._read_back(moved, dropped)
-        if prover and moved and not self._to_be_undone:
+        if prover and moved and not self._must_revert:
             self._prove(prover, [step for step in moved if step.action is Action.ALTER])
         self._watch(moved)
         return (*moves, *drops)
 
     def _watch(self, steps: Sequence[Step]) -> None:
-        """The soak, if there is one; where the wave has failed already, what is left in place still wants it."""
-        if not steps or not self._plan.verify.soak or self._to_be_undone:
+        """Soak, if the set has one; if the wave has failed already, mark what it moved as not soaked."""
+        if not steps or not self._plan.verify.soak or self._must_revert:
             return
         if not self._results.failed.is_set():
             self._soak(steps, self._plan.verify.soak)
@@ -184,28 +186,28 @@ class SetRun:
         for step in steps:
             last = self._results.of(step)
             if last.outcome in ACHIEVED and not last.code:
-                message = f"it was not watched, because the wave had failed: {self._results.failure}"
+                message = f"not soaked, because the wave failed: {self._results.failure}"
                 self._results.correct(step, last.outcome, SOAK_INTERRUPTED, message)
 
     @property
-    def _to_be_undone(self) -> bool:
+    def _must_revert(self) -> bool:
         return self._results.failed.is_set() and self._plan.on_failure is OnFailure.REVERT
 
     def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
-        """Make the changes of one phase, as many at a time as may be; the steps that were made."""
+        """Make the changes of one phase concurrently; return the steps that were made."""
         attempts: list[tuple[Step, Future[bool]]] = []
         for step in steps:
             if step.blocked:
-                self._results.say(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+                self._results.record(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
             else:
                 attempts.append((step, self._pool.submit(self._attempt, step)))
         return [step for step, made in attempts if made.result()]
 
     def _drop_all(self, drops: tuple[Step, ...]) -> tuple[tuple[Step, ...], list[Step]]:
-        """Drop; the drops as they were judged, and those that were made.
+        """Drop aliases; return the drops as evaluated, and those that were made.
 
-        Where a drop takes longer names along, they go one by one, the longest first, each after another look at which
-        names there are: one that could not be dropped must not be lost with a shorter one.
+        On servers where a drop also deletes longer names, drops are made one by one, the longest name first, and the
+        names are read again before each: an alias that could not be dropped must not be lost with a shorter one.
         """
         if not drops or not self._catalog.drops_by_prefix:
             return drops, self._attempt_all(drops)
@@ -216,7 +218,7 @@ class SetRun:
                 try:
                     judged[drop.alias] = block_if_prefix(drop, self._catalog.alias_names())
                 except CatalogError as error:
-                    self._give_up([drop], error, "the aliases that it could take along could not be read")
+                    self._give_up([drop], error, "the aliases that the drop could delete as well could not be read")
                     continue
                 if not drop.blocked:
                     self._fail_if_blocked([judged[drop.alias]])
@@ -224,9 +226,9 @@ class SetRun:
         return tuple(judged.values()), dropped
 
     def _attempt(self, step: Step) -> bool:
-        """Make one step's change unless the run was halted; True if it was made."""
+        """Make one change unless the run was halted; return whether it was made."""
         if self._halt.is_set():
-            self._results.say(step, Outcome.NOT_ATTEMPTED)
+            self._results.record(step, Outcome.NOT_ATTEMPTED)
             return False
         started = now()
         end = attempt(step, self._catalog, self._intent(step, Act.MOVE))
@@ -240,7 +242,7 @@ class SetRun:
         return end.outcome is Outcome.DONE
 
     def _read_back(self, moved: Sequence[Step], dropped: Sequence[Step]) -> list[Step]:
-        """Read a wave's aliases back, once, in few calls; the moved ones that are where they should be."""
+        """Read the aliases of a wave back in few calls; return the moved ones that are where they should be."""
         try:
             live = locate(self._catalog, {step.alias: step.desired for step in moved})
             remaining = self._catalog.alias_names() if dropped else frozenset()
@@ -258,7 +260,7 @@ class SetRun:
         return [step for step in moved if step not in astray]
 
     def _prover(self, moves: Sequence[Step]) -> Prover | None:
-        """What tells the collections apart, found before the aliases move."""
+        """Return a prover that has found, before the aliases move, what tells the collections apart."""
         altered = [step for step in moves if step.action is Action.ALTER and not step.blocked]
         propagation = self._plan.verify.propagation
         if propagation is None or not altered or self._stopped.is_set():
@@ -268,14 +270,14 @@ class SetRun:
         return Prover(endpoints, self._catalog, self._pool, propagation.timeout, altered)
 
     def _opened(self, endpoint: Connection) -> Catalog | str:
-        """A further proxy; one that cannot be reached keeps nothing from moving, and is told."""
+        """Open a further proxy; return the error as text if it cannot be reached, which does not prevent the move."""
         try:
-            return self._conduct.open_endpoint(endpoint, self._target.database)
+            return self._context.open_endpoint(endpoint, self._target.database)
         except AliasctlError as error:
             return str(error)
 
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
-        """Prove by reads that the alters have reached the readers; say what could not be proved."""
+        """Prove by reads that the alters have reached the readers; record what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
         self._unanswered_heals |= prover.adrift
         for step in steps:
@@ -290,31 +292,31 @@ class SetRun:
                 last = replace(last, outcome=Outcome.FAILED, code=PROPAGATION_STUCK, message=message)
             elif unknown:
                 code = PROPAGATION_INTERRUPTED if cut_short else last.code
-                last = replace(last, code=code, message=added(last.message, _unproved(unknown)))
+                last = replace(last, code=code, message=added(last.message, _describe_unproved(unknown)))
             self._results.put(last)
 
     def _soak(self, steps: Sequence[Step], seconds: float) -> None:
-        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._tell)
+        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._progress)
         for step in steps:
             if step.alias in failed:
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
                 self._results.correct(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
             elif self._stopped.is_set():
-                message = "the soak was cut short; the alias is where it should be, but was not watched to the end"
+                message = "the soak was interrupted; the alias is where it should be"
                 self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)
 
     def _revert(self) -> None:
-        """Undo what was made, newest first, one by one; then see, and prove where that is asked for, that it is."""
-        undone = []
-        reverting = WayBack(self._catalog, self._results.failure)
+        """Revert what was made, newest first, one by one; then read it back, and prove it if the set says so."""
+        reverted = []
+        reverter = Reverter(self._catalog, self._results.failure)
         for step in reversed(self._touched):
             if self._stopped.is_set():
                 message = f"{self._results.failure}; it was not moved back, because the run was stopped"
                 self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
                 continue
-            end = reverting.take(self._results.of(step), self._intent(step, Act.REVERT))
+            end = reverter.revert(self._results.of(step), self._intent(step, Act.REVERT))
             if self._results.of(step).outcome is Outcome.FAILED and not end.wrote:
-                continue  # it never was at its target, as the step's own message says
+                continue  # it never was at its desired collection, as its message says
             if step.alias in self._unanswered and end.outcome is Outcome.REVERTED and not end.wrote:
                 found = describe_location(step.current)
                 message = f"{self._results.failure}; the alias is {found} now; {MAY_STILL_ACT}"
@@ -322,32 +324,34 @@ class SetRun:
                 continue
             self._results.correct(step, end.outcome, end.code, end.message)
             if end.outcome is Outcome.REVERTED:
-                undone.append(step)
-        self._confirm_reverted(undone)
+                reverted.append(step)
+        self._confirm_reverted(reverted)
 
-    def _confirm_reverted(self, undone: Sequence[Step]) -> None:
-        """Read back what was undone: a revert is reported when it is seen, not when it was accepted.
+    def _confirm_reverted(self, reverted: Sequence[Step]) -> None:
+        """Read back what was reverted: a revert counts when it is seen, not when it is accepted.
 
-        What tells the collections apart is looked for only now: the way back must be short, and a server that is gone
-        must not be asked about every pair of collections.
+        What tells the collections apart is determined only now: the revert itself must be quick, and a server that does
+        not answer must not be queried about every pair of collections.
         """
         try:
-            live = locate(self._catalog, {step.alias: step.current for step in undone})
+            live = locate(self._catalog, {step.alias: step.current for step in reverted})
         except CatalogError as error:
-            for step in undone:
+            for step in reverted:
                 message = f"{self._results.failure}; moved back, but it could not be read back: {error}"
                 self._results.correct(step, Outcome.UNKNOWN, error.code, message)
             return
-        for step in undone:
+        for step in reverted:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {describe_location(live[step.alias])} after it was moved back")
-        back = [step for step in undone if step.action is Action.ALTER and live[step.alias] == step.current]
-        # Those of the way there; the proof that follows makes others, which lead back.
-        adrift = [(step, self._unanswered_heals[step.alias]) for step in back if step.alias in self._unanswered_heals]
-        ways = [inverse(step) for step in back]
-        if prover := self._prover(ways):
-            self._prove(prover, ways)
-        for step, code in adrift:
+        back = [step for step in reverted if step.action is Action.ALTER and live[step.alias] == step.current]
+        # Heals of the original moves; the proof that follows makes others, of the reverts.
+        unanswered = [
+            (step, self._unanswered_heals[step.alias]) for step in back if step.alias in self._unanswered_heals
+        ]
+        reverts = [inverse(step) for step in back]
+        if prover := self._prover(reverts):
+            self._prove(prover, reverts)
+        for step, code in unanswered:
             message = f"{self._results.of(step).message}; {MAY_STILL_ACT}"
             self._results.correct(step, Outcome.FAILED, code, message)
 
@@ -359,15 +363,15 @@ class SetRun:
     def _give_up(self, steps: Sequence[Step], error: CatalogError, why: str) -> None:
         self._results.fail(f"{why}: {error}")
         for step in steps:
-            self._results.say(step, Outcome.FAILED, error.code, f"{why}: {error}")
+            self._results.record(step, Outcome.FAILED, error.code, f"{why}: {error}")
 
     def _intent(self, step: Step, act: Act) -> Callable[[], None]:
-        return lambda: self._conduct.record.intend(self._target, step, act)
+        return lambda: self._context.record.intend(self._target, step, act)
 
-    def _tell(self, sentence: str) -> None:
-        self._conduct.tell(f"{self._plan.set}: {sentence}")
+    def _progress(self, sentence: str) -> None:
+        self._context.progress(f"{self._plan.set}: {sentence}")
 
 
-def _unproved(unknown: Sequence[Propagated]) -> str:
+def _describe_unproved(unknown: Sequence[Propagated]) -> str:
     reasons = dict.fromkeys(item.detail for item in unknown)
-    return f"whether readers follow could not be told: {'; '.join(reasons)}"
+    return f"could not verify that readers follow: {'; '.join(reasons)}"

@@ -1,8 +1,8 @@
-"""The soak: a wave that was moved is watched for a while before the next one starts.
+"""Soak: watch the aliases of a wave for a while before the next wave starts.
 
-Each probe asks for every alias that was created or altered: does it still point where it should, do reads through it
-work, and do the gates `loaded` and `canary` still pass. One bad probe may be a hiccup; two in a row are a failure. A
-server that cannot be reached at all says nothing about the new collection: such a probe counts only at the end.
+Each probe checks, for every alias that was created or altered, that it still points where it should, that reads
+through it work, and that the gates `loaded` and `canary` still pass. Two bad probes in a row are a failure. A server
+that cannot be reached says nothing about the new collection: such a probe counts only at the end.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ LONGEST_PAUSE = 30.0
 """Seconds between two probes of a long soak."""
 SHORTEST_PAUSE = 0.2
 PROBES = 20
-"""A soak of less than `PROBES * LONGEST_PAUSE` seconds has about so many probes."""
+"""Number of probes of a soak of less than `PROBES * LONGEST_PAUSE` seconds, approximately."""
 BAD_PROBES = 2
-"""So many in a row are a failure."""
+"""Number of consecutive bad probes that count as a failure."""
 
 
 def soak(
-    steps: Sequence[Step], catalog: Catalog, pool: Executor, seconds: float, halt: Halt, tell: Callable[[str], None]
+    steps: Sequence[Step], catalog: Catalog, pool: Executor, seconds: float, halt: Halt, progress: Callable[[str], None]
 ) -> dict[str, str]:
     """Watch the aliases of a wave.
 
     Args:
         steps: the creates and alters of the wave, all of them made.
         catalog: their database.
-        pool: for as many calls as may be in flight.
-        seconds: how long.
-        halt: ends it early, in the middle of a probe too.
-        tell: told what is being done.
+        pool: runs as many calls as may be in flight.
+        seconds: duration of the soak.
+        halt: ends the soak early, also in the middle of a probe.
+        progress: called with a sentence about what is being done.
 
     Returns:
-        What is wrong, in a sentence, by alias; empty if all went well, or if it was ended early.
+        What is wrong, as a sentence by alias; empty if the soak passed or ended early.
     """
     watch = _Watch(steps, catalog, pool, halt)
     pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
     end = time.monotonic() + seconds
-    tell(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
+    progress(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
     while True:
         begun = time.monotonic()
         if failed := watch.probe():
             return failed
         ended = time.monotonic()
         if ended >= end and not halt.is_set():
-            return watch.last_look()
+            return watch.last_probe()
         if halt.pause(min(max(SHORTEST_PAUSE, pause - (ended - begun)), end - ended)):
             return {}
 
 
 class _Watch:
-    """The state of one soak: which aliases were bad at the last probe."""
+    """The state of one soak: how many consecutive probes of each alias were bad."""
 
     def __init__(self, steps: Sequence[Step], catalog: Catalog, pool: Executor, halt: Halt) -> None:
         self._steps = steps
@@ -74,25 +74,25 @@ class _Watch:
         self._unreachable: CatalogError | None = None
 
     @property
-    def _asking(self) -> Catalog:
-        """For one call, unless nothing further should be asked."""
+    def _open_catalog(self) -> Catalog:
+        """Return the catalog for one call. Raises `Halted` once nothing further may start."""
         if self._halt.is_set():
             raise Halted
         return self._catalog
 
-    def last_look(self) -> dict[str, str]:
-        """At the end: what is bad now is looked at once more, and what cannot be watched is not good."""
+    def last_probe(self) -> dict[str, str]:
+        """Probe bad aliases again at the end; aliases that cannot be probed then have failed."""
         if any(self._bad.values()) and not self._halt.pause(SHORTEST_PAUSE) and (failed := self.probe()):
             return failed
         if self._unreachable is None:
             return {}
-        reason = f"at the end of the soak it could not be watched: {self._unreachable}"
+        reason = f"the soak could not be completed: {self._unreachable}"
         return {step.alias: reason for step in self._steps}
 
     def probe(self) -> dict[str, str]:
-        """One look at every alias; what is wrong for good. Nothing is said of one that was halted."""
+        """Probe every alias; return those that have failed, with the reason. A halted probe returns nothing."""
         try:
-            reasons = self._look()
+            reasons = self._probe_once()
         except Halted:
             return {}
         except CatalogError as error:
@@ -107,37 +107,37 @@ class _Watch:
                 failed[alias] = f"during the soak: {reason}"
         return failed
 
-    def _look(self) -> dict[str, str | None]:
-        """What is wrong with each alias now. Raises `Halted`, or `CatalogError` where the server does not answer."""
-        judged = evaluate_gates(self._steps, self._asking, which=WATCHED_GATES, halted=self._halt.is_set)
+    def _probe_once(self) -> dict[str, str | None]:
+        """Return what is wrong with each alias. Raises `Halted`, or `CatalogError` if the server does not answer."""
+        judged = evaluate_gates(self._steps, self._open_catalog, which=WATCHED_GATES, halted=self._halt.is_set)
         unseen = sorted({step.desired or "" for step in judged if not step.blocked} - self._primary.keys())
         self._primary |= zip(unseen, self._pool.map(self._readable_by, unseen), strict=True)
         reasons = self._pool.map(lambda step: step.blocked.message if step.blocked else self._trouble(step), judged)
         return dict(zip((step.alias for step in judged), reasons, strict=True))
 
     def _trouble(self, step: Step) -> str | None:
-        """What a reader of the alias would meet. Raises `CatalogError` where the server does not answer at all."""
-        now_at = where(step.alias, self._asking)
-        if now_at != step.desired:
-            return f"somebody moved the alias; it is {describe_location(now_at)} now"
+        """Return the error that a reader of the alias would get. Raises `CatalogError` without an answer."""
+        found = where(step.alias, self._open_catalog)
+        if found != step.desired:
+            return f"someone else moved the alias; it is {describe_location(found)} now"
         primary = self._primary[step.desired or ""]
         if primary is None:
             return None
         try:
-            self._asking.sample_keys(step.alias, primary, 1)
+            self._open_catalog.sample_keys(step.alias, primary, 1)
         except CatalogError as error:
             if error.transient:
-                where(step.alias, self._asking)  # which fails too if it is not the collection's fault
+                where(step.alias, self._open_catalog)  # fails as well if the collection is not the cause
             return f"a read through the alias failed: {error}"
         return None
 
     def _readable_by(self, collection: str) -> str | None:
-        """The primary key's field; None where the collection is not loaded, so that nobody can read it anyway."""
-        primary = self._asking.schema(collection).primary
+        """Return the name of the primary key; None if the collection is not loaded and so cannot be read."""
+        primary = self._open_catalog.schema(collection).primary
         if primary is None:
             return None
         try:
-            self._asking.sample_keys(collection, primary.name, 1)
+            self._open_catalog.sample_keys(collection, primary.name, 1)
         except NotLoaded:
             return None
         return primary.name

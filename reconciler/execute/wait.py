@@ -1,4 +1,4 @@
-"""Waiting for gates: a wave that may wait asks again until all of its steps pass."""
+"""Wait for gates: evaluate the gates of a wave until all of its steps pass or the time is up."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from reconciler.execute.context import Halt
 from reconciler.gates import evaluate_gates
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
-"""Seconds between two rounds; each pause is twice the one before."""
+"""Seconds between two rounds; each pause is twice the previous one."""
 
 
-def judged_in_time(
-    wave: Sequence[Step], catalog: Catalog, seconds: float, halt: Halt, tell: Callable[[str], None]
+def evaluate_in_time(
+    wave: Sequence[Step], catalog: Catalog, seconds: float, halt: Halt, progress: Callable[[str], None]
 ) -> tuple[Step, ...]:
-    """A wave as its gates judge it; where some fail, asked again until they pass or the time is up.
+    """Evaluate the gates of a wave, and those that fail again, until they pass or the time is up.
 
-    Only what fails is asked again; when nothing is left, the whole wave is, because its other answers have aged.
+    Only failed steps are evaluated again. When none is left, the whole wave is, because its earlier results have aged.
 
     Args:
         wave: steps of one set.
         catalog: their database.
-        seconds: how long to wait; 0 for one round.
-        halt: ends the asking and the waiting; what comes back then is not judged to the end.
-        tell: told what is waited for.
+        seconds: how long to wait; 0 for a single round.
+        halt: ends evaluating and waiting; the steps returned then may be incomplete.
+        progress: called with a sentence about what the wave waits for.
 
     Raises:
-        CatalogError: the gates cannot be asked, and there is no time left to try again.
+        CatalogError: the gates cannot be evaluated, and there is no time left to try again.
     """
     deadline = time.monotonic() + seconds
     pause = FIRST_PAUSE
-    asked = tuple(wave)
+    pending = tuple(wave)
     while True:
         try:
-            judged = evaluate_gates(asked, catalog, halted=halt.is_set)
+            evaluated = evaluate_gates(pending, catalog, halted=halt.is_set)
         except CatalogError as error:
             if not error.transient or not _time_left(deadline, halt):
                 raise
-            failing, reason = asked, str(error)
+            failing, reason = pending, str(error)
         else:
             failing = tuple(
-                before for before, after in zip(asked, judged, strict=True) if not before.blocked and after.blocked
+                before for before, after in zip(pending, evaluated, strict=True) if not before.blocked and after.blocked
             )
-            if not failing and len(asked) == len(wave):
-                return judged
+            if not failing and len(pending) == len(wave):
+                return evaluated
             waits_for = {step.alias for step in failing}
-            reason = next((step.blocked.message for step in judged if step.blocked and step.alias in waits_for), "")
+            reason = next((step.blocked.message for step in evaluated if step.blocked and step.alias in waits_for), "")
         if not failing:
-            asked = tuple(wave)
+            pending = tuple(wave)
         elif _time_left(deadline, halt):
-            tell(f"waiting for gates ({_names(failing)}): {reason}")
+            progress(f"waiting for gates ({_names(failing)}): {reason}")
             halt.pause(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 2, LONGEST_PAUSE)
-            asked = failing
+            pending = failing
         else:
-            return judged if len(asked) == len(wave) else evaluate_gates(wave, catalog, halted=halt.is_set)
+            return evaluated if len(pending) == len(wave) else evaluate_gates(wave, catalog, halted=halt.is_set)
 
 
 def _time_left(deadline: float, halt: Halt) -> bool:

@@ -144,10 +144,10 @@ class Examiner:
             ledger = self._ledger(set_object, resolved, new_run())
             # An approval is used up by a run; so it waits for all gates here, and not only for those that cost little.
             ask = GatesToEvaluate.ALL if set_object.approved else GatesToEvaluate.CHEAP
-            plan = make_plan([resolved], catalogs=catalogs, journal=ledger, read=read, ask=ask)
+            plan = make_plan([resolved], catalogs=catalogs, journal=ledger, read=read, evaluate=ask)
             if plan.steps and set_object.approved == plan.digest and ledger.rejected():
                 forgiving = OperatorLedger({}, ledger.pending_verification(), new_run(), self.may_write)
-                plan = make_plan([resolved], catalogs=catalogs, journal=forgiving, ask=ask)
+                plan = make_plan([resolved], catalogs=catalogs, journal=forgiving, evaluate=ask)
             found = Finding(
                 *in_sync(resolved, contests),
                 desired=resolved,
@@ -219,7 +219,7 @@ class Examiner:
                 stop=hooks.stop,
                 journal=self._ledger(set_object, desired, about_to.run),
                 origins=_origins(set_object, found.approved_by),
-                tell=lambda sentence: log.info(sentence),
+                progress=lambda sentence: log.info(sentence),
             )
         finally:
             self.reads.wrote(catalog)

@@ -1,25 +1,33 @@
-"""Undoing an earlier run, or moving one alias back: the record of a run becomes an ordinary plan.
+"""Roll back an earlier run, or move one alias: the record of a run becomes an ordinary plan.
 
-    made = made_by(run), reported(report)    what a run left behind                     made
-    made = newest_made(runs)                 the last one that is not undone yet
-    plan = plan_rollback(made, catalogs)     the way back, as things are now            planning
-    plan = plan_move(…)                      one alias to any collection
+    changes = changes_of(run), changes_in(report)    what a run changed                          changes
+    changes = newest_changes(runs)                   those of the last run not rolled back yet
+    plan = plan_rollback(changes, catalogs)          the plan that reverts them now              planning
+    plan = plan_move(…)                              one alias to any collection
 
-The plan is carried out by `apply_plan`, like any other, and can be undone itself.
+`apply_plan` carries the plan out like any other, and it can be rolled back itself.
 """
 
-from reconciler.rollback.made import ROLLBACK, Made, Place, made_by, newest_made, places_of, reported
+from reconciler.rollback.changes import (
+    ROLLBACK,
+    Changes,
+    Selector,
+    changes_in,
+    changes_of,
+    locations_of,
+    newest_changes,
+)
 from reconciler.rollback.planning import DEFAULT_MAX_DROPS, plan_move, plan_rollback
 
 __all__ = [
     "DEFAULT_MAX_DROPS",
     "ROLLBACK",
-    "Made",
-    "Place",
-    "made_by",
-    "newest_made",
-    "places_of",
+    "Changes",
+    "Selector",
+    "changes_in",
+    "changes_of",
+    "locations_of",
+    "newest_changes",
     "plan_move",
     "plan_rollback",
-    "reported",
 ]

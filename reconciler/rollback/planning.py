@@ -1,17 +1,17 @@
-"""The way back as an ordinary plan.
+"""Plan a rollback as an ordinary plan.
 
     the run did        alias now        step
     from → to          at `to`          to → from    blocked if `from` is gone, or another collection has its name now
     from → to          at `from`        none
-    from → to          elsewhere        blocked: it is not what the run left, somebody else moved it
-    to (created)       at `to`          drop         as careful as any drop
+    from → to          elsewhere        blocked: someone else moved it after the run
+    to (created)       at `to`          drop         guarded like any drop
     from (dropped)     absent           create
 
-Where the record does not say whether the run's call was made, an alias that is not at `to` is none of its business.
-Waves go in reverse. What is impossible comes after all waves, so that it holds up nothing; what may become possible,
-such as a collection that must be loaded first, holds up the waves after it, as in any plan.
+If the record does not say whether the run's call was changes, an alias that is not at `to` is left alone. Waves are in
+reverse order. Steps that are impossible come after all waves, so that they block nothing; steps that may become
+possible, for example once a collection is loaded, block later waves as in any plan.
 
-Of the gates only `loaded` can hold up a step on its way back; the others are asked and shown.
+Of the gates only `loaded` can block a rollback; the others are evaluated and shown.
 """
 
 from __future__ import annotations
@@ -40,47 +40,47 @@ from reconciler.documents.timestamps import now
 from reconciler.execute.revert import inverse
 from reconciler.gates import CHEAP, evaluate_sets
 from reconciler.journal import PastStep, PastTarget
-from reconciler.rollback.made import Made, is_certain
+from reconciler.rollback.changes import Changes, is_certain
 from reconciler.version import __version__
 
 DEFAULT_MAX_DROPS = Limits().max_drops
 OWN_SET = "rollback"
-"""The set of a step for an alias of which no run is recorded."""
+"""The set name of a step for an alias that no recorded run changed."""
 
 
-def plan_rollback(made: Made, catalogs: Catalogs, *, max_drops: int = DEFAULT_MAX_DROPS) -> Plan:
-    """Plan to undo what a run did. Changes nothing.
+def plan_rollback(changes: Changes, catalogs: Catalogs, *, max_drops: int = DEFAULT_MAX_DROPS) -> Plan:
+    """Plan to roll back what a run changed. Changes nothing.
 
     Args:
-        made: from `made_by`, `reported` or `newest_made`.
-        catalogs: connections, opened as they are needed.
-        max_drops: how many aliases of one set may be dropped.
+        changes: from `changes_of`, `changes_in` or `newest_changes`.
+        catalogs: connections, opened as needed.
+        max_drops: the maximum number of aliases of one set that may be dropped.
 
     Raises:
         CatalogError: a catalog cannot be read.
         InvalidInput: how a database was reached is not recorded.
     """
-    steps = sorted(made.steps, key=lambda past: past.target)
+    steps = sorted(changes.steps, key=lambda past: past.target)
     return _plan(
         [
-            _undo(made, made.target(target), list(members), catalogs, max_drops)
+            _undo(changes, changes.target(target), list(members), catalogs, max_drops)
             for target, members in groupby(steps, key=lambda past: past.target)
         ]
     )
 
 
 def plan_move(alias: str, collection: str, where: PastTarget, last: PastStep | None, catalogs: Catalogs) -> Plan:
-    """Plan to point one alias at a collection, whatever happened to it before. Changes nothing.
+    """Plan to point one alias to a collection, wherever it is now. Changes nothing.
 
     Args:
-        alias: it may be absent.
-        collection: where it should go.
+        alias: the alias; it may be absent.
+        collection: the desired collection.
         where: the database.
-        last: what a recorded run did with it there; its set, gates and verification are used again.
-        catalogs: connections, opened as they are needed.
+        last: the newest recorded step for the alias; its set, gates and verification are used again.
+        catalogs: connections, opened as needed.
 
     Raises:
-        CatalogError: the catalog cannot be read, or `alias` is no name for one.
+        CatalogError: the catalog cannot be read, or `alias` is not a valid name.
     """
     check_alias_name(alias)
     name = last.step.set if last else OWN_SET
@@ -103,20 +103,22 @@ def plan_move(alias: str, collection: str, where: PastTarget, last: PastStep | N
     return _plan([_target_plan(where, {name: steps}, 1 - len(steps), live, catalogs, DEFAULT_MAX_DROPS)])
 
 
-def _undo(made: Made, where: PastTarget, steps: Sequence[PastStep], catalogs: Catalogs, max_drops: int) -> TargetPlan:
-    """One database."""
+def _undo(
+    changes: Changes, where: PastTarget, steps: Sequence[PastStep], catalogs: Catalogs, max_drops: int
+) -> TargetPlan:
+    """Plan the rollback of one database."""
     live = _read(where, {past.step.alias: past.step.current for past in steps}, catalogs)
     by_set: dict[str, list[Step]] = {}
     for past in steps:
         last = max(step.step.wave for step in steps if step.step.set == past.step.set)
-        if back := _way_back(past, made, live, last):
+        if back := _revert_step(past, changes, live, last):
             by_set.setdefault(past.step.set, []).append(back)
     unchanged = len(steps) - sum(map(len, by_set.values()))
     return _target_plan(where, by_set, unchanged, live, catalogs, max_drops)
 
 
-def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> Step | None:
-    """The step that undoes one, as things are now; None where there is nothing to undo."""
+def _revert_step(past: PastStep, changes: Changes, live: LiveCatalog, last_wave: int) -> Step | None:
+    """Return the step that reverts another one now, or None if there is nothing to revert."""
     back = replace(inverse(past.step), wave=last_wave - past.step.wave, prune=False, spec_hash="", skipped_gates=())
     at = live.pointing.get(back.alias)
     if at == back.desired:
@@ -127,8 +129,8 @@ def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> 
         if not is_certain(past):
             return None
         message = (
-            f"{made.run} left it {describe_location(back.current)}; {moved}, so somebody else moved it since; "
-            f"rollback --alias {back.alias} --to COLLECTION moves it all the same"
+            f"{changes.run} left it {describe_location(back.current)}; {moved}, so someone else moved it since; "
+            f"rollback --alias {back.alias} --to COLLECTION moves it anyway"
         )
         block = Block(BlockReason.MOVED, message)
         return replace(back, current=at, current_id=_id(at, live), wave=last_wave + 1, blocked=block)
@@ -138,7 +140,7 @@ def _way_back(past: PastStep, made: Made, live: LiveCatalog, last_wave: int) -> 
 
 
 def _moved(back: Step, at: str | None, live: LiveCatalog) -> str:
-    """How an alias is not where a run left it; empty if it is there."""
+    """Return how an alias is not where a run left it; empty if it is."""
     if at != back.current:
         return f"it is {describe_location(at)} now"
     found = _id(at, live)
@@ -148,7 +150,7 @@ def _moved(back: Step, at: str | None, live: LiveCatalog) -> str:
 
 
 def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
-    """What makes the way back impossible."""
+    """Return what makes the revert impossible, or None."""
     if back.desired is None:
         return None
     database = live.target.database
@@ -168,10 +170,10 @@ def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
 
 
 def _read(where: PastTarget, desired: dict[str, str | None], catalogs: Catalogs) -> LiveCatalog:
-    """The live catalog, as far as these aliases and collections need it."""
+    """Read as much of the live catalog as these aliases and collections need."""
     aliases = tuple(Alias(alias, collection) for alias, collection in desired.items())
-    asked = AliasSet(OWN_SET, "", where.connection.name, where.connection, where.target.database, aliases)
-    return read_live(catalogs.open(where.connection, where.target.database), where.target, [asked])
+    needed = AliasSet(OWN_SET, "", where.connection.name, where.connection, where.target.database, aliases)
+    return read_live(catalogs.open(where.connection, where.target.database), where.target, [needed])
 
 
 def _target_plan(
@@ -182,7 +184,7 @@ def _target_plan(
     catalogs: Catalogs,
     max_drops: int,
 ) -> TargetPlan:
-    """The steps of one database, judged."""
+    """Return the plan of one database, with gates, prefix drops and limits applied."""
     catalog = catalogs.open(where.connection, where.target.database)
     plans = [
         SetPlan(
@@ -211,7 +213,7 @@ def _refusals(plan: SetPlan, max_drops: int) -> tuple[str, ...]:
     if drops <= max_drops:
         return ()
     return (
-        f'the way back would drop {drops} aliases of set "{plan.set}", over the limit of {max_drops}; '
+        f'the rollback would drop {drops} aliases of set "{plan.set}", over the limit of {max_drops}; '
         f"if that is meant, run with --max-drops {drops}",
     )
 

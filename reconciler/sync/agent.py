@@ -206,7 +206,7 @@ class Agent:
                 stop=stop,
                 journal=self._journal,
                 origins=origins,
-                tell=lambda sentence: log.info(sentence),
+                progress=lambda sentence: log.info(sentence),
             )
 
     def _held(self, moved: Sequence[Step], hold: float) -> str:

@@ -41,7 +41,7 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     assert summary == "Apply: 1 done."
 
     again = moved.run("rollback", "--yes")
-    nothing = f"Nothing to undo: no run recorded at {moved.folder}/journal.jsonl changed anything, or it is undone.\n"
+    nothing = f"Nothing to undo: no run recorded at {moved.folder}/journal.jsonl changed anything, or it was rolled back.\n"
     assert (again.code, again.stdout, again.stderr) == (0, nothing, "")
     assert moved.run("rollback", "--format", "json").document["targets"] == []
     rollback, apply = moved.run("history", "--format", "json").document["runs"]
@@ -78,7 +78,7 @@ def test_what_somebody_else_moved_since_is_refused(moved: Shop) -> None:
     moved.move(a="v3")
     refused = moved.run("rollback", "--yes")
     assert (refused.code, moved.live) == (3, {"a": "v3"})
-    assert 'it is at "v3" now, so somebody else moved it since' in refused.stdout
+    assert 'it is at "v3" now, so someone else moved it since' in refused.stdout
     assert "Manifests" not in refused.stderr
     forced = moved.run("rollback", "--alias", "a", "--to", "v1", "--yes")
     assert (forced.code, moved.live) == (0, {"a": "v1"})

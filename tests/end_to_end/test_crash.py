@@ -18,7 +18,7 @@ from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.journal import Act, Journal, PastRun, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.rollback import made_by, plan_rollback
+from reconciler.rollback import changes_of, plan_rollback
 from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection
 from tests.faults.saboteur import Saboteur, saboteur
@@ -142,7 +142,7 @@ def insist_on_truth(run: PastRun, live: Mapping[str, str]) -> None:
 
 def insist_that_it_can_be_undone(run: PastRun, shop: Shop) -> None:
     with Catalogs(connect) as catalogs:
-        report = apply_plan(plan_rollback(made_by(run), catalogs), catalogs=catalogs)
+        report = apply_plan(plan_rollback(changes_of(run), catalogs), catalogs=catalogs)
     assert (report.exit_code, shop.live) == (ExitCode.DONE, after_steps(0))
 
 

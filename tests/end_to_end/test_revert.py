@@ -17,7 +17,7 @@ from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.journal import Act, Journal, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.rollback import made_by, plan_rollback
+from reconciler.rollback import changes_of, plan_rollback
 from tests.cli.command import Completed, finish, start
 from tests.cli.shop import Shop, alias_set, connection
 from tests.faults.saboteur import Saboteur, saboteur
@@ -172,7 +172,7 @@ def test_killed_on_the_way_back(acted: bool, number: int, shop: Shop, journal: J
         assert shop.live == mixed(still)
 
         with Catalogs(connect) as catalogs:
-            report = apply_plan(plan_rollback(made_by(run), catalogs), catalogs=catalogs)
+            report = apply_plan(plan_rollback(changes_of(run), catalogs), catalogs=catalogs)
         assert (report.exit_code, shop.live) == (ExitCode.DONE, BEFORE)
         shop.put_back(mixed(still))
         assert apply(shop, journal, Options(retry_rejected=True)).exit_code is ExitCode.DONE

@@ -61,7 +61,7 @@ class Shop:
         try:
             with self.recorder.catalogs() as opened:
                 plan = make_plan([desired], options, catalogs=opened, journal=self.journal)
-                return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, tell=self.said.append)
+                return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, progress=self.said.append)
         finally:
             if timer:
                 timer.cancel()
@@ -263,7 +263,7 @@ def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
     report = shop.apply(spec_hash())
     assert any("canary" in line.plain and "already as wanted" in line.plain for line in report_lines(report))
     assert [step["alias"] for step in report_document(report)["targets"][0]["steps"]] == ["canary", "prod"]
-    assert any("verifying what an earlier run left unverified: canary" in sentence for sentence in shop.said)
+    assert any("verifying moves of earlier runs: canary" in sentence for sentence in shop.said)
 
 
 def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:

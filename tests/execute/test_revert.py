@@ -404,7 +404,7 @@ def test_no_wave_starts_before_the_gates_of_all_waves_pass() -> None:
         on_failure=OnFailure.REVERT,
     )
     with recorder.catalogs() as opened:
-        plan = make_plan([desired], catalogs=opened, ask=GatesToEvaluate.SHOWN)
+        plan = make_plan([desired], catalogs=opened, evaluate=GatesToEvaluate.SHOWN)
         recorder.journal.clear()
         report = apply_plan(plan, catalogs=opened, wait=0.01)
     assert (report.exit_code, recorder.writes) == (ExitCode.REFUSED, [])
@@ -418,4 +418,4 @@ def test_a_collection_that_was_made_anew_since_the_plan_is_not_moved_to() -> Non
         made.create_collection("new")
         report = apply_plan(plan, catalogs=opened)
     assert (outcomes(report), live(made)) == ({"a": Outcome.BLOCKED}, {"a": "old"})
-    assert "was dropped and made anew since the plan" in message(report, "a")
+    assert "was recreated since the plan" in message(report, "a")

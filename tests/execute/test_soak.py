@@ -78,7 +78,7 @@ def taken_away(recorder: Recorder) -> Hook:
     [
         (released, "new is not loaded", "old"),
         (reads_fail, "a read through the alias failed: no grant on a", "old"),
-        (taken_away, 'somebody moved the alias; it is at "theirs" now', "theirs"),
+        (taken_away, 'someone else moved the alias; it is at "theirs" now', "theirs"),
     ],
 )
 def test_what_goes_wrong_while_it_is_watched_is_undone(trouble: object, reason: str, ends_at: str) -> None:
@@ -125,7 +125,7 @@ def test_a_soak_that_is_cut_short_leaves_the_alias_and_says_so() -> None:
     recorder, stop = shop(), Event()
     report = moved(recorder, after=lambda method, name: stop.set(), stop=stop)
     assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.NOT_ATTEMPTED}
-    assert "the soak was cut short" in (report.results[0].message or "")
+    assert "the soak was interrupted" in (report.results[0].message or "")
     assert report.exit_code is ExitCode.INCOMPLETE
     assert live(recorder.server)["a"] == "new"
 

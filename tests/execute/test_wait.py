@@ -35,8 +35,8 @@ def applied(recorder: Recorder, seconds: float, *, stop: Event | None = None) ->
     desired = alias_set({}, Alias("a", "new", gates=LOADED), Alias("b", "ready", gates=LOADED))
     told: list[str] = []
     with recorder.catalogs() as opened:
-        plan = make_plan([desired], catalogs=opened, ask=GatesToEvaluate.SHOWN)
-        return apply_plan(plan, catalogs=opened, wait=seconds, stop=stop, tell=told.append), told
+        plan = make_plan([desired], catalogs=opened, evaluate=GatesToEvaluate.SHOWN)
+        return apply_plan(plan, catalogs=opened, wait=seconds, stop=stop, progress=told.append), told
 
 
 def loads_after(recorder: Recorder, asked: int) -> None:
@@ -76,7 +76,9 @@ def test_a_server_that_is_away_for_a_moment_does_not_end_the_waiting() -> None:
             raise ConnectionFailed("cannot reach it")
 
     with recorder.catalogs() as opened:
-        plan = make_plan([alias_set({}, Alias("b", "ready", gates=LOADED))], catalogs=opened, ask=GatesToEvaluate.SHOWN)
+        plan = make_plan(
+            [alias_set({}, Alias("b", "ready", gates=LOADED))], catalogs=opened, evaluate=GatesToEvaluate.SHOWN
+        )
         recorder.before = away
         report = apply_plan(plan, catalogs=opened, wait=60)
     assert report.exit_code is ExitCode.DONE

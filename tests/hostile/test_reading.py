@@ -34,7 +34,7 @@ from reconciler.render.history import alias_lines, history_document, history_lin
 from reconciler.render.html import plan_html
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import saved_plan_lines
-from reconciler.rollback import newest_made, plan_rollback, reported
+from reconciler.rollback import changes_in, newest_changes, plan_rollback
 from tests.builders import catalogs
 from tests.hostile import documents
 from tests.hostile.mutations import bounded, mangled, mutated, texts
@@ -197,7 +197,7 @@ def test_reports(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture
     def holds(data: bytes) -> None:
         file.write_bytes(data)
         with suite.case(faults=1), only_our_errors(capsys), catalogs(documents.milvus()) as opened:
-            shown(plan_rollback(reported(load_report(file), "report.json"), opened))
+            shown(plan_rollback(changes_in(load_report(file), "report.json"), opened))
 
     holds()
 
@@ -215,7 +215,7 @@ def told(path: Path) -> None:
     departures(recorded.runs)
     for run in recorded.runs:
         find_run(recorded.runs, run.id)
-    if made := newest_made(recorded.runs):
+    if made := newest_changes(recorded.runs):
         with catalogs(documents.milvus()) as opened:
             shown(plan_rollback(made, opened))
 

@@ -239,5 +239,5 @@ def test_a_soak_that_is_cut_short_is_made_up_for_at_the_next_start(stage: Stage)
         agent.event("watching 1 alias for 3 s")
     done = stage.once()
     assert (done.code, stage.shop.live) == (0, {"a": "v2"})
-    assert "verifying what an earlier run left unverified: a" in done.stderr
+    assert "verifying moves of earlier runs: a" in done.stderr
     assert "verifying" not in stage.once().stderr
