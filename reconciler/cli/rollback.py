@@ -18,7 +18,7 @@ from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Origin, Target
 from reconciler.core.plan import Plan, TargetPlan
 from reconciler.core.report import ExitCode, plan_exit_code
-from reconciler.core.text import printable
+from reconciler.core.text import listed, printable
 from reconciler.documents.report_file import load_report
 from reconciler.journal import Journal, Origins, PastStep, PastTarget
 from reconciler.journal.runs import find_run
@@ -39,7 +39,6 @@ from reconciler.rollback import (
     plan_rollback,
 )
 
-SHOWN = 3
 """Aliases that the closing remark names."""
 
 
@@ -232,7 +231,7 @@ def _tell(result: output.Result, plan: Plan, outputs: tuple[tuple[str, Path], ..
 def _remind(plan: Plan) -> None:
     """A manifest that still wants what was undone undoes the rollback."""
     moves = [f"{step.alias} {'→ ' + step.current if step.current else 'absent'}" for step in plan.runnable]
-    shown = ", ".join(moves[:SHOWN]) + (f" and {len(moves) - SHOWN} more" if len(moves) > SHOWN else "")
     output.say(
-        f"Manifests that still want {shown} will have it so at the next apply: change them, or set suspend: true"
+        f"Manifests that still want {listed(moves, 3)} will have it so at the next apply: "
+        "change them, or set suspend: true"
     )

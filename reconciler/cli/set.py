@@ -15,12 +15,11 @@ from reconciler.cli import inputs, options, output
 from reconciler.cli.replacing import Replacement, ensure_replaceable, replace_all
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import NAME_PATTERN, Source
-from reconciler.core.text import counted, printable
+from reconciler.core.text import counted, printable, quoted
 from reconciler.manifest import check, read
 from reconciler.manifest.editing import difference, edited
 from reconciler.manifest.files import STDIN
 from reconciler.manifest.select_entries import Change, chosen
-from reconciler.manifest.wording import quoted
 from reconciler.render.documents import edit_document
 
 BYTE_ORDER_MARK = "\ufeff"

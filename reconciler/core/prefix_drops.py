@@ -13,6 +13,7 @@ from dataclasses import replace
 from reconciler.core.model import LiveCatalog
 from reconciler.core.patterns import beginning_like
 from reconciler.core.plan import Action, Block, BlockReason, SetPlan, Step
+from reconciler.core.text import listed
 
 
 def aliases_with_prefix(alias: str, names: Iterable[str]) -> list[str]:
@@ -49,10 +50,9 @@ def block_if_prefix(drop: Step, staying: Iterable[str]) -> Step:
     lost = aliases_with_prefix(drop.alias, staying)
     if not lost:
         return drop
-    others = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
     message = (
-        f"this Milvus (before 2.5) would lose {others} with it at its next restart, because it drops by prefix; "
-        "drop the longer names first, or upgrade"
+        f"this Milvus (before 2.5) would lose {listed(lost, 3)} with it at its next restart, "
+        "because it drops by prefix; drop the longer names first, or upgrade"
     )
     return replace(drop, blocked=Block(BlockReason.LOSES_OTHERS, message))
 

@@ -1,23 +1,72 @@
-"""Text for people: names from outside made safe to show, and numbers of things.
+"""Text for people: quantities, lists, cut and quoted text from outside, and the closest known word.
 
 Milvus Lite accepts any alias name, terminal escape codes included.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+MAX_DIGITS = 6
+
 
 def printable(text: str) -> str:
-    """Text that a terminal shows and does not obey: what is not printable appears as an escape sequence."""
+    """Return text that a terminal shows and does not obey: what is not printable appears as an escape sequence."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines, which stay apart."""
+    """Return a text of several lines with each line `printable`."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: 1 alias, 2 aliases, 2,000 rows, 3 queries."""
+    """Return a quantity: 1 alias, 2 aliases, 2,000 rows, 3 queries."""
     if number == 1:
         return f"1 {noun}"
     if noun.endswith("y"):
         return f"{number:,} {noun[:-1]}ies"
     return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def rounded(value: float, *limits: float, digits: int = 1) -> str:
+    """Return a number in few digits, but enough to tell it from every limit that it does not equal: 94.96 from 95."""
+    shown = round(value, digits)
+    while digits < MAX_DIGITS and any(shown == limit != value for limit in limits):
+        digits += 1
+        shown = round(value, digits)
+    return f"{shown:,}"
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """Return a text of at most `length` characters, ending in an ellipsis where it was cut."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def quoted(text: str) -> str:
+    """Return the beginning of a user's text on one line, in quotes."""
+    return f'"{printable(shortened(text))}"'
+
+
+def listed(parts: Sequence[str], shown: int = 5, separator: str = ", ") -> str:
+    """Return the first parts and the number of the others: "a, b and 3 more", or "x; y; and 3 more" of clauses."""
+    text = separator.join(parts[:shown])
+    conjunction = " and" if separator == ", " else f"{separator}and"
+    return f"{text}{conjunction} {len(parts) - shown:,} more" if len(parts) > shown else text
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Return `"a" or "b"`."""
+    return " or ".join(f'"{word}"' for word in words)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a misspelt one probably stands for, if there is any."""
+    return next(iter(get_close_matches(word, list(known), n=1)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "collection"?` if a known word is close, else nothing."""
+    meant = closest(word, known)
+    return f'; did you mean "{meant}"?' if meant else ""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError
 from reconciler.core.plan import Step
+from reconciler.core.text import listed
 from reconciler.execute.context import Halt
 from reconciler.gates import evaluate_gates
 
@@ -66,5 +67,4 @@ def _time_left(deadline: float, halt: Halt) -> bool:
 
 
 def _names(steps: Sequence[Step]) -> str:
-    names = [step.alias for step in steps]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return listed([step.alias for step in steps], 3)

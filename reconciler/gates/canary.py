@@ -13,11 +13,10 @@ from statistics import fmean
 
 from reconciler.core.model import CanaryGate, Schema
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
-from reconciler.core.text import counted
+from reconciler.core.text import counted, listed, rounded
 from reconciler.gates.comparison import Asked, Comparison, Side, compare
 from reconciler.gates.probe import CannotTell, Probe, has_current, schemas
 from reconciler.gates.sampling import from_file, sampled
-from reconciler.gates.wording import listed, rounded
 
 NAME = "canary"
 WORST_SHOWN = 3
@@ -62,11 +61,11 @@ def _sides(current: str, desired: str, field: str | None, probe: Probe) -> tuple
 def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdict) -> Side:
     names = [vector.name for vector in schema.vectors]
     if field is None and len(names) > 1:
-        remedy = f"name one in gates.canary.field: {listed(names, ', ')}"
+        remedy = f"name one in gates.canary.field: {listed(names)}"
         raise CannotTell(Verdict.UNKNOWN, f"{collection} has several vector fields; {remedy}")
     vector = next((vector for vector in schema.vectors if field in (None, vector.name)), None)
     if vector is None or schema.primary is None:
-        missing = f"vector field {field}; it has {listed(names, ', ')}" if field and names else "vector field"
+        missing = f"vector field {field}; it has {listed(names)}" if field and names else "vector field"
         raise CannotTell(if_missing, f"{collection} has no {missing}")
     if vector.type != FLOAT_VECTOR:
         raise CannotTell(

@@ -12,8 +12,8 @@ import re
 
 from reconciler.core.json_strict import whole_characters
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
+from reconciler.core.text import listed, shortened
 from reconciler.gates.probe import Probe, of_desired
-from reconciler.gates.wording import listed, shortened
 
 NAME = "contract"
 
@@ -31,8 +31,8 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     troubles = [_trouble(key, value, given.get(key)) for key, value in gate.properties if given.get(key) != value]
     if not troubles:
         return GateResult(NAME, Verdict.PASS, "", figures)
-    detail = f"{collection}: {listed(troubles)}; set its properties or its description right, or move to another one"
-    return GateResult(NAME, Verdict.FAIL, detail, figures)
+    remedy = "set its properties or its description right, or move to another one"
+    return GateResult(NAME, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}; {remedy}", figures)
 
 
 def described(description: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from reconciler.core.model import Index
 from reconciler.core.plan import GateResult, Step, Verdict
+from reconciler.core.text import listed
 from reconciler.gates.probe import Probe, of_desired
-from reconciler.gates.wording import listed
 
 NAME = "indexed"
 
@@ -26,7 +26,7 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     figures = {"fields": len(fields), "pendingRows": sum(found[name].pending_rows for name in fields if name in found)}
     if not troubles:
         return GateResult(NAME, Verdict.PASS, "", figures)
-    return GateResult(NAME, Verdict.FAIL, f"{collection}: {listed(troubles)}", figures)
+    return GateResult(NAME, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}", figures)
 
 
 def _trouble(field: str, index: Index | None) -> str | None:

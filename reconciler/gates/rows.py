@@ -12,9 +12,8 @@ from math import ceil, floor
 
 from reconciler.core.model import RowsGate
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
-from reconciler.core.text import counted
+from reconciler.core.text import counted, rounded
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired
-from reconciler.gates.wording import rounded
 
 NAME = "rows"
 REMEDY = "see what became of the import, or change gates.rows"

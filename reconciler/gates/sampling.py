@@ -12,11 +12,10 @@ from typing import cast
 
 from reconciler.core.model import PrimaryKey, QueryFile, Row, Vector
 from reconciler.core.plan import Verdict
-from reconciler.core.text import counted
+from reconciler.core.text import counted, shortened
 from reconciler.gates.comparison import Asked, Side
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 from reconciler.gates.query_vectors import QueriesError, Query, read_queries
-from reconciler.gates.wording import shortened
 
 KEYS_TO_PICK_FROM = 1_000
 """A server gives the keys of a sample as it finds them, often from one segment: more of them are more mixed."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from reconciler.core.model import Index, SchemaGate
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
+from reconciler.core.text import listed
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired, schemas
 from reconciler.gates.schema_changes import changes
-from reconciler.gates.wording import listed
 
 NAME = "schema"
 
@@ -64,7 +64,7 @@ def _differ(name: str, before: dict[str, str], after: dict[str, str]) -> bool:
 
 
 def _no_metric(verdict: Verdict, collection: str, fields: list[str], remedy: str = "") -> CannotTell:
-    return CannotTell(verdict, f"{collection} has no index on {listed(fields, ', ')} that tells a metric{remedy}")
+    return CannotTell(verdict, f"{collection} has no index on {listed(fields)} that tells a metric{remedy}")
 
 
 def _judged(gate: SchemaGate, found: dict[str, str], unknown: CannotTell | None) -> GateResult:
@@ -73,11 +73,11 @@ def _judged(gate: SchemaGate, found: dict[str, str], unknown: CannotTell | None)
     figures: dict[str, Figure] = {"changes": len(found), "allowed": len(allowed)}
     figures |= {f"changes.{name}": change for name, change in found.items()}
     if opposed:
-        words = listed([f"{name}: {change}" for name, change in opposed.items()])
-        remedy = f"allow with gates.schema.allowChanges: [{listed(list(opposed), ', ')}]"
+        words = listed([f"{name}: {change}" for name, change in opposed.items()], separator="; ")
+        remedy = f"allow with gates.schema.allowChanges: [{listed(list(opposed))}]"
         return GateResult(NAME, Verdict.FAIL, f"{words}; {remedy}", figures)
     if unknown and unknown.verdict is Verdict.UNKNOWN:
         return GateResult(NAME, Verdict.UNKNOWN, f"metrics cannot be compared: {unknown}", figures)
-    notes = [f"allowed: {listed(allowed)}"] if allowed else []
+    notes = [f"allowed: {listed(allowed, separator='; ')}"] if allowed else []
     notes += [f"metrics not compared: {unknown}"] if unknown else []
     return GateResult(NAME, Verdict.PASS, "; ".join(notes), figures)

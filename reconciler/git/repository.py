@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.core.text import printable
+from reconciler.core.text import printable, shortened
 from reconciler.git.command import MIB, Done, Git, check_version, complaint
 from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
 from reconciler.git.remote import FETCH_SECONDS, OID, Remote
@@ -263,7 +263,7 @@ def _entry(line: bytes) -> tuple[str, Blob]:
 
 def _shown(text: str) -> str:
     """What a stranger wrote, fit for logs."""
-    return printable(text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…")
+    return printable(shortened(text, MAX_TEXT))
 
 
 def _too_many(path: str) -> str:

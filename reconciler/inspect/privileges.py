@@ -15,12 +15,12 @@ from reconciler.core.errors import (
     PermissionDenied,
 )
 from reconciler.core.model import Field, Schema
+from reconciler.core.text import listed
 from reconciler.inspect.conditions import Condition, Result, Subject
 from reconciler.inspect.needs import Needs
 
 LET_THROUGH = (AliasNotFound, CollectionNotFound, InvalidName, NotLoaded)
 """What a server says only after it has asked for the privilege."""
-SHOWN = 3
 """Names that a sentence lists."""
 GLOBAL, COLLECTION = "Global", "Collection"
 
@@ -76,7 +76,7 @@ class Asking:
         refused = {name: error for name, error in errors.items() if isinstance(error, PermissionDenied)}
         let_through = {name for name, error in errors.items() if error is None or isinstance(error, LET_THROUGH)}
         unclear = [name for name in names if name not in refused and name not in let_through]
-        on = f" on {_listed(list(refused) or unclear or names)}" if object_type == COLLECTION else ""
+        on = f" on {listed(list(refused) or unclear or names, 3)}" if object_type == COLLECTION else ""
         if refused:
             first, error = next(iter(refused.items()))
             privilege = error.privilege or str(subject)
@@ -141,8 +141,3 @@ def _error(ask: Callable[[str], object], name: str) -> CatalogError | None:
 def _one_of(names: Sequence[str]) -> str:
     """A name to ask about where one stands for all; one that does not exist will do."""
     return names[0] if names else IMPOSSIBLE_NAME
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -21,6 +21,7 @@ from reconciler.core.errors import JournalError
 from reconciler.core.model import OnFailure, Target
 from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.core.report import Report, StepResult
+from reconciler.core.text import shortened
 from reconciler.documents.codec import (
     Document,
     connection_document,
@@ -38,7 +39,7 @@ FORMAT_VERSION = 1
 HEAD = rb'\{"kind":"Journal","formatVersion":(?P<version>\d{1,9}),"event":"(?P<event>\w+)","run":"(?P<run>[\w.-]+)",'
 LONGEST_LINE = 1024 * 1024
 """Bytes. What would be longer is not written, and what is longer was not written by us."""
-LONGEST_TEXT = 4000
+MAX_TEXT = 4000
 MOST_SOURCES = 100
 
 
@@ -51,11 +52,11 @@ def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
         user=origins.user,
         host=origins.host,
         pid=origins.pid,
-        source=[_short(item) for item in origins.source[:MOST_SOURCES]],
+        source=[shortened(item, MAX_TEXT) for item in origins.source[:MOST_SOURCES]],
         tool={"name": "aliasctl", "version": plan.tool_version},
         planDigest=plan.digest,
         steps=len(plan.runnable),
-        **without_none(provenance=_shortened(origins.provenance) or None),
+        **without_none(provenance=_provenance(origins.provenance) or None),
     )
     for target in plan.targets:
         if target.steps:
@@ -92,7 +93,7 @@ def result(run: str, target: Target, of_step: StepResult) -> bytes:
     document = result_document(of_step)
     document.pop("gateSpecification", None)
     if message := document.get("message"):
-        document["message"] = _short(message)
+        document["message"] = shortened(message, MAX_TEXT)
     return _line("result", run, **_place(target), **document)
 
 
@@ -109,8 +110,11 @@ def run_ended(run: str, report: Report) -> bytes:
     )
 
 
-def _shortened(provenance: Provenance) -> Document:
-    return {name: _short(value) if isinstance(value, str) else value for name, value in provenance.known().items()}
+def _provenance(provenance: Provenance) -> Document:
+    return {
+        name: shortened(value, MAX_TEXT) if isinstance(value, str) else value
+        for name, value in provenance.known().items()
+    }
 
 
 def _place(target: Target) -> Document:
@@ -124,7 +128,3 @@ def _line(event: str, run: str, **fields: object) -> bytes:
         about = f'alias "{fields["alias"]}"' if "alias" in fields else event
         raise JournalError(f"the journal's line about {about} would be {len(line)} bytes long, over {LONGEST_LINE}")
     return line
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"

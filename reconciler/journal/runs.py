@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.report import Outcome
+from reconciler.core.text import listed
 from reconciler.journal import Act, PastRun
 
 
@@ -22,7 +23,7 @@ def find_run(runs: Sequence[PastRun], name: str) -> PastRun:
     if not found:
         raise InvalidInput(Problem(f'no recorded run is called "{name}"; aliasctl history lists them'))
     if len(found) > 1:
-        several = ", ".join(run.id for run in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        several = listed([run.id for run in found], 3)
         raise InvalidInput(Problem(f'"{name}" is the beginning of several runs: {several}; write more of it'))
     return found[0]
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, TextIO
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
+from reconciler.core.text import alternatives, did_you_mean, quoted
 from reconciler.manifest import documents, files, yaml_marks
 from reconciler.manifest.files import File, Tree
 from reconciler.manifest.queries_files import QueriesFiles, queries_nodes
@@ -16,7 +17,6 @@ from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Ma
 from reconciler.manifest.rules import in_order
 from reconciler.manifest.shape import API_VERSION, GROUP, KINDS, VERSION
 from reconciler.manifest.validation import problems_of
-from reconciler.manifest.wording import did_you_mean, one_of, quoted
 from reconciler.manifest.yaml_marks import Document, Node, described
 from reconciler.version import __version__
 
@@ -163,10 +163,11 @@ def _wrong_identity(root: Node) -> Iterator[Problem]:
         known = f"aliasctl {__version__} (it knows: {VERSION})"
         yield Problem(f"version {quoted(version)} of {GROUP} is not known to {known}", root.fields["apiVersion"].source)
     if "kind" not in root.fields:
-        yield Problem(f'"kind" is missing; it is {one_of(KINDS)}', root.source)
+        yield Problem(f'"kind" is missing; it is {alternatives(KINDS)}', root.source)
     elif kind not in KINDS:
         node = root.fields["kind"]
-        yield Problem(f"expected {one_of(KINDS)}, found {described(node)}{did_you_mean(kind, KINDS)}", node.source)
+        hint = did_you_mean(kind, KINDS)
+        yield Problem(f"expected {alternatives(KINDS)}, found {described(node)}{hint}", node.source)
 
 
 def _suspicious(root: Node) -> Iterator[Problem]:

@@ -13,9 +13,9 @@ from typing import TypeAlias, cast
 from jsonschema_rs import ValidationError
 
 from reconciler.core.errors import Problem
+from reconciler.core.text import alternatives, closest, did_you_mean, quoted
 from reconciler.manifest.shape import Schema
 from reconciler.manifest.string_formats import complaint
-from reconciler.manifest.wording import closest, did_you_mean, one_of, quoted
 from reconciler.manifest.yaml_marks import Node, described
 from reconciler.version import __version__
 
@@ -170,7 +170,7 @@ def _wrong_value(finding: _Finding) -> str:
             return _wrong_type(finding)
         case "enum":
             hint = did_you_mean(finding.node.text, finding.words)
-            return f"expected {one_of(finding.words)}{finding.found}{hint}"
+            return f"expected {alternatives(finding.words)}{finding.found}{hint}"
         case "format":
             return f"{complaint(str(finding.desired), finding.node.value)}{finding.found}"
         case "minimum" | "maximum":

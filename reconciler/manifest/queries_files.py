@@ -8,10 +8,10 @@ from pathlib import Path
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import QueryFile, Source
+from reconciler.core.text import quoted
 from reconciler.gates.query_vectors import QueriesError, read_queries
 from reconciler.manifest.files import File
 from reconciler.manifest.gates import gate_nodes
-from reconciler.manifest.wording import quoted
 from reconciler.manifest.yaml_marks import Node
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Alias
+from reconciler.core.text import did_you_mean, listed
 from reconciler.manifest.records import AliasSetManifest, Manifests
-from reconciler.manifest.wording import did_you_mean
-
-SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def chosen(manifests: Manifests, desired: Mapping[str, str], set_name: str | Non
         if len(listings) == 1:
             changes.append(Change(*listings[0], collection))
         elif listings:
-            places = ", ".join(f'"{listing.key}" ({alias.source})' for listing, alias in listings[:SHOWN])
+            places = listed([f'"{listing.key}" ({alias.source})' for listing, alias in listings])
             message = f'alias "{name}" is listed in {len(listings)} AliasSets: {places}; choose one with --set'
             problems.append(Problem(message, listings[0][1].source))
         else:
@@ -78,7 +76,7 @@ def _unlisted(name: str, collection: str, sets: Sequence[AliasSetManifest], mani
     names = _names(alias_set.key for alias_set in sets)
     source = sets[0].source if len(sets) == 1 else None
     if elsewhere:
-        places = ", ".join(f'"{item.key}" ({alias.source})' for item, alias in elsewhere[:SHOWN])
+        places = listed([f'"{item.key}" ({alias.source})' for item, alias in elsewhere])
         return Problem(f'alias "{name}" is not in AliasSet {names} but in {places}', source)
     hint = did_you_mean(name, (alias.name for alias_set in sets for alias in alias_set.aliases))
     entry = f"{{name: {name}, collection: {collection}}}"
@@ -87,6 +85,4 @@ def _unlisted(name: str, collection: str, sets: Sequence[AliasSetManifest], mani
 
 
 def _names(keys: Iterable[str]) -> str:
-    known = list(keys)
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return ", ".join(f'"{key}"' for key in known[:SHOWN]) + more
+    return listed([f'"{key}"' for key in keys])

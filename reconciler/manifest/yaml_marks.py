@@ -26,7 +26,7 @@ from yaml.events import (
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Source
-from reconciler.manifest.wording import quoted
+from reconciler.core.text import quoted
 
 MAX_DEPTH = 64
 MAX_EXPANDED_VALUES = 100_000

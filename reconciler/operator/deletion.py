@@ -17,7 +17,7 @@ from reconciler.catalog.read import read_live
 from reconciler.core.errors import CatalogError, InvalidInput
 from reconciler.core.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
 from reconciler.core.report import ExitCode, Outcome, Report
-from reconciler.core.text import counted
+from reconciler.core.text import counted, listed
 from reconciler.journal import Origins
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
 from reconciler.operator.clients import Clients, SecretForbidden
@@ -78,7 +78,7 @@ def finalize(
     if report is None or report.exit_code is ExitCode.DONE:
         return DeletionResult(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
     left = [result for result in report.results if result.outcome not in (Outcome.DONE, Outcome.NOOP)]
-    message = "; ".join(f'"{result.step.alias}": {result.message}' for result in left[:3])
+    message = listed([f'"{result.step.alias}": {result.message}' for result in left], 3, "; ")
     if all(result.outcome is Outcome.BLOCKED for result in left):
         return DeletionResult(True, Finding(Reason.BLOCKED, message, report=report), orphaned=message)
     return _later(set_object, message, report)

@@ -13,7 +13,7 @@ from threading import Thread
 
 from reconciler.core.plan import Action, describe_location
 from reconciler.core.report import Outcome, Report, StepResult
-from reconciler.core.text import counted, printable_lines
+from reconciler.core.text import counted, printable_lines, shortened
 from reconciler.manifest.shape import API_VERSION
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.finding import Finding
@@ -62,7 +62,7 @@ class Events:
             },
             "type": WARNING if warning else NORMAL,
             "reason": reason,
-            "message": note if len(note) <= MAX_NOTE else note[: MAX_NOTE - 1] + "…",
+            "message": shortened(note, MAX_NOTE),
             "source": {"component": "aliasctl"},
             "reportingComponent": "aliasctl.dev/operator",
             "reportingInstance": self._identity[:128],
@@ -146,5 +146,5 @@ def _drift(finding: Finding) -> str:
     steps = finding.plan.steps if finding.plan else ()
     first, *_ = steps
     found, expected = describe_location(first.current), describe_location(first.desired)
-    example = f'alias "{first.alias}" is {found}, not {expected}'
-    return f"{example} (and {len(steps) - 1} more)" if len(steps) > 1 else example
+    more = f" (and {len(steps) - 1:,} more)" if len(steps) > 1 else ""
+    return f'alias "{first.alias}" is {found}, not {expected}{more}'

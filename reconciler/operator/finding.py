@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import BlockReason, Plan, Step
 from reconciler.core.report import VERIFICATION_FAILED, ExitCode, Outcome, Report, StepResult
-from reconciler.core.text import counted
+from reconciler.core.text import counted, listed
 from reconciler.operator.claims import Contest
 from reconciler.operator.reasons import Reason
 
@@ -68,9 +68,8 @@ class Finding:
 def in_sync(desired: AliasSet, contests: tuple[Contest, ...]) -> tuple[Reason, str]:
     """Nothing is to be changed; unless there are names that others hold, that is success."""
     if contests:
-        shown = ", ".join(f'"{contest.name}" (AliasSet {contest.owner})' for contest in contests[:3])
-        more = f" and {len(contests) - 3} more" if len(contests) > 3 else ""
-        return Reason.OWNERSHIP_CONFLICT, f"left to an older set that has authority: {shown}{more}"
+        shown = listed([f'"{contest.name}" (AliasSet {contest.owner})' for contest in contests], 3)
+        return Reason.OWNERSHIP_CONFLICT, f"left to an older set that has authority: {shown}"
     return Reason.SUCCEEDED, f"{counted(len(desired.aliases), 'alias')} in place"
 
 
@@ -116,5 +115,4 @@ def _most_severe(found: list[tuple[int, str]]) -> tuple[Reason, str]:
 
 
 def _told(results: list[StepResult]) -> str:
-    first = f'"{results[0].step.alias}": {results[0].message}' if results else "not complete"
-    return f"{first} (and {len(results) - 1} more)" if len(results) > 1 else first
+    return listed([f'"{result.step.alias}": {result.message}' for result in results], 1, "; ") or "not complete"

@@ -15,7 +15,7 @@ from html import escape
 
 from reconciler.core.plan import Plan
 from reconciler.core.report import Report
-from reconciler.core.text import counted
+from reconciler.core.text import counted, shortened
 from reconciler.render.view import Gate, Row, Section, View, plan_view, report_view
 
 LIMIT = 60_000
@@ -153,5 +153,4 @@ def _lines(parts: Iterable[str]) -> str:
 
 def _code(text: str, most: int) -> str:
     """Text from outside, of so many characters at most: shown as it is, and nothing else."""
-    short = text if len(text) <= most else text[: most - 1] + "…"
-    return f"<code>{escape(short, quote=False).translate(MARKUP)}</code>" if short else ""
+    return f"<code>{escape(shortened(text, most), quote=False).translate(MARKUP)}</code>" if text else ""

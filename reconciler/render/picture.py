@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reconciler.core.text import shortened
 from reconciler.render.view import Row, Section
 
 MOST = 30
@@ -83,13 +84,9 @@ def _column(column: int, names: Sequence[tuple[str, str]], most: int) -> list[Bo
     x = column * (WIDTH - BOX) / 2
     pitch = PITCH * most / len(names) if names else 0
     return [
-        Box(x, round((number + 0.5) * pitch - HEIGHT / 2, 1), name, _short(name), kind)
+        Box(x, round((number + 0.5) * pitch - HEIGHT / 2, 1), name, shortened(name, LETTERS), kind)
         for number, (name, kind) in enumerate(names)
     ]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"
 
 
 def _line(item: Box, other: Box, kind: str, words: str) -> Line:

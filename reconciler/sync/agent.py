@@ -22,7 +22,7 @@ from reconciler.catalog import Catalogs, Connect
 from reconciler.core.errors import AliasctlError, Interrupted, InvalidInput
 from reconciler.core.plan import Plan, Step
 from reconciler.core.report import VERIFICATION_FAILED, ExitCode, Report
-from reconciler.core.text import counted, printable
+from reconciler.core.text import counted, listed, printable, shortened
 from reconciler.git import Commit, GitError, RefNotFound, Repository, RepositoryUnreachable, TooLarge
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
@@ -279,9 +279,7 @@ class Agent:
 
 
 def _in_short(error: AliasctlError) -> str:
-    lines = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in str(error).splitlines()]
-    more = f"; and {len(lines) - MAX_TOLD:,} more" if len(lines) > MAX_TOLD else ""
-    return printable("; ".join(lines[:MAX_TOLD])) + more
+    return printable(listed([shortened(line, MAX_LINE) for line in str(error).splitlines()], MAX_TOLD, "; "))
 
 
 def _of_error(error: Exception) -> Reason:

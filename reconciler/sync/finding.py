@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from reconciler.core.plan import PendingVerification, Plan, Step
 from reconciler.core.report import ACHIEVED, ExitCode, Report
-from reconciler.core.text import counted
+from reconciler.core.text import counted, listed
 from reconciler.sync.pending_verification import NOT_VERIFIED_CODES
 
 
@@ -132,7 +132,7 @@ def _of_trouble(report: Report, pending: Sequence[PendingVerification]) -> tuple
     left = [result for result in report.results if result.outcome not in ACHIEVED or result.code]
     told = [f'"{item.step.alias}": {item.message or item.outcome}' for item in left]
     told += [f'"{item.step.alias}": run {item.run} moved it and did not verify it ({item.reason})' for item in pending]
-    message = "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
+    message = listed(told, 3, "; ")
     if report.interrupted:
         return Reason.INTERRUPTED, message or "the run was ended early"
     if pending or any(item.code in NOT_VERIFIED_CODES for item in left):
@@ -142,5 +142,4 @@ def _of_trouble(report: Report, pending: Sequence[PendingVerification]) -> tuple
 
 def names(steps: Sequence[Step]) -> str:
     """The aliases of some steps, or the first of many."""
-    found = sorted(step.alias for step in steps)
-    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    return listed(sorted(step.alias for step in steps))

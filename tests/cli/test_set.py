@@ -179,7 +179,7 @@ def test_an_alias_of_several_sets_is_set_in_the_one_that_is_named(name: str, fol
             ["banners=9x", "-f", "."],
             'Milvus takes no collection called "9x"; expected a letter or underscore, then letters, digits and',
         ),
-        (["banners=a\nb", "-f", "."], 'Milvus takes no collection called "a\\u000ab"; expected'),
+        (["banners=a\nb", "-f", "."], 'Milvus takes no collection called "a\\nb"; expected'),
         (["banners", "-f", "."], '"banners" is not ALIAS=COLLECTION, such as search_products=products_v2'),
         (["banners=", "-f", "."], '"banners=" is not ALIAS=COLLECTION'),
         (
