@@ -1,7 +1,8 @@
-"""JSON that means the same to all of its readers."""
+"""JSON that means the same to all of its readers: strict reading, one-line writing, digests."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -34,6 +35,22 @@ def dumps(document: object) -> str:
         return text
     whole = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
     return json.dumps(whole, separators=(",", ":"))
+
+
+def digest_of(content: object, *, separators: tuple[str, str] = (",", ":")) -> str:
+    """Return the SHA-256 of a value's canonical JSON, as `sha256:` and 64 hexadecimal digits.
+
+    Args:
+        content: what JSON can hold; the order of keys does not matter.
+        separators: between items, and between a key and its value; digests that were published keep theirs.
+    """
+    canonical = json.dumps(content, sort_keys=True, separators=separators)
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def without_none(**fields: object) -> dict[str, Any]:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def whole_characters(text: str) -> str:

@@ -8,13 +8,12 @@ writes a plan down; `execute` carries it out.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
+from reconciler.core.json_strict import digest_of, without_none
 from reconciler.core.model import (
     AliasSet,
     Connection,
@@ -224,7 +223,7 @@ class Plan:
             }
             for target in sorted(self.targets, key=lambda target: target.target)
         ]
-        return _sha256(content)
+        return digest_of(content)
 
 
 def _digested(step: Step) -> dict[str, object]:
@@ -264,11 +263,11 @@ def gate_specification(gates: Gates, *, paths: bool = True) -> dict[str, object]
     """
     specification: dict[str, object] = {}
     if gates.loaded is not None:
-        specification["loaded"] = _given(enabled=gates.loaded.enabled, replicas=gates.loaded.replicas)
+        specification["loaded"] = without_none(enabled=gates.loaded.enabled, replicas=gates.loaded.replicas)
     if gates.indexed is not None:
         specification["indexed"] = {}
     if rows := gates.rows:
-        specification["rows"] = _given(
+        specification["rows"] = without_none(
             min=rows.min,
             max=rows.max,
             minPercentOfCurrent=rows.min_percent,
@@ -280,7 +279,7 @@ def gate_specification(gates: Gates, *, paths: bool = True) -> dict[str, object]
         specification["contract"] = {"properties": dict(sorted(gates.contract.properties))}
     if canary := gates.canary:
         queries = canary.queries
-        specification["canary"] = _given(
+        specification["canary"] = without_none(
             queriesFile=queries.path if queries and paths else None,
             queriesSha256=queries.sha256 if queries else None,
             sample=None if queries else canary.sample,
@@ -296,7 +295,7 @@ def gate_specification(gates: Gates, *, paths: bool = True) -> dict[str, object]
 
 def verify_specification(verify: Verify) -> dict[str, object]:
     """What is checked after a change, much as a manifest would write it, times in seconds; nothing for the defaults."""
-    return _given(
+    return without_none(
         propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
         endpoints=[endpoint.address for endpoint in verify.endpoints] or None,
         soakSeconds=verify.soak,
@@ -307,16 +306,12 @@ def _on_failure_specification(on_failure: OnFailure) -> dict[str, object]:
     return {} if on_failure is OnFailure.STOP else {"onFailure": on_failure}
 
 
-def _given(**fields: object) -> dict[str, object]:
-    return {key: value for key, value in fields.items() if value is not None}
-
-
 def set_spec_hash(desired: AliasSet) -> str:
     """A SHA-256 of what a set wants and how; another one when any of it changes. Empty where nothing is ever undone."""
     if desired.on_failure is not OnFailure.REVERT:
         return ""
     aliases = sorted(desired.aliases, key=lambda alias: alias.name)
-    return _sha256(
+    return digest_of(
         {
             "aliases": [
                 [alias.name, alias.collection, alias.wave, gate_specification(alias.gates, paths=False)]
@@ -339,12 +334,7 @@ def spec_digest(desired: AliasSet) -> str:
         sorted((alias.name, alias.collection) for alias in desired.aliases),
         [sorted(scope.include), sorted(scope.exclude), sorted(scope.protect)],
     ]
-    return "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _sha256(content: object) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+    return digest_of(content, separators=(", ", ": "))
 
 
 def waves(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.core.json_strict import without_none
 from reconciler.core.model import (
     CanaryGate,
     Connection,
@@ -41,11 +42,6 @@ from reconciler.core.plan import (
 from reconciler.core.report import Outcome, Propagated, Reach, StepResult
 
 Document = dict[str, Any]
-
-
-def without_none(**fields: object) -> Document:
-    """The fields that have a value."""
-    return {key: value for key, value in fields.items() if value is not None}
 
 
 def connection_document(connection: Connection) -> Document:

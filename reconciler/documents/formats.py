@@ -6,10 +6,9 @@ form would misunderstand the new one; new optional fields do not raise it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 
+from reconciler.core.json_strict import digest_of
 from reconciler.core.model import OnFailure
 from reconciler.core.plan import Action
 from reconciler.core.report import Outcome
@@ -45,8 +44,7 @@ FORMAT_VERSION = 1
 def checksum(document: Document) -> str:
     """The checksum of a plan document: of all its fields but `checksum`."""
     content = {key: value for key, value in document.items() if key != "checksum"}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+    return digest_of(content)
 
 
 def _target(steps: Document) -> Document:

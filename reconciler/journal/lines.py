@@ -18,6 +18,7 @@ from datetime import datetime
 
 from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
+from reconciler.core.json_strict import without_none
 from reconciler.core.model import OnFailure, Target
 from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.core.report import Report, StepResult
@@ -29,7 +30,6 @@ from reconciler.documents.codec import (
     source_document,
     step_document,
     verify_document,
-    without_none,
 )
 from reconciler.documents.timestamps import now
 from reconciler.journal.records import Act, Origins, Provenance

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, cast
 
+from reconciler.core.json_strict import without_none
 from reconciler.core.model import AliasSet, Target
 from reconciler.core.pending_verification import PendingVerifications, needs_proof
 from reconciler.core.plan import PendingVerification, Step
@@ -111,7 +112,7 @@ def _way(pending: PendingVerification) -> Group:
         "run": pending.run or None,
         "reason": pending.reason[:MAX_REASON] or None,
     }
-    return {name: value for name, value in content.items() if value is not None}
+    return without_none(**content)
 
 
 def _for_every(groups: Iterable[Group]) -> list[Group]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import structlog
 
+from reconciler.core.json_strict import without_none
 from reconciler.documents.timestamps import now
 from reconciler.operator import status
 from reconciler.operator.cluster import Cluster
@@ -83,7 +84,7 @@ class Publisher:
                 return False
             self._world.take(body, observed=False)
             merged = {**set_object.status, **patch}
-            self._statuses[set_object.uid] = {name: value for name, value in merged.items() if value is not None}
+            self._statuses[set_object.uid] = without_none(**merged)
         if finding.report:
             self._owed.pop(set_object.uid, None)
         return True

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from reconciler.core.json_strict import without_none
 from reconciler.core.model import Target
 from reconciler.core.plan import Action, Plan, Step, spec_digest
 from reconciler.core.rejections import Rejected, Rejection
@@ -91,7 +92,7 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
         entry = _entry(set_object, finding, report)
         earlier = (run for run in _history(set_object) or [] if run != entry)  # it is there if only the answer was lost
         status["history"] = [entry, *earlier][:MAX_HISTORY]
-    return {key: value for key, value in status.items() if value is not None}
+    return without_none(**status)
 
 
 def merge_patch(before: Body, after: Body) -> dict[str, object]:
@@ -208,7 +209,7 @@ def _row(step: Step, state: str, message: str | None, *, moved: bool = False) ->
         "state": state,
         "message": printable_lines(message)[:MAX_MESSAGE] if message else None,
     }
-    return {key: value for key, value in row.items() if value is not None}
+    return without_none(**row)
 
 
 def _counts(set_object: SetObject, finding: Finding, rows: list[dict[str, object]]) -> dict[str, int]:
@@ -252,7 +253,7 @@ def _pending_step(step: Step) -> dict[str, object]:
         "wave": step.wave,
         "blocked": step.blocked.message[:MAX_MESSAGE] if step.blocked else None,
     }
-    return {key: value for key, value in content.items() if value is not None}
+    return without_none(**content)
 
 
 def _history(set_object: SetObject) -> list[Body] | None:
@@ -281,7 +282,7 @@ def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str,
         "approvedBy": finding.approved_by or None,
         "provenance": {name: str(text)[:MAX_MESSAGE] for name, text in set_object.provenance.known().items()} or None,
     }
-    return {key: value for key, value in content.items() if value is not None}
+    return without_none(**content)
 
 
 def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.json_strict import without_none
 from reconciler.core.plan import Action, Plan, TargetPlan
 from reconciler.core.report import Outcome, Report
 from reconciler.documents.codec import (
@@ -18,7 +19,6 @@ from reconciler.documents.codec import (
     set_document,
     source_document,
     step_document,
-    without_none,
 )
 from reconciler.documents.formats import FORMAT_VERSION, checksum
 from reconciler.inspect.access import TargetAccess, exit_code

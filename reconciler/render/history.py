@@ -15,10 +15,11 @@ from pathlib import Path
 
 from rich.text import Text
 
+from reconciler.core.json_strict import without_none
 from reconciler.core.plan import Step, Verdict
 from reconciler.core.report import Outcome, Reach
 from reconciler.core.text import printable
-from reconciler.documents.codec import Document, result_document, step_document, without_none
+from reconciler.documents.codec import Document, result_document, step_document
 from reconciler.documents.formats import FORMAT_VERSION
 from reconciler.journal import PastRun, PastStep, Recorded, RunState
 from reconciler.journal.runs import begun_words, counts_of
