@@ -7,8 +7,9 @@ from pathlib import Path
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Credential
+from reconciler.files import KIB, read_limited
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 64 * KIB
 """Of a secret in a file; what has more was named by mistake, or has no end."""
 
 
@@ -40,16 +41,9 @@ def read_secret(credential: Credential, what: str) -> str:
 
 def _text_of(path: Path, what: str) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        return read_limited(path, MAX_BYTES).decode()
     except OSError as error:
         raise _wrong(f"cannot read {what}: {error.strerror}") from None
-    except ValueError:  # a name that no file can have
-        raise _wrong(f"cannot read {what}: no such file") from None
-    if len(content) > MAX_BYTES:
-        raise _wrong(f"{what} is too large for a secret (over {MAX_BYTES // 1024} KiB)")
-    try:
-        return content.decode()
     except UnicodeDecodeError:  # whose text would show the content
         raise _wrong(f"{what} is not text") from None
 

@@ -164,7 +164,7 @@ def test_a_missing_or_huge_file_is_refused(tmp_path: Path) -> None:
     huge = tmp_path / "huge.json"
     with huge.open("wb") as file:
         file.truncate(100 * 1024 * 1024)
-    with pytest.raises(InvalidInput, match="too large"):
+    with pytest.raises(InvalidInput, match="larger than 64 MiB"):
         load_plan(huge)
 
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem, UsageError
 from reconciler.core.text import printable
+from reconciler.files import replace_file
 
 TEXT, JSON, MARKDOWN, HTML = "text", "json", "markdown", "html"
 FORMATS = (TEXT, JSON)
@@ -85,12 +85,7 @@ def write_file(path: Path, content: str) -> None:
         if path.exists() and not path.is_file():
             path.write_text(content, encoding="utf-8")
             return
-        real = path.resolve()
-        with NamedTemporaryFile("w", dir=real.parent, prefix=f".{real.name}.", delete=False, encoding="utf-8") as file:
-            file.write(content)
-        written = Path(file.name)
-        written.chmod(0o644)
-        written.replace(real)
+        replace_file(path.resolve(), content.encode(), mode=0o644)
     except OSError as error:
         raise InvalidInput(Problem(f"cannot write {path}: {error.strerror}")) from error
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkstemp
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
+from reconciler.files import sync_folder, write_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
                 raise _refused(replacement, error, left) from error
             raise
     for folder in {item.path.parent for item in replacements}:
-        _sync_folder(folder)
+        with suppress(OSError):  # not all file systems can
+            sync_folder(folder)
 
 
 def _obstacle(path: Path) -> str | None:
@@ -99,21 +100,9 @@ def _attempt_beside(replacement: Replacement) -> Path:
 
 def _beside(replacement: Replacement) -> Path:
     """A new file beside the old one, with its owner, mode and the new content, safe on the disk."""
-    path = replacement.path
-    old = path.stat()
-    descriptor, name = mkstemp(dir=path.parent, prefix=".aliasctl.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with suppress(PermissionError):
-                os.fchown(descriptor, old.st_uid, old.st_gid)
-            os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-            file.write(replacement.after)
-            file.flush()
-            os.fsync(descriptor)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
+    old = replacement.path.stat()
+    owner = (old.st_uid, old.st_gid)
+    return write_beside(replacement.path, replacement.after, mode=stat.S_IMODE(old.st_mode), owner=owner)
 
 
 def _put_back(done: Sequence[Replacement]) -> list[Replacement]:
@@ -130,13 +119,3 @@ def _put_back(done: Sequence[Replacement]) -> list[Replacement]:
 def _refused(replacement: Replacement, error: OSError, left: Sequence[Replacement]) -> InvalidInput:
     outcome = f"already changed: {', '.join(other.name for other in left)}" if left else "no file was changed"
     return InvalidInput(Problem(f"cannot be written: {error.strerror}; {outcome}", Source(replacement.name)))
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the new names survive a power failure; where a folder cannot be synced, they nearly always do."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

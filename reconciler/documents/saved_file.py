@@ -21,8 +21,9 @@ from reconciler.core.plan import TargetPlan
 from reconciler.documents.codec import Document, connection_of, set_of, step_of
 from reconciler.documents.formats import FORMAT_VERSION
 from reconciler.documents.records import validator
+from reconciler.files import MIB, read_limited
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * MIB
 MAX_PROBLEMS = 10
 """Of one document; the further ones are mostly echoes."""
 LONGEST_WORDS = 200
@@ -84,11 +85,7 @@ def target_plan_of(document: Document, path: Path, form: SavedForm) -> TargetPla
 
 def _read(path: Path, form: SavedForm) -> Document:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise invalid(path, f"too large for a {form.name} (over {MAX_BYTES // 1024 // 1024} MiB)")
-        document = json_strict.loads(content)
+        document = json_strict.loads(read_limited(path, MAX_BYTES))
     except OSError as error:
         raise invalid(path, f"cannot be read as a {form.name}: {error.strerror}; {form.hint}") from error
     except ValueError as error:

@@ -18,7 +18,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_BYTES = 16 * 1024 * 1024
+from reconciler.files import MIB, FileTooLarge, read_limited
+
+MAX_BYTES = 16 * MIB
 MAX_QUERIES = 1000
 LARGEST_FLOAT = 3.4028234663852886e38
 """Vectors are of 32-bit floats; a larger number would arrive as infinity."""
@@ -57,9 +59,10 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
     if not stat.S_ISREG(mode):
         raise QueriesError(0, "it is not a file")
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    _check_size(len(content))
+    try:
+        content = read_limited(path, MAX_BYTES)
+    except FileTooLarge:
+        raise _too_large() from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,7 +72,8 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
 
 def parse_queries(text: str) -> tuple[Query, ...]:
     """The queries of a text. Raises `QueriesError` at the first line that is wrong."""
-    _check_size(len(text))
+    if len(text) > MAX_BYTES:
+        raise _too_large()
     queries: list[Query] = []
     # Not `splitlines`: a string in JSON may hold line separators that are none here.
     for number, line in enumerate(text.split("\n"), 1):
@@ -123,6 +127,5 @@ def _check_lengths(number: int, query: Query, first: Query) -> None:
             raise QueriesError(number, f"a vector of length {len(found)}; in the first query it is {len(desired)}")
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise QueriesError(0, f"it has more than {MAX_BYTES // 1024 // 1024} MiB; leave some queries out")
+def _too_large() -> QueriesError:
+    return QueriesError(0, f"it has more than {MAX_BYTES // MIB} MiB; leave some queries out")

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Condition, Lock
 
 from reconciler.core.errors import JournalError
+from reconciler.files import sync_folder
 
 LOCK_SECONDS = 10.0
 """How long to wait for another process to finish its write, which takes microseconds."""
@@ -137,12 +138,3 @@ class AppendOnly:
             f"{self._path}: the journal cannot be written: {reason}; name another file with --journal or "
             "ALIASCTL_JOURNAL"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """A new file is safe when its folder's entry is."""
-    entry = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)

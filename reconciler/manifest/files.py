@@ -13,8 +13,9 @@ from typing import BinaryIO, Protocol, TextIO
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Source
+from reconciler.files import MIB, FileTooLarge, read_limited, read_stream
 
-MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * MIB
 STDIN = "<stdin>"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -129,11 +130,13 @@ def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
         if file.tree:
             data = file.tree.content(file.name)
         else:
-            data = _read(file.path) if file.path else _read_stdin(stdin or sys.stdin.buffer)
+            data = (
+                read_limited(file.path, MAX_BYTES) if file.path else read_stream(stdin or sys.stdin.buffer, MAX_BYTES)
+            )
+    except FileTooLarge as error:
+        raise ValueError(error.strerror) from error
     except OSError as error:
         raise ValueError(_reason(error)) from error
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES // 1024**2} MiB")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -147,16 +150,3 @@ def as_yaml(text: str, name: str) -> str:
     JSON may be indented with tabs, YAML may not; inside JSON's strings a raw tab is illegal anyway.
     """
     return text.replace("\t", " ") if name.endswith(".json") else text
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        status = os.fstat(stream.fileno())
-        if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES // 1024**2} MiB")
-        return stream.read(MAX_BYTES + 1)
-
-
-def _read_stdin(stream: TextIO | BinaryIO) -> bytes:
-    data = stream.read(MAX_BYTES + 1)
-    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data

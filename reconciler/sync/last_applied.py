@@ -8,7 +8,6 @@ somebody moved by hand in a set with `drift: Report`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from reconciler.core.errors import AliasctlError
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import spec_digest
 from reconciler.core.report import ACHIEVED, VERIFICATION_FAILED, Report, StepResult
-from reconciler.journal.appending import sync_folder
+from reconciler.files import MIB, read_limited, replace_file
 
 KIND = "InPlace"
 FORMAT_VERSION = 1
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * MIB
 
 log = structlog.get_logger()
 
@@ -91,14 +90,8 @@ class InPlace:
         if digests == self._written:
             return
         document = {"kind": KIND, "formatVersion": FORMAT_VERSION, "sets": dict(sorted(digests.items()))}
-        new = self._file.with_suffix(".new")
         try:
-            with new.open("wb") as file:
-                file.write(json.dumps(document, indent=2).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
-            sync_folder(self._file.parent)
+            replace_file(self._file, json.dumps(document, indent=2).encode() + b"\n")
         except OSError as error:
             raise AliasctlError(f"{self._file}: cannot be written: {error.strerror}") from error
         self._digests = self._written = digests
@@ -106,9 +99,7 @@ class InPlace:
     def _load(self) -> Mapping[str, str] | None:
         """What is in the file; None if there is none, or it cannot be used."""
         try:
-            with self._file.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-            return _digests_of(content)
+            return _digests_of(read_limited(self._file, MAX_BYTES))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -123,8 +114,6 @@ class InPlace:
 
 def _digests_of(content: bytes) -> Mapping[str, str]:
     """Raises `ValueError`."""
-    if len(content) > MAX_BYTES:
-        raise ValueError("too large")
     try:
         document: Any = json_strict.loads(content)
     except ValueError as error:

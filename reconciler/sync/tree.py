@@ -7,10 +7,10 @@ import os
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
+from reconciler.files import MIB, FileTooLarge, replace_file
 from reconciler.gates import query_vectors
 from reconciler.git import Blob, Repository
 from reconciler.manifest import is_manifest
@@ -22,7 +22,6 @@ MAX_COPIES_MIB = 64
 MAX_LINKS = 40
 """Symbolic links on the way to a file, as on Linux."""
 MAX_LINK_BYTES = 4096
-MIB = 1024 * 1024
 
 
 class CommitTree:
@@ -83,7 +82,7 @@ class CommitTree:
         if blob is None or not blob.is_file:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if blob.size > query_vectors.MAX_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            raise FileTooLarge(query_vectors.MAX_BYTES)
         copy = self._copies / f"{blob.id}{PurePosixPath(plain).suffix}"
         self.copied[copy] = blob.size
         if sum(self.copied.values()) > MAX_COPIES_MIB * MIB:
@@ -92,9 +91,7 @@ class CommitTree:
         if not copy.exists():
             self._copies.mkdir(mode=0o700, parents=True, exist_ok=True)
             [content] = self._repository.contents([blob], 2 * query_vectors.MAX_BYTES // MIB)
-            with NamedTemporaryFile(dir=self._copies, delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(copy)
+            replace_file(copy, content)
         return copy
 
     def _manifests(self) -> Iterator[str]:
