@@ -14,9 +14,7 @@ the places where credentials are read from, and no credential.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Protocol
 
 from platformdirs import user_state_path
@@ -29,7 +27,7 @@ from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
 from reconciler.journal.reading import PastRun, Recorded
-from reconciler.journal.recording import NoRun, Run
+from reconciler.journal.recording import NoRun, Run, new_run_id
 from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
 
 __all__ = [
@@ -48,6 +46,7 @@ __all__ = [
     "RunEnd",
     "RunState",
     "default_path",
+    "new_run_id",
 ]
 
 
@@ -102,7 +101,7 @@ class Journal:
         Raises:
             JournalError: the file cannot be written.
         """
-        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
+        run = new_run_id()
         started = list(lines.run_started(run, plan, origins))
         file = AppendOnly(self.path)
         try:

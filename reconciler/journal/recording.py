@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
+from secrets import token_hex
 
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
@@ -13,6 +15,11 @@ from reconciler.journal.appending import AppendOnly
 from reconciler.journal.records import Act
 
 log = logging.getLogger(__name__)
+
+
+def new_run_id() -> str:
+    """Return a new run ID that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
 
 
 class Run:

@@ -18,12 +18,12 @@ from reconciler.core.errors import CatalogError, InvalidInput
 from reconciler.core.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.core.text import counted, listed
-from reconciler.journal import Origins
+from reconciler.journal import Origins, new_run_id
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
 from reconciler.operator.clients import Clients, SecretForbidden
 from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding
-from reconciler.operator.ledger import OperatorLedger, new_run
+from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
 from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
@@ -138,7 +138,7 @@ def _drop(
             verify=Verify(),
             on_failure=OnFailure.STOP,
         )
-        ledger = OperatorLedger({}, {}, new_run(), may_write)
+        ledger = OperatorLedger({}, {}, new_run_id(), may_write)
         plan = make_plan([absent], catalogs=catalogs, journal=ledger)
         origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {set_object.ref}",))
         return apply_plan(plan, catalogs=catalogs, stop=stop, journal=ledger, origins=origins)

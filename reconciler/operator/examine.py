@@ -32,12 +32,12 @@ from reconciler.core.model import AliasSet, Target
 from reconciler.core.options import GatesToEvaluate
 from reconciler.core.plan import Plan, spec_digest
 from reconciler.core.text import counted
-from reconciler.journal import Origins
+from reconciler.journal import Origins, new_run_id
 from reconciler.manifest.records import AliasSetManifest, Approval, DriftPolicy
 from reconciler.operator import pending_verification, status
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.finding import Finding, in_sync, of_blocked, of_report
-from reconciler.operator.ledger import OperatorLedger, new_run
+from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
 from reconciler.operator.outages import Outages
 from reconciler.operator.queue import Trigger
@@ -141,12 +141,12 @@ class Examiner:
         resolved, contests = view.claims[target_of(desired)].resolved(set_object.ref)
         with self.clients.session() as catalogs:
             read = self._reader(set_object, resolved, view, trigger)
-            ledger = self._ledger(set_object, resolved, new_run())
+            ledger = self._ledger(set_object, resolved, new_run_id())
             # An approval is used up by a run; so it waits for all gates here, and not only for those that cost little.
             ask = GatesToEvaluate.ALL if set_object.approved else GatesToEvaluate.CHEAP
             plan = make_plan([resolved], catalogs=catalogs, journal=ledger, read=read, evaluate=ask)
             if plan.steps and set_object.approved == plan.digest and ledger.rejected():
-                forgiving = OperatorLedger({}, ledger.pending_verification(), new_run(), self.may_write)
+                forgiving = OperatorLedger({}, ledger.pending_verification(), new_run_id(), self.may_write)
                 plan = make_plan([resolved], catalogs=catalogs, journal=forgiving, evaluate=ask)
             found = Finding(
                 *in_sync(resolved, contests),
@@ -206,7 +206,7 @@ class Examiner:
         what = f"making {counted(len(plan.runnable), 'change')}"
         if not plan.runnable:
             what = f"verifying {counted(len(plan.pending_verification), 'alias')} again"
-        about_to = replace(found, reason=Reason.PROGRESSING, message=what, run=new_run())
+        about_to = replace(found, reason=Reason.PROGRESSING, message=what, run=new_run_id())
         if not hooks.still_desired(set_object, about_to):
             return replace(about_to, message="it was changed meanwhile", run="")
         if desired.verify.soak:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from secrets import token_hex
 
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
@@ -20,11 +18,6 @@ from reconciler.core.report import Report, StepResult
 from reconciler.journal import Act, Origins
 
 log = logging.getLogger(__name__)
-
-
-def new_run() -> str:
-    """A name for a run."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
 
 
 class OperatorLedger:
