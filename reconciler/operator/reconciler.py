@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,9 +30,11 @@ from reconciler.operator.reads import next_tick
 from reconciler.operator.reasons import MEANINGS, Next
 from reconciler.operator.world import View, World
 from reconciler.reconcile import target_of
+from reconciler.service.backoff import backoff, jittered
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 300.0
+JITTER = 0.2
 CONNECTION_SECONDS = 5.0
 """How long a MilvusConnection that was asked for serves other sets."""
 RETRIED = frozenset(reason for reason, meaning in MEANINGS.items() if meaning.next is Next.RETRY)
@@ -292,10 +293,9 @@ class Reconciler:
         return Wake(moment + next_tick(moment, interval, target_of(desired)), Trigger.INTERVAL)
 
     def _retry(self, ref: Ref, longest: float) -> Wake:
-        """Twice as late each time, and not all at once."""
-        delay = min(FIRST_RETRY_SECONDS * 2 ** min(self._retries[ref], 16), longest)
+        delay = jittered(backoff(self._retries[ref], FIRST_RETRY_SECONDS, longest), JITTER)
         self._retries[ref] += 1
-        return Wake(time.monotonic() + delay * random.uniform(0.8, 1.2), Trigger.RETRY)  # noqa: S311
+        return Wake(time.monotonic() + delay, Trigger.RETRY)
 
     @contextmanager
     def _ending_early(self, set_object: SetObject) -> Iterator[Event]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 
+from reconciler.service.backoff import backoff, jittered
 from reconciler.sync.finding import QUICKLY_RETRIED, Finding
 
 FIRST_RETRY_SECONDS = 2.0
@@ -12,7 +12,7 @@ LONGEST_RETRY_SECONDS = 300.0
 LONGEST_HOLD_SECONDS = 3600.0
 QUIET_INTERVALS = 5
 JITTER = 0.1
-"""Of the interval, to either side: agents that start together must not knock together for ever."""
+"""Share of the interval, so that agents started together spread out."""
 
 
 class Pace:
@@ -29,14 +29,13 @@ class Pace:
     def after(self, finding: Finding) -> float:
         """Seconds until the next look: the interval, or after what may pass by itself, twice as long each time."""
         if finding.reason in QUICKLY_RETRIED:
-            delay = FIRST_RETRY_SECONDS * 2.0 ** min(self._failures, 16)
+            longest = min(max(self._interval, FIRST_RETRY_SECONDS), LONGEST_RETRY_SECONDS)
+            delay = backoff(self._failures, FIRST_RETRY_SECONDS, longest)
             self._failures += 1
-            delay = min(delay, max(self._interval, FIRST_RETRY_SECONDS), LONGEST_RETRY_SECONDS)
         else:
             self._failures = 0
             delay = self._interval
-        jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-        return delay * jitter
+        return jittered(delay, JITTER)
 
 
 class Corrections:
@@ -83,4 +82,4 @@ class Corrections:
 
     @property
     def _pause(self) -> float:
-        return min(self._interval * 2.0 ** (self._made - 2), LONGEST_HOLD_SECONDS) if self._made > 1 else 0.0
+        return backoff(self._made - 2, self._interval, LONGEST_HOLD_SECONDS) if self._made > 1 else 0.0

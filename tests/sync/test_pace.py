@@ -102,3 +102,10 @@ def test_another_wish_starts_afresh(clock: Clock) -> None:
     assert corrections.hold > 0
     corrections.forget()
     assert (corrections.hold, corrections.made) == (0, 0)
+
+
+def test_the_pause_stays_at_an_hour_however_often_drift_was_corrected(clock: Clock) -> None:
+    corrections = Corrections(60)
+    for _ in range(2000):
+        corrections.note()
+    assert corrections.hold == 3600
