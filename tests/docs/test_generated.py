@@ -27,5 +27,5 @@ def test_nothing_else_lies_in_the_generated_folders() -> None:
 
 def test_the_page_on_gitops_names_every_reason_of_the_agent() -> None:
     page = (ROOT / "docs" / "gitops.md").read_text()
-    table = page.partition("## When something is wrong")[2].partition("\n\nA force-push")[0]
+    table = page.partition("## Troubleshooting")[2].partition("\n\nTo go back")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(Reason)
