@@ -133,11 +133,11 @@ def test_the_token_for_notes_may_do_no_more_than_that(file: Path) -> None:
     """A merge request's jobs run the branch's own script; the role that GitLab offers first can read all variables."""
     text = " ".join(file.read_text().replace("\n#", "\n").split())
     about = text[text.index("GITLAB_NOTE_TOKEN") :]
-    assert "the role Reporter, never more: " in about
+    assert "the role Reporter, and no higher role" in about
     assert "Maintainer" in about
 
 
 def test_the_page_says_who_can_use_the_token_for_notes() -> None:
     page = (CI.parents[1] / "docs" / "pipelines.md").read_text()
-    trusted = " ".join(page.partition("## Whom this trusts")[2].partition("\n## ")[0].split())
-    assert "whoever can push a branch can use `GITLAB_NOTE_TOKEN` as well: role Reporter, never more" in trusted
+    trusted = " ".join(page.partition("## Trust model")[2].partition("\n## ")[0].split())
+    assert "anyone who can push a branch can use `GITLAB_NOTE_TOKEN` as well. Give it the role Reporter, and no" in trusted

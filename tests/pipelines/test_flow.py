@@ -63,7 +63,7 @@ def test_when_production_moved_after_the_review_nothing_is_written_until_a_new_p
     shop.move(products="v3")
     refused = pipeline.merged(head)
     assert (refused.code, shop.live) == (4, {"products": "v3"}), refused.log
-    assert "nothing was written: the reviewed plan no longer fits, because the live aliases moved" in refused.log
+    assert "nothing was written: the reviewed plan is stale, because live aliases were moved" in refused.log
     assert "v3 → v2" in refused.log, "what a new plan would say"
     assert pipeline.plan_again(head).code == 0
     applied = pipeline.merged(head)
@@ -82,7 +82,7 @@ def test_when_main_changed_the_manifests_after_the_review_no_plan_belongs_to_the
     head = repository.merge("move", "squash")
     refused = pipeline.merged(head)
     assert (refused.code, shop.live) == (4, {"products": "v1"}), refused.log
-    assert "no reviewed plan belongs to the manifests of this commit" in refused.log
+    assert "there is no reviewed plan for the manifests of this commit" in refused.log
     assert pipeline.plan_again(head).code == 0
     assert pipeline.merged(head).code == 0
     assert shop.live == {"ads": "v1", "products": "v2"}
@@ -122,7 +122,7 @@ def test_drift_is_found_by_the_schedule_and_says_what_to_do(pipeline: Pipeline, 
     found = pipeline.drift("main")
     assert found.code == 2, found.log
     assert "v3 → v1" in found.log
-    assert "the live aliases are not what HEAD says. To put them back: " in found.log
+    assert "the live aliases do not match HEAD. To restore them: " in found.log
 
 
 def test_drift_of_a_protected_alias_is_found_too(shell: Shell, shop: Shop) -> None:
@@ -171,4 +171,4 @@ def test_without_an_export_a_request_from_outside_has_no_plan_and_says_so(pipeli
     failed = pipeline.review_from_outside(propose(pipeline.repository))
     assert failed.code == 1
     assert "export.yaml: error: no such file or folder" in failed.log
-    assert "There is no plan of this commit" in failed.summary
+    assert "There is no plan for this commit" in failed.summary

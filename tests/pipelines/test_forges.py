@@ -55,7 +55,7 @@ def test_a_plan_that_fails_replaces_the_one_that_is_shown(forge: GitHub | GitLab
     assert failed.code == 1
     assert "aliases/wrong.yaml:2:7: error: " in failed.log
     assert forge.shown.startswith(MARKER)
-    assert "There is no plan of this commit" in forge.shown
+    assert "There is no plan for this commit" in forge.shown
 
 
 def test_github_shows_the_plan_and_the_report_in_the_summary_and_keeps_the_report(github: GitHub) -> None:
