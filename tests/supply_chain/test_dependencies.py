@@ -49,11 +49,11 @@ def test_the_table_of_what_users_install_is_that_of_the_project() -> None:
     for extra in EXTRAS:
         for name in declared(extra):
             desired[name] = f"{desired[name]}, `[{extra}]`" if name in desired else f"`[{extra}]`"
-    assert table("What users install") == desired
+    assert table("Runtime dependencies") == desired
 
 
 def test_the_table_of_what_developers_install_is_that_of_the_project() -> None:
-    assert table("What only developers install: `[dev]`").keys() == declared("dev")
+    assert table("Development dependencies: `[dev]`").keys() == declared("dev")
     assert PROJECT["optional-dependencies"].keys() == {*EXTRAS, "dev"}
 
 
