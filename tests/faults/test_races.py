@@ -234,7 +234,7 @@ def told(windows: Sequence[float]) -> str:
 def test_every_write_relies_on_a_read_of_its_alias_right_before(
     concurrency: int, shop: Shop, soak: bool, tried: Callable[[str], Tally], tmp_path: Path
 ) -> None:
-    """How long the window between the two is, in which a change goes unseen, is printed for docs/semantics.md."""
+    """How long the window between the two is, in which a change goes unseen, is printed for docs/measurements.md."""
     names = [f"many{number:03}" for number in range(300 if soak else 40)]
     shop.put_back(dict.fromkeys(names, "v1"))
     shop.want(dict.fromkeys(names, "v2"))
