@@ -41,7 +41,9 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     assert summary == "Apply: 1 done."
 
     again = moved.run("rollback", "--yes")
-    nothing = f"Nothing to undo: no run recorded at {moved.folder}/journal.jsonl changed anything, or it was rolled back.\n"
+    nothing = (
+        f"Nothing to undo: no run recorded at {moved.folder}/journal.jsonl changed anything, or it was rolled back.\n"
+    )
     assert (again.code, again.stdout, again.stderr) == (0, nothing, "")
     assert moved.run("rollback", "--format", "json").document["targets"] == []
     rollback, apply = moved.run("history", "--format", "json").document["runs"]

@@ -140,4 +140,6 @@ def test_the_token_for_notes_may_do_no_more_than_that(file: Path) -> None:
 def test_the_page_says_who_can_use_the_token_for_notes() -> None:
     page = (CI.parents[1] / "docs" / "pipelines.md").read_text()
     trusted = " ".join(page.partition("## Trust model")[2].partition("\n## ")[0].split())
-    assert "anyone who can push a branch can use `GITLAB_NOTE_TOKEN` as well. Give it the role Reporter, and no" in trusted
+    assert (
+        "anyone who can push a branch can use `GITLAB_NOTE_TOKEN` as well. Give it the role Reporter, and no" in trusted
+    )
