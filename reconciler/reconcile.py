@@ -31,7 +31,7 @@ from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.rejections import Rejected, block_rejected
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
 from reconciler.documents.timestamps import now
-from reconciler.gates import ALL, CHEAP, evaluate_sets
+from reconciler.gates import GATES, cheap_gates, evaluate_sets
 from reconciler.journal import Ledger, NoRun, Origins
 from reconciler.version import __version__
 
@@ -70,7 +70,7 @@ def make_plan(
         CatalogError: a catalog cannot be read.
         JournalError: the journal cannot be read.
     """
-    check_names(options, sets)
+    check_names(options, sets, GATES)
     known = _Known() if journal is None or options.retry_rejected else _Known.of(journal, sets)
     by_target = groupby(sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), key=target_of)
     with _opened(catalogs) as opened:
@@ -189,7 +189,7 @@ def _plan_target(
     changes = block_prefix_drops(changes, live)
     changes = [block_rejected(with_skipped_gates(change, options), target, known.rejected) for change in changes]
     if catalog:
-        which = CHEAP if evaluate is GatesToEvaluate.CHEAP else ALL
+        which = cheap_gates() if evaluate is GatesToEvaluate.CHEAP else None
         changes = evaluate_sets(changes, catalog, which=which, blocking=evaluate is not GatesToEvaluate.SHOWN)
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
     for alias_set, change in zip(active, changes, strict=True):

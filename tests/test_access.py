@@ -12,23 +12,23 @@ from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.catalog.port import AliasWrite
 from reconciler.core.errors import AuthenticationFailed, CallTimedOut, ConnectionFailed, DatabaseNotFound, TlsFailed
+from reconciler.core.gates import Gates
 from reconciler.core.model import (
     Alias,
     AliasSet,
-    CanaryGate,
     Collection,
     Connection,
     Credential,
-    Gates,
-    IndexedGate,
-    LoadedGate,
     OnFailure,
     Propagation,
-    RowsGate,
-    SchemaGate,
     Tls,
     Verify,
 )
+from reconciler.gates.canary import CanaryGate
+from reconciler.gates.indexed import IndexedGate
+from reconciler.gates.loaded import LoadedGate
+from reconciler.gates.rows import RowsGate
+from reconciler.gates.schema import SchemaGate
 from reconciler.inspect.access import Condition, Result, Subject, TargetAccess, check_access, exit_code
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 
@@ -54,7 +54,7 @@ def condition(found: TargetAccess, subject: Subject) -> Condition:
 
 def full(**gates: Any) -> AliasSet:
     """A set that asks for everything."""
-    every = Gates(indexed=IndexedGate(), rows=RowsGate(min=0), canary=CanaryGate(min_overlap=0.5), **gates)
+    every = Gates(IndexedGate(), RowsGate(min=0), CanaryGate(min_overlap=0.5), **gates)
     return alias_set({}, Alias("a", "v2", gates=every), Alias("gone", None))
 
 
@@ -138,7 +138,7 @@ def test_a_collection_that_does_not_exist_yet_can_be_asked_for() -> None:
             {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH, S.CREATE_ALIAS, S.ALTER_ALIAS},
         ),
         (
-            alias_set({}, Alias("a", "v1", gates=Gates(loaded=LoadedGate(enabled=False), rows=RowsGate(min=1)))),
+            alias_set({}, Alias("a", "v1", gates=Gates(LoadedGate(enabled=False), RowsGate(min=1)))),
             {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS},
         ),
         (alias_set({"a": "v1"}, verify=Verify(propagation=Propagation())), {S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS}),
@@ -158,7 +158,7 @@ def test_only_what_the_sets_need_is_asked_for(desired: AliasSet, not_needed: set
 @pytest.mark.parametrize("hidden", ["v1", "v2"])
 def test_the_gate_schema_reads_the_indexes_of_both_collections(hidden: str) -> None:
     made = server("v1", "v2", aliases={"a": "v1"})
-    desired = alias_set({}, Alias("a", "v2", gates=Gates(schema=SchemaGate())))
+    desired = alias_set({}, Alias("a", "v2", gates=Gates(SchemaGate())))
     assert check(made, desired).results[S.DESCRIBE_INDEX] is R.OK
     made.deny("IndexDetail", on=hidden)
     found = condition(check(made, desired), S.DESCRIBE_INDEX)

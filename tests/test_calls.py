@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
 from tests.faults.memory import Recorder

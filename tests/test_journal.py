@@ -22,21 +22,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.core.errors import JournalError, PermissionDenied
-from reconciler.core.model import (
-    Alias,
-    ContractGate,
-    Credential,
-    Gates,
-    LoadedGate,
-    OnFailure,
-    Propagation,
-    RowsGate,
-    Target,
-    Verify,
-)
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, Credential, OnFailure, Propagation, Target, Verify
 from reconciler.core.plan import GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.documents.formats import JOURNAL
+from reconciler.gates.contract import ContractGate
+from reconciler.gates.loaded import LoadedGate
+from reconciler.gates.rows import RowsGate
 from reconciler.journal import Act, Journal, Origins, Run, RunState, appending
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, live, server
@@ -77,7 +70,7 @@ def documents(path: Path) -> list[dict[str, object]]:
 def test_a_run_can_be_told_from_what_it_left(path: Path) -> None:
     """Through the front door: who, from what, to where; each step with its ids, gates and outcome; no secret."""
     connection = replace(LOCAL, token=Credential(env="TOKEN"))
-    gates = Gates(loaded=LoadedGate(), rows=RowsGate(max=100))
+    gates = Gates(LoadedGate(), RowsGate(max=100))
     a = Alias("a", "v2", gates=gates)
     desired = alias_set({"new": "v2", "old": None, "bad": "v9"}, a, connection=connection)
     made = server("v1", "v2", aliases={"a": "v1", "old": "v1"})
@@ -259,7 +252,7 @@ def test_a_journal_that_stays_locked_is_not_waited_for_for_ever(path: Path, monk
 
 
 def test_what_is_too_long_for_a_line_is_not_begun(path: Path) -> None:
-    huge = replace(MOVE, gates=Gates(contract=ContractGate((("k", "x" * 2_000_000),))))
+    huge = replace(MOVE, gates=Gates(ContractGate({"k": "x" * 2_000_000})))
     run = begun(path, huge)
     with pytest.raises(JournalError, match='line about alias "a" would be'):
         run.intend(TARGET, huge, Act.MOVE)

@@ -14,12 +14,14 @@ from jsonschema import Draft202012Validator
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.core.errors import InvalidInput, StalePlan
-from reconciler.core.model import Alias, Connection, Credential, Gates, LoadedGate, OnUnknown, Origin, Source, Tls
+from reconciler.core.gates import Gates, OnUnknown
+from reconciler.core.model import Alias, Connection, Credential, Origin, Source, Tls
 from reconciler.core.options import Options
 from reconciler.core.plan import Plan
 from reconciler.documents.formats import PLAN, REPORT, checksum
 from reconciler.documents.plan_file import load_plan
 from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
 from tests.builders import LOCAL, alias_set, catalogs, live, server

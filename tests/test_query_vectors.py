@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.gates.query_vectors import MAX_BYTES, MAX_QUERIES, QueriesError, Query, parse_queries, read_queries
+from reconciler.core.gates import ContentError
+from reconciler.gates.query_vectors import MAX_BYTES, MAX_QUERIES, Query, parse_queries, read_queries
 
 
 def test_a_query_has_one_vector_or_one_for_each_side_and_perhaps_a_filter() -> None:
@@ -64,7 +65,7 @@ SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may h
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, line: int, message: str) -> None:
-    with pytest.raises(QueriesError) as caught:
+    with pytest.raises(ContentError) as caught:
         parse_queries(text)
     assert (caught.value.line, str(caught.value)) == (line, message)
 
@@ -90,7 +91,7 @@ def test_a_file_is_read_with_its_digest(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, line: int, message: str) -> None:
     path = tmp_path / "q.jsonl"
     path.write_bytes(content)
-    with pytest.raises(QueriesError) as caught:
+    with pytest.raises(ContentError) as caught:
         read_queries(path)
     assert (caught.value.line, str(caught.value)) == (line, message)
 
@@ -98,5 +99,5 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, line: int, m
 def test_a_path_that_leads_to_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_queries(tmp_path / "none")
-    with pytest.raises(QueriesError, match="it is not a file"):
+    with pytest.raises(match="it is not a file"):
         read_queries(tmp_path)

@@ -10,19 +10,13 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import CallTimedOut, InvalidInput, InvalidName
-from reconciler.core.model import (
-    Alias,
-    AliasSet,
-    ContractGate,
-    Gates,
-    IndexedGate,
-    LoadedGate,
-    OnFailure,
-    Propagation,
-    Verify,
-)
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.plan import BlockReason, Plan, Step
 from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.gates.contract import ContractGate
+from reconciler.gates.indexed import IndexedGate
+from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Act, Journal, Origins, PastStep
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.rollback import Changes, changes_in, changes_of, locations_of, newest_changes, plan_move, plan_rollback
@@ -193,7 +187,7 @@ def test_a_collection_that_was_dropped_since_cannot_be_gone_back_to(world: World
     assert world.live == BEFORE | {"a": "v2"}
 
 
-@pytest.mark.parametrize("gates", [Gates(), Gates(loaded=LoadedGate(enabled=False))], ids=["gated", "no gate is on"])
+@pytest.mark.parametrize("gates", [Gates(), Gates(LoadedGate(enabled=False))], ids=["gated", "no gate is on"])
 def test_a_collection_that_is_replaced_while_the_plan_is_looked_at_is_not_gone_back_to(
     tmp_path: Path, gates: Gates
 ) -> None:
@@ -246,12 +240,12 @@ def test_names_that_were_taken_since_are_in_the_way(world: World) -> None:
     assert reasons["gone"] is (BlockReason.NAME_TAKEN if world.server.is_lite else BlockReason.COLLECTION_MISSING)
 
 
-GATES = Gates(loaded=LoadedGate(), contract=ContractGate((("model", "other"),)))
+GATES = Gates(LoadedGate(), ContractGate({"model": "other"}))
 
 
 def test_the_way_back_must_be_loaded_and_other_gates_are_only_shown(world: World) -> None:
     """Also where the run itself skipped the gate, or the manifest turned it off."""
-    world.apply(alias_set({}, Alias("a", "v2", gates=Gates(loaded=LoadedGate(enabled=False)))))
+    world.apply(alias_set({}, Alias("a", "v2", gates=Gates(LoadedGate(enabled=False)))))
     made = world.newest
     assert made
     made = replace(made, steps=tuple(_with_gates(past) for past in made.steps))
@@ -384,7 +378,7 @@ def test_one_alias_goes_to_any_collection(world: World, alias: str, collection: 
 
 
 def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World) -> None:
-    gates = Gates(indexed=IndexedGate())
+    gates = Gates(IndexedGate())
     world.apply(alias_set({}, Alias("a", "v2", gates=gates)))
     ((where, last),) = locations_of(world.journal.runs(), "a", lambda _: True).values()
     with catalogs(world.server) as opened:

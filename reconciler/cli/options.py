@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli import output
-from reconciler.core.model import GATE_NAMES
 from reconciler.core.options import Options
+from reconciler.gates import GATES
 from reconciler.manifest import Overrides
 from reconciler.manifest.durations import parse_duration
 from reconciler.service.logging import LEVELS, configure_logging_when_needed
@@ -50,8 +50,8 @@ def long_duration(text: str) -> float:
 def gate_alias(text: str) -> tuple[str, str]:
     """GATE:ALIAS, such as canary:search_products."""
     gate, _, alias = text.partition(":")
-    if not alias or gate not in GATE_NAMES:
-        raise click.BadParameter(f"{text!r} is not GATE:ALIAS with GATE one of {', '.join(GATE_NAMES)}")
+    if not alias or gate not in GATES:
+        raise click.BadParameter(f"{text!r} is not GATE:ALIAS with GATE one of {', '.join(GATES)}")
     return gate, alias
 
 

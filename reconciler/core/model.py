@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from reconciler.core.gates import Gates
 from reconciler.core.patterns import beginning_like, matches
 
 DEFAULT_DATABASE = "default"
@@ -100,113 +101,6 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.address} / {self.database}"
-
-
-class OnUnknown(StrEnum):
-    """Whether a gate passes that the server cannot answer."""
-
-    FAIL = "Fail"
-    PASS = "Pass"  # noqa: S105 - not a password
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedGate:
-    """The target must be loaded; with `replicas`, by at least so many replicas."""
-
-    enabled: bool = True
-    replicas: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedGate:
-    """Every vector field of the target is indexed, and no row waits for its index."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowsGate:
-    """How many rows the target may have, by itself and in percent of the collection that the alias serves now."""
-
-    min: int | None = None
-    max: int | None = None
-    min_percent: float | None = None
-    max_percent: float | None = None
-
-
-class SchemaPolicy(StrEnum):
-    """`Compatible`: what a reader of the current collection uses still works. `Identical`: nothing differs."""
-
-    COMPATIBLE = "Compatible"
-    IDENTICAL = "Identical"
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaGate:
-    """The target's schema against that of the current collection; fields of `allow_changes` may differ."""
-
-    policy: SchemaPolicy = SchemaPolicy.COMPATIBLE
-    allow_changes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ContractGate:
-    """Key and value pairs that the target must carry in its properties or its description."""
-
-    properties: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class QueryFile:
-    """A file of query vectors: an absolute path, and the SHA-256 of what it held when the manifest was read."""
-
-    path: str
-    sha256: str
-
-
-DEFAULT_CANARY_K = 10
-DEFAULT_CANARY_SAMPLE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryGate:
-    """Searches on both collections find nearly the same.
-
-    The queries come from a file, or else are `sample` rows of the current collection. `k` is how many hits of each
-    search are compared, `min_overlap` the least mean share of them that both find (0 to 1), `max_latency_ratio` how
-    much slower the target may be. `field` is the vector field; None where the collections have one only.
-    """
-
-    min_overlap: float
-    k: int = DEFAULT_CANARY_K
-    max_latency_ratio: float | None = None
-    queries: QueryFile | None = None
-    sample: int = DEFAULT_CANARY_SAMPLE
-    field: str | None = None
-
-
-GATE_NAMES = ("loaded", "indexed", "rows", "schema", "contract", "canary")
-"""What the gates are called in manifests, plans and flags."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gates:
-    """What must be true of a collection before an alias points at it; None for a gate that is off.
-
-    `loaded=None` is the default guard: an alias is not moved from a loaded collection to one that is not.
-    """
-
-    loaded: LoadedGate | None = None
-    indexed: IndexedGate | None = None
-    rows: RowsGate | None = None
-    schema: SchemaGate | None = None
-    contract: ContractGate | None = None
-    canary: CanaryGate | None = None
-    on_unknown: OnUnknown = OnUnknown.FAIL
-
-    def has(self, gate: str) -> bool:
-        """Whether a gate of this name is asked."""
-        if gate == "loaded":
-            return self.loaded is None or self.loaded.enabled
-        return getattr(self, gate) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.model import GATE_NAMES, AliasSet
+from reconciler.core.model import AliasSet
 
 if TYPE_CHECKING:
     from reconciler.core.plan import SetPlan
@@ -45,8 +45,17 @@ class GatesToEvaluate(Enum):
     SHOWN = auto()
 
 
-def check_names(options: Options, sets: Sequence[AliasSet]) -> None:
-    """A name in an option that no set of this run knows is a typing error, not a wish for nothing."""
+def check_names(options: Options, sets: Sequence[AliasSet], gates: Collection[str]) -> None:
+    """Check that each name in the options is known; one that is not is a typing error.
+
+    Args:
+        options: of this run.
+        sets: of this run; only they know aliases.
+        gates: the names of all gates.
+
+    Raises:
+        InvalidInput: with every name that is not known.
+    """
     suspended = [] if options.include_suspended else [alias_set for alias_set in sets if alias_set.suspend]
     active = [alias_set for alias_set in sets if alias_set not in suspended]
     named = [("--only", name, name) for name in options.only]
@@ -64,7 +73,7 @@ def check_names(options: Options, sets: Sequence[AliasSet]) -> None:
         )
         problems.append(Problem(f"{flag} {value}: {why}"))
     listed = {alias.name: alias for alias_set in active for alias in alias_set.aliases}
-    unknown = {gate for gate, _ in options.skip_gates} - set(GATE_NAMES)
+    unknown = {gate for gate, _ in options.skip_gates} - set(gates)
     problems += [Problem(f"--skip-gate {gate}: there is no such gate") for gate in sorted(unknown)]
     problems += [
         Problem(f'--skip-gate {gate}:{name}: alias "{name}" has no gate {gate}')

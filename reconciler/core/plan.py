@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
+from reconciler.core.gates import Gates
 from reconciler.core.json_strict import digest_of, without_none
 from reconciler.core.model import (
     AliasSet,
     Connection,
-    Gates,
     LiveCatalog,
     OnFailure,
-    OnUnknown,
     Source,
     Target,
     Verify,
@@ -234,7 +233,7 @@ def _digested(step: Step) -> dict[str, object]:
         "from": step.current,
         "to": step.desired,
         "wave": step.wave,
-        "gates": gate_specification(step.gates, paths=False),
+        "gates": step.gates.specification(paths=False),
     }
     if step.skipped_gates:
         content["skippedGates"] = sorted(step.skipped_gates)
@@ -252,45 +251,6 @@ def _digested_sets(target: TargetPlan) -> dict[str, object]:
     }
     after = {name: content for name, content in sorted(after.items()) if content}
     return {"after": after} if after else {}
-
-
-def gate_specification(gates: Gates, *, paths: bool = True) -> dict[str, object]:
-    """The gates of a step much as a manifest would write them; nothing for the defaults.
-
-    Args:
-        gates: of one alias.
-        paths: name files; without, only what was in them, so that the same wish is the same everywhere.
-    """
-    specification: dict[str, object] = {}
-    if gates.loaded is not None:
-        specification["loaded"] = without_none(enabled=gates.loaded.enabled, replicas=gates.loaded.replicas)
-    if gates.indexed is not None:
-        specification["indexed"] = {}
-    if rows := gates.rows:
-        specification["rows"] = without_none(
-            min=rows.min,
-            max=rows.max,
-            minPercentOfCurrent=rows.min_percent,
-            maxPercentOfCurrent=rows.max_percent,
-        )
-    if schema := gates.schema:
-        specification["schema"] = {"policy": schema.policy, "allowChanges": sorted(schema.allow_changes)}
-    if gates.contract:
-        specification["contract"] = {"properties": dict(sorted(gates.contract.properties))}
-    if canary := gates.canary:
-        queries = canary.queries
-        specification["canary"] = without_none(
-            queriesFile=queries.path if queries and paths else None,
-            queriesSha256=queries.sha256 if queries else None,
-            sample=None if queries else canary.sample,
-            k=canary.k,
-            minOverlap=canary.min_overlap,
-            maxLatencyRatio=canary.max_latency_ratio,
-            field=canary.field,
-        )
-    if gates.on_unknown is not OnUnknown.FAIL:
-        specification["onUnknown"] = gates.on_unknown
-    return specification
 
 
 def verify_specification(verify: Verify) -> dict[str, object]:
@@ -314,8 +274,7 @@ def set_spec_hash(desired: AliasSet) -> str:
     return digest_of(
         {
             "aliases": [
-                [alias.name, alias.collection, alias.wave, gate_specification(alias.gates, paths=False)]
-                for alias in aliases
+                [alias.name, alias.collection, alias.wave, alias.gates.specification(paths=False)] for alias in aliases
             ],
             **verify_specification(desired.verify),
         }

@@ -10,21 +10,11 @@ from typing import Any
 
 from reconciler.core.json_strict import without_none
 from reconciler.core.model import (
-    CanaryGate,
     Connection,
-    ContractGate,
     Credential,
-    Gates,
-    IndexedGate,
-    LoadedGate,
     OnFailure,
-    OnUnknown,
     Origin,
     Propagation,
-    QueryFile,
-    RowsGate,
-    SchemaGate,
-    SchemaPolicy,
     Source,
     Tls,
     Verify,
@@ -37,9 +27,9 @@ from reconciler.core.plan import (
     SetPlan,
     Step,
     Verdict,
-    gate_specification,
 )
 from reconciler.core.report import Outcome, Propagated, Reach, StepResult
+from reconciler.gates import decode_gates
 
 Document = dict[str, Any]
 
@@ -203,7 +193,7 @@ def step_document(step: Step) -> Document:
             fromId=step.current_id,
             toId=step.desired_id,
             prune=step.prune or None,
-            gateSpecification=gate_specification(step.gates) or None,
+            gateSpecification=step.gates.specification() or None,
             skippedGates=list(step.skipped_gates) or None,
             reverting=step.reverting or None,
             specHash=step.spec_hash or None,
@@ -212,8 +202,8 @@ def step_document(step: Step) -> Document:
     }
 
 
-def step_of(document: Document) -> Step:
-    """The step of a document."""
+def step_of(document: Document, *, lenient: bool = False) -> Step:
+    """The step of a document; `lenient` passes over gates and settings that this version does not know."""
     blocked = document.get("blocked")
     return Step(
         set=document["set"],
@@ -224,7 +214,7 @@ def step_of(document: Document) -> Step:
         prune=document.get("prune", False),
         current_id=_whole(document.get("fromId")),
         desired_id=_whole(document.get("toId")),
-        gates=gates_of(document.get("gateSpecification", {})),
+        gates=decode_gates(document.get("gateSpecification", {}), lenient=lenient),
         gate_results=tuple(map(_gate_of, document["gates"])),
         skipped_gates=tuple(document.get("skippedGates", ())),
         reverting=document.get("reverting", False),
@@ -246,10 +236,10 @@ def result_document(result: StepResult) -> Document:
     )
 
 
-def result_of(document: Document) -> StepResult:
-    """The result of a document."""
+def result_of(document: Document, *, lenient: bool = False) -> StepResult:
+    """The result of a document; `lenient` as for `step_of`."""
     return StepResult(
-        step=step_of(document),
+        step=step_of(document, lenient=lenient),
         outcome=Outcome(document["outcome"]),
         code=document.get("code"),
         message=document.get("message"),
@@ -286,41 +276,3 @@ def _propagated_of(document: Document) -> Propagated:
 def _whole(number: float | None) -> int | None:
     """A whole number: to JSON Schema 8.0 is one, too."""
     return None if number is None else int(number)
-
-
-def gates_of(specification: Document) -> Gates:
-    """The gates of a `gateSpecification`."""
-    found = {name: specification.get(name) for name in ("loaded", "indexed", "rows", "schema", "contract", "canary")}
-    loaded, rows, schema, contract, canary = (
-        found[name] for name in ("loaded", "rows", "schema", "contract", "canary")
-    )
-    return Gates(
-        loaded=LoadedGate(loaded.get("enabled", True), _whole(loaded.get("replicas"))) if loaded is not None else None,
-        indexed=IndexedGate() if found["indexed"] is not None else None,
-        rows=RowsGate(
-            _whole(rows.get("min")),
-            _whole(rows.get("max")),
-            rows.get("minPercentOfCurrent"),
-            rows.get("maxPercentOfCurrent"),
-        )
-        if rows is not None
-        else None,
-        schema=SchemaGate(SchemaPolicy(schema["policy"]), tuple(schema["allowChanges"]))
-        if schema is not None
-        else None,
-        contract=ContractGate(tuple(sorted(contract["properties"].items()))) if contract is not None else None,
-        canary=_canary_of(canary) if canary is not None else None,
-        on_unknown=OnUnknown(specification.get("onUnknown", OnUnknown.FAIL)),
-    )
-
-
-def _canary_of(document: Document) -> CanaryGate:
-    file = document.get("queriesFile")
-    return CanaryGate(
-        min_overlap=document["minOverlap"],
-        k=int(document["k"]),
-        max_latency_ratio=document.get("maxLatencyRatio"),
-        queries=QueryFile(file, document["queriesSha256"]) if file else None,
-        sample=int(document.get("sample", CanaryGate(0).sample)),
-        field=document.get("field"),
-    )

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from jsonschema_rs import Draft202012Validator
 
-from reconciler.core.model import OnFailure, OnUnknown, SchemaPolicy
+from reconciler.core.model import OnFailure
 from reconciler.core.plan import Action, BlockReason, Verdict
 from reconciler.core.report import Outcome, Reach
 from reconciler.documents.codec import Document
 from reconciler.documents.timestamps import is_time
+from reconciler.gates import specification_schema
 
 
 def record(
@@ -86,46 +87,6 @@ GATE_RESULT = record(
         },
     }
 )
-PERCENT = {"type": "number", "minimum": 0}
-GATE_SPECIFICATION = record(
-    {},
-    {
-        "loaded": record({}, {"enabled": {"type": "boolean"}, "replicas": {"type": "integer", "minimum": 1}}),
-        "indexed": record({}),
-        "rows": record(
-            {},
-            {
-                "min": count("The least rows."),
-                "max": count("The most rows."),
-                "minPercentOfCurrent": PERCENT,
-                "maxPercentOfCurrent": PERCENT,
-            },
-        ),
-        "schema": record(
-            {
-                "policy": one_of(list(SchemaPolicy), "How alike the two collections must be."),
-                "allowChanges": list_of(text("A field that may differ.")),
-            }
-        ),
-        "contract": record({"properties": {"type": "object", "additionalProperties": {"type": "string"}}}),
-        "canary": record(
-            {
-                "k": {"type": "integer", "minimum": 1, "maximum": 1000},
-                "minOverlap": {"type": "number", "minimum": 0, "maximum": 1},
-            },
-            {
-                "queriesFile": text("The path of the file of query vectors."),
-                "queriesSha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Of its content."},
-                "sample": {"type": "integer", "minimum": 1, "maximum": 200},
-                "maxLatencyRatio": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
-                "field": {"type": "string"},
-            },
-        )
-        | {"dependentRequired": {"queriesFile": ["queriesSha256"]}},
-        "onUnknown": one_of(list(OnUnknown), "Whether a gate passes that the server cannot answer."),
-    },
-    about="The gates as the manifest has them; absent for the default.",
-)
 VERIFY = record(
     {},
     {
@@ -148,7 +109,7 @@ STEP_OPTIONS: dict[str, object] = {
     "fromId": {"type": "integer", "description": "Collection id, where the server has one."},
     "toId": {"type": "integer", "description": "Collection id, where the server has one."},
     "prune": {"type": "boolean", "description": "Dropped because the scope covers it and the set does not list it."},
-    "gateSpecification": GATE_SPECIFICATION,
+    "gateSpecification": specification_schema(),
     "skippedGates": list_of(text("A gate that was not asked, because whoever ran this said so.")),
     "reverting": {"type": "boolean", "description": "A step of a rollback: only the gate `loaded` can hold it up."},
     "specHash": {**DIGEST, "description": "SHA-256 of what the manifest says about this alias."},

@@ -9,7 +9,7 @@ from reconciler.catalog.port import Catalog
 from reconciler.core.model import Collection
 from reconciler.core.plan import Block, BlockReason, Step
 from reconciler.execute.context import Halt
-from reconciler.gates import ALL
+from reconciler.gates import GATES
 
 
 def block_replaced_collections(wave: Sequence[Step], catalog: Catalog, halt: Halt) -> tuple[Step, ...]:
@@ -28,7 +28,7 @@ def block_replaced_collections(wave: Sequence[Step], catalog: Catalog, halt: Hal
         if step.desired
         and step.desired_id
         and not step.blocked
-        and (step.reverting or any(step.gates.has(gate) for gate in ALL))
+        and (step.reverting or any(step.gates.has(gate) for gate in GATES))
     }
     found = {name: catalog.describe(name) for name in sorted(meant) if not halt.is_set()}
     return tuple(_judged(step, found[step.desired]) if step.desired in found else step for step in wave)

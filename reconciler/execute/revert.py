@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError
+from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import Action, Step, describe_location
 from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import ACHIEVED, Outcome, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
 from reconciler.gates import evaluate_gates
-from reconciler.gates.loaded import NAME as LOADED
 
 REVERT_FAILED = "RevertFailed"
 """The code of a step that should have been reverted and was not."""
@@ -106,5 +106,5 @@ def _obstacle(undo: Step, catalog: Catalog) -> str | None:
         return f"{undo.desired} does not exist any more"
     if found.id and undo.desired_id and found.id != undo.desired_id:
         return f"{undo.desired} is another collection now (id {found.id}, it was {undo.desired_id})"
-    judged = evaluate_gates((undo,), catalog, which={LOADED})[0]
+    judged = evaluate_gates((undo,), catalog, which={DEFAULT_GUARD})[0]
     return judged.blocked.message if judged.blocked else None

@@ -17,10 +17,9 @@ from reconciler.core.plan import Step, describe_location
 from reconciler.core.text import counted
 from reconciler.execute.attempt import where
 from reconciler.execute.context import Halt
-from reconciler.gates import evaluate_gates
+from reconciler.gates import evaluate_gates, watched_gates
 from reconciler.gates.probe import Halted
 
-WATCHED_GATES = frozenset({"loaded", "canary"})
 LONGEST_PAUSE = 30.0
 """Seconds between two probes of a long soak."""
 SHORTEST_PAUSE = 0.2
@@ -109,7 +108,7 @@ class _Watch:
 
     def _probe_once(self) -> dict[str, str | None]:
         """Return what is wrong with each alias. Raises `Halted`, or `CatalogError` if the server does not answer."""
-        judged = evaluate_gates(self._steps, self._open_catalog, which=WATCHED_GATES, halted=self._halt.is_set)
+        judged = evaluate_gates(self._steps, self._open_catalog, which=watched_gates(), halted=self._halt.is_set)
         unseen = sorted({step.desired or "" for step in judged if not step.blocked} - self._primary.keys())
         self._primary |= zip(unseen, self._pool.map(self._readable_by, unseen), strict=True)
         reasons = self._pool.map(lambda step: step.blocked.message if step.blocked else self._trouble(step), judged)

@@ -10,37 +10,87 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Annotated
 
-from reconciler.core.model import CanaryGate, Schema
+from msgspec import Meta
+
+from reconciler.core.fields import FilePath, MilvusName
+from reconciler.core.gates import ContentFile, GateSettings
+from reconciler.core.json_schema import Rule
+from reconciler.core.model import Schema
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import counted, listed, rounded
 from reconciler.gates.comparison import Asked, Comparison, Side, compare
+from reconciler.gates.gate import Call, Ends, Gate, required_if_on
 from reconciler.gates.probe import CannotTell, Probe, has_current, schemas
+from reconciler.gates.query_vectors import read_queries
 from reconciler.gates.sampling import from_file, sampled
 
-NAME = "canary"
 WORST_SHOWN = 3
 SHORTEST_SECONDS = 0.001
 """What takes less is taken for so much: down there a ratio would be about the network."""
 FLOAT_VECTOR = "FLOAT_VECTOR"
 
 
-def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate is off.
+class CanaryGate(GateSettings, frozen=True):
+    """How nearly searches on both collections must find the same.
+
+    The queries come from a file, or else are `sample` rows of the current collection. `k` is how many hits of each
+    search are compared, `min_overlap` the least mean share of them that both find (0 to 1), `max_latency_ratio` how
+    much slower the desired collection may be. `field` is the vector field; None where the collections have only one.
+    """
+
+    gate = "canary"
+    rules = (
+        required_if_on("minOverlap", "a canary gate needs minOverlap: the least share of hits in common, 0 to 1"),
+        Rule(
+            message="queriesFile and sample exclude each other", json={"not": {"required": ["queriesFile", "sample"]}}
+        ),
+    )
+    file = ContentFile("queriesFile", "queriesSha256", "queries file", lambda path: read_queries(path)[1])
+
+    min_overlap: Annotated[
+        float, Meta(ge=0, le=1, description="Minimum share of hits that both collections find, on average.")
+    ]
+    k: Annotated[int, Meta(ge=1, le=1000, description="Number of hits of each search to compare.")] = 10
+    max_latency_ratio: (
+        Annotated[
+            float,
+            Meta(gt=0, le=1000, description="Maximum latency ratio to searches on the current collection (> 0)."),
+        ]
+        | None
+    ) = None
+    queries_file: (
+        Annotated[
+            FilePath, Meta(description="File of queries (JSON Lines) to use instead of rows; relative to the manifest.")
+        ]
+        | None
+    ) = None
+    queries_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Of its content.")] | None = None
+    sample: Annotated[int, Meta(ge=1, le=200, description="Number of rows sampled as queries.")] = 20
+    field: (
+        Annotated[MilvusName, Meta(description="The vector field; needed where a collection has several.")] | None
+    ) = None
+
+    def specification(self, *, paths: bool = True) -> dict[str, object]:
+        """Return the settings without `sample` where a file has the queries."""
+        found = super().specification(paths=paths)
+        return {name: value for name, value in found.items() if not (self.queries_file and name == "sample")}
+
+
+def _check(gate: CanaryGate, step: Step, probe: Probe) -> GateResult:
+    """Evaluate one create or alter.
 
     Aliases that move between the same two collections with the same settings share one comparison.
     """
-    gate = step.gates.canary
-    if gate is None:
-        return None
     current, desired = has_current(step.current), step.desired or ""
-    return probe.once((NAME, current, desired, gate), lambda: _compared(current, desired, gate, probe))
+    return probe.once((gate.gate, current, desired, gate), lambda: _compared(current, desired, gate, probe))
 
 
 def _compared(current: str, desired: str, gate: CanaryGate, probe: Probe) -> GateResult:
     before, after = _sides(current, desired, gate.field, probe)
-    if gate.queries:
-        queries, missing = from_file(gate.queries, before, after), 0
+    if gate.queries_file:
+        queries, missing = from_file(gate.queries_file, gate.queries_sha256, before, after), 0
     else:
         queries, missing = sampled(probe, before, after, gate.sample)
     comparison = compare(probe, before, after, queries, gate.k, timed=gate.max_latency_ratio is not None)
@@ -92,8 +142,8 @@ def _judged(
         findings.append(_latency(gate.max_latency_ratio, *comparison.seconds, before, after))
     figures = {name: figure for finding in findings for name, figure in finding.figures.items()}
     if troubles := [finding.trouble for finding in findings if finding.trouble]:
-        return GateResult(NAME, Verdict.FAIL, "; ".join(troubles), figures)
-    return GateResult(NAME, Verdict.PASS, ", ".join(finding.words for finding in findings), figures)
+        return GateResult(gate.gate, Verdict.FAIL, "; ".join(troubles), figures)
+    return GateResult(gate.gate, Verdict.PASS, ", ".join(finding.words for finding in findings), figures)
 
 
 def _overlap(
@@ -122,7 +172,7 @@ def _overlap(
     named = ", ".join(f"{name} ({round(share, 2)})" for share, name in worst)
     trouble = (
         f"overlap@{gate.k} is {shown} on average over {number}, {gate.min_overlap} wanted; "
-        f"worst: {'query' if gate.queries else 'row'} {named}; see how {desired.collection} was embedded"
+        f"worst: {'query' if gate.queries_file else 'row'} {named}; see how {desired.collection} was embedded"
     )
     if desired.primary.auto_id:
         trouble += ", and whether its keys are the same: the server makes them (auto_id)"
@@ -146,3 +196,13 @@ def _latency(limit: float, before: float, after: float, current: Side, desired: 
         f"searches on {desired.collection} take {shown} times as long as on {current.collection} ({times}), at most "
         f"{limit} times allowed; see whether its index is like the other one, and its segments are compacted",
     )
+
+
+GATE = Gate(
+    settings=CanaryGate,
+    about="Searches on the collection find nearly the same as on the current one.",
+    check=_check,
+    needs={Call.QUERY: Ends.BOTH, Call.SEARCH: Ends.BOTH},
+    costly=True,
+    watched=True,
+)

@@ -9,30 +9,60 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Annotated
 
+from msgspec import Meta
+
+from reconciler.core.gates import GateSettings
 from reconciler.core.json_strict import whole_characters
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import listed, shortened
+from reconciler.gates.gate import Gate, required_if_on
 from reconciler.gates.probe import Probe, of_desired
 
-NAME = "contract"
+MAX_PROPERTIES = 64
+MAX_KEY = 255
+MAX_VALUE = 1024
+Value = Annotated[
+    str,
+    Meta(
+        max_length=MAX_VALUE,
+        description="The value that it must have.",
+        extra_json_schema={"errorMessage": f"expected at most {MAX_VALUE} characters"},
+    ),
+]
 
 
-def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate is off."""
-    gate = step.gates.contract
-    if gate is None:
-        return None
+class ContractGate(GateSettings, frozen=True):
+    """Keys and values that the desired collection must have in its properties or its description."""
+
+    gate = "contract"
+    rules = (required_if_on("properties", "a contract gate needs properties, such as {embedding_model: bge-m3}"),)
+
+    properties: Annotated[
+        Mapping[Annotated[str, Meta(min_length=1, max_length=MAX_KEY)], Value],
+        Meta(
+            min_length=1,
+            max_length=MAX_PROPERTIES,
+            description="Names and values, all of which the collection has in its properties or its description.",
+        ),
+    ]
+
+
+def _check(gate: ContractGate, step: Step, probe: Probe) -> GateResult:
+    """Evaluate one create or alter."""
     collection = step.desired or ""
     with of_desired(f"the properties of {collection} cannot be read"):
         schema = probe.schema(collection)
     given = described(schema.description) | dict(schema.properties)
-    figures: dict[str, Figure] = {key: given[key] for key, _ in gate.properties if key in given}
-    troubles = [_trouble(key, value, given.get(key)) for key, value in gate.properties if given.get(key) != value]
+    desired = sorted(gate.properties.items())
+    figures: dict[str, Figure] = {key: given[key] for key, _ in desired if key in given}
+    troubles = [_trouble(key, value, given.get(key)) for key, value in desired if given.get(key) != value]
     if not troubles:
-        return GateResult(NAME, Verdict.PASS, "", figures)
+        return GateResult(gate.gate, Verdict.PASS, "", figures)
     remedy = "set its properties or its description right, or move to another one"
-    return GateResult(NAME, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}; {remedy}", figures)
+    return GateResult(gate.gate, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}; {remedy}", figures)
 
 
 def described(description: str) -> dict[str, str]:
@@ -60,3 +90,6 @@ def _trouble(key: str, desired: str, found: str | None) -> str:
     if found is None:
         return f"{shortened(key)} is not given, {shortened(desired)} wanted"
     return f"{shortened(key)} is {shortened(found)}, {shortened(desired)} wanted"
+
+
+GATE = Gate(settings=ContractGate, about="What the collection says about itself.", check=_check)

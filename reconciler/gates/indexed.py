@@ -6,18 +6,22 @@ says that an index is finished and how many rows it has not got; Milvus Lite is 
 
 from __future__ import annotations
 
+from reconciler.core.gates import GateSettings
 from reconciler.core.model import Index
 from reconciler.core.plan import GateResult, Step, Verdict
 from reconciler.core.text import listed
+from reconciler.gates.gate import Call, Ends, Gate
 from reconciler.gates.probe import Probe, of_desired
 
-NAME = "indexed"
+
+class IndexedGate(GateSettings, frozen=True):
+    """Every vector field of the desired collection must be indexed, and no row may wait for its index."""
+
+    gate = "indexed"
 
 
-def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate is off."""
-    if step.gates.indexed is None:
-        return None
+def _check(gate: IndexedGate, step: Step, probe: Probe) -> GateResult:
+    """Evaluate one create or alter."""
     collection = step.desired or ""
     with of_desired(f"the indexes of {collection} cannot be read"):
         fields = [vector.name for vector in probe.schema(collection).vectors]
@@ -25,8 +29,8 @@ def check(step: Step, probe: Probe) -> GateResult | None:
     troubles = [trouble for name in fields if (trouble := _trouble(name, found.get(name)))]
     figures = {"fields": len(fields), "pendingRows": sum(found[name].pending_rows for name in fields if name in found)}
     if not troubles:
-        return GateResult(NAME, Verdict.PASS, "", figures)
-    return GateResult(NAME, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}", figures)
+        return GateResult(gate.gate, Verdict.PASS, "", figures)
+    return GateResult(gate.gate, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}", figures)
 
 
 def _trouble(field: str, index: Index | None) -> str | None:
@@ -35,3 +39,11 @@ def _trouble(field: str, index: Index | None) -> str | None:
     if index.pending_rows:
         return f"the index of {field} lacks {index.pending_rows:,} rows; wait until it is built"
     return None if index.finished else f"the index of {field} is not finished; wait until it is built"
+
+
+GATE = Gate(
+    settings=IndexedGate,
+    about="Every vector field of the collection is indexed, and no row waits for its index.",
+    check=_check,
+    needs={Call.DESCRIBE_INDEX: Ends.DESIRED},
+)

@@ -6,27 +6,29 @@ Why: an alias may point at a collection that is not loaded, and every search thr
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from reconciler.core.errors import CatalogError
-from reconciler.core.model import LoadedGate, LoadState
+from reconciler.core.gates import DEFAULT_GUARD, GateSettings
+from reconciler.core.model import LoadState
 from reconciler.core.plan import Action, GateResult, Step, Verdict
+from reconciler.gates.gate import Call, Ends, Gate
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 
-NAME = "loaded"
+
+class LoadedGate(GateSettings, frozen=True):
+    """The desired collection must be loaded."""
+
+    gate = DEFAULT_GUARD
+
+    enabled: Annotated[bool, Meta(description="False: the alias may move to a collection that is not loaded.")] = True
+    replicas: Annotated[int, Meta(ge=1, description="Minimum number of loaded replicas.")] | None = None
 
 
-def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate does not apply to it.
-
-    On the way back the default guard holds, whatever the manifest says of the collection to come from.
-    """
-    gate = step.gates.loaded
-    if gate is None or step.reverting:
-        return _default_guard(step, probe) if step.action is Action.ALTER else None
-    return _required(step, gate, probe) if gate.enabled else None
-
-
-def _required(step: Step, gate: LoadedGate, probe: Probe) -> GateResult:
-    """The manifest asks for it: the new collection is loaded, by enough replicas."""
+def _check(gate: LoadedGate, step: Step, probe: Probe) -> GateResult:
+    """Require that the desired collection is loaded, with enough replicas."""
     state = _state_of_desired(step, probe)
     if state is not LoadState.LOADED:
         return _result(Verdict.FAIL, f"{step.desired} is {_words(state)}; load it first", state)
@@ -40,11 +42,15 @@ def _required(step: Step, gate: LoadedGate, probe: Probe) -> GateResult:
         return _result(Verdict.UNKNOWN, f"the replicas of {step.desired} cannot be read: {error}", state)
     verdict = Verdict.PASS if replicas >= gate.replicas else Verdict.FAIL
     detail = "" if verdict is Verdict.PASS else f"{step.desired} has {replicas} of {gate.replicas} replicas loaded"
-    return GateResult(NAME, verdict, detail, {"state": state, "replicas": replicas, "desiredReplicas": gate.replicas})
+    return GateResult(
+        LoadedGate.gate, verdict, detail, {"state": state, "replicas": replicas, "desiredReplicas": gate.replicas}
+    )
 
 
-def _default_guard(step: Step, probe: Probe) -> GateResult:
-    """Not from a loaded collection to one that is not."""
+def _guard(step: Step, probe: Probe) -> GateResult | None:
+    """Require that an alias is not moved from a loaded collection to one that is not."""
+    if step.action is not Action.ALTER:
+        return None
     desired: LoadState | CannotTell
     try:
         desired = _state_of_desired(step, probe)
@@ -70,8 +76,18 @@ def _state_of_desired(step: Step, probe: Probe) -> LoadState:
 
 
 def _result(verdict: Verdict, detail: str, state: LoadState | None) -> GateResult:
-    return GateResult(NAME, verdict, detail, {"state": state} if state else {})
+    return GateResult(LoadedGate.gate, verdict, detail, {"state": state} if state else {})
 
 
 def _words(state: LoadState) -> str:
     return {LoadState.LOADING: "still loading", LoadState.MISSING: "gone"}.get(state, "not loaded")
+
+
+GATE = Gate(
+    settings=LoadedGate,
+    about="The collection is loaded.",
+    check=_check,
+    guard=_guard,
+    needs={Call.GET_LOAD_STATE: Ends.BOTH},
+    watched=True,
+)

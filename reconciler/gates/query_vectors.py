@@ -18,6 +18,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.core.gates import ContentError
 from reconciler.files import MIB, FileTooLarge, read_limited
 
 MAX_BYTES = 16 * MIB
@@ -38,19 +39,11 @@ class Query:
     where: str = ""
 
 
-class QueriesError(ValueError):
-    """A file of queries that cannot be used. `line` counts from 1, and is 0 for the file as a whole."""
-
-    def __init__(self, line: int, message: str) -> None:
-        self.line = line
-        super().__init__(message)
-
-
 def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
     """The queries of a file, and the SHA-256 of its bytes in hexadecimal.
 
     Raises:
-        QueriesError: its content cannot be used.
+        ContentError: its content cannot be used.
         OSError: it cannot be read.
     """
     try:
@@ -58,7 +51,7 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
     except ValueError:  # a name that no file can have
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
     if not stat.S_ISREG(mode):
-        raise QueriesError(0, "it is not a file")
+        raise ContentError(0, "it is not a file")
     try:
         content = read_limited(path, MAX_BYTES)
     except FileTooLarge:
@@ -66,12 +59,12 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise QueriesError(content.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text") from error
+        raise ContentError(content.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text") from error
     return parse_queries(text), hashlib.sha256(content).hexdigest()
 
 
 def parse_queries(text: str) -> tuple[Query, ...]:
-    """The queries of a text. Raises `QueriesError` at the first line that is wrong."""
+    """The queries of a text. Raises `ContentError` at the first line that is wrong."""
     if len(text) > MAX_BYTES:
         raise _too_large()
     queries: list[Query] = []
@@ -80,13 +73,13 @@ def parse_queries(text: str) -> tuple[Query, ...]:
         if not line.strip():
             continue
         if len(queries) == MAX_QUERIES:
-            raise QueriesError(number, f"more than {MAX_QUERIES:,} queries; leave some out")
+            raise ContentError(number, f"more than {MAX_QUERIES:,} queries; leave some out")
         query = _query(number, line)
         if queries:
             _check_lengths(number, query, queries[0])
         queries.append(query)
     if not queries:
-        raise QueriesError(0, "there is no query in it")
+        raise ContentError(0, "there is no query in it")
     return tuple(queries)
 
 
@@ -94,16 +87,16 @@ def _query(number: int, line: str) -> Query:
     try:
         content = json.loads(line)
     except json.JSONDecodeError as error:
-        raise QueriesError(number, f"not JSON: {error.msg} at column {error.colno}") from error
+        raise ContentError(number, f"not JSON: {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of brackets
-        raise QueriesError(number, "not JSON that can be read") from error
+        raise ContentError(number, "not JSON that can be read") from error
     if not isinstance(content, dict) or not content.keys() <= _KEYS:
-        raise QueriesError(number, _SHAPE)
+        raise ContentError(number, _SHAPE)
     where = content.pop("filter", "")
     if not isinstance(where, str):
-        raise QueriesError(number, "filter: not a text")
+        raise ContentError(number, "filter: not a text")
     if content.keys() not in ({"vector"}, {"from", "to"}):
-        raise QueriesError(number, _SHAPE)
+        raise ContentError(number, _SHAPE)
     vectors = {key: _vector(number, key, value) for key, value in content.items()}
     if "vector" in vectors:
         return Query(vectors["vector"], vectors["vector"], where)
@@ -112,20 +105,20 @@ def _query(number: int, line: str) -> Query:
 
 def _vector(number: int, key: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or not value:
-        raise QueriesError(number, f"{key}: not a list of numbers" if value != [] else f"{key}: the vector is empty")
+        raise ContentError(number, f"{key}: not a list of numbers" if value != [] else f"{key}: the vector is empty")
     for place, item in enumerate(value, 1):
         if isinstance(item, bool) or not isinstance(item, int | float):
-            raise QueriesError(number, f"{key}: element {place} is not a number")
+            raise ContentError(number, f"{key}: element {place} is not a number")
         if not abs(item) <= LARGEST_FLOAT:  # NaN too
-            raise QueriesError(number, f"{key}: element {place} is not a finite 32-bit number")
+            raise ContentError(number, f"{key}: element {place} is not a finite 32-bit number")
     return tuple(map(float, value))
 
 
 def _check_lengths(number: int, query: Query, first: Query) -> None:
     for found, desired in ((query.current, first.current), (query.desired, first.desired)):
         if len(found) != len(desired):
-            raise QueriesError(number, f"a vector of length {len(found)}; in the first query it is {len(desired)}")
+            raise ContentError(number, f"a vector of length {len(found)}; in the first query it is {len(desired)}")
 
 
-def _too_large() -> QueriesError:
-    return QueriesError(0, f"it has more than {MAX_BYTES // MIB} MiB; leave some queries out")
+def _too_large() -> ContentError:
+    return ContentError(0, f"it has more than {MAX_BYTES // MIB} MiB; leave some queries out")

@@ -9,23 +9,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
+from typing import Annotated
 
-from reconciler.core.model import RowsGate
+from msgspec import Meta
+
+from reconciler.core.gates import GateSettings
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import counted, rounded
+from reconciler.gates.gate import Call, Ends, Gate, ascending, if_on
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired
 
-NAME = "rows"
 REMEDY = "see what became of the import, or change gates.rows"
 
+LIMITS = ("min", "max", "minPercentOfCurrent", "maxPercentOfCurrent")
 
-def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate is off."""
-    gate = step.gates.rows
-    if gate is None:
-        return None
+
+class RowsGate(GateSettings, frozen=True):
+    """How many rows the desired collection may have, as a count and in percent of the current collection."""
+
+    gate = "rows"
+    rules = (
+        if_on(
+            f"a rows gate needs a limit: {', '.join(LIMITS[:-1])} or {LIMITS[-1]}",
+            " || ".join(f"has(self.{name})" for name in LIMITS),
+            {"anyOf": [{"required": [name]} for name in LIMITS]},
+        ),
+        ascending("min", "max"),
+        ascending("minPercentOfCurrent", "maxPercentOfCurrent"),
+    )
+
+    min: Annotated[int, Meta(ge=0, description="Minimum number of rows.")] | None = None
+    max: Annotated[int, Meta(ge=0, description="Maximum number of rows.")] | None = None
+    min_percent_of_current: (
+        Annotated[float, Meta(ge=0, description="Minimum number of rows, in percent of the current collection.")] | None
+    ) = None
+    max_percent_of_current: (
+        Annotated[float, Meta(ge=0, description="Maximum number of rows, in percent of the current collection.")] | None
+    ) = None
+
+
+def _check(gate: RowsGate, step: Step, probe: Probe) -> GateResult:
+    """Evaluate one create or alter."""
     base, note = None, ""
-    if gate.min_percent is not None or gate.max_percent is not None:
+    if gate.min_percent_of_current is not None or gate.max_percent_of_current is not None:
         try:
             base = _rows_of_current(step, probe)
         except CannotTell as cannot:
@@ -55,22 +81,24 @@ def _judged(step: Step, gate: RowsGate, rows: int, base: int | None, note: str) 
     found = passed = counted(rows, "row")
     if base is not None:
         percent = 100 * rows / base
-        limits = [limit for limit in (gate.min_percent, gate.max_percent, 100) if limit is not None]
+        limits = [
+            limit for limit in (gate.min_percent_of_current, gate.max_percent_of_current, 100) if limit is not None
+        ]
         passed = f"{rounded(percent, *limits).removesuffix('.0')} % of {step.current}"
         found += f", {passed} ({base:,})"
         figures |= {"currentRows": base, "percent": round(percent, 3)}
     if not troubles:
-        return GateResult(NAME, Verdict.PASS, passed + note, figures)
+        return GateResult(gate.gate, Verdict.PASS, passed + note, figures)
     detail = f"{step.desired} has {found}; {'; '.join(troubles)}{note}; {REMEDY}"
-    return GateResult(NAME, Verdict.FAIL, detail, figures)
+    return GateResult(gate.gate, Verdict.FAIL, detail, figures)
 
 
 def _troubles(gate: RowsGate, rows: int, base: int | None) -> Iterator[str]:
     """Each limit that is not kept, and by how much."""
-    for limit, shown in _limits(gate.min, gate.min_percent, base):
+    for limit, shown in _limits(gate.min, gate.min_percent_of_current, base):
         if rows < limit:
             yield f"at least {shown} wanted, {ceil(limit) - rows:,} too few"
-    for limit, shown in _limits(gate.max, gate.max_percent, base):
+    for limit, shown in _limits(gate.max, gate.max_percent_of_current, base):
         if rows > limit:
             yield f"at most {shown} wanted, {rows - floor(limit):,} too many"
 
@@ -81,3 +109,12 @@ def _limits(count: int | None, percent: float | None, base: int | None) -> Itera
         yield Fraction(count), f"{count:,}"
     if percent is not None and base is not None:
         yield Fraction(str(percent)) * base / 100, f"{str(percent).removesuffix('.0')} %"
+
+
+GATE = Gate(
+    settings=RowsGate,
+    about="How many rows the collection has.",
+    check=_check,
+    needs={Call.QUERY: Ends.BOTH},
+    costly=True,
+)

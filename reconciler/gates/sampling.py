@@ -10,37 +10,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from reconciler.core.model import PrimaryKey, QueryFile, Row, Vector
+from reconciler.core.gates import ContentError
+from reconciler.core.model import PrimaryKey, Row, Vector
 from reconciler.core.plan import Verdict
 from reconciler.core.text import counted, shortened
 from reconciler.gates.comparison import Asked, Side
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
-from reconciler.gates.query_vectors import QueriesError, Query, read_queries
+from reconciler.gates.query_vectors import Query, read_queries
 
 KEYS_TO_PICK_FROM = 1_000
 """A server gives the keys of a sample as it finds them, often from one segment: more of them are more mixed."""
 
 
-def from_file(file: QueryFile, current: Side, desired: Side) -> tuple[Asked, ...]:
-    """The queries of a file, if it is still the one that the plan was made with, and fits the two collections.
+def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tuple[Asked, ...]:
+    """Return the queries of a file.
 
     Raises:
-        CannotTell: it is not, or does not.
+        CannotTell: its content is not the one that the plan was made with, or does not fit the two collections.
     """
+    changed = CannotTell(Verdict.FAIL, f"{path} changed since the plan was made; plan again")
     try:
-        queries, sha256 = read_queries(Path(file.path))
+        queries, found = read_queries(Path(path))
     except OSError as error:
-        raise CannotTell(Verdict.UNKNOWN, f"{file.path} cannot be read: {error.strerror}") from error
-    except QueriesError as error:
-        raise _changed(file) from error
-    if sha256 != file.sha256:
-        raise _changed(file)
+        raise CannotTell(Verdict.UNKNOWN, f"{path} cannot be read: {error.strerror}") from error
+    except ContentError as error:
+        raise changed from error
+    if found != sha256:
+        raise changed
     _check_dimensions(queries[0], current, desired)
     return tuple(Asked(str(number), query) for number, query in enumerate(queries, 1))
-
-
-def _changed(file: QueryFile) -> CannotTell:
-    return CannotTell(Verdict.FAIL, f"{file.path} changed since the plan was made; plan again")
 
 
 def _check_dimensions(query: Query, current: Side, desired: Side) -> None:

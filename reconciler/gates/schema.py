@@ -7,20 +7,46 @@ each vector field must stay, which is not in the schema but in the index.
 
 from __future__ import annotations
 
-from reconciler.core.model import Index, SchemaGate
+from typing import Annotated
+
+from msgspec import Meta
+
+from reconciler.core.fields import MAX_ITEMS, MILVUS_NAME_EXPECTED
+from reconciler.core.gates import GateSettings
+from reconciler.core.model import NAME_PATTERN, Index
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import listed
+from reconciler.gates.gate import Call, Ends, Gate
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired, schemas
-from reconciler.gates.schema_changes import changes
+from reconciler.gates.schema_changes import SchemaPolicy, changes
 
-NAME = "schema"
+Changeable = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(\$meta|{NAME_PATTERN})$",
+        max_length=255,
+        description="A field, a function, or $meta for the dynamic field.",
+        extra_json_schema={"errorMessage": f"{MILVUS_NAME_EXPECTED}, or $meta"},
+    ),
+]
 
 
-def check(step: Step, probe: Probe) -> GateResult | None:
-    """Judge one create or alter; None when the gate is off."""
-    gate = step.gates.schema
-    if gate is None:
-        return None
+class SchemaGate(GateSettings, frozen=True):
+    """How the schema of the desired collection may differ from that of the current one."""
+
+    gate = "schema"
+
+    policy: Annotated[
+        SchemaPolicy,
+        Meta(description="Compatible: what a reader of the current collection uses still works. Identical: no change."),
+    ] = SchemaPolicy.COMPATIBLE
+    allow_changes: Annotated[frozenset[Changeable], Meta(max_length=MAX_ITEMS, description="Changes to allow.")] = (
+        frozenset()
+    )
+
+
+def _check(gate: SchemaGate, step: Step, probe: Probe) -> GateResult:
+    """Evaluate one create or alter."""
     current, desired = has_current(step.current), step.desired or ""
     before, after = schemas(current, desired, probe)
     found = changes(before, after, gate.policy)
@@ -75,9 +101,17 @@ def _judged(gate: SchemaGate, found: dict[str, str], unknown: CannotTell | None)
     if opposed:
         words = listed([f"{name}: {change}" for name, change in opposed.items()], separator="; ")
         remedy = f"allow with gates.schema.allowChanges: [{listed(list(opposed))}]"
-        return GateResult(NAME, Verdict.FAIL, f"{words}; {remedy}", figures)
+        return GateResult(gate.gate, Verdict.FAIL, f"{words}; {remedy}", figures)
     if unknown and unknown.verdict is Verdict.UNKNOWN:
-        return GateResult(NAME, Verdict.UNKNOWN, f"metrics cannot be compared: {unknown}", figures)
+        return GateResult(gate.gate, Verdict.UNKNOWN, f"metrics cannot be compared: {unknown}", figures)
     notes = [f"allowed: {listed(allowed, separator='; ')}"] if allowed else []
     notes += [f"metrics not compared: {unknown}"] if unknown else []
-    return GateResult(NAME, Verdict.PASS, "; ".join(notes), figures)
+    return GateResult(gate.gate, Verdict.PASS, "; ".join(notes), figures)
+
+
+GATE = Gate(
+    settings=SchemaGate,
+    about="The collection's schema fits that of the current collection.",
+    check=_check,
+    needs={Call.DESCRIBE_INDEX: Ends.BOTH},
+)

@@ -9,11 +9,19 @@ out, and a dynamic field that is new, change nothing. Identical means that none 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 
-from reconciler.core.model import Field, Function, Schema, SchemaPolicy
+from reconciler.core.model import Field, Function, Schema
 
 DYNAMIC_FIELD = "$meta"
 """Milvus's own name of the dynamic field."""
+
+
+class SchemaPolicy(StrEnum):
+    """`Compatible`: what a reader of the current collection uses still works. `Identical`: nothing differs."""
+
+    COMPATIBLE = "Compatible"
+    IDENTICAL = "Identical"
 
 
 def changes(current: Schema, desired: Schema, policy: SchemaPolicy) -> dict[str, str]:

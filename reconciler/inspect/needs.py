@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reconciler.core.model import Alias, AliasSet, OnFailure
+from reconciler.gates import GATES
+from reconciler.gates.gate import Call, Ends
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """Names to ask about, sorted; none where a call is not needed.
+class Needs(msgspec.Struct, frozen=True):
+    """Names to make calls with, sorted; none where a call is not needed.
 
-    `aliases` and `collections` stand for calls that Milvus permits for a whole database. `load_state`, `index`,
-    `query` and `search` are permitted collection by collection. `named` is whether the sets name any collection at all.
+    `aliases` and `collections` stand for calls that Milvus permits for a whole database, `by_collection` are those that
+    it permits collection by collection. `named` is whether the sets name any collection at all.
     """
 
     aliases: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
-    load_state: tuple[str, ...] = ()
-    index: tuple[str, ...] = ()
-    query: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
+    by_collection: Mapping[Call, tuple[str, ...]] = {}
     points: bool = False
     drops: bool = False
     named: bool = True
 
 
 def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Needs:
-    """What planning and applying sets of one database need.
+    """Return what planning and applying sets of one database need.
 
     Args:
         sets: as for `check_access`.
-        current: where the listed aliases point now, None for one that does not exist; as far as that is known.
+        current: the collection of each listed alias, None for an alias that does not exist, where that is known.
     """
     if not any(alias_set.aliases or alias_set.scope.include for alias_set in sets):
         return Needs(points=True, drops=True, named=False)
@@ -42,10 +41,10 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
     return Needs(
         aliases=_names(alias.name for alias in listed),
         collections=_names(alias.collection for _, alias in pairs),
-        load_state=_names(name for _, pair in pairs if pair.gates.has("loaded") for name in _ends(pair, current)),
-        index=_names(name for _, pair in pairs for name in _indexes(pair, current)),
-        query=_names(name for each, pair in pairs for name in _queried(each, pair, current)),
-        search=_names(name for _, pair in pairs if pair.gates.has("canary") for name in _ends(pair, current)),
+        by_collection={
+            call: _names(name for alias_set, alias in pairs for name in _on(call, alias_set, alias, current))
+            for call in Call
+        },
         points=bool(pairs) or reverts,
         drops=reverts
         or any(alias_set.scope.include for alias_set in sets)
@@ -54,30 +53,22 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
 
 
 def needs_of_endpoint(sets: Sequence[AliasSet]) -> Needs:
-    """What proving at an endpoint needs: reads through the aliases."""
-    return Needs(
-        query=_names(alias.name for alias_set in sets for alias in alias_set.aliases if alias.collection is not None)
-    )
+    """Return what verification at an endpoint needs: reads through the aliases."""
+    names = _names(alias.name for alias_set in sets for alias in alias_set.aliases if alias.collection is not None)
+    return Needs(by_collection={Call.QUERY: names})
 
 
-def _queried(desired: AliasSet, alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
-    """What data are read from. Before 2.6 reads through an alias are permitted by the alias's own name (#47850)."""
-    if desired.verify.propagation or desired.verify.soak:
-        yield alias.name
-    if desired.verify.propagation or desired.verify.soak or alias.gates.has("rows") or alias.gates.has("canary"):
-        yield from _ends(alias, current)
+def _on(call: Call, desired: AliasSet, alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
+    """Yield what a call is made on for one alias.
 
-
-def _indexes(alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
-    """Whose indexes are read: `schema` compares their metrics."""
-    if alias.gates.has("indexed"):
-        yield alias.collection
-    if alias.gates.has("schema"):
-        yield from _ends(alias, current)
-
-
-def _ends(alias: Alias, current: Mapping[str, str | None]) -> tuple[str | None, str | None]:
-    return alias.collection, current.get(alias.name)
+    Before 2.6, reads through an alias are permitted by the name of the alias (#47850).
+    """
+    both = (alias.collection, current.get(alias.name))
+    if call is Call.QUERY and (desired.verify.propagation or desired.verify.soak):
+        yield from (alias.name, *both)
+    for gate in GATES.values():
+        if call in gate.needs and alias.gates.has(gate.name):
+            yield from both if gate.needs[call] is Ends.BOTH else both[:1]
 
 
 def _names(names: Iterable[str | None]) -> tuple[str, ...]:

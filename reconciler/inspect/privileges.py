@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Catalog
@@ -16,6 +16,7 @@ from reconciler.core.errors import (
 )
 from reconciler.core.model import Field, Schema
 from reconciler.core.text import listed
+from reconciler.gates.gate import Call
 from reconciler.inspect.conditions import Condition, Result, Subject
 from reconciler.inspect.needs import Needs
 
@@ -44,10 +45,7 @@ class Asking:
             self._read(Subject.LIST_ALIASES, [""], lambda _: catalog.alias_names()),
             self._read(Subject.DESCRIBE_COLLECTION, [_one_of(needs.collections)], catalog.describe),
             self._describe_alias(_one_of(needs.aliases)),
-            self._by_collection(Subject.GET_LOAD_STATE, needs, needs.load_state, catalog.load_state),
-            self._by_collection(Subject.DESCRIBE_INDEX, needs, needs.index, catalog.indexes),
-            self._by_collection(Subject.QUERY, needs, needs.query, self._query),
-            self._by_collection(Subject.SEARCH, needs, needs.search, self._search),
+            *(self._by_collection(call, needs) for call in Call),
             self._write(AliasWrite.CREATE, Subject.CREATE_ALIAS, needed=needs.points),
             self._write(AliasWrite.ALTER, Subject.ALTER_ALIAS, needed=needs.points),
             self._write(AliasWrite.DROP, Subject.DROP_ALIAS, needed=needs.drops),
@@ -59,14 +57,19 @@ class Asking:
             return Condition(Subject.DESCRIBE_ALIAS, Result.NOT_NEEDED, detail)
         return self._read(Subject.DESCRIBE_ALIAS, [alias], self._catalog.resolve)
 
-    def _by_collection(
-        self, subject: Subject, needs: Needs, names: Sequence[str], ask: Callable[[str], object]
-    ) -> Condition:
+    def _by_collection(self, call: Call, needs: Needs) -> Condition:
+        subject, names = Subject(call), needs.by_collection.get(call, ())
         if not needs.named:
             return Condition(subject, Result.UNKNOWN, "permitted collection by collection: give the sets with -f")
         if not names:
             return Condition(subject, Result.NOT_NEEDED, "no gate or verification of these sets asks for it")
-        return self._read(subject, names, ask, object_type=COLLECTION)
+        make: Mapping[Call, Callable[[str], object]] = {
+            Call.GET_LOAD_STATE: self._catalog.load_state,
+            Call.DESCRIBE_INDEX: self._catalog.indexes,
+            Call.QUERY: self._query,
+            Call.SEARCH: self._search,
+        }
+        return self._read(subject, names, make[call], object_type=COLLECTION)
 
     def _read(
         self, subject: Subject, names: Sequence[str], ask: Callable[[str], object], *, object_type: str = GLOBAL

@@ -317,7 +317,7 @@ def _continued(before: PastStep | None, target: Target, step: Step, event: str, 
     """A step with one line more."""
     if event == "result":
         step = replace(step, gates=before.step.gates) if before else step
-        return PastStep(target, step, replace(result_of(document), step=step))
+        return PastStep(target, step, replace(result_of(document, lenient=True), step=step))
     act = Act(document["act"])
     result: StepResult | None = before.result if before else None
     begun = before.begun if before and act is Act.HEAL else act
@@ -330,7 +330,7 @@ def _step(document: Document) -> Step:
     for name in ("from", "to"):
         if document[name] is not None:
             _text(document, name)
-    return step_of(document)
+    return step_of(document, lenient=True)
 
 
 def _target(document: Document) -> Target:

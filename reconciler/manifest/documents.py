@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from reconciler.catalog.address import normalise
+from reconciler.core.gates import Gates
 from reconciler.core.model import (
     Alias,
     Credential,
-    Gates,
     Limits,
     OnFailure,
     Propagation,
-    QueryFile,
     Scope,
     SecretKeyRef,
     Source,
@@ -22,7 +21,7 @@ from reconciler.core.model import (
     Verify,
 )
 from reconciler.manifest.durations import parse_duration
-from reconciler.manifest.gates import GatesDocument, gates_of
+from reconciler.manifest.gates import Content, gates_of
 from reconciler.manifest.records import (
     AliasSetManifest,
     Approval,
@@ -44,7 +43,7 @@ class _Alias(TypedDict):
     collection: NotRequired[str]
     wave: NotRequired[int]
     protect: NotRequired[bool]
-    gates: NotRequired[GatesDocument]
+    gates: NotRequired[dict[str, Any]]
 
 
 class _Limits(TypedDict, total=False):
@@ -69,7 +68,7 @@ class _AliasSetSpec(TypedDict):
     scope: NotRequired[dict[Literal["include", "exclude", "protect"], list[str]]]
     aliases: NotRequired[list[_Alias]]
     limits: NotRequired[_Limits]
-    gates: NotRequired[GatesDocument]
+    gates: NotRequired[dict[str, Any]]
     verify: NotRequired[_Verify]
     onFailure: NotRequired[Literal["Stop", "Revert"]]
     suspend: NotRequired[bool]
@@ -143,18 +142,18 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
     )
 
 
-def alias_set(root: Node, queries: Mapping[str, QueryFile]) -> AliasSetManifest:
+def alias_set(root: Node, contents: Mapping[str, Content]) -> AliasSetManifest:
     """The record of an AliasSet, every alias with the gates that hold for it.
 
     Args:
         root: a document in which `validation.problems_of` found nothing.
-        queries: the files of queries that it names.
+        contents: the files whose content counts, by the name it gives them.
     """
     document = cast("_AliasSet", root.value)
     spec = document["spec"]
     gates, scope = spec.get("gates", {}), spec.get("scope", {})
     limits, verify = spec.get("limits", {}), spec.get("verify", {})
-    shared = gates_of(gates, queries)
+    shared = gates_of(gates, contents)
     return AliasSetManifest(
         name=document["metadata"]["name"],
         namespace=document["metadata"].get("namespace", ""),
@@ -164,7 +163,7 @@ def alias_set(root: Node, queries: Mapping[str, QueryFile]) -> AliasSetManifest:
         aliases=tuple(
             _alias(
                 entry,
-                gates_of({**gates, **entry["gates"]}, queries) if "gates" in entry else shared,
+                gates_of({**gates, **entry["gates"]}, contents) if "gates" in entry else shared,
                 node.fields["name"].source,
             )
             for entry, node in zip(spec.get("aliases", []), root.at(("spec", "aliases")).items, strict=True)

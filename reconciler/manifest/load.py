@@ -11,8 +11,8 @@ from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.core.text import alternatives, did_you_mean, quoted
 from reconciler.manifest import documents, files, yaml_marks
+from reconciler.manifest.content_files import ContentFiles
 from reconciler.manifest.files import File, Tree
-from reconciler.manifest.queries_files import QueriesFiles, queries_nodes
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import in_order
 from reconciler.manifest.shape import API_VERSION, GROUP, KINDS, VERSION
@@ -73,7 +73,7 @@ class _Loaded:
     sets: list[AliasSetManifest] = field(default_factory=list)
     skipped: int = 0
     places: dict[tuple[str, str, str], Source] = field(default_factory=dict)
-    queries: QueriesFiles = field(default_factory=QueriesFiles)
+    contents: ContentFiles = field(default_factory=ContentFiles)
     edited: Mapping[str, str] = field(default_factory=dict)
 
     def manifests(self) -> Manifests:
@@ -143,13 +143,11 @@ def _add(document: Document, file: File, harvest: _Loaded) -> None:
         problems.append(
             Problem(f"{kind} {quoted(identity[2])} is given twice; first at {harvest.places[identity]}", place)
         )
-    told = {problem.source for problem in problems}
-    legible = (node for node in queries_nodes(root) if node.source not in told)
-    queries = harvest.queries.of(legible, file, problems)
+    contents = harvest.contents.of(root, file, problems)
     if problems:
         harvest.problems += problems
     elif kind == "AliasSet":
-        harvest.sets.append(documents.alias_set(root, queries))
+        harvest.sets.append(documents.alias_set(root, contents))
     else:
         harvest.connections[identity[1:]] = documents.connection(root, file.base)
 

@@ -13,11 +13,11 @@ from typing import TypeAlias, cast
 from jsonschema_rs import ValidationError
 
 from reconciler.core.errors import Problem
+from reconciler.core.json_schema import Schema
 from reconciler.core.text import alternatives, closest, did_you_mean, quoted
-from reconciler.manifest.shape import Schema
+from reconciler.gates import unknown_gate
 from reconciler.manifest.string_formats import complaint
 from reconciler.manifest.yaml_marks import Node, described
-from reconciler.version import __version__
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -155,8 +155,7 @@ def _unknown_field(finding: _Finding, name: str) -> str:
     if finding.path[-1:] == ("gates",):
         if name == "onUnknown":
             return '"onUnknown" is for all gates of a set: give it in spec.gates'
-        gates = ", ".join(gate for gate in finding.known if gate != "onUnknown")
-        return f"gate {quoted(name)} cannot be evaluated by aliasctl {__version__} (it knows: {gates})"
+        return unknown_gate(quoted(name))
     if hint := did_you_mean(name, finding.known):
         return f"unknown field {quoted(name)}{hint}"
     shown = "" if finding.secretive else f" {quoted(name)}"

@@ -10,9 +10,9 @@ from typing import Self, TypeVar
 
 from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.fields import MILVUS_NAME_EXPECTED
 from reconciler.core.model import NAME_PATTERN, Credential, Origin, Source, Tls
 from reconciler.manifest.durations import MAX_SECONDS, parse_duration
-from reconciler.manifest.shape import MILVUS_NAME_EXPECTED
 
 MAX_CONCURRENCY = 64
 _Number = TypeVar("_Number", int, float)

@@ -9,11 +9,12 @@ from jsonschema_rs import Draft202012Validator
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Alias, Source
+from reconciler.gates import GATES
 from reconciler.manifest.gates import gate_nodes
 from reconciler.manifest.messages import explained
 from reconciler.manifest.rules import wrong_among_aliases
 from reconciler.manifest.schema import KINDS, json_schema
-from reconciler.manifest.shape import OWN_CONNECTION, PERCENT_ORDER, ROWS_ORDER, Schema
+from reconciler.manifest.shape import OWN_CONNECTION, Schema
 from reconciler.manifest.string_formats import CHECKS
 from reconciler.manifest.yaml_marks import Document, Node, Value
 
@@ -63,13 +64,13 @@ def _wrong_endpoints(root: Node) -> Iterator[Problem]:
 
 
 def _wrong_limits(root: Node) -> Iterator[Problem]:
-    """Gates `rows` that no number of rows can pass."""
-    orders = (("min", "max", ROWS_ORDER), ("minPercentOfCurrent", "maxPercentOfCurrent", PERCENT_ORDER))
-    for gate in gate_nodes(root, "rows"):
-        for low, high, message in orders:
-            least, most = gate.find(low), gate.find(high)
-            if least and most and _is_more(least.value, most.value):
-                yield Problem(message, least.source)
+    """Gates whose lower limit is above their upper one."""
+    for gate in GATES.values():
+        for rule in gate.settings.rules:
+            for node in gate_nodes(root, gate.name) if rule.ascending else ():
+                least, most = (node.find(name) for name in rule.ascending)
+                if least and most and _is_more(least.value, most.value):
+                    yield Problem(rule.message, least.source)
 
 
 def _is_more(value: Value, other: Value) -> bool:

@@ -15,9 +15,11 @@ from threading import Event
 
 from reconciler.catalog.read import read_live
 from reconciler.core.errors import CatalogError, InvalidInput
-from reconciler.core.model import Alias, AliasSet, Gates, Limits, LoadedGate, OnFailure, Scope, Verify
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Scope, Verify
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.core.text import counted, listed
+from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Origins, new_run_id
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
 from reconciler.operator.clients import Clients, SecretForbidden

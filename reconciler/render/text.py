@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from rich.text import Text
 
+from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.model import Origin
 from reconciler.core.plan import Action, BlockReason, PendingVerification, Plan, Step, TargetPlan, Verdict
 from reconciler.core.report import Outcome, Propagated, Reach, Report, StepResult
@@ -228,8 +229,8 @@ def _step_line(step: Step, width: int) -> Text:
     line.append(_route(step))
     if step.wave and not step.prune:
         line.append(f"   wave {step.wave}", "dim")
-    if step.gates.loaded and not step.gates.loaded.enabled and step.desired:
-        line.append("   loaded off", "yellow")
+    if step.desired and not step.gates.has(DEFAULT_GUARD):
+        line.append(f"   {DEFAULT_GUARD} off", "yellow")
     for gate in step.skipped_gates:
         line.append(f"   {printable(gate)} SKIPPED", "bold red")
     for result in step.gate_results:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import Action, Figure, GateResult, PendingVerification, Plan, Step, TargetPlan
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
@@ -252,8 +253,8 @@ def _remarks(step: Step) -> tuple[str, ...]:
     found = ["in scope, not listed"] if step.prune else []
     if step.wave and not step.prune:
         found.append(f"wave {step.wave}")
-    if step.gates.loaded and not step.gates.loaded.enabled and step.desired:
-        found.append("loaded off")
+    if step.desired and not step.gates.has(DEFAULT_GUARD):
+        found.append(f"{DEFAULT_GUARD} off")
     return tuple(found)
 
 

@@ -23,7 +23,8 @@ from itertools import groupby
 from reconciler.catalog import Catalogs
 from reconciler.catalog.port import check_alias_name
 from reconciler.catalog.read import read_live
-from reconciler.core.model import Alias, AliasSet, Gates, Limits, LiveCatalog, Verify
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, Limits, LiveCatalog, Verify
 from reconciler.core.plan import (
     Action,
     Block,
@@ -38,7 +39,7 @@ from reconciler.core.plan import (
 from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.documents.timestamps import now
 from reconciler.execute.revert import inverse
-from reconciler.gates import CHEAP, evaluate_sets
+from reconciler.gates import cheap_gates, evaluate_sets
 from reconciler.journal import PastStep, PastTarget
 from reconciler.rollback.changes import Changes, is_certain
 from reconciler.version import __version__
@@ -194,7 +195,7 @@ def _target_plan(
         )
         for name, steps in sorted(by_set.items())
     ]
-    plans = evaluate_sets(block_prefix_drops(plans, live), catalog, which=CHEAP)
+    plans = evaluate_sets(block_prefix_drops(plans, live), catalog, which=cheap_gates())
     plans = [replace(plan, steps=block_later_waves(plan.steps), refusals=_refusals(plan, max_drops)) for plan in plans]
     if plans:
         plans[0] = replace(plans[0], unchanged=unchanged)

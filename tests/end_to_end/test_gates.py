@@ -8,31 +8,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
-from reconciler.core.model import (
-    DEFAULT_DATABASE,
-    Alias,
-    CanaryGate,
-    ContractGate,
-    Field,
-    Gates,
-    Index,
-    IndexedGate,
-    LoadedGate,
-    QueryFile,
-    Row,
-    RowsGate,
-    SchemaGate,
-    SchemaPolicy,
-    Vector,
-)
+from reconciler.core.gates import Gates
+from reconciler.core.model import DEFAULT_DATABASE, Alias, Field, Index, Row, Vector
 from reconciler.core.plan import GateResult, Step, Verdict
 from reconciler.core.report import ExitCode
 from reconciler.gates import evaluate_gates
+from reconciler.gates.canary import CanaryGate
+from reconciler.gates.contract import ContractGate
+from reconciler.gates.indexed import IndexedGate
+from reconciler.gates.loaded import LoadedGate
+from reconciler.gates.rows import RowsGate
+from reconciler.gates.schema import SchemaGate
+from reconciler.gates.schema_changes import SchemaPolicy
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, vector_schema
 from tests.servers import Backend, Room, opened_room
@@ -96,12 +89,12 @@ def stock(request: pytest.FixtureRequest) -> Iterator[Stock]:
         yield Stock(room, old)
 
 
-INDEXED = Gates(loaded=OFF, indexed=IndexedGate())
-ALMOST_ALL = Gates(loaded=OFF, rows=RowsGate(min_percent=99))
-ANY_ROW = Gates(loaded=OFF, rows=RowsGate(min=1))
-SAME_SCHEMA = Gates(loaded=OFF, schema=SchemaGate(SchemaPolicy.IDENTICAL))
-MODEL = Gates(loaded=OFF, contract=ContractGate((("embedding_model", "bge-m3"),)))
-CANARY = Gates(loaded=OFF, canary=CanaryGate(0.8))
+INDEXED = Gates(OFF, IndexedGate())
+ALMOST_ALL = Gates(OFF, RowsGate(min_percent_of_current=99))
+ANY_ROW = Gates(OFF, RowsGate(min=1))
+SAME_SCHEMA = Gates(OFF, SchemaGate(SchemaPolicy.IDENTICAL))
+MODEL = Gates(OFF, ContractGate({"embedding_model": "bge-m3"}))
+CANARY = Gates(OFF, CanaryGate(0.8))
 
 
 @pytest.mark.parametrize(
@@ -161,10 +154,10 @@ def test_the_same_rows_embedded_again_pass_the_canary_and_shuffled_ones_do_not(s
     assert bad.figures["overlap"] < 0.3
 
 
-def queries_file(path: Path, lines: Sequence[object]) -> QueryFile:
+def queries_file(path: Path, lines: Sequence[object]) -> dict[str, Any]:
     content = "\n".join(map(json.dumps, lines)).encode()
     path.write_bytes(content)
-    return QueryFile(str(path), hashlib.sha256(content).hexdigest())
+    return {"queries_file": str(path), "queries_sha256": hashlib.sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize(("desired", "verdict"), [("good", Verdict.PASS), ("bad", Verdict.FAIL)])
@@ -173,28 +166,28 @@ def test_queries_of_a_file_with_filters_and_latency(
 ) -> None:
     lines = [{"vector": vector, "filter": "id < 200"} for vector in stock.old[200:]]
     file = queries_file(tmp_path / "q.jsonl", [*lines, {"vector": stock.old[0]}])
-    result = stock.ask(Gates(loaded=OFF, canary=CanaryGate(0.8, queries=file, max_latency_ratio=1000)), desired)
+    result = stock.ask(Gates(OFF, CanaryGate(0.8, **file, max_latency_ratio=1000)), desired)
     assert (result.verdict, result.figures["queries"]) == (verdict, 101)
     assert isinstance(result.figures["latencyRatio"], float)
 
 
 def test_queries_in_another_dimension_for_each_side(stock: Stock, tmp_path: Path) -> None:
     one_for_both = queries_file(tmp_path / "one.jsonl", [{"vector": stock.old[0]}])
-    result = stock.ask(Gates(loaded=OFF, canary=CanaryGate(0, queries=one_for_both)), "part")
+    result = stock.ask(Gates(OFF, CanaryGate(0, **one_for_both)), "part")
     assert (result.verdict, result.detail) == (
         Verdict.FAIL,
         "the queries for part have 16 numbers, its field vector has dimension 8; "
         'give each collection its own, {"from": […], "to": […]}',
     )
     one_each = queries_file(tmp_path / "each.jsonl", [{"from": stock.old[0], "to": (1.0,) * 8}])
-    result = stock.ask(Gates(loaded=OFF, canary=CanaryGate(0, queries=one_each)), "part")
+    result = stock.ask(Gates(OFF, CanaryGate(0, **one_each)), "part")
     assert (result.verdict, result.figures["queries"]) == (Verdict.PASS, 1)
 
 
 @pytest.mark.parametrize("where", ["id ==", "vector == 3"])
 def test_a_filter_that_no_server_takes_is_a_failure(stock: Stock, tmp_path: Path, where: str) -> None:
     file = queries_file(tmp_path / "q.jsonl", [{"vector": stock.old[0], "filter": where}])
-    result = stock.ask(Gates(loaded=OFF, canary=CanaryGate(0.8, queries=file)), "good")
+    result = stock.ask(Gates(OFF, CanaryGate(0.8, **file)), "good")
     assert (result.verdict, result.detail[:24]) == (Verdict.FAIL, "good cannot be searched:")
 
 
@@ -226,7 +219,7 @@ def test_an_alias_moves_to_the_good_collection_and_not_to_the_bad_one(stock: Sto
     room = stock.room
     alias = room.name("search")
     room.catalog.create_alias(alias, room.name("old"))
-    gates = Gates(indexed=IndexedGate(), rows=RowsGate(min_percent=99), schema=SchemaGate(), canary=CANARY.canary)
+    gates = Gates(IndexedGate(), RowsGate(min_percent_of_current=99), SchemaGate(), *CANARY.settings.values())
 
     def move_to(desired: str) -> ExitCode:
         entry = Alias(alias, room.name(desired), gates=gates)

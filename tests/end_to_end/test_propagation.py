@@ -9,9 +9,11 @@ import pytest
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
-from reconciler.core.model import DEFAULT_DATABASE, Alias, Gates, LoadedGate, PrimaryKey, Propagation, Row, Verify
+from reconciler.core.gates import Gates
+from reconciler.core.model import DEFAULT_DATABASE, Alias, PrimaryKey, Propagation, Row, Verify
 from reconciler.core.report import ExitCode, Propagated, Reach, Report
 from reconciler.execute import propagation
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, vector_schema
 from tests.readers import NOT_FOUND, SOMETHING_ELSE, Question, reading

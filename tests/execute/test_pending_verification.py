@@ -11,12 +11,14 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
-from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.options import Options
 from reconciler.core.pending_verification import saved_with_pending_verification
 from reconciler.core.plan import Plan
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.documents.plan_file import load_plan
+from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Act, Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
@@ -242,7 +244,7 @@ def test_the_gates_of_today_count(shop: Shop) -> None:
     """Whoever has taken a gate out of the manifest is not held up by it."""
     shop.apply(spec_hash(LONG), seconds=0.3)
     shop.server.release("new")
-    off = Gates(loaded=LoadedGate(enabled=False))
+    off = Gates(LoadedGate(enabled=False))
     desired = alias_set({}, Alias("canary", "new", gates=off), Alias("prod", "new", wave=1, gates=off), verify=SOAK)
     assert shop.apply(desired).exit_code is ExitCode.DONE
 

@@ -9,10 +9,12 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
-from reconciler.core.model import Alias, AliasSet, Gates, LoadedGate, OnFailure, Propagation, Verify
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.report import ExitCode, Outcome, Reach, Report
 from reconciler.execute import propagation
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
@@ -251,7 +253,7 @@ def test_a_way_back_that_is_gone_is_named_and_the_others_are_taken(fate: str) ->
 
 def test_a_gate_that_fails_in_a_later_wave_undoes_the_earlier_ones() -> None:
     recorder = three_waves()
-    strict = Gates(loaded=LoadedGate())
+    strict = Gates(LoadedGate())
     desired = alias_set({"a": "new"}, Alias("c", "late", wave=1, gates=strict), on_failure=OnFailure.REVERT)
     recorder.server.create_collection("late")
 
@@ -400,7 +402,7 @@ def test_no_wave_starts_before_the_gates_of_all_waves_pass() -> None:
     recorder.server.create_collection("late", replicas=0)
     desired = alias_set(
         {"a": "new"},
-        Alias("b", "late", wave=1, gates=Gates(loaded=LoadedGate())),
+        Alias("b", "late", wave=1, gates=Gates(LoadedGate())),
         on_failure=OnFailure.REVERT,
     )
     with recorder.catalogs() as opened:

@@ -9,8 +9,10 @@ import pytest
 
 from reconciler.catalog.memory import Flavour
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
-from reconciler.core.model import Alias, AliasSet, Connection, Gates, LoadedGate
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, Connection
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder

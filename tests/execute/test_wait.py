@@ -8,15 +8,18 @@ from threading import Event
 import pytest
 
 from reconciler.core.errors import ConnectionFailed
-from reconciler.core.model import Alias, CanaryGate, Gates, LoadedGate
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias
 from reconciler.core.options import GatesToEvaluate
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import wait
+from reconciler.gates.canary import CanaryGate
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder
 
-LOADED = Gates(loaded=LoadedGate())
+LOADED = Gates(LoadedGate())
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +107,7 @@ def test_a_signal_ends_a_round_of_gates() -> None:
     rows = [{"id": key, "vector": (float(key), 0.0, 0.0, 1.0)} for key in numbers]
     for name in ("old", *(f"new{number}" for number in numbers)):
         made.insert(name, rows)
-    gates = Gates(canary=CanaryGate(0.5, max_latency_ratio=100))
+    gates = Gates(CanaryGate(0.5, max_latency_ratio=100))
     desired = alias_set({}, *(Alias(f"a{number}", f"new{number}", gates=gates) for number in numbers))
     recorder, stop = Recorder(made), Event()
     late: list[str] = []

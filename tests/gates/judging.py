@@ -7,9 +7,11 @@ from random import Random
 
 from reconciler.catalog.memory import MemoryServer
 from reconciler.core.errors import CatalogError
-from reconciler.core.model import Gates, LoadedGate, Row, Vector
+from reconciler.core.gates import Gates
+from reconciler.core.model import Row, Vector
 from reconciler.core.plan import GateResult, Step
-from reconciler.gates import ALL, evaluate_gates
+from reconciler.gates import evaluate_gates
+from reconciler.gates.loaded import LoadedGate
 from tests.builders import LOCAL
 from tests.faults.memory import Recorder
 
@@ -21,7 +23,9 @@ def move(gates: Gates, current: str | None = "c1", desired: str | None = "c2", a
     return Step("shop", alias, current, desired, gates=gates)
 
 
-def judged(made: MemoryServer | Recorder, *steps: Step, which: Collection[str] = ALL, blocking: bool = True) -> Step:
+def judged(
+    made: MemoryServer | Recorder, *steps: Step, which: Collection[str] | None = None, blocking: bool = True
+) -> Step:
     """The first step, after its gates and those of the others were asked."""
     return evaluate_gates(steps, made.connect(LOCAL, "default"), which=which, blocking=blocking)[0]
 

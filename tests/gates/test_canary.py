@@ -13,9 +13,11 @@ import pytest
 
 from reconciler.catalog.memory import DEFAULT_SCHEMA, MemoryCatalog, MemoryServer
 from reconciler.core.errors import InvalidName, PermissionDenied, UnexpectedAnswer
-from reconciler.core.model import CanaryGate, Field, Gates, PrimaryKey, QueryFile, Row, Schema
+from reconciler.core.gates import Gates
+from reconciler.core.model import Field, PrimaryKey, Row, Schema
 from reconciler.core.plan import GateResult, Verdict
 from reconciler.gates import comparison, evaluate_gates
+from reconciler.gates.canary import CanaryGate
 from tests.builders import server, vector_schema
 from tests.faults.memory import Recorder
 from tests.gates.judging import OFF, asked, counting, failing, move, rows, vectors
@@ -48,13 +50,13 @@ def vector_of(row: Row) -> tuple[float, ...]:
 
 
 def gates(min_overlap: float = 0.6, **settings: object) -> Gates:
-    return Gates(loaded=OFF, canary=CanaryGate(min_overlap, **settings))  # type: ignore[arg-type]
+    return Gates(OFF, CanaryGate(min_overlap, **settings))  # type: ignore[arg-type]
 
 
-def queries_file(path: Path, *lines: object) -> QueryFile:
+def queries_file(path: Path, *lines: object) -> dict[str, Any]:
     content = "\n".join(json.dumps(line) for line in lines).encode()
     path.write_bytes(content)
-    return QueryFile(str(path), hashlib.sha256(content).hexdigest())
+    return {"queries_file": str(path), "queries_sha256": hashlib.sha256(content).hexdigest()}
 
 
 def floats(result: GateResult, name: str) -> tuple[float, ...]:
@@ -290,14 +292,14 @@ class TestFields:
 class TestQueriesFile:
     def test_both_are_searched_with_the_vectors_of_the_file(self, tmp_path: Path) -> None:
         file = queries_file(tmp_path / "q.jsonl", *({"vector": vector} for vector in vectors(30, seed=5)))
-        result = asked(pair(rows(100), rows(100)), gates(1.0, queries=file))
+        result = asked(pair(rows(100), rows(100)), gates(1.0, **file))
         assert (result.verdict, result.figures["queries"]) == (Verdict.PASS, 30)
 
     def test_the_worst_queries_are_named_by_their_number(self, tmp_path: Path) -> None:
         old: list[Row] = [{"id": key, "vector": (float(key), 0.0)} for key in range(8)]
         new = [*old[:6], {"id": 6, "vector": (99.0, 0.0)}, {"id": 7, "vector": (98.0, 0.0)}]
         file = queries_file(tmp_path / "q.jsonl", *({"vector": [float(x), 0.0]} for x in (0, 7, 2)))
-        result = asked(pair(old, new, vector_schema(2)), gates(1.0, k=2, queries=file))
+        result = asked(pair(old, new, vector_schema(2)), gates(1.0, k=2, **file))
         assert result.detail.startswith(
             "overlap@2 is 0.67 on average over 3 queries, 1.0 wanted; worst: query 2 (0.0), 1 (1.0), 3 (1.0); "
         )
@@ -309,33 +311,33 @@ class TestQueriesFile:
         lines = [
             {"from": vector_of(row), "to": vector_of(new)} for row, new in zip(old[:5], scaled(old)[:5], strict=True)
         ]
-        assert asked(made, gates(1.0, queries=queries_file(tmp_path / "q.jsonl", *lines))).verdict is Verdict.PASS
+        assert asked(made, gates(1.0, **queries_file(tmp_path / "q.jsonl", *lines))).verdict is Verdict.PASS
 
     def test_the_filter_of_each_query_counts_on_both_sides(self, tmp_path: Path) -> None:
         old = [{**row, "lang": "en" if number < 50 else "de"} for number, row in enumerate(rows(100))]
         made = pair(old, reembedded(old, 50))
         english = [{"vector": vector, "filter": 'lang == "en"'} for vector in vectors(4, seed=5)]
-        assert asked(made, gates(1.0, queries=queries_file(tmp_path / "q", *english))).verdict is Verdict.PASS
+        assert asked(made, gates(1.0, **queries_file(tmp_path / "q", *english))).verdict is Verdict.PASS
         both = [*english, {"vector": [1, 0, 0, 0], "filter": 'lang == "de"'}]
-        result = asked(made, gates(1.0, queries=queries_file(tmp_path / "q", *both)))
+        result = asked(made, gates(1.0, **queries_file(tmp_path / "q", *both)))
         assert floats(result, "overlaps")[:4] == (1.0,) * 4
         assert floats(result, "overlaps")[4] < 1
 
     def test_queries_that_find_nothing_now_do_not_count(self, tmp_path: Path) -> None:
         lines = [{"vector": [1, 0, 0, 0], "filter": where} for where in ("id >= 0", "id >= 1000")]
-        result = asked(pair(rows(20), rows(20)), gates(1.0, queries=queries_file(tmp_path / "q", *lines)))
+        result = asked(pair(rows(20), rows(20)), gates(1.0, **queries_file(tmp_path / "q", *lines)))
         assert (result.verdict, result.figures["queries"], result.figures["withoutHits"]) == (Verdict.PASS, 1, 1)
 
     def test_a_mistake_in_a_filter_does_not_pass_for_a_collection_that_cannot_be_searched(self, tmp_path: Path) -> None:
         file = queries_file(tmp_path / "q", {"vector": [1, 0, 0, 0], "filter": "lang = en"})
-        result = asked(pair(rows(20), rows(20)), gates(queries=file))
+        result = asked(pair(rows(20), rows(20)), gates(**file))
         assert result.verdict is Verdict.FAIL
         assert result.detail == "c2 cannot be searched: cannot parse expression: lang = en"
 
     def test_what_only_the_current_one_refuses_is_not_applicable(self, tmp_path: Path) -> None:
         file = queries_file(tmp_path / "q", {"vector": [1, 0, 0, 0]})
         made = failing(pair(rows(20), rows(20)), InvalidName("no such field"), ("search", "c1"))
-        result = asked(made, gates(queries=file))
+        result = asked(made, gates(**file))
         assert (result.verdict, result.detail) == (
             Verdict.NOT_APPLICABLE,
             "c1 cannot be searched: no such field",
@@ -345,7 +347,7 @@ class TestQueriesFile:
     def test_a_collection_that_is_not_loaded(self, tmp_path: Path, released: str, verdict: Verdict) -> None:
         made = pair(rows(20), rows(20))
         made.release(released)
-        result = asked(made, gates(queries=queries_file(tmp_path / "q", {"vector": [1, 0, 0, 0]})))
+        result = asked(made, gates(**queries_file(tmp_path / "q", {"vector": [1, 0, 0, 0]})))
         assert result.verdict is verdict
         assert result.detail.startswith(f"{released} cannot be searched: it is not loaded")
 
@@ -375,7 +377,7 @@ class TestQueriesFile:
         self, tmp_path: Path, line: object, dimensions: tuple[int, int], detail: str
     ) -> None:
         made = pair([], [], vector_schema(dimensions[0]), vector_schema(dimensions[1]))
-        result = asked(made, gates(queries=queries_file(tmp_path / "q", line)))
+        result = asked(made, gates(**queries_file(tmp_path / "q", line)))
         assert (result.verdict, result.detail) == (Verdict.FAIL, detail)
 
     @pytest.mark.parametrize("content", ['{"vector": [2, 0, 0, 0]}', "not JSON", ""])
@@ -383,15 +385,15 @@ class TestQueriesFile:
         path = tmp_path / "q.jsonl"
         file = queries_file(path, {"vector": [1, 0, 0, 0]})
         path.write_text(content)
-        result = asked(pair(rows(20), rows(20)), gates(queries=file))
+        result = asked(pair(rows(20), rows(20)), gates(**file))
         assert (result.verdict, result.detail) == (
             Verdict.FAIL,
             f"{path} changed since the plan was made; plan again",
         )
 
     def test_a_file_that_is_gone_is_unknown(self, tmp_path: Path) -> None:
-        file = QueryFile(str(tmp_path / "gone"), "0" * 64)
-        result = asked(pair(rows(20), rows(20)), gates(queries=file))
+        file: dict[str, Any] = {"queries_file": str(tmp_path / "gone"), "queries_sha256": "0" * 64}
+        result = asked(pair(rows(20), rows(20)), gates(**file))
         assert (result.verdict, result.detail) == (
             Verdict.UNKNOWN,
             f"{tmp_path / 'gone'} cannot be read: No such file or directory",
@@ -401,7 +403,7 @@ class TestQueriesFile:
         makes_keys = Schema((replace(vector_schema().fields[0], auto_id=True), vector_schema().fields[1]))
         made = pair(rows(20), [{**row, "id": int(str(row["id"])) + 7000} for row in rows(20)], new_schema=makes_keys)
         file = queries_file(tmp_path / "q", {"vector": [1, 0, 0, 0]})
-        assert asked(made, gates(queries=file)).detail.endswith(
+        assert asked(made, gates(**file)).detail.endswith(
             "and whether its keys are the same: the server makes them (auto_id)"
         )
 
@@ -410,7 +412,7 @@ class TestQueriesFile:
             {"vector": vector, "filter": "id >= 0" if number % 2 else ""} for number, vector in enumerate(vectors(250))
         ]
         recorder, calls = counting(pair(rows(20), rows(20)))
-        asked(recorder, gates(queries=queries_file(tmp_path / "q", *lines)))
+        asked(recorder, gates(**queries_file(tmp_path / "q", *lines)))
         assert calls("search") == 2 * (2 + 2)
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.errors import PermissionDenied
-from reconciler.core.model import ContractGate, Gates
+from reconciler.core.gates import Gates
 from reconciler.core.plan import GateResult, Verdict
-from reconciler.gates.contract import described
+from reconciler.gates.contract import ContractGate, described
 from tests.builders import server, vector_schema
 from tests.gates.judging import OFF, asked, failing
 
-GATES = Gates(loaded=OFF, contract=ContractGate((("lang", "en"), ("model", "bge-m3"))))
+GATES = Gates(OFF, ContractGate({"lang": "en", "model": "bge-m3"}))
 
 
 def judged(description: str = "", **properties: str) -> GateResult:
@@ -81,7 +81,7 @@ def test_figures_are_what_was_found() -> None:
 def test_values_in_json_that_are_no_texts_count_as_json_writes_them(found: str, desired: str) -> None:
     made = server()
     made.create_collection("c2", schema=replace(vector_schema(), description=f'{{"version": {found}}}'))
-    gates = Gates(loaded=OFF, contract=ContractGate((("version", desired),)))
+    gates = Gates(OFF, ContractGate({"version": desired}))
     assert asked(made, gates, current=None).verdict is Verdict.PASS
 
 

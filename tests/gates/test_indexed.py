@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.errors import PermissionDenied
-from reconciler.core.model import Field, Gates, Index, IndexedGate
+from reconciler.core.gates import Gates
+from reconciler.core.model import Field, Index
 from reconciler.core.plan import Verdict
+from reconciler.gates.indexed import IndexedGate
 from tests.builders import server, vector_schema
 from tests.gates.judging import OFF, asked, failing
 
-GATES = Gates(loaded=OFF, indexed=IndexedGate())
+GATES = Gates(OFF, IndexedGate())
 DONE = Index("vector", "HNSW", "L2")
 OTHER = Index("image", "HNSW", "L2")
 

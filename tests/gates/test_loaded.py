@@ -6,8 +6,10 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import CatalogError, ConnectionFailed, PermissionDenied
-from reconciler.core.model import Alias, Gates, LoadedGate, LoadState, OnUnknown
+from reconciler.core.gates import Gates, OnUnknown
+from reconciler.core.model import Alias, LoadState
 from reconciler.core.plan import BlockReason, Step, Verdict
+from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
 from tests.faults.memory import Recorder

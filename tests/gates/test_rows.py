@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from reconciler.core.errors import PermissionDenied
-from reconciler.core.model import Gates, RowsGate
+from reconciler.core.gates import Gates
 from reconciler.core.plan import Verdict
+from reconciler.gates.rows import RowsGate
 from tests.builders import server
 from tests.gates.judging import OFF, asked, counting, failing, rows
 
@@ -16,7 +17,7 @@ REMEDY = "see what became of the import, or change gates.rows"
 
 
 def gates(**limits: Any) -> Gates:
-    return Gates(loaded=OFF, rows=RowsGate(**limits))
+    return Gates(OFF, RowsGate(**limits))
 
 
 @pytest.mark.parametrize(
@@ -27,19 +28,19 @@ def gates(**limits: Any) -> Gates:
         ({"min": 3}, 0, 1, "c2 has 1 row; at least 3 wanted, 2 too few"),
         ({"max": 3}, 0, 3, None),
         ({"max": 3}, 0, 5, "c2 has 5 rows; at most 3 wanted, 2 too many"),
-        ({"min_percent": 95}, 20, 19, None),
-        ({"min_percent": 95}, 20, 18, "c2 has 18 rows, 90 % of c1 (20); at least 95 % wanted, 1 too few"),
-        ({"max_percent": 120}, 10, 12, None),
-        ({"max_percent": 120}, 10, 15, "c2 has 15 rows, 150 % of c1 (10); at most 120 % wanted, 3 too many"),
-        ({"min_percent": 99.9}, 1000, 999, None),
+        ({"min_percent_of_current": 95}, 20, 19, None),
+        ({"min_percent_of_current": 95}, 20, 18, "c2 has 18 rows, 90 % of c1 (20); at least 95 % wanted, 1 too few"),
+        ({"max_percent_of_current": 120}, 10, 12, None),
+        ({"max_percent_of_current": 120}, 10, 15, "c2 has 15 rows, 150 % of c1 (10); at most 120 % wanted, 3 too many"),
+        ({"min_percent_of_current": 99.9}, 1000, 999, None),
         (
-            {"min_percent": 95},
+            {"min_percent_of_current": 95},
             3001,
             2850,
             "c2 has 2,850 rows, 94.97 % of c1 (3,001); at least 95 % wanted, 1 too few",
         ),
         (
-            {"min": 5, "min_percent": 50.5},
+            {"min": 5, "min_percent_of_current": 50.5},
             10,
             2,
             "c2 has 2 rows, 20 % of c1 (10); at least 5 wanted, 3 too few; at least 50.5 % wanted, 4 too few",
@@ -72,7 +73,7 @@ def test_the_plan_shows_the_share(after: int, shown: str, percent: float) -> Non
     made = server()
     made.create_collection("c1", rows=rows(1000))
     made.create_collection("c2", rows=rows(after))
-    result = asked(made, gates(min_percent=1))
+    result = asked(made, gates(min_percent_of_current=1))
     assert (result.detail, result.figures) == (shown, {"rows": after, "currentRows": 1000, "percent": percent})
 
 
@@ -80,19 +81,19 @@ def test_nearly_all_is_not_shown_as_all() -> None:
     made = server()
     made.create_collection("c1", rows=rows(3000))
     made.create_collection("c2", rows=rows(2999))
-    assert asked(made, gates(min_percent=99)).detail == "99.97 % of c1"
+    assert asked(made, gates(min_percent_of_current=99)).detail == "99.97 % of c1"
 
 
 def test_a_create_is_held_to_what_does_not_need_a_current_collection() -> None:
     made = server()
     made.create_collection("c2", rows=rows(5))
-    result = asked(made, gates(min=5, min_percent=90), current=None)
+    result = asked(made, gates(min=5, min_percent_of_current=90), current=None)
     assert (result.verdict, result.detail) == (
         Verdict.PASS,
         "5 rows; not compared: there is no collection to compare with yet",
     )
-    assert asked(made, gates(min=6, min_percent=90), current=None).verdict is Verdict.FAIL
-    assert asked(made, gates(min_percent=90), current=None).verdict is Verdict.NOT_APPLICABLE
+    assert asked(made, gates(min=6, min_percent_of_current=90), current=None).verdict is Verdict.FAIL
+    assert asked(made, gates(min_percent_of_current=90), current=None).verdict is Verdict.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_a_current_collection_without_a_number_is_not_compared(trouble: str, rea
         made.drop_collection("c1")
     denied = PermissionDenied("the privilege Query is missing")
     asking = failing(made, denied, *([("count", "c1")] if trouble == "forbidden" else []))
-    result = asked(asking, gates(min_percent=90))
+    result = asked(asking, gates(min_percent_of_current=90))
     assert (result.verdict, result.detail) == (Verdict.NOT_APPLICABLE, reason)
 
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.errors import PermissionDenied
-from reconciler.core.model import Field, Function, Gates, Index, Schema, SchemaGate, SchemaPolicy
+from reconciler.core.gates import Gates
+from reconciler.core.model import Field, Function, Index, Schema
 from reconciler.core.plan import GateResult, Verdict
+from reconciler.gates.schema import SchemaGate
+from reconciler.gates.schema_changes import SchemaPolicy
 from tests.builders import server
 from tests.gates.judging import OFF, asked, counting, failing
 
@@ -35,7 +38,7 @@ def compared(
     made = server()
     made.create_collection("c1", schema=before, indexes=indexes[0])
     made.create_collection("c2", schema=after, indexes=indexes[1])
-    return asked(made, Gates(loaded=OFF, schema=SchemaGate(policy, allow)))
+    return asked(made, Gates(OFF, SchemaGate(policy, frozenset(allow))))
 
 
 def with_id(**changes: object) -> Schema:
@@ -213,18 +216,16 @@ def test_the_metric_must_stay_and_the_type_of_the_index_need_not(
     ],
 )
 def test_what_may_not_be_read(question: tuple[str, str], verdict: Verdict, detail: str) -> None:
-    result = asked(
-        failing(server("c1", "c2"), PermissionDenied("no"), question), Gates(loaded=OFF, schema=SchemaGate())
-    )
+    result = asked(failing(server("c1", "c2"), PermissionDenied("no"), question), Gates(OFF, SchemaGate()))
     assert (result.verdict, result.detail) == (verdict, detail)
 
 
 def test_a_create_has_nothing_to_compare_with() -> None:
-    result = asked(server("c2"), Gates(loaded=OFF, schema=SchemaGate()), current=None)
+    result = asked(server("c2"), Gates(OFF, SchemaGate()), current=None)
     assert (result.verdict, result.detail) == (Verdict.NOT_APPLICABLE, "there is no collection to compare with yet")
 
 
 def test_where_a_vector_field_may_change_its_metric_is_not_asked_for() -> None:
     recorder, calls = counting(server("c1", "c2"))
-    asked(recorder, Gates(loaded=OFF, schema=SchemaGate(allow_changes=("vector",))))
+    asked(recorder, Gates(OFF, SchemaGate(allow_changes=frozenset({"vector"}))))
     assert calls("indexes") == 0

@@ -8,23 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.core.model import (
-    Alias,
-    CanaryGate,
-    Connection,
-    ContractGate,
-    Credential,
-    Gates,
-    IndexedGate,
-    LoadedGate,
-    OnFailure,
-    Propagation,
-    RowsGate,
-    SchemaGate,
-    Tls,
-    Verify,
-)
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, Connection, Credential, OnFailure, Propagation, Tls, Verify
 from reconciler.core.plan import Plan
+from reconciler.gates.canary import CanaryGate
+from reconciler.gates.contract import ContractGate
+from reconciler.gates.indexed import IndexedGate
+from reconciler.gates.loaded import LoadedGate
+from reconciler.gates.rows import RowsGate
+from reconciler.gates.schema import SchemaGate
 from reconciler.journal import Journal, Origins, Provenance
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
@@ -129,12 +121,12 @@ def rich_plan() -> Plan:
     )
     proxy = Connection("proxy", "http://proxy:19530", "proxy:19530", token=Credential(file="/etc/token"))
     gates = Gates(
-        loaded=LoadedGate(),
-        indexed=IndexedGate(),
-        rows=RowsGate(min=0, min_percent=50),
-        schema=SchemaGate(allow_changes=("title",)),
-        contract=ContractGate(()),
-        canary=CanaryGate(0.5, sample=3),
+        LoadedGate(),
+        IndexedGate(),
+        RowsGate(min=0, min_percent_of_current=50),
+        SchemaGate(allow_changes=frozenset({"title"})),
+        ContractGate({"lang": "en"}),
+        CanaryGate(0.5, sample=3),
     )
     desired = alias_set(
         {"b": "v2", "new": "v1", "old": None, "bad": "v9"},

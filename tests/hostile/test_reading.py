@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from reconciler.cli import output
 from reconciler.core.errors import AliasctlError, InvalidInput
+from reconciler.core.gates import ContentError
 from reconciler.core.model import Target
 from reconciler.core.plan import Plan
 from reconciler.core.text import printable
 from reconciler.documents.plan_file import load_plan
 from reconciler.documents.report_file import load_report
-from reconciler.gates.query_vectors import QueriesError, read_queries
+from reconciler.gates.query_vectors import read_queries
 from reconciler.inspect.unreferenced import departures
 from reconciler.journal import Journal, PastRun
 from reconciler.journal.runs import find_run, newest
@@ -152,7 +153,7 @@ def test_queries(tally: OpenSuite, tmp_path: Path) -> None:
     @given(mangled(documents.QUERIES) | st.binary(max_size=100))
     def holds(data: bytes) -> None:
         file.write_bytes(data)
-        with suite.case(faults=1), bounded(), suppress(QueriesError):
+        with suite.case(faults=1), bounded(), suppress(ContentError):
             read_queries(file)
 
     holds()
@@ -160,7 +161,7 @@ def test_queries(tally: OpenSuite, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "/dev/zero", "/dev/stdin", "/"])
 def test_a_file_of_queries_that_no_file_can_be(name: str) -> None:
-    with bounded(), pytest.raises((QueriesError, OSError)):
+    with bounded(), pytest.raises((ContentError, OSError)):
         read_queries(Path(name))
 
 

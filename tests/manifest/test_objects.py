@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from reconciler.core.errors import InvalidInput
+from reconciler.core.gates import Gates
 from reconciler.core.model import (
     Alias,
     AliasSet,
     Connection,
     Credential,
-    Gates,
-    LoadedGate,
     Origin,
     Propagation,
     Scope,
@@ -21,6 +20,7 @@ from reconciler.core.model import (
     Tls,
     Verify,
 )
+from reconciler.gates.loaded import LoadedGate
 from reconciler.manifest.objects import connect, missing_connections, read_alias_set, read_connection
 from reconciler.manifest.records import (
     Approval,
@@ -85,7 +85,7 @@ def test_a_set_is_bound_to_its_connection_and_endpoints() -> None:
             suspend=True,
         )
     )
-    gates = Gates(loaded=LoadedGate(replicas=2))
+    gates = Gates(LoadedGate(replicas=2))
     assert connect(desired, known) == AliasSet(
         name="search",
         namespace="shop",

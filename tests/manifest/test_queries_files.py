@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.errors import InvalidInput
-from reconciler.core.model import QueryFile
-from reconciler.core.plan import gate_specification
+from reconciler.gates.canary import CanaryGate
 from reconciler.manifest import Manifests, read
 
 GOOD = '{"vector": [0.1, 0.2]}\n'
@@ -34,10 +33,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def queries(manifests: Manifests) -> list[QueryFile | None]:
+def queries(manifests: Manifests) -> list[tuple[str | None, str | None] | None]:
     """The queries of every alias, in order."""
-    gates = [alias.gates.canary for alias_set in manifests.sets for alias in alias_set.aliases]
-    return [gate.queries if gate else None for gate in gates]
+    gates = [alias.gates.get(CanaryGate) for alias_set in manifests.sets for alias in alias_set.aliases]
+    return [(gate.queries_file, gate.queries_sha256) if gate else None for gate in gates]
 
 
 def problems(*paths: str) -> list[str]:
@@ -50,7 +49,7 @@ def test_the_file_is_found_beside_the_manifest_and_known_by_its_content(folder: 
     Path("sets/q.jsonl").write_text(GOOD)
     Path("q.jsonl").write_text(BAD)
     Path("sets/a.yaml").write_text(a_set() + a_set("other", str(folder / "sets" / "q.jsonl")))
-    found = QueryFile(str(folder / "sets" / "q.jsonl"), sha256(GOOD.encode()).hexdigest())
+    found = (str(folder / "sets" / "q.jsonl"), sha256(GOOD.encode()).hexdigest())
     assert queries(read(["sets"])) == [found, found]
 
 
@@ -58,7 +57,7 @@ def test_standard_input_starts_in_the_working_directory(folder: Path) -> None:
     Path("q.jsonl").write_text(GOOD)
     [found] = queries(read(["-"], stdin=BytesIO(a_set().encode())))
     assert found
-    assert found.path == str(folder / "q.jsonl")
+    assert found[0] == str(folder / "q.jsonl")
 
 
 def test_the_same_queries_are_the_same_wish_wherever_they_lie() -> None:
@@ -67,7 +66,7 @@ def test_the_same_queries_are_the_same_wish_wherever_they_lie() -> None:
         place.with_name("a.yaml").write_text(a_set())
     item, other = (read([path]).sets[0].aliases[0].gates for path in ("a.yaml", "sets/a.yaml"))
     assert item != other
-    assert gate_specification(item, paths=False) == gate_specification(other, paths=False)
+    assert item.specification(paths=False) == other.specification(paths=False)
 
 
 def test_what_is_wrong_in_a_file_is_told_once_by_its_line_and_with_everything_else() -> None:

@@ -109,8 +109,8 @@ def test_conditions_are_told_in_both_languages(kind: str) -> None:
     without_words = {
         shape.SELF_ALIAS,
         shape.OWN_CONNECTION,
-        shape.ROWS_ORDER,
-        shape.PERCENT_ORDER,
+        "min is more than max",
+        "minPercentOfCurrent is more than maxPercentOfCurrent",
         "the timeout must be above 0s and at most 1h",
         "the soak must be above 0s and at most 24h",
         "the interval must be above 0s and at most 24h",

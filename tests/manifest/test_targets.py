@@ -10,17 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.errors import InvalidInput
-from reconciler.core.model import (
-    AliasSet,
-    Connection,
-    Credential,
-    OnFailure,
-    Origin,
-    Propagation,
-    Target,
-    Tls,
-    Verify,
-)
+from reconciler.core.model import AliasSet, Connection, Credential, OnFailure, Origin, Propagation, Target, Tls, Verify
 from reconciler.core.plan import Plan, TargetPlan
 from reconciler.manifest import Manifests, Overrides, read
 from reconciler.manifest.targets import reconnected, retarget, single_connection

@@ -7,10 +7,10 @@ http(s) and Kubernetes Secrets, the command line also files, environment variabl
 
 from __future__ import annotations
 
+from reconciler.core.json_schema import Rule, Schema
 from reconciler.manifest.shape.alias_set import FIXED_CONNECTION, FIXED_DATABASE, SELF_ALIAS, alias_set
 from reconciler.manifest.shape.connection import connection
-from reconciler.manifest.shape.gates import PERCENT_ORDER, ROWS_ORDER
-from reconciler.manifest.shape.notation import MILVUS_NAME_EXPECTED, Rule, Schema, namespace_name, object_name
+from reconciler.manifest.shape.notation import namespace_name, object_name
 from reconciler.manifest.shape.status import status
 from reconciler.manifest.shape.verify import OWN_CONNECTION
 
@@ -20,10 +20,7 @@ __all__ = [
     "FIXED_DATABASE",
     "GROUP",
     "KINDS",
-    "MILVUS_NAME_EXPECTED",
     "OWN_CONNECTION",
-    "PERCENT_ORDER",
-    "ROWS_ORDER",
     "SELF_ALIAS",
     "VERSION",
     "Rule",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.core.json_schema import Rule, Schema
 from reconciler.manifest.shape.gates import gates
 from reconciler.manifest.shape.notation import (
-    Rule,
-    Schema,
     boolean,
     choice,
     duration,

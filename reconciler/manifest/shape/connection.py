@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from reconciler.catalog import address
+from reconciler.core.json_schema import Rule, Schema
 from reconciler.manifest.shape.notation import (
-    Rule,
-    Schema,
     duration,
     duration_rule,
     file,

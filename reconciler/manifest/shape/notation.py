@@ -7,28 +7,11 @@ not (editors show it too), and `rules` are conditions across fields.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
+from reconciler.core.fields import MAX_ITEMS, MILVUS_NAME_EXPECTED
+from reconciler.core.json_schema import Rule, Schema
 from reconciler.core.model import NAME_PATTERN
 from reconciler.manifest import durations
-
-Schema: TypeAlias = dict[str, object]
-
-MAX_ITEMS = 64
-MILVUS_NAME_EXPECTED = "expected letters, digits and underscores, not a digit first, at most 255"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A condition across fields: in CEL for the CRD, in JSON Schema for everyone else.
-
-    Each is None where it is not needed, or where that language has no words for it; then the loader checks by itself.
-    """
-
-    message: str
-    cel: str | None
-    json: Schema | None
 
 
 def mapping(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.manifest.shape.notation import Schema
+from reconciler.core.json_schema import Schema
 
 MAX_ROWS = 100
 MAX_HISTORY = 5

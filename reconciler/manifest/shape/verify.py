@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.manifest.shape.notation import Rule, Schema, duration, duration_rule, items, mapping, object_name
+from reconciler.core.json_schema import Rule, Schema
+from reconciler.manifest.shape.notation import duration, duration_rule, items, mapping, object_name
 
 OWN_CONNECTION = "an endpoint is a further proxy; the connection of the set is always asked"
 OWN_CONNECTION_RULE = Rule(

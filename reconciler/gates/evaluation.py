@@ -1,0 +1,99 @@
+"""One round of gates over the steps of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from reconciler.catalog.port import Catalog
+from reconciler.core.errors import CatalogError
+from reconciler.core.gates import DEFAULT_GUARD, OnUnknown
+from reconciler.core.plan import Action, Block, BlockReason, GateResult, SetPlan, Step, Verdict
+from reconciler.gates.gate import Gate
+from reconciler.gates.probe import CannotTell, Halted, Probe
+from reconciler.gates.registry import GATES
+
+
+def evaluate_gates(
+    steps: Sequence[Step],
+    catalog: Catalog,
+    *,
+    which: Collection[str] | None = None,
+    blocking: bool = True,
+    halted: Callable[[], bool] = lambda: False,
+) -> tuple[Step, ...]:
+    """Return the steps with the results of their gates, which replace earlier ones; a gate that fails blocks its step.
+
+    Drops and blocked steps pass through. For a step that reverts only the default guard blocks, and only if it fails;
+    costly gates are not evaluated at all, because a rollback must be short.
+
+    Args:
+        steps: changes of one database.
+        catalog: it, open.
+        which: names of the gates to evaluate, if a step has them and does not skip them; None for all.
+        blocking: whether a gate that does not pass blocks its step; without, the results are only noted.
+        halted: whether to stop. Steps that are not evaluated by then come back as they were, so a caller that halts a
+            round must not act on it.
+
+    Raises:
+        CatalogError: a transient error that affects every answer, such as a lost connection; an error that concerns
+            one collection is the verdict `unknown`.
+    """
+    probe = Probe(catalog, halted)
+    gates = [gate for gate in GATES.values() if which is None or gate.name in which]
+    with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="gate") as pool:
+        return tuple(pool.map(lambda step: _evaluated(step, gates, probe, blocking), steps))
+
+
+def evaluate_sets(
+    plans: Sequence[SetPlan], catalog: Catalog, *, which: Collection[str] | None = None, blocking: bool = True
+) -> list[SetPlan]:
+    """Evaluate the gates of all sets of one database in one round, so that each question is asked once."""
+    steps = [step for plan in plans for step in plan.steps]
+    evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking))
+    return [replace(plan, steps=tuple(islice(evaluated, len(plan.steps)))) for plan in plans]
+
+
+def _evaluated(step: Step, gates: Sequence[Gate[Any]], probe: Probe, blocking: bool) -> Step:
+    if step.blocked or step.action is Action.DROP:
+        return step
+    gates = [gate for gate in gates if gate.name not in step.skipped_gates and not (step.reverting and gate.costly)]
+    try:
+        results = tuple(result for gate in gates if (result := _result(gate, step, probe)))
+    except Halted:
+        return step
+    failed = [result for result in results if _blocks(result, step)] if blocking else []
+    return replace(step, gate_results=results, blocked=_block(failed) if failed else None)
+
+
+def _result(gate: Gate[Any], step: Step, probe: Probe) -> GateResult | None:
+    settings = step.gates.settings.get(gate.name)
+    try:
+        if gate.guard and (settings is None or step.reverting):
+            return gate.guard(step, probe)
+        return gate.check(settings, step, probe) if settings and settings.enabled else None
+    except CannotTell as cannot:
+        return GateResult(gate.name, cannot.verdict, str(cannot), {})
+    except CatalogError as error:
+        if step.reverting and gate.name != DEFAULT_GUARD:
+            return GateResult(gate.name, Verdict.UNKNOWN, str(error), {})
+        raise
+
+
+def _blocks(result: GateResult, step: Step) -> bool:
+    if step.reverting:
+        return result.gate == DEFAULT_GUARD and result.verdict is Verdict.FAIL
+    if result.verdict is Verdict.UNKNOWN:
+        return step.gates.on_unknown is not OnUnknown.PASS
+    return result.verdict is Verdict.FAIL
+
+
+def _block(failed: Sequence[GateResult]) -> Block:
+    """Name all that fail, the first one first, and `onUnknown` only where it would be enough."""
+    message = "; also ".join(f"{result.gate}: {result.detail}" for result in failed)
+    if all(result.verdict is Verdict.UNKNOWN for result in failed):
+        message += "; set gates.onUnknown: Pass to go on without an answer"
+    return Block(BlockReason.GATE_FAILED, message)
