@@ -32,11 +32,9 @@ def counted(number: int, noun: str) -> str:
 
 def rounded(value: float, *limits: float, digits: int = 1) -> str:
     """Return a number in few digits, but enough to tell it from every limit that it does not equal: 94.96 from 95."""
-    shown = round(value, digits)
-    while digits < MAX_DIGITS and any(shown == limit != value for limit in limits):
+    while digits < MAX_DIGITS and any(round(value, digits) == limit != value for limit in limits):
         digits += 1
-        shown = round(value, digits)
-    return f"{shown:,}"
+    return f"{value:,.{digits}f}"
 
 
 def shortened(text: str, length: int = 60) -> str:

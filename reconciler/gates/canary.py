@@ -1,4 +1,4 @@
-"""Gate `canary`: searches on the new collection find nearly what they find on the one that is served now.
+"""Gate `canary`: searches on the new collection find nearly what they find on the current one.
 
 Why: a collection can be complete, indexed and loaded, and still answer with the wrong neighbours: a wrong model,
 vectors that were not normalised, rows paired with vectors of others. overlap@k of a query is the share of the first k
@@ -28,7 +28,7 @@ from reconciler.gates.sampling import from_file, sampled
 
 WORST_SHOWN = 3
 SHORTEST_SECONDS = 0.001
-"""What takes less is taken for so much: down there a ratio would be about the network."""
+"""Shorter times count as this: below it a ratio would measure the network."""
 FLOAT_VECTOR = "FLOAT_VECTOR"
 
 
@@ -127,7 +127,7 @@ def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdic
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """One thing that was measured: its figures, in a few words, and what is wrong with it."""
+    """One measurement: its figures, in a few words, and what is wrong with it."""
 
     figures: dict[str, Figure]
     words: str
@@ -151,32 +151,37 @@ def _overlap(
 ) -> _Finding:
     shares = [(share, item.name) for item, share in zip(queries, overlaps, strict=True) if share is not None]
     if not shares:
-        raise CannotTell(Verdict.NOT_APPLICABLE, "no query finds anything on the collection that is served now")
-    shares += [(0.0, "that is missing")] * missing  # a row that nobody can find any more
-    mean = fmean(share for share, _ in shares)
+        raise CannotTell(Verdict.NOT_APPLICABLE, "no query has hits on the current collection")
+    counts = [share for share, _ in shares] + [0.0] * missing  # no query finds a missing row any more
+    mean = fmean(counts)
     figures: dict[str, Figure] = {
         "overlap": round(mean, 4),
         "k": gate.k,
-        "queries": len(shares) - missing,
-        "overlaps": tuple(round(share, 4) for share, _ in shares),
+        "queries": len(shares),
+        "overlaps": tuple(round(share, 4) for share in counts),
     }
-    silent = len(queries) + missing - len(shares)
+    silent = len(queries) - len(shares)
     figures |= {"withoutHits": silent} if silent else {}
     figures |= {"missing": missing} if missing else {}
-    shown, number = rounded(mean, gate.min_overlap, digits=2), counted(len(shares), "query")
-    if missing:
-        number += f", {missing} of them rows that {desired.collection} lacks"
+    shown = f"overlap@{gate.k} {rounded(mean, gate.min_overlap, digits=2)}"
+    number = counted(len(counts), "query")
+    lacking = _missing(missing, len(queries) + missing, desired.collection)
     if round(mean, 9) >= gate.min_overlap:  # 0.7 + 0.5 is no exact 1.2
-        return _Finding(figures, f"overlap@{gate.k} {shown} over {number}")
-    worst = sorted(shares, key=lambda share: share[0])[:WORST_SHOWN]
-    named = ", ".join(f"{name} ({round(share, 2)})" for share, name in worst)
-    trouble = (
-        f"overlap@{gate.k} is {shown} on average over {number}, {gate.min_overlap} wanted; "
-        f"worst: {'query' if gate.queries_file else 'row'} {named}; see how {desired.collection} was embedded"
+        return _Finding(figures, ", ".join(filter(None, (f"{shown} over {number}", lacking))))
+    need = max(f"{gate.min_overlap:.2f}", str(gate.min_overlap), key=len)
+    worst = ", ".join(
+        f"{name} ({share:.2f})" for share, name in sorted(shares, key=lambda share: share[0])[:WORST_SHOWN]
     )
+    found = f"{shown}, need ≥ {need} ({number}; worst {'queries' if gate.queries_file else 'rows'} {worst})"
+    remedy = f"check the embedding job of {desired.collection}"
     if desired.primary.auto_id:
-        trouble += ", and whether its keys are the same: the server makes them (auto_id)"
-    return _Finding(figures, "", trouble)
+        remedy += " and that its keys are the same: the server assigns them (auto_id)"
+    return _Finding(figures, "", "; ".join(filter(None, (found, lacking, remedy))))
+
+
+def _missing(rows: int, sample: int, collection: str) -> str:
+    verb = "is" if rows == 1 else "are"
+    return f"{rows} of {counted(sample, 'sample row')} {verb} missing from {collection}" if rows else ""
 
 
 def _latency(limit: float, before: float, after: float, current: Side, desired: Side) -> _Finding:
@@ -193,8 +198,8 @@ def _latency(limit: float, before: float, after: float, current: Side, desired: 
     return _Finding(
         figures,
         "",
-        f"searches on {desired.collection} take {shown} times as long as on {current.collection} ({times}), at most "
-        f"{limit} times allowed; see whether its index is like the other one, and its segments are compacted",
+        f"searches on {desired.collection} take {shown} times as long as on {current.collection} ({times}), need ≤ "
+        f"{limit}; compare its index, and check that its segments are compacted",
     )
 
 

@@ -61,7 +61,7 @@ def _check(gate: ContractGate, step: Step, probe: Probe) -> GateResult:
     troubles = [_trouble(key, value, given.get(key)) for key, value in desired if given.get(key) != value]
     if not troubles:
         return GateResult(gate.gate, Verdict.PASS, "", figures)
-    remedy = "set its properties or its description right, or move to another one"
+    remedy = "set it on the collection or choose another one"
     return GateResult(gate.gate, Verdict.FAIL, f"{collection}: {listed(troubles, separator='; ')}; {remedy}", figures)
 
 
@@ -87,9 +87,8 @@ def _pairs(description: str) -> dict[str, str]:
 
 
 def _trouble(key: str, desired: str, found: str | None) -> str:
-    if found is None:
-        return f"{shortened(key)} is not given, {shortened(desired)} wanted"
-    return f"{shortened(key)} is {shortened(found)}, {shortened(desired)} wanted"
+    state = "missing" if found is None else f'"{shortened(found)}"'
+    return f'property {shortened(key)} is {state} (expected "{shortened(desired)}")'
 
 
 GATE = Gate(settings=ContractGate, about="What the collection says about itself.", check=_check)

@@ -6,7 +6,7 @@ the cheap statistics of Milvus 2.3.5 leave out unflushed rows and ignore deletio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import ceil, floor
 from typing import Annotated
@@ -19,7 +19,7 @@ from reconciler.core.text import counted, rounded
 from reconciler.gates.gate import Call, Ends, Gate, ascending, if_on
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired
 
-REMEDY = "see what became of the import, or change gates.rows"
+REMEDY = "check the import job or relax gates.rows"
 
 LIMITS = ("min", "max", "minPercentOfCurrent", "maxPercentOfCurrent")
 
@@ -94,21 +94,24 @@ def _judged(step: Step, gate: RowsGate, rows: int, base: int | None, note: str) 
 
 
 def _troubles(gate: RowsGate, rows: int, base: int | None) -> Iterator[str]:
-    """Each limit that is not kept, and by how much."""
-    for limit, shown in _limits(gate.min, gate.min_percent_of_current, base):
+    """Yield each limit that is not kept, and by how much."""
+    for limit, shown in _limits(gate.min, gate.min_percent_of_current, base, ceil):
         if rows < limit:
-            yield f"at least {shown} wanted, {ceil(limit) - rows:,} too few"
-    for limit, shown in _limits(gate.max, gate.max_percent_of_current, base):
+            yield f"need ≥ {shown}; {counted(limit - rows, 'row')} short"
+    for limit, shown in _limits(gate.max, gate.max_percent_of_current, base, floor):
         if rows > limit:
-            yield f"at most {shown} wanted, {rows - floor(limit):,} too many"
+            yield f"need ≤ {shown}; {counted(rows - limit, 'row')} too many"
 
 
-def _limits(count: int | None, percent: float | None, base: int | None) -> Iterator[tuple[Fraction, str]]:
-    """Limits in rows, exactly, and as the manifest says them. 99.9 is no binary fraction, so floats would not do."""
+def _limits(
+    count: int | None, percent: float | None, base: int | None, whole: Callable[[Fraction], int]
+) -> Iterator[tuple[int, str]]:
+    """Yield limits in rows, and in words. 99.9 is no binary fraction, so floats would not be exact."""
     if count is not None:
-        yield Fraction(count), f"{count:,}"
+        yield count, f"{count:,}"
     if percent is not None and base is not None:
-        yield Fraction(str(percent)) * base / 100, f"{str(percent).removesuffix('.0')} %"
+        limit = whole(Fraction(str(percent)) * base / 100)
+        yield limit, f"{str(percent).removesuffix('.0')} % ({limit:,})"
 
 
 GATE = Gate(

@@ -35,7 +35,7 @@ def test_a_plan_counts_only_when_it_is_asked_to(store: Shop) -> None:
 def test_an_apply_asks_all_gates_before_it_writes(store: Shop) -> None:
     done = store.apply()
     assert (done.code, store.live) == (3, {"a": "full"})
-    assert "half has 5 rows, 50 % of full (10); at least 90 % wanted" in done.stdout
+    assert "half has 5 rows, 50 % of full (10); need ≥ 90 % (9); 4 rows short" in done.stdout
 
 
 def test_a_gate_is_skipped_for_one_alias_aloud_and_on_the_record(store: Shop) -> None:

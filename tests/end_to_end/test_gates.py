@@ -104,7 +104,7 @@ CANARY = Gates(OFF, CanaryGate(0.8))
         (INDEXED, "bare", Verdict.FAIL, "bare: vector has no index; create one"),
         (INDEXED, "gone", Verdict.UNKNOWN, "the indexes of gone cannot be read: no such collection"),
         (ALMOST_ALL, "good", Verdict.PASS, "100 % of old"),
-        (ALMOST_ALL, "part", Verdict.FAIL, "part has 10 rows, 3.3 % of old (300); at least 99 % wanted, 287 too few"),
+        (ALMOST_ALL, "part", Verdict.FAIL, "part has 10 rows, 3.3 % of old (300); need ≥ 99 % (297); 287 rows short"),
         (ANY_ROW, "gone", Verdict.UNKNOWN, "gone cannot be counted: no such collection"),
         (SAME_SCHEMA, "good", Verdict.PASS, ""),
         (
@@ -121,8 +121,8 @@ CANARY = Gates(OFF, CanaryGate(0.8))
             "metrics cannot be compared: bare has no index on vector that tells a metric; create one",
         ),
         (MODEL, "good", Verdict.PASS, ""),
-        (MODEL, "bad", Verdict.FAIL, "bad: embedding_model is not given, bge-m3 wanted"),
-        (MODEL, "part", Verdict.FAIL, "part: embedding_model is bge-small, bge-m3 wanted"),
+        (MODEL, "bad", Verdict.FAIL, 'bad: property embedding_model is missing (expected "bge-m3")'),
+        (MODEL, "part", Verdict.FAIL, 'part: property embedding_model is "bge-small" (expected "bge-m3")'),
         (MODEL, "gone", Verdict.UNKNOWN, "the properties of gone cannot be read: no such collection"),
         (CANARY, "released", Verdict.UNKNOWN, "rows of released cannot be read: it is not loaded; load it"),
         (CANARY, "gone", Verdict.UNKNOWN, "the schema of gone cannot be read: no such collection"),
@@ -148,8 +148,8 @@ def test_the_same_rows_embedded_again_pass_the_canary_and_shuffled_ones_do_not(s
     assert (good.verdict, good.figures["queries"]) == (Verdict.PASS, 20)
     bad = stock.ask(CANARY, "bad")
     assert bad.verdict is Verdict.FAIL
-    assert bad.detail.startswith("overlap@10 is 0.")
-    assert bad.detail.endswith("; see how bad was embedded")
+    assert bad.detail.startswith("overlap@10 0.")
+    assert bad.detail.endswith("; check the embedding job of bad")
     assert isinstance(bad.figures["overlap"], float)
     assert bad.figures["overlap"] < 0.3
 

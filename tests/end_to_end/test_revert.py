@@ -205,7 +205,7 @@ def test_a_canary_that_goes_bad_while_it_is_watched_is_moved_back(shop: Shop, jo
     report = apply(shop, journal, on_result=spoil)
     assert shop.live == {"a": "served", "b": "served"}
     assert [result.outcome for result in report.results] == [Outcome.REVERTED, Outcome.NOT_ATTEMPTED]
-    reason = "during the soak: canary: overlap@5 is "
+    reason = "during the soak: canary: overlap@5 "
     assert reason in (report.results[0].message or "")
     assert report.exit_code is ExitCode.INCOMPLETE
 

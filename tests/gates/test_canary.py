@@ -68,7 +68,7 @@ def floats(result: GateResult, name: str) -> tuple[float, ...]:
 class TestSampled:
     def test_the_same_vectors_pass(self) -> None:
         result = asked(pair(rows(100), rows(100)), gates(1.0))
-        assert (result.verdict, result.detail) == (Verdict.PASS, "overlap@10 1.0 over 20 queries")
+        assert (result.verdict, result.detail) == (Verdict.PASS, "overlap@10 1.00 over 20 queries")
         assert result.figures == {"overlap": 1.0, "k": 10, "queries": 20, "overlaps": (1.0,) * 20}
 
     def test_vectors_of_nothing_to_do_with_it_fail_and_the_worst_rows_are_named(self) -> None:
@@ -76,14 +76,13 @@ class TestSampled:
         result = asked(pair(old, reembedded(old)), gates())
         overlaps = floats(result, "overlaps")
         worst = sorted(range(20), key=lambda number: overlaps[number])[:3]
-        shown = ", ".join(f"{number * 5} ({round(overlaps[number], 2)})" for number in worst)
+        shown = ", ".join(f"{number * 5} ({overlaps[number]:.2f})" for number in worst)
         assert result.verdict is Verdict.FAIL
         mean = result.figures["overlap"]
         assert isinstance(mean, float)
         assert mean < 0.3
         assert result.detail == (
-            f"overlap@10 is {round(mean, 2)} on average over 20 queries, 0.6 wanted; worst: row {shown}; "
-            "see how c2 was embedded"
+            f"overlap@10 {mean:.2f}, need ≥ 0.60 (20 queries; worst rows {shown}); check the embedding job of c2"
         )
 
     def test_a_new_model_of_another_dimension_is_compared_by_neighbours(self) -> None:
@@ -117,7 +116,7 @@ class TestSampled:
         assert isinstance(mean, float)
         limit = round(mean, 2) if round(mean, 2) > mean else round(mean + 0.005, 2)
         detail = asked(made, gates(limit, sample=200)).detail
-        assert f"is {limit} on" not in detail
+        assert f"overlap@10 {limit:.2f}," not in detail
 
     def test_the_sample_is_spread_over_the_collection(self) -> None:
         old = rows(1000)
@@ -129,7 +128,7 @@ class TestSampled:
         old = rows(100)
         result = asked(pair(old, [row for row in old if row["id"] != 50]), gates(desired))
         assert (result.verdict, result.figures["queries"], result.figures["missing"]) == (verdict, 19, 1)
-        assert "over 20 queries, 1 of them rows that c2 lacks" in result.detail
+        assert "1 of 20 sample rows is missing from c2" in result.detail
 
     @pytest.mark.parametrize(("start", "verdict"), [(50, Verdict.PASS), (55, Verdict.UNKNOWN), (100, Verdict.UNKNOWN)])
     def test_where_most_of_them_are_lacking_nothing_can_be_said(self, start: int, verdict: Verdict) -> None:
@@ -168,7 +167,7 @@ class TestNothingToCompare:
         [
             ("released", "no sample can be taken of c1: it is not loaded"),
             ("empty", "c1 has no rows to take a sample of"),
-            ("single", "no query finds anything on the collection that is served now"),
+            ("single", "no query has hits on the current collection"),
             ("gone", "the schema of c1 cannot be read: there is no collection c1"),
             ("create", "there is no collection to compare with yet"),
         ],
@@ -245,7 +244,7 @@ class TestFields:
                 vector_schema(4, IMAGE),
                 "vector",
                 Verdict.PASS,
-                "overlap@10 1.0 over 20 queries",
+                "overlap@10 1.00 over 20 queries",
             ),
             (
                 vector_schema(),
@@ -301,7 +300,7 @@ class TestQueriesFile:
         file = queries_file(tmp_path / "q.jsonl", *({"vector": [float(x), 0.0]} for x in (0, 7, 2)))
         result = asked(pair(old, new, vector_schema(2)), gates(1.0, k=2, **file))
         assert result.detail.startswith(
-            "overlap@2 is 0.67 on average over 3 queries, 1.0 wanted; worst: query 2 (0.0), 1 (1.0), 3 (1.0); "
+            "overlap@2 0.67, need ≥ 1.00 (3 queries; worst queries 2 (0.00), 1 (1.00), 3 (1.00)); "
         )
         assert result.figures["overlaps"] == (1.0, 0.0, 1.0)
 
@@ -404,7 +403,7 @@ class TestQueriesFile:
         made = pair(rows(20), [{**row, "id": int(str(row["id"])) + 7000} for row in rows(20)], new_schema=makes_keys)
         file = queries_file(tmp_path / "q", {"vector": [1, 0, 0, 0]})
         assert asked(made, gates(**file)).detail.endswith(
-            "and whether its keys are the same: the server makes them (auto_id)"
+            "and that its keys are the same: the server assigns them (auto_id)"
         )
 
     def test_searches_go_out_in_batches_of_one_filter(self, tmp_path: Path) -> None:
@@ -425,7 +424,7 @@ class TestLatency:
         if verdict is Verdict.FAIL:
             assert "times as long as on c1 (" in result.detail
         else:
-            assert result.detail.startswith("overlap@10 1.0 over 20 queries, ")
+            assert result.detail.startswith("overlap@10 1.00 over 20 queries, ")
 
     def test_both_sides_take_turns_after_a_round_that_does_not_count(self) -> None:
         order: list[str] = []

@@ -56,13 +56,25 @@ def test_properties_count_and_where_they_say_nothing_the_description(
 @pytest.mark.parametrize(
     ("description", "properties", "troubles"),
     [
-        ("", {}, "lang is not given, en wanted; model is not given, bge-m3 wanted"),
-        ("lang=en", {"model": "bge-small"}, "model is bge-small, bge-m3 wanted"),
-        ("lang=en; model=BGE-M3", {}, "model is BGE-M3, bge-m3 wanted"),
-        ('{"lang": "en", "model": {"name": "bge-m3"}}', {}, 'model is {"name": "bge-m3"}, bge-m3 wanted'),
-        ('["lang=en", "model=bge-m3"]', {}, "lang is not given, en wanted; model is not given, bge-m3 wanted"),
-        ("model bge-m3, lang en", {}, "lang is not given, en wanted; model is not given, bge-m3 wanted"),
-        (f"lang=en; model={'x' * 99}", {}, f"model is {'x' * 59}…, bge-m3 wanted"),
+        ("", {}, 'property lang is missing (expected "en"); property model is missing (expected "bge-m3")'),
+        ("lang=en", {"model": "bge-small"}, 'property model is "bge-small" (expected "bge-m3")'),
+        ("lang=en; model=BGE-M3", {}, 'property model is "BGE-M3" (expected "bge-m3")'),
+        (
+            '{"lang": "en", "model": {"name": "bge-m3"}}',
+            {},
+            'property model is "{"name": "bge-m3"}" (expected "bge-m3")',
+        ),
+        (
+            '["lang=en", "model=bge-m3"]',
+            {},
+            'property lang is missing (expected "en"); property model is missing (expected "bge-m3")',
+        ),
+        (
+            "model bge-m3, lang en",
+            {},
+            'property lang is missing (expected "en"); property model is missing (expected "bge-m3")',
+        ),
+        (f"lang=en; model={'x' * 99}", {}, f'property model is "{"x" * 59}…" (expected "bge-m3")'),
     ],
 )
 def test_a_failure_names_what_is_wanted_and_what_was_found(
@@ -70,7 +82,7 @@ def test_a_failure_names_what_is_wanted_and_what_was_found(
 ) -> None:
     result = judged(description, **properties)
     assert result.verdict is Verdict.FAIL
-    assert result.detail == (f"c2: {troubles}; set its properties or its description right, or move to another one")
+    assert result.detail == (f"c2: {troubles}; set it on the collection or choose another one")
 
 
 def test_figures_are_what_was_found() -> None:

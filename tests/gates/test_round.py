@@ -50,7 +50,7 @@ def test_all_gates_of_a_step_are_asked_in_order_and_one_that_fails_blocks(pair: 
     assert {result.gate for result in step.gate_results if result.verdict is Verdict.PASS} == {*IN_ORDER} - {"contract"}
     assert step.blocked
     assert step.blocked.reason is BlockReason.GATE_FAILED
-    assert step.blocked.message.startswith("contract: c2: model is not given, bge wanted")
+    assert step.blocked.message.startswith('contract: c2: property model is missing (expected "bge")')
 
 
 def test_gates_that_a_step_does_not_have_say_nothing(pair: MemoryServer) -> None:

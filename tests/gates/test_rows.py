@@ -13,7 +13,7 @@ from reconciler.gates.rows import RowsGate
 from tests.builders import server
 from tests.gates.judging import OFF, asked, counting, failing, rows
 
-REMEDY = "see what became of the import, or change gates.rows"
+REMEDY = "check the import job or relax gates.rows"
 
 
 def gates(**limits: Any) -> Gates:
@@ -24,26 +24,31 @@ def gates(**limits: Any) -> Gates:
     ("limits", "before", "after", "trouble"),
     [
         ({"min": 3}, 0, 3, None),
-        ({"min": 3}, 0, 2, "c2 has 2 rows; at least 3 wanted, 1 too few"),
-        ({"min": 3}, 0, 1, "c2 has 1 row; at least 3 wanted, 2 too few"),
+        ({"min": 3}, 0, 2, "c2 has 2 rows; need ≥ 3; 1 row short"),
+        ({"min": 3}, 0, 1, "c2 has 1 row; need ≥ 3; 2 rows short"),
         ({"max": 3}, 0, 3, None),
-        ({"max": 3}, 0, 5, "c2 has 5 rows; at most 3 wanted, 2 too many"),
+        ({"max": 3}, 0, 5, "c2 has 5 rows; need ≤ 3; 2 rows too many"),
         ({"min_percent_of_current": 95}, 20, 19, None),
-        ({"min_percent_of_current": 95}, 20, 18, "c2 has 18 rows, 90 % of c1 (20); at least 95 % wanted, 1 too few"),
+        ({"min_percent_of_current": 95}, 20, 18, "c2 has 18 rows, 90 % of c1 (20); need ≥ 95 % (19); 1 row short"),
         ({"max_percent_of_current": 120}, 10, 12, None),
-        ({"max_percent_of_current": 120}, 10, 15, "c2 has 15 rows, 150 % of c1 (10); at most 120 % wanted, 3 too many"),
+        (
+            {"max_percent_of_current": 120},
+            10,
+            15,
+            "c2 has 15 rows, 150 % of c1 (10); need ≤ 120 % (12); 3 rows too many",
+        ),
         ({"min_percent_of_current": 99.9}, 1000, 999, None),
         (
             {"min_percent_of_current": 95},
             3001,
             2850,
-            "c2 has 2,850 rows, 94.97 % of c1 (3,001); at least 95 % wanted, 1 too few",
+            "c2 has 2,850 rows, 94.97 % of c1 (3,001); need ≥ 95 % (2,851); 1 row short",
         ),
         (
             {"min": 5, "min_percent_of_current": 50.5},
             10,
             2,
-            "c2 has 2 rows, 20 % of c1 (10); at least 5 wanted, 3 too few; at least 50.5 % wanted, 4 too few",
+            "c2 has 2 rows, 20 % of c1 (10); need ≥ 5; 3 rows short; need ≥ 50.5 % (6); 4 rows short",
         ),
     ],
 )
