@@ -20,7 +20,7 @@ from benchmarks.results import Key, Results, save
 
 ROOT = Path(__file__).parents[1]
 ASIDE = ROOT / ".cache" / "bench"
-"""Where the results of a run go that is not complete."""
+"""Where the results of an incomplete run are written."""
 OFFLINE = {
     Key.START_UP: offline.start_up,
     Key.OFFLINE_SMALL: offline.small,
@@ -32,19 +32,19 @@ existing = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.option(
-    "--only", multiple=True, type=click.Choice([*map(str, Key)]), help="This scenario; repeats. All if not given."
+    "--only", multiple=True, type=click.Choice([*map(str, Key)]), help="Run only this scenario. Can be repeated. By default, all run."
 )
 @click.option(
-    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of what is cheap; less of the rest."
+    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds of the fast scenarios; the others have fewer."
 )
-@click.option("--quick", is_flag=True, help="Small sizes: whether it works, not what it costs.")
-@click.option("--octodns", default=ROOT / ".venv-octodns", type=existing, help="Its virtual environment.")
-@click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="That of Milvus 2.3.5.")
-@click.option("--into", type=existing, help="A folder for results.json and performance.md.")
+@click.option("--quick", is_flag=True, help="Use small sizes, to test the benchmark itself.")
+@click.option("--octodns", default=ROOT / ".venv-octodns", type=existing, help="Virtual environment of octoDNS.")
+@click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="Virtual environment of Milvus 2.3.5.")
+@click.option("--into", type=existing, help="Folder for results.json and performance.md.")
 def main(only: tuple[str, ...], rounds: int, quick: bool, octodns: Path, milvus: Path, into: Path | None) -> None:
-    """Measure what aliasctl costs beside others.
+    """Compare the cost of aliasctl with other programs.
 
-    A complete run writes benchmarks/results.json and docs/performance.md, any other one .cache/bench/.
+    A complete run writes benchmarks/results.json and docs/performance.md. Any other run writes to .cache/bench/.
     """
     keys = [Key(name) for name in only] or [*Key]
     started, machine = time.strftime("%Y-%m-%d", time.gmtime()), describe_machine()

@@ -1,4 +1,4 @@
-"""What we want to cost at most, and whether a run of the benchmark found it so."""
+"""Goals for the cost, and whether a run of the benchmark met them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
 
 @dataclass(frozen=True)
 class Verdict:
-    """One goal: what it is about, what is wanted, what was measured, and `MET`, `NOT_MET` or `NOT_MEASURED`.
+    """One goal: its subject, the desired and the measured value, and `MET`, `NOT_MET` or `NOT_MEASURED`.
 
-    `floor` is what would be measured of someone who does only what cannot be left out; "" where nobody did that.
+    `floor` is the value of a program that does the minimum possible work; "" if none was measured.
     """
 
     what: str
@@ -33,7 +33,7 @@ Goal = Callable[[Results], Verdict]
 
 
 def _of_calls(what: str, desired: str, who: Who) -> Goal:
-    """Calls counted, against what the shape of each live scenario allows."""
+    """Compare the calls counted with the bound that follows from the shape of each live scenario."""
 
     def judge(results: Results) -> Verdict:
         seen = [(calls.counted, calls.bound) for calls in _calls(results, who) if calls.bound is not None]
@@ -53,7 +53,7 @@ def _calls(results: Results, who: Who) -> Iterator[Calls]:
 
 
 def _same_calls(results: Results) -> Verdict:
-    what, desired = "Calls of a plan, ten times the aliases on the same collections", "the same"
+    what, desired = "Calls of a plan with ten times the aliases on the same collections", "equal"
     scenario = results.scenario(Key.IN_SYNC)
     rows = [scenario.row(who) for who in (Who.SMALLER_PLAN, Who.PLAN)] if scenario else []
     calls = [row.calls.counted for row in rows if row and row.calls]
@@ -63,7 +63,7 @@ def _same_calls(results: Results) -> Verdict:
 
 
 def _reported(results: Results) -> Verdict:
-    what, desired = "Calls that a plan reports of itself, against those counted but for `Connect`", "the same"
+    what, desired = "Calls that a plan reports, compared with those counted, except `Connect`", "equal"
     seen = [calls for calls in _calls(results, Who.PLAN) if calls.reported is not None]
     shown = "; ".join(f"{calls.reported:,} and {calls.counted - calls.greetings:,}" for calls in seen)
     if not seen:
@@ -72,7 +72,7 @@ def _reported(results: Results) -> Verdict:
 
 
 def _faster(what: str, key: Key, ours: Who, other: Who, times: float, floor: Who | None = None) -> Goal:
-    """`other` takes at least so many times as long as we do."""
+    """`other` must take at least `times` as long as `ours`."""
     desired = "faster" if times == 1 else f"{times:g} times faster"
 
     def judge(results: Results) -> Verdict:
@@ -88,8 +88,8 @@ def _faster(what: str, key: Key, ours: Who, other: Who, times: float, floor: Who
 def _at_most(
     what: str, key: Key, ours: Who, other: Who, times: float, floor: Who | None = None, *, under: bool = False
 ) -> Goal:
-    """We take at most so many times as long as `other`; or `under` that."""
-    desired = f"{'under' if under else 'at most'} {times:g} times"
+    """`ours` must take at most `times` as long as `other`, or less than that if `under`."""
+    desired = f"{'less than' if under else 'at most'} {times:g} times"
 
     def judge(results: Results) -> Verdict:
         ratio = _ratio(results, key, ours, other)
@@ -113,27 +113,27 @@ def _less_memory(what: str, key: Key, ours: Who, other: Who) -> Goal:
         peaks = [row.peak / 1e6 for row in rows if row]
         if len(peaks) < 2:
             return Verdict(what, "less", "", NOT_MEASURED)
-        return Verdict(what, "less", f"{peaks[0]:.0f} MB, not {peaks[1]:.0f} MB", _met(peaks[0] < peaks[1]))
+        return Verdict(what, "less", f"{peaks[0]:.0f} MB vs. {peaks[1]:.0f} MB", _met(peaks[0] < peaks[1]))
 
     return judge
 
 
 def _memory_under(what: str, key: Key, ours: Who, limit: int) -> Goal:
-    """A peak under so many megabytes."""
+    """The peak must be less than `limit` megabytes."""
 
     def judge(results: Results) -> Verdict:
         scenario = results.scenario(key)
         row = scenario.row(ours) if scenario else None
         if not row:
-            return Verdict(what, f"under {limit} MB", "", NOT_MEASURED)
-        return Verdict(what, f"under {limit} MB", f"{row.peak / 1e6:.0f} MB", _met(row.peak < limit * 1e6))
+            return Verdict(what, f"less than {limit} MB", "", NOT_MEASURED)
+        return Verdict(what, f"less than {limit} MB", f"{row.peak / 1e6:.0f} MB", _met(row.peak < limit * 1e6))
 
     return judge
 
 
 def _p95_under(what: str, key: Key, who: Who, limit: float) -> Goal:
-    """95 of 100 take less than so many seconds."""
-    desired = f"95th percentile under {limit:g} s"
+    """95 of 100 runs must take less than `limit` seconds."""
+    desired = f"95th percentile less than {limit:g} s"
 
     def judge(results: Results) -> Verdict:
         scenario = results.scenario(key)
@@ -151,35 +151,54 @@ def _met(so: bool) -> str:
 
 GOALS: tuple[Goal, ...] = (
     _of_calls(
-        "Calls of a plan without gates: A aliases on T wanted collections, D of them drifted, C collections in steps",
+        "Calls of a plan without gates: A aliases on T desired collections, D of them drifted, C collections in steps",
         "at most T + D + C + 4, or A + C + 4 if that is less",
         Who.PLAN,
     ),
     _same_calls,
     _reported,
     _of_calls(
-        "Calls of an apply of N steps in W waves, gates and propagation off",
-        "at most its plan + 2N + W·T + 2",
+        "Calls of an apply of N steps in W waves, without gates and propagation",
+        "at most those of its plan + 2N + W·T + 2",
         Who.APPLY,
     ),
-    _faster("Offline plan of 10,000 against octoDNS", Key.OFFLINE_MEDIUM, Who.PLAN, Who.OCTODNS, 5, Who.LOADING),
-    _less_memory("Its memory against octoDNS's", Key.OFFLINE_MEDIUM, Who.PLAN, Who.OCTODNS),
     _faster(
-        "Live plan of 10,000 over 500 collections against octoDNS offline",
+        "Offline plan of 10,000 aliases compared with octoDNS",
+        Key.OFFLINE_MEDIUM,
+        Who.PLAN,
+        Who.OCTODNS,
+        5,
+        Who.LOADING,
+    ),
+    _less_memory("Memory of this plan compared with octoDNS", Key.OFFLINE_MEDIUM, Who.PLAN, Who.OCTODNS),
+    _faster(
+        "Live plan of 10,000 aliases over 500 collections compared with octoDNS offline",
         Key.LIVE_SHARED,
         Who.PLAN,
         Who.OCTODNS,
         1,
         Who.SAME_CALLS,
     ),
-    _faster("The same against the naive script", Key.LIVE_SHARED, Who.PLAN, Who.NAIVE, 10, Who.SAME_CALLS),
-    _faster("Offline plan of 1,000 against Terraform", Key.OFFLINE_SMALL, Who.PLAN, Who.TERRAFORM, 15, Who.LOADING),
-    _at_most(
-        "Offline plan of 100,000 against one of 10,000", Key.OFFLINE_LARGE, Who.PLAN, Who.SMALLER_PLAN, 12, under=True
+    _faster("The same plan compared with the naive script", Key.LIVE_SHARED, Who.PLAN, Who.NAIVE, 10, Who.SAME_CALLS),
+    _faster(
+        "Offline plan of 1,000 aliases compared with Terraform",
+        Key.OFFLINE_SMALL,
+        Who.PLAN,
+        Who.TERRAFORM,
+        15,
+        Who.LOADING,
     ),
-    _memory_under("Its memory", Key.OFFLINE_LARGE, Who.PLAN, 400),
     _at_most(
-        "Apply of 2,000 alters, guarded and verified, against the bare loop",
+        "Offline plan of 100,000 aliases compared with 10,000",
+        Key.OFFLINE_LARGE,
+        Who.PLAN,
+        Who.SMALLER_PLAN,
+        12,
+        under=True,
+    ),
+    _memory_under("Memory of the plan of 100,000 aliases", Key.OFFLINE_LARGE, Who.PLAN, 400),
+    _at_most(
+        "Apply of 2,000 alters, checked and read back, compared with the bare loop",
         Key.APPLY,
         Who.APPLY,
         Who.WRITES,
@@ -187,18 +206,18 @@ GOALS: tuple[Goal, ...] = (
         Who.SAME_CALLS,
     ),
     _at_most(
-        "`validate` of ten aliases against importing click and yaml",
+        "`validate` of ten aliases compared with importing click and yaml",
         Key.START_UP,
         Who.VALIDATE,
         Who.IMPORTS,
         4,
         Who.NOTHING,
     ),
-    _at_most("One alias changed of 10,000: apply against its plan", Key.ONE_CHANGED, Who.APPLY, Who.PLAN, 1.3),
+    _at_most("One of 10,000 aliases changed: apply compared with its plan", Key.ONE_CHANGED, Who.APPLY, Who.PLAN, 1.3),
     _of_calls(
         "Calls of the operator in an idle interval, all sets on C collections", "at most one read: 3 + C", Who.OPERATOR
     ),
     _memory_under("Memory of the operator with 500 sets of ten aliases", Key.OPERATOR, Who.OPERATOR, 250),
-    _p95_under("An edit of one of them, until Milvus has it", Key.OPERATOR, Who.EDIT, 1),
-    _p95_under("The same while all of them look again", Key.OPERATOR, Who.EDIT_BUSY, 1),
+    _p95_under("Edit of one of these sets, until it is applied", Key.OPERATOR, Who.EDIT, 1),
+    _p95_under("The same edit while all sets are reconciled", Key.OPERATOR, Who.EDIT_BUSY, 1),
 )

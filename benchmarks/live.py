@@ -94,7 +94,7 @@ def _one_changed(stage: Stage) -> None:
     _, planned = stage.counted_plan(plan, plan_bound(stage.shared, desired))
     bound = apply_bound(planned.counted, stage.shared, desired)
     calls = {Who.PLAN: planned, Who.APPLY: Calls(stage.count(apply).total, bound=bound)}
-    title = f"One alias changed of {sizes.medium:,} over {sizes.shared:,} collections"
+    title = f"One of {sizes.medium:,} aliases over {sizes.shared:,} collections changed"
     stage.bench.contest(Key.ONE_CHANGED, title, [plan, apply], rounds=stage.bench.rounds, calls=calls)
     plan.before()
 

@@ -1,4 +1,4 @@
-"""`docs/performance.md`, made of the results and nothing else: no figure in it is written by hand."""
+"""`docs/performance.md`, generated from the results only: no figure in it is written by hand."""
 
 from __future__ import annotations
 
@@ -11,54 +11,61 @@ HEAD = """\
 <!-- Written by `make bench`; run it instead of changing this. -->
 # Performance
 
-What `aliasctl` costs, in calls to Milvus first: those are exact, and the same on every machine. Times are of whole
-processes, from start to exit, and mean something only beside each other: all that share a table took turns, round after
-round, on one machine. A ratio is the median of the ratios of the rounds. The floor is the ratio of who does only
-what cannot be left out: makes the same calls with no look at the answers, loads the same files, or starts Python.
+What `aliasctl` costs. The numbers of calls to Milvus are exact, and the same on every machine. Times are for whole
+processes, from start to exit, and are only comparable within a table: all entries of a table took turns, round after
+round, on one machine.
+"""
+
+COLUMNS = """\
+In the tables below, "relative" is the median of the ratios of each round to the first row. Memory is the peak resident
+memory of the largest run. "Calls" are counted by a proxy in an additional run, and "at most" is the bound on calls that
+follows from the [goals](#goals). One call of each process, `Connect`, is made by pymilvus itself.
 """
 
 PEERS = """\
 ## What is compared
 
-A tenth of the aliases, drawn at random but each time the same, is wanted on another collection. The database of the
-live scenarios has the aliases of all of them. Memory is the peak of what was resident, in the hungriest run. "Calls"
-are counted by a proxy in one more run, and "at most" is what the rule of the first goals makes of the shape. One call
-of each process, `Connect`, is pymilvus's own.
+A tenth of the aliases, chosen at random but the same each time, have a desired collection that differs from the current
+one. The database of the live scenarios contains the aliases of all scenarios.
 
-- **Bare loop of the writes**: pymilvus's AsyncMilvusClient alters as many aliases, with as many calls in flight as we
-  have, without a plan, a second look, a journal or a read-back.
-- **Bare loop of all our calls**: sends every call that we make, reads too, as prepared bytes over gRPC, with as many in
-  flight, and looks at no answer. Whoever makes these calls from Python takes that long at least.
-- **Naive script**: asks for each alias, one after the other, and prints what differs.
-- **octoDNS**: plans as many CNAME records, YAML to YAML, from a virtual environment of its own, its thresholds out of
-  the way. It reads with PyYAML's own parser; it has no setting for libyaml.
-- **Terraform**: plans as many `terraform_data` resources, which are built in, with the state in a file.
-- **Both files loaded with libyaml**: makes dicts of the two manifests. Whoever reads them with PyYAML takes that long
-  at least.
+- **Bare loop, writes only**: pymilvus's AsyncMilvusClient makes the same number of alters, with the same concurrency,
+  but without a plan, a re-read, a journal or a read-back.
+- **Bare loop, all calls**: sends the same calls as `aliasctl`, including reads, as serialized bytes over gRPC, with the
+  same concurrency, and ignores the responses. A Python program that makes these calls takes at least this long.
+- **Naive script**: reads each alias, one after the other, and prints the differences.
+- **octoDNS**: plans the same number of CNAME records, YAML to YAML, in a virtual environment of its own, with its
+  thresholds disabled. It reads with the pure Python parser of PyYAML; it has no setting for libyaml.
+- **Terraform**: plans the same number of `terraform_data` resources, which are built in, with the state in a file.
+- **Loading both files with libyaml only**: converts the two manifests to dicts. A program that reads them with PyYAML
+  takes at least this long.
+"""
+
+GOALS = """\
+## Goals
+
+The "lower bound" is the value of a program that does the minimum possible work: it makes the same calls without
+processing the responses, loads the same files, or only starts Python.
 """
 
 REPEAT = """\
-## Repeat it
+## Run the benchmark
 
-`make bench` makes the virtual environments that it needs, starts a Milvus of its own, and writes this page and
-`benchmarks/results.json`, which has every single run. Linux only; let the machine do nothing else. Terraform is
-looked for on the PATH, and a Kubernetes API server in the folder that `KUBEBUILDER_ASSETS` names.
+`make bench` creates the virtual environments that it needs, starts its own Milvus server, and writes this page and
+`benchmarks/results.json`, which contains every run. It requires Linux and an otherwise idle machine. Terraform is used
+if it is on the PATH, and a Kubernetes API server if `KUBEBUILDER_ASSETS` names its folder.
 """
 
 
 def page(results: Results) -> str:
-    """The page's text."""
+    """Return the text of the page."""
     return "\n".join(_parts(results))
 
 
 def _parts(results: Results) -> Iterator[str]:
     yield HEAD
-    yield "## Goals\n"
-    rows = (
-        (verdict.what, verdict.desired, verdict.measured, verdict.verdict, verdict.floor)
-        for verdict in verdicts(results)
-    )
-    yield table(("", "goal", "measured", "", "floor"), rows)
+    yield "## Summary\n"
+    yield table(("", "command", "median", "memory", "calls"), map(_summary, results.scenarios))
+    yield COLUMNS
     for scenario in results.scenarios:
         yield f"## {scenario.title}\n"
         yield scenario_table(scenario)
@@ -66,18 +73,29 @@ def _parts(results: Results) -> Iterator[str]:
             shares = ", ".join(f"{part} {share:.0%}" for part, share in scenario.parts.items())
             yield f"Time of {scenario.rows[0].who}, under a profiler: {shares}.\n"
     yield PEERS
-    yield "## Where and when\n"
+    yield GOALS
+    rows = (
+        (verdict.what, verdict.desired, verdict.measured, verdict.verdict, verdict.floor)
+        for verdict in verdicts(results)
+    )
+    yield table(("", "goal", "measured", "result", "lower bound"), rows)
+    yield "## Environment\n"
     facts = {"date": results.date, **results.machine, **results.versions}
     yield table(("", ""), facts.items())
     if results.missing:
         yield "## Not measured\n"
-        yield table(("", "because"), results.missing.items())
+        yield table(("", "reason"), results.missing.items())
     yield REPEAT.rstrip("\n") + "\n"
 
 
+def _summary(scenario: Scenario) -> list[str]:
+    who, median, *_, memory, calls, _ = _cells(scenario, scenario.rows[0])
+    return [scenario.title, who, median, memory, calls]
+
+
 def scenario_table(scenario: Scenario) -> str:
-    """One row for each who took part; columns that nobody fills are left out."""
-    head = ("", "median", "95th percentile", "from – to", "to the first", "CPU", "memory", "calls", "at most")
+    """Return one row per entry; empty columns are left out."""
+    head = ("", "median", "95th percentile", "range", "relative", "CPU", "memory", "calls", "at most")
     rows = [_cells(scenario, row) for row in scenario.rows]
     filled = [index for index in range(len(head)) if any(row[index] for row in rows)]
     return table([head[index] for index in filled], ([row[index] for index in filled] for row in rows))
@@ -100,7 +118,7 @@ def _cells(scenario: Scenario, row: Row) -> list[str]:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table, with an empty line behind it."""
+    """Return a Markdown table, followed by an empty line."""
     head = list(head)
     lines = [head, ["---"] * len(head), *map(list, rows)]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)

@@ -42,16 +42,16 @@ class Who(StrEnum):
     VALIDATE = "`aliasctl validate`"
     HELP = "`aliasctl --help`"
     OPERATOR = "`aliasctl operator`"
-    EDIT = "one edit, until Milvus has it"
-    EDIT_BUSY = "one edit while all sets look again"
+    EDIT = "one edit, until it is applied"
+    EDIT_BUSY = "one edit while all sets are reconciled"
     IMPORTS = "`python -c 'import click, yaml'`"
     NOTHING = "`python -c ''`"
-    LOADING = "both files loaded with libyaml, nothing else"
+    LOADING = "loading both files with libyaml only"
     OCTODNS = "octoDNS"
     TERRAFORM = "Terraform"
     NAIVE = "naive script"
-    WRITES = "bare loop of the writes"
-    SAME_CALLS = "bare loop of all our calls"
+    WRITES = "bare loop, writes only"
+    SAME_CALLS = "bare loop, all calls"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Scenario:
         return next((row for row in self.rows if row.who == who), None)
 
     def ratio(self, who: Who, other: Who) -> float | None:
-        """How many times longer `one` takes than `other`: the median of the rounds; None if one was not measured."""
+        """Return the median of the rounds' ratios of `who` to `other`; None if either was not measured."""
         first, second = self.row(who), self.row(other)
         if not first or not second or not first.seconds or not second.seconds:
             return None
@@ -173,7 +173,7 @@ def _row(row: Mapping[str, Any]) -> Row:
 
 
 def save(results: Results, goals: Sequence[Mapping[str, str]], path: Path) -> None:
-    """Write the runs, with medians and ratios beside them for whoever reads only the file, and the goals' verdicts."""
+    """Write the runs with their medians and ratios, and the verdicts of the goals."""
     document: dict[str, Any] = asdict(results)
     for scenario, written in zip(results.scenarios, document["scenarios"], strict=True):
         for row, there in zip(scenario.rows, written["rows"], strict=True):
