@@ -38,4 +38,4 @@ def test_tests_that_try_the_same_are_one_row_with_the_worst_of_all(tmp_path: Pat
     text = page(Results("2026-01-01", {"processor": "some"}, 3600, found))
     assert "| cuts | one | 1,234 | 10 | 1 | 2.5 s |" in text
     assert "| cuts | other | 1 | 0 | 0 |  |" in text
-    assert "| took | 60 minutes |" in text
+    assert "| duration | 60 minutes |" in text

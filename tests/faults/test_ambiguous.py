@@ -217,7 +217,7 @@ SCHEDULES = pytest.mark.parametrize(
 def test_the_report_is_true_and_nobody_is_overwritten(
     few: int, many: int, shop: Shop, soak: bool, tried: Callable[[str], Tally], tmp_path: Path
 ) -> None:
-    suite, outcomes = tried("Calls cut, lost, late, refused or overtaken, on a schedule"), Counter[str]()
+    suite, outcomes = tried("Calls cut, lost, delayed, refused or overtaken, on a schedule"), Counter[str]()
     for seed in range(many if soak else few):
         journal = Journal(tmp_path / f"{seed}.jsonl")
         outcomes += try_schedule(seed, shop, journal, suite)
@@ -230,7 +230,11 @@ def test_the_report_is_true_and_nobody_is_overwritten(
 def test_a_server_that_does_not_answer_costs_no_other_a_write(shop: Shop, tried: Callable[[str], Tally]) -> None:
     """What cannot be reached is found before the first write anywhere, also by clients that did not make the plan."""
     shop.put_back({"one": "v1", "other": "v1"})
-    with relay_to(shop.uri) as item, relay_to(shop.uri) as other, tried("Second of two servers gone").case(faults=1):
+    with (
+        relay_to(shop.uri) as item,
+        relay_to(shop.uri) as other,
+        tried("Second of two servers unavailable").case(faults=1),
+    ):
         first, last = sorted((item.uri, other.uri))
         desired = [
             alias_set({alias: "v2"}, name=alias, connection=connection_to(uri), database=shop.database)

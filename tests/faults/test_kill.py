@@ -151,7 +151,7 @@ def test_killed_around_a_call(
     tried: Callable[[str], Tally],
     tmp_path: Path,
 ) -> None:
-    suite = tried("kill -9 around any call of plans of 1 to 20 steps")
+    suite = tried("kill -9 around any call of plans with 1 to 20 steps")
     for size, number, moment in many if soak else few:
         print(f"{size} steps, killed at {number}, {moment.__name__}")
         steps = prepare(shop, size)

@@ -147,7 +147,7 @@ def insist_on_convergence(desired: Wish, shop: Shop) -> None:
 
 @pytest.mark.parametrize("shop", ["milvus"], indirect=True)
 def test_two_appliers_that_want_different_things(shop: Shop, rounds: range, tried: Callable[[str], Tally]) -> None:
-    suite, unseen, moved, windows = tried("Two appliers with different wishes at once"), 0, 0, []
+    suite, unseen, moved, windows = tried("Two concurrent appliers with different desired states"), 0, 0, []
     for seed in rounds:
         print(f"seed {seed}")
         random = Random(f"appliers {seed}")  # noqa: S311 - repeatable
@@ -198,7 +198,7 @@ class Person:
 
 @pytest.mark.parametrize("shop", ["milvus"], indirect=True)
 def test_a_person_who_changes_things_meanwhile(shop: Shop, rounds: range, tried: Callable[[str], Tally]) -> None:
-    suite, unseen, moved, windows = tried("A person who moves, drops and re-creates meanwhile"), 0, 0, []
+    suite, unseen, moved, windows = tried("Manual moves, drops and re-creates during a run"), 0, 0, []
     for seed in rounds:
         print(f"seed {seed}")
         random = Random(f"person {seed}")  # noqa: S311 - repeatable
@@ -238,7 +238,7 @@ def test_every_write_relies_on_a_read_of_its_alias_right_before(
     names = [f"many{number:03}" for number in range(300 if soak else 40)]
     shop.put_back(dict.fromkeys(names, "v1"))
     shop.want(dict.fromkeys(names, "v2"))
-    with witnesses(shop.uri, 1) as (watching,), tried("Each write right after a read of its alias").case():
+    with witnesses(shop.uri, 1) as (watching,), tried("Each write directly preceded by a read of its alias").case():
         options = ("--uri", watching.uri, "--concurrency", str(concurrency), "--journal", str(tmp_path / "journal"))
         assert shop.apply(*options).code == 0
         windows = watching.windows()

@@ -113,7 +113,7 @@ def test_killed_while_it_is_written_to(
     acted: bool, server: OwnMilvus, shop: Shop, soak: bool, tally: Callable[[str, str], Tally], tmp_path: Path
 ) -> None:
     """The run reports; when the server is back, the report is true, and the same clients finish the work."""
-    suite = tally("Server killed in mid-apply and started again", "Milvus 2.3.5")
+    suite = tally("Server killed during an apply and restarted", "Milvus 2.3.5")
     for at in (1, 4, 7, 10, 12) if soak else (7,):
         journal = Journal(tmp_path / f"{at}.jsonl")
         shop.put_back(BEFORE)
@@ -138,7 +138,7 @@ def test_killed_while_readers_are_watched(
     if not soak:
         pytest.skip("takes two minutes; make soak runs it")
     shop.put_back(BEFORE)
-    suite = tally("Server killed during the soak and started again", "Milvus 2.3.5")
+    suite = tally("Server killed during the soak and restarted", "Milvus 2.3.5")
     with ThreadPoolExecutor(1) as pool, Catalogs(connect) as catalogs, suite.case(faults=1):
         restarts: list[Future[None]] = []
 

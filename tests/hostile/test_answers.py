@@ -99,7 +99,7 @@ def test_an_honest_answer_to_each_question(catalog: Catalog) -> None:
 
 
 def test_bytes_that_are_no_answer(toy: ToyMilvus, catalog: Catalog, tally: OpenSuite) -> None:
-    suite = tally("Hostile answers of a server", "a gRPC server that lies")
+    suite = tally("Hostile server responses", "a hostile gRPC server")
 
     @settings(max_examples=150, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(sorted(ANSWERS)).flatmap(lambda item: st.tuples(st.just(item), lies(ANSWERS[item]))))

@@ -91,7 +91,7 @@ tried = settings(max_examples=300, suppress_health_check=list(HealthCheck))
 
 
 def test_a_forged_plan_can_do_no_more_than_its_steps_say(tally: OpenSuite, tmp_path: Path) -> None:
-    suite = tally("Forged plan files under apply PLANFILE", "a Milvus in memory")
+    suite = tally("Forged plan files under apply PLANFILE", "in-memory Milvus")
 
     @tried
     @given(mutated(reviewed()))
@@ -116,7 +116,7 @@ def test_a_forged_plan_can_do_no_more_than_its_steps_say(tally: OpenSuite, tmp_p
 
 
 def test_a_forged_plan_under_review_does_what_the_manifests_say_or_nothing(tally: OpenSuite, tmp_path: Path) -> None:
-    suite = tally("Forged plan files under apply -f … --plan", "a Milvus in memory")
+    suite = tally("Forged plan files under apply -f … --plan", "in-memory Milvus")
     meant = milvus()
     with catalogs(meant) as opened:
         apply_plan(make_plan([EXPECTED], catalogs=opened), catalogs=opened)

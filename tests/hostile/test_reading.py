@@ -146,7 +146,7 @@ def test_exports(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_queries(tally: OpenSuite, tmp_path: Path) -> None:
-    suite = tally("Hostile files of queries", "no server")
+    suite = tally("Hostile query files", "no server")
     file = tmp_path / "q.jsonl"
 
     @tried
@@ -190,7 +190,7 @@ def test_plan_files(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_reports(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Read, and undone as `rollback REPORT` does."""
-    suite = tally("Hostile reports", "a Milvus in memory")
+    suite = tally("Hostile reports", "in-memory Milvus")
     file = tmp_path / "report.json"
 
     @tried
@@ -230,7 +230,7 @@ def journal(tmp_path: Path) -> Path:
 
 def test_journals(tally: OpenSuite, journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bytes changed anywhere, lines forged, put into another order, repeated, or torn."""
-    suite = tally("Hostile journals", "a Milvus in memory")
+    suite = tally("Hostile journals", "in-memory Milvus")
     plain, written = journal.read_bytes(), documents.lines(journal)
 
     def joined(lines: list[Any]) -> bytes:

@@ -20,17 +20,17 @@ ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "results.json"
 PAGE = ROOT / "docs" / "reliability.md"
 ASIDE = ROOT / ".cache" / "soak"
-"""Where the results of a run go that is not complete."""
+"""Where the results of an incomplete run are written."""
 NO_TESTS = 5
 """pytest's exit code where nothing was to be run."""
 existing = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="The virtual environment of Milvus 2.3.5.")
-@click.option("--only", multiple=True, help="This test file or folder; repeats. All suites if not given.")
+@click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="Virtual environment of Milvus 2.3.5.")
+@click.option("--only", multiple=True, help="Run only this test file or folder. Can be repeated. By default, all suites run.")
 def main(milvus: Path, only: tuple[str, ...]) -> None:
-    """Try to break aliasctl, and write docs/reliability.md; with --only, the page goes to .cache/soak/."""
+    """Run the fault tests and write docs/reliability.md; with --only, write to .cache/soak/."""
     date, started = time.strftime("%Y-%m-%d", time.gmtime()), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="aliasctl-soak-") as scratch:
         tallies = Path(scratch) / "tallies"

@@ -1,4 +1,4 @@
-"""`docs/reliability.md`, made of the tallies of one run and nothing else: no figure in it is written by hand."""
+"""`docs/reliability.md`, generated from the tallies of one run only: no figure in it is written by hand."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tests.reliability.tally import Tally
 
 HEAD = """\
 <!-- Written by `make soak`; run it instead of changing this. -->
-# Reliability
+# Reliability test results
 
-What was tried to break `aliasctl`, on real servers, and how often a promise did not hold. A case is one run, or one
-round of several; a fault is a connection cut, an answer lost or late, a process killed, a server restarted, a change
-behind our back, a hostile input. A violation is a case in which an alias was anywhere but at its old or new target, a
-report or the journal said what was not so, another's change was overwritten, a secret was seen, or the next run did not
-finish the work.
+The fault tests of `aliasctl`, and how often each violated a guarantee. A case is one run, or one round of several
+runs. A fault is a dropped connection, a lost or delayed response, a killed process, a restarted server, a concurrent
+change, or hostile input. A case is a violation if an alias was anywhere other than at its current or desired
+collection, a report or the journal was wrong, a change by someone else was overwritten, a secret was exposed, or the
+next run did not finish the work.
 """
 
 REPEAT = """\
-## Repeat it
+## Run the tests
 
-`make soak` makes the virtual environments that it needs, starts Milvus servers of its own, and writes this page and
-`tests/reliability/results.json`. Linux on x86-64 only. CI runs the same suites with fewer rounds. Every schedule of
-faults is drawn from a seed, which a failure prints.
+`make soak` creates the virtual environments that it needs, starts its own Milvus servers, and writes this page and
+`tests/reliability/results.json`. It requires Linux on x86-64. CI runs the same suites with fewer rounds. Every schedule
+of faults is derived from a seed, which is printed on failure.
 """
 
 
@@ -41,15 +41,15 @@ class Results:
 
 
 def page(results: Results) -> str:
-    """The page's text."""
+    """Return the text of the page."""
     rows = [_cells(tally) for tally in results.tallies]
-    facts = {"date": results.date, "took": f"{results.seconds / 60:.0f} minutes", **results.machine}
+    facts = {"date": results.date, "duration": f"{results.seconds / 60:.0f} minutes", **results.machine}
     return (
         "\n".join(
             [
                 HEAD,
-                table(("suite", "server", "cases", "faults", "violations", "worst time to recover"), rows),
-                "## Where and when\n",
+                table(("suite", "server", "cases", "faults", "violations", "longest recovery"), rows),
+                "## Environment\n",
                 table(("", ""), facts.items()),
                 REPEAT,
             ]
