@@ -32,11 +32,9 @@ existing = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.option(
-    "--only", multiple=True, type=click.Choice([*map(str, Key)]), help="Run only this scenario. Can be repeated. By default, all run."
+    "--only", multiple=True, type=click.Choice([*map(str, Key)]), help="Run only this scenario. Can be repeated."
 )
-@click.option(
-    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds of the fast scenarios; the others have fewer."
-)
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds of the fast scenarios.")
 @click.option("--quick", is_flag=True, help="Use small sizes, to test the benchmark itself.")
 @click.option("--octodns", default=ROOT / ".venv-octodns", type=existing, help="Virtual environment of octoDNS.")
 @click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="Virtual environment of Milvus 2.3.5.")

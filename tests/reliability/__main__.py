@@ -28,7 +28,7 @@ existing = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--milvus", default=ROOT / ".venv-milvus", type=existing, help="Virtual environment of Milvus 2.3.5.")
-@click.option("--only", multiple=True, help="Run only this test file or folder. Can be repeated. By default, all suites run.")
+@click.option("--only", multiple=True, help="Run only this test file or folder. Can be repeated.")
 def main(milvus: Path, only: tuple[str, ...]) -> None:
     """Run the fault tests and write docs/reliability.md; with --only, write to .cache/soak/."""
     date, started = time.strftime("%Y-%m-%d", time.gmtime()), time.monotonic()
