@@ -1,8 +1,8 @@
-"""What happens around an alias in real life, on a Milvus Lite file: a re-index, a search, a hand on the catalog.
+"""Simulate what others do with a collection and its alias, on a Milvus Lite file: re-index, search, move by hand.
 
-python demo/milvus.py FILE reindex COLLECTION     make and fill a collection
+python demo/milvus.py FILE reindex COLLECTION     create and fill a collection
 python demo/milvus.py FILE search ALIAS           search through an alias
-python demo/milvus.py FILE move ALIAS COLLECTION  move an alias behind everyone's back
+python demo/milvus.py FILE move ALIAS COLLECTION  move an alias without aliasctl
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def reindex(client: MilvusClient, collection: str) -> None:
 def search(client: MilvusClient, alias: str) -> None:
     client.load_collection(alias)  # Milvus Lite forgets what was loaded when its process ends
     hits = client.search(alias, data=[[1.0, 1.0, 0.0, 0.0]], limit=1, output_fields=["origin"])
-    print(f"a search through {alias} is answered by: {hits[0][0]['entity']['origin']}")
+    print(f"a search through {alias} returns: {hits[0][0]['entity']['origin']}")
 
 
 def move(client: MilvusClient, alias: str, collection: str) -> None:
     client.alter_alias(collection, alias)
-    print(f"{alias} now points at {collection}")
+    print(f"{alias} now points to {collection}")
 
 
 if __name__ == "__main__":
