@@ -1,4 +1,5 @@
-"""`python -m reconciler.generate [FOLDER]` writes what is generated: `schemas/`, `crds/` and `docs/reference/`.
+"""`python -m reconciler.generate [FOLDER]` writes what is generated: `schemas/`, `crds/`, `docs/reference/`,
+`docs/servers.md`.
 
 A test fails while the repository differs from what this would write.
 """
@@ -6,6 +7,7 @@ A test fails while the repository differs from what this would write.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from inspect import cleandoc
@@ -15,6 +17,8 @@ from typing import Any
 import click
 import yaml
 
+from reconciler.catalog.server_behaviour import END, TABLE, Row
+from reconciler.catalog.server_version import OLDEST, Number, Product
 from reconciler.cli.main import aliasctl
 from reconciler.documents.formats import SCHEMAS
 from reconciler.manifest import shape
@@ -27,6 +31,17 @@ LIMITS = {
     "maxProperties": "Names at most",
     "maxLength": "Characters at most",
 }
+SERVERS = """
+What Milvus servers do differently, and what aliasctl does about it. *Measured* means seen on Milvus 2.3.5 or Milvus
+Lite 3.2.2; *read* means taken from the sources and issues of Milvus, not tested. The versions at which a behaviour
+begins and ends are always read, and can be off by one patch.
+
+The version is taken from what the server reports, wherever the number stands in it (`pkg/v2.5.4`,
+`release/2.4.15-0.1.1`), or else from its build tags, as on Zilliz Cloud. For a server that reports neither, set
+`serverVersion` in the MilvusConnection. While the version is not known, every guard assumes the worst case: drops that
+could lose other aliases are blocked, and altering again is tried and its effect checked. `aliasctl check` lists the
+known problems of your server.
+"""
 NOTICE = "Written by `python -m reconciler.generate`; change the code instead."
 
 
@@ -42,6 +57,7 @@ def published() -> Iterator[tuple[str, str]]:
     yield "crds/kustomization.yaml", f"{head}resources:\n{names}\n"
     yield "docs/reference/manifests.md", "\n".join(_manifest_reference())
     yield "docs/reference/commands.md", "\n".join(_command_reference())
+    yield "docs/servers.md", "\n".join(_server_reference())
 
 
 def _manifest_reference() -> Iterator[str]:
@@ -114,6 +130,38 @@ def _value(option: click.Option) -> str:
     if isinstance(option.type, click.Choice):
         return "\\|".join(map(str, option.type.choices))
     return option.metavar or option.type.name.upper()
+
+
+def _server_reference() -> Iterator[str]:
+    """Yield the page about server versions: one row per behaviour, in the order of the table."""
+    yield f"<!-- {NOTICE} -->\n# Server versions\n"
+    yield f"{cleandoc(SERVERS)}\n"
+    for product in Product:
+        yield f"## {product}\n"
+        yield "| version | behaviour | consequence | source |\n|---|---|---|---|"
+        for row in TABLE:
+            if row.product is product:
+                cells = (_versions(row), row.behaviour, row.consequence, f"{_linked(row.source)}, {row.evidence}")
+                yield f"| {' | '.join(cells)} |"
+        yield ""
+
+
+def _versions(row: Row) -> str:
+    return ", ".join(_range(first, end) for first, end in row.ranges)
+
+
+def _range(first: Number, end: Number) -> str:
+    """Return a range with its last version, or where that is not certain with the first one after it."""
+    start, after = (".".join(map(str, number)) for number in (first, end))
+    if first == OLDEST:
+        return "all" if end == END else f"before {after}"
+    if end == END:
+        return f"{start} and later"
+    return f"{start} to {end[0]}.{end[1]}.{end[2] - 1}" if end[2] else f"{start} and later, before {after}"
+
+
+def _linked(source: str) -> str:
+    return re.sub(r"#(\d+)", r"[#\1](https://github.com/milvus-io/milvus/issues/\1)", source)
 
 
 def main(folder: Path) -> None:

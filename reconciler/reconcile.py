@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live
+from reconciler.catalog.server_behaviour import notices
 from reconciler.core.diff import diff
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.limits import check_limits
@@ -198,6 +199,7 @@ def _plan_target(
         plans[alias_set.key] = (
             change if options.only else with_pending_verification(change, alias_set, live, known.pending)
         )
+    actions = {step.action for change in plans.values() for step in change.steps}
     return TargetPlan(
         target=target,
         connection=connection,
@@ -206,6 +208,7 @@ def _plan_target(
         alias_count=len(live.aliases),
         calls=catalog.calls if catalog else 0,
         offline=against is not None,
+        notices=tuple(notices(catalog.behaviour, actions)) if catalog else (),
     )
 
 

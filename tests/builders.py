@@ -52,9 +52,10 @@ def server(
     aliases: Mapping[str, str] | None = None,
     flavour: Flavour = Flavour.MILVUS_2_6,
     database: str = "default",
+    version: str | None = None,
 ) -> MemoryServer:
-    """A Milvus in memory with loaded collections, and with aliases."""
-    made = MemoryServer(flavour)
+    """A Milvus in memory with loaded collections, and with aliases; it reports another `version` than its own."""
+    made = MemoryServer(flavour, version)
     made.create_database(database)
     for collection in collections:
         made.create_collection(collection, database)

@@ -261,24 +261,42 @@ def test_what_cannot_be_found_out_is_never_said_to_hold() -> None:
 @pytest.mark.parametrize(
     ("version", "result", "said"),
     [
-        ("v2.3.5", R.OK, "measured; a drop takes longer names along"),
-        ("milvus_lite-3.2.2", R.OK, "one call at a time"),
-        ("v2.6.4", R.OK, "not measured; stuck readers cannot be healed"),
+        ("v2.3.5", R.OK, "v2.3.5 (tested); stuck readers are refreshed by altering again"),
+        ("milvus_lite-3.2.2", R.OK, "milvus_lite-3.2.2 (tested); one call at a time"),
+        ("v2.6.4", R.OK, "not tested); stuck readers are refreshed by altering again"),
+        ("v2.6.8", R.OK, "not tested); stuck readers cannot be refreshed"),
+        ("v2.6.23", R.OK, "readers follow every move"),
         ("v2.2.16", R.MISSING, "cannot list its aliases"),
-        ("cloud", R.UNKNOWN, "taken for one newer than 2.6"),
-        ("unknown", R.UNKNOWN, "taken for one newer than 2.6"),
+        ("cloud", R.UNKNOWN, "every guard assumes the worst case"),
+        ("unknown", R.UNKNOWN, "every guard assumes the worst case"),
     ],
 )
 def test_versions(version: str, result: Result, said: str) -> None:
-    class Versioned(MemoryCatalog):
-        def server_version(self) -> str:
-            return version
-
     flavour = {"v2.3.5": Flavour.MILVUS_2_3, "milvus_lite-3.2.2": Flavour.LITE}.get(version, Flavour.MILVUS_2_6)
-    made = server("v1", flavour=flavour)
-    [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda item, name, create=False: Versioned(made, name)))
+    found = check(server("v1", flavour=flavour, version=version), alias_set({"a": "v1"}))
     assert condition(found, S.VERSION).result is result
     assert said in condition(found, S.VERSION).detail
+
+
+@pytest.mark.parametrize(
+    ("version", "issues"),
+    [
+        ("2.4.15", ["#33288", "#36963"]),
+        ("2.5.18", []),
+        ("2.6.8", ["#51779"]),
+        ("2.6.13", ["#51779", "#49510"]),
+        ("2.6.23", []),
+        ("3.0.1", ["#50263"]),
+        ("Zilliz Cloud Vector Database(Compatible with Milvus 2.6)", ["possibly #51779", "possibly #49510"]),
+        ("milvus_lite-3.2.2", []),
+    ],
+)
+def test_known_problems_are_listed(version: str, issues: list[str]) -> None:
+    problems = check(server("v1", version=version), alias_set({"a": "v1"})).known_problems
+    assert len(problems) == len(issues)
+    for problem, issue in zip(problems, issues, strict=True):
+        assert issue.rpartition("#")[2] in problem
+        assert problem.startswith("possibly: ") is issue.startswith("possibly")
 
 
 def test_places_of_credentials_are_told_and_tls_as_it_is() -> None:

@@ -23,6 +23,9 @@ def planned(made: MemoryServer, *sets: AliasSet) -> Plan:
     return make_plan(sets, catalogs=catalogs(made))
 
 
+TWO = {"search": "c1", "search_products": "c1"}
+
+
 def lossy(plan: Plan) -> list[str]:
     return [step.alias for step in plan.steps if step.blocked and step.blocked.reason is BlockReason.LOSES_OTHERS]
 
@@ -42,8 +45,25 @@ def test_a_drop_that_would_lose_another_alias_is_blocked_and_says_which() -> Non
     assert lossy(plan) == ["search"]
     assert plan.steps[0].blocked
     assert plan.steps[0].blocked.message == (
-        "this Milvus (before 2.5) would lose search_ads, search_news, search_products and 1 more with it at its next "
-        "restart, because it drops by prefix; drop the longer names first, or upgrade"
+        "this Milvus (before 2.5) drops by prefix and would lose search_ads, search_news, search_products and 1 more "
+        "at its next restart; drop the longer names first, or upgrade"
+    )
+
+
+@pytest.mark.parametrize("version", ["release/2.4.15-0.1.1", "hotfix-2.4.23-20250210-4f3e2d1", "2.4-20240407-e0d3c2d9"])
+def test_the_number_counts_wherever_it_stands(version: str) -> None:
+    made = server("c1", aliases=TWO, flavour=OLD, version=version)
+    assert lossy(planned(made, alias_set({"search": None}))) == ["search"]
+
+
+@pytest.mark.parametrize("version", ["unknown-20260608-7ea6e3526", "unknown", ""])
+def test_where_the_version_is_not_known_the_drop_is_blocked_and_the_remedy_named(version: str) -> None:
+    plan = planned(server("c1", aliases=TWO, flavour=OLD, version=version), alias_set({"search": None}))
+    assert lossy(plan) == ["search"]
+    assert plan.steps[0].blocked
+    assert plan.steps[0].blocked.message == (
+        "the server's version is not known, and Milvus before 2.5 drops by prefix and would lose search_products at "
+        "its next restart; drop the longer names first, or set serverVersion in the MilvusConnection"
     )
 
 

@@ -152,11 +152,11 @@ def test_a_run_that_dies_anywhere_is_made_good_by_the_next(
     assert recorder.server.connect(LOCAL, "default").alias_names() == frozenset(reached(desired, before))
 
 
-@given(wishes, existing)
+@given(wishes, existing, st.sampled_from([None, "release/2.4.15-0.1.1", "unknown-20260608-7ea6e3526"]))
 def test_on_a_server_that_drops_by_prefix_nothing_is_lost_at_its_next_restart(
-    desired: AliasSet, before: dict[str, str]
+    desired: AliasSet, before: dict[str, str], version: str | None
 ) -> None:
-    made = server(*COLLECTIONS, aliases=before, flavour=Flavour.MILVUS_2_3)
+    made = server(*COLLECTIONS, aliases=before, flavour=Flavour.MILVUS_2_3, version=version)
     with catalogs(made) as opened:
         apply_plan(make_plan([desired], catalogs=opened), catalogs=opened)
     after = live(made)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,8 @@ from reconciler.catalog.milvus_client import ONE_TRY, Caller, SingleAttempt, ids
 from reconciler.catalog.milvus_errors import our_errors, worth_another_read
 from reconciler.catalog.milvus_grants import granted
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Observe, Secrets, check_alias_name, check_sizes
+from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
+from reconciler.catalog.server_version import parse_version
 from reconciler.core.errors import (
     AliasNotFound,
     CatalogError,
@@ -56,7 +57,7 @@ LONGEST_VERSION = 100
 """Characters of what a server says its version is."""
 
 # Milvus Lite loses aliases under concurrent calls, whichever database or client they come through.
-_LITE_SLOT = threading.BoundedSemaphore(1)
+_ONE_CALL = threading.BoundedSemaphore(1)
 
 
 class MilvusCatalog:
@@ -75,7 +76,9 @@ class MilvusCatalog:
         self._timeout = connection.timeout
         self._limit = connection.concurrency
         self._slots = AdaptiveLimit(connection.concurrency)
+        self._stated_version = connection.server_version
         self._version: str | None = None
+        self._behaviour: ServerBehaviour | None = None
         self._version_lock = threading.Lock()
         self._calls = 0
         self._calls_lock = threading.Lock()
@@ -88,23 +91,14 @@ class MilvusCatalog:
 
     @property
     def concurrency(self) -> int:
-        return 1 if self._is_lite() else self._limit
+        return 1 if self.behaviour.one_call_at_a_time else self._limit
 
     @property
-    def drops_by_prefix(self) -> bool:
-        number = self._number()
-        return number is not None and number < (2, 5)
-
-    @property
-    def heals_by_alter(self) -> bool:
-        number = self._number()
-        return number is not None and number < (2, 6)
-
-    @property
-    def describes_aliases(self) -> bool:
-        """A version without a number, such as a cloud's, is taken for a new one."""
-        number = self._number()
-        return not self._is_lite() and (number is None or number >= (2, 4))
+    def behaviour(self) -> ServerBehaviour:
+        version = self.server_version()
+        if self._behaviour is None:
+            self._behaviour = behaviour_of(version)
+        return self._behaviour
 
     @property
     def calls(self) -> int:
@@ -113,15 +107,29 @@ class MilvusCatalog:
     def server_version(self) -> str:
         with self._version_lock:
             if self._version is None:
-                try:
-                    version = self._until_deadline(lambda timeout: self._send("get_server_version", timeout))
-                    self._version = str(version)[:LONGEST_VERSION]
-                except (NotSupported, PermissionDenied):
-                    self._version = UNKNOWN_VERSION
+                self._version = self._read_version()
             return self._version
 
+    def _read_version(self) -> str:
+        """Return the first of: reported version, build tags, stated version, that has a number."""
+        reported = self._reported_version() or UNKNOWN_VERSION
+        if parse_version(reported).known:
+            return reported
+        tags = self._reported_version(detail=True)
+        if parse_version(tags).known:
+            return tags
+        return f"{reported}, stated to be {self._stated_version}" if self._stated_version else reported
+
+    def _reported_version(self, **options: bool) -> str:
+        """Return what GetVersion answers, or with `detail` the build tags of Connect; "" if that is not permitted."""
+        try:
+            answer = self._until_deadline(lambda timeout: self._send("get_server_version", timeout, **options))
+        except (NotSupported, PermissionDenied):
+            return ""
+        return str(answer["version"] if options else answer)[:LONGEST_VERSION]
+
     def alias_names(self) -> frozenset[str]:
-        # Without `db_name` Milvus 2.3.x answers for the database "default" (milvus-io/milvus#30368).
+        # Without `db_name` some versions answer for the database "default": see `reads_default_database`.
         return frozenset(self._read("list_aliases", "", db_name=self.database)["aliases"])
 
     def aliases_of(self, collection: str) -> frozenset[str] | None:
@@ -134,15 +142,10 @@ class MilvusCatalog:
         return None if is_alias else frozenset(answer["aliases"])
 
     def resolve(self, alias: str) -> Collection | None:
-        """See `Catalog`. The call depends on the version.
-
-        Milvus 2.3.x asks the wrong database in `describe_alias` (milvus-io/milvus#30368), and Milvus Lite says there
-        nothing that `describe_collection` does not say. From 2.4 on `describe_alias` is answered by the coordinator,
-        while `describe_collection` may come out of a stale proxy cache (milvus-io/milvus#51253; read, not measured).
-        """
+        """See `Catalog`. The call depends on the version (see `ServerBehaviour.describes_aliases`)."""
         try:
-            if self.describes_aliases:
-                name = self._read("describe_alias", alias).get("collection_name")
+            if self.behaviour.describes_aliases:
+                name = self._read("describe_alias_in", alias, self.database)
                 return Collection(name) if name else None
             found = self._describe(alias)
         except (AliasNotFound, CollectionNotFound, InvalidName):
@@ -239,10 +242,9 @@ class MilvusCatalog:
         self._write("drop_alias", alias)
 
     def permits(self, write: AliasWrite) -> bool | None:
-        if self._is_lite():
+        if self.behaviour.has_no_privileges:
             return True
-        number = self._number()
-        if write is AliasWrite.DROP and (number is None or number >= (2, 5)):
+        if write is AliasWrite.DROP and self.behaviour.records_missing_drops:
             return self._granted(write.privilege)
         method, names = IMPOSSIBLE_WRITES[write]
         try:
@@ -289,15 +291,6 @@ class MilvusCatalog:
             taken, "query", collection, filter=where, output_fields=[*fields], consistency_level=level, limit=limit
         )
 
-    def _is_lite(self) -> bool:
-        """By product name: `v2.3.5-lite` is the embedded build of the real server, `milvus_lite-3.2.2` is not."""
-        return "milvus_lite" in self.server_version()
-
-    def _number(self) -> tuple[int, int] | None:
-        """A Milvus server's major and minor version; None for Milvus Lite, and where the version has no number."""
-        number = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})", self.server_version())
-        return (int(number[1]), int(number[2])) if number else None
-
     def _read(self, method: str, *args: str, sends: int = 1, **options: object) -> Any:
         with self._slot():
             return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
@@ -312,7 +305,7 @@ class MilvusCatalog:
             self._send(method, SingleAttempt(self._timeout), *args)
 
     def _slot(self) -> AbstractContextManager[object]:
-        return _LITE_SLOT if self._is_lite() else self._slots.slot()
+        return _ONE_CALL if self.behaviour.one_call_at_a_time else self._slots.slot()
 
     def _send(self, method: str, timeout: SingleAttempt, *args: str, sends: int = 1, **options: object) -> Any:
         """One attempt; `sends` is how many calls to the server pymilvus makes of it."""

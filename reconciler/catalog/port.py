@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from reconciler.catalog.server_behaviour import ServerBehaviour
 from reconciler.core.errors import InvalidName
 from reconciler.core.model import (
     NAME_PATTERN,
@@ -47,10 +48,9 @@ class AliasWrite(StrEnum):
 class Catalog(Protocol):
     """One database of one Milvus server.
 
-    Every method is one call to the server unless it says otherwise (`replicas` is two; the first of all asks for the
-    version besides), bounded
-    by the connection's timeout. Reads are retried a few times within it on transient failures; writes never are,
-    because a repeated write could undo somebody else's. All raise `CatalogError`; a write that ends in
+    Every method is one call to the server unless it says otherwise (`replicas` is two; the first of all also reads the
+    version), bounded by the connection's timeout. Reads are retried a few times within it on transient failures; writes
+    never are, because a repeated write could undo somebody else's. All raise `CatalogError`; a write that ends in
     `ConnectionFailed`, `CallTimedOut` or `UnexpectedAnswer` may have been done. Implementations may be called from
     several threads, and keep to `concurrency` calls in flight.
 
@@ -65,30 +65,19 @@ class Catalog(Protocol):
         """Calls that may be in flight at once: 1 on Milvus Lite, which corrupts its catalog under concurrent writes."""
 
     @property
-    def drops_by_prefix(self) -> bool:
-        """Whether `drop_alias` also deletes the stored records of all aliases whose names begin with the dropped name.
-
-        They go on working until the server restarts, and are gone then. Measured on Milvus 2.3.5; its catalog removes
-        by key prefix (milvus-io/milvus#33288). Taken to hold for every version before 2.5 (read, not measured).
-        """
-
-    @property
-    def heals_by_alter(self) -> bool:
-        """Whether altering an alias to the collection it is at makes the proxies look up anew who answers for it.
-
-        Measured on Milvus 2.3.5; read up to 2.5. From 2.6 on the server ignores such an alter (read, not measured).
-        """
-
-    @property
-    def describes_aliases(self) -> bool:
-        """Whether `resolve` asks with DescribeAlias, which needs a privilege of its own; else DescribeCollection."""
+    def behaviour(self) -> ServerBehaviour:
+        """How the server behaves, by its version."""
 
     @property
     def calls(self) -> int:
         """Calls made to the server so far, each attempt counted; connecting is not."""
 
     def server_version(self) -> str:
-        """The server's version as it says it (`v2.3.5`, `milvus_lite-3.2.2`), "unknown" if it may not be asked."""
+        """Return what the server reports as its version: `v2.3.5`, `milvus_lite-3.2.2`, or "unknown".
+
+        Of a server that reports no number it is the build tags of its `Connect` answer, which takes a second call, or
+        else what the connection states.
+        """
 
     def alias_names(self) -> frozenset[str]:
         """All aliases of the database. Dangling ones are hidden by the server."""
@@ -192,13 +181,14 @@ class Catalog(Protocol):
     def permits(self, write: AliasWrite) -> bool | None:
         """Whether the caller may make such a call, found out without changing anything; None if it cannot be told.
 
-        Milvus asks for the privilege before it looks at anything else (measured on 2.3.5, read in later sources). So
-        the call is made with names that no alias and no collection can have: who lacks the privilege is refused, and
-        everyone else is told that the name is invalid. Milvus 2.3.5 asks nobody for a privilege to alter: True.
+        Milvus checks the privilege before anything else (measured on 2.3.5, read in later sources). So the call is
+        made with names that no alias and no collection can have: a caller without the privilege is refused, any other
+        gets an error about the name, or success for the drop of an alias that does not exist. Milvus 2.3.5 checks no
+        privilege to alter: True.
 
-        Not so a drop from version 2.5 on, or where the version has no number: 2.6 no longer looks at the name, and
-        writes down the drop of an alias that does not exist (read, not measured). There the caller's own grants are
-        read, in two kinds of calls and one for each role; an API key does not say whose they are: None.
+        A drop is not tried where the server would record it (see `ServerBehaviour.records_missing_drops`). There the
+        caller's own grants are read, with two kinds of calls, one of them per role; for an API key, which does not
+        name a user, the answer is None.
 
         Milvus Lite knows no privileges: True, without a call.
         """

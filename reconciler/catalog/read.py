@@ -49,7 +49,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         pointing=pointing,
         collections=frozenset(collections),
         described={name: described[name] for name in sorted(involved)},
-        drops_by_prefix=catalog.drops_by_prefix,
+        drops_by_prefix=catalog.behaviour.drops_by_prefix,
         calls=catalog.calls - calls,
     )
 

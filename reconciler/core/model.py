@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from reconciler.core.gates import Gates
@@ -79,6 +79,7 @@ class Connection:
 
     `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two
     connections with one address are the same server, whatever they are called. `timeout` is in seconds, for one call.
+    `server_version` is what the user says of a server that reports no version number.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Connection:
     timeout: float = DEFAULT_TIMEOUT_SECONDS
     concurrency: int = DEFAULT_CONCURRENCY
     namespace: str = ""
+    server_version: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -294,6 +296,14 @@ Row = Mapping[str, object]
 """One row as the server gives it: field name → value; vectors as `Vector`."""
 
 
+class Certainty(IntEnum):
+    """Whether something is true of a server whose version may not be fully known; only `NO` is false as a condition."""
+
+    NO = 0
+    POSSIBLE = 1
+    YES = 2
+
+
 class LoadState(StrEnum):
     """Whether searches on a collection can be answered."""
 
@@ -311,7 +321,7 @@ class LiveCatalog:
     all that the sets list, and all that a scope could drop; None for one that was gone by then. `collections` are the
     names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it
     may exist all the same). `described` has each collection that a change would involve, None where it does not exist.
-    `drops_by_prefix` says that this server loses more than the alias it is told to drop (see `lossy_drops`). `calls` is
+    `drops_by_prefix` is whether a drop on this server loses more aliases than its own (see `prefix_drops`). `calls` is
     the number of calls to the server that it took. `names` are the `aliases` in order.
     """
 
@@ -321,7 +331,7 @@ class LiveCatalog:
     pointing: Mapping[str, str | None]
     collections: frozenset[str]
     described: Mapping[str, Collection | None]
-    drops_by_prefix: bool = False
+    drops_by_prefix: Certainty = Certainty.NO
     calls: int = 0
     names: Sequence[str] = field(init=False, repr=False, compare=False)
 

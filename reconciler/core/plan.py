@@ -153,7 +153,8 @@ class SetPlan:
 class TargetPlan:
     """What would change in one database.
 
-    `alias_count` and `calls` are figures of the read. `offline` says that the live side came from an export.
+    `alias_count` and `calls` are figures of the read. `offline` says that the live side came from an export. `notices`
+    are known problems of the server that affect this run.
     """
 
     target: Target
@@ -163,6 +164,7 @@ class TargetPlan:
     alias_count: int = 0
     calls: int = 0
     offline: bool = False
+    notices: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -1,8 +1,8 @@
-"""Drops that would take other aliases with them.
+"""Block drops that would take other aliases with them.
 
-Before version 2.5 Milvus deletes from its store every alias whose name *begins with* the dropped one: after a drop of
-`search`, `search_products` works until the server restarts, and is gone then. Measured on 2.3.5; the cause is
-milvus-io/milvus#33288. On such a server a drop is blocked while any longer name would be left to lose.
+Some versions of Milvus delete from their store every alias whose name *begins with* the dropped one: after a drop of
+`search`, `search_products` works until the server restarts, and is gone then (see `ServerBehaviour.drops_by_prefix`).
+On such a server, and where the version is not known, a drop is blocked while any longer name would be lost.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from reconciler.core.model import LiveCatalog
+from reconciler.core.model import Certainty, LiveCatalog
 from reconciler.core.patterns import beginning_like
 from reconciler.core.plan import Action, Block, BlockReason, SetPlan, Step
 from reconciler.core.text import listed
@@ -40,20 +40,23 @@ def block_prefix_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetP
             return step
         there, new = beginning_like(step.alias, live.names), beginning_like(step.alias, created)
         stay = {name for name in there if name not in drops or not _surely_before(drops[name], step)}
-        return block_if_prefix(step, stay | {name for name in new if _perhaps_before(creates[name], step)})
+        stay |= {name for name in new if _perhaps_before(creates[name], step)}
+        return block_if_prefix(step, stay, live.drops_by_prefix)
 
     return [replace(plan, steps=tuple(map(judged, plan.steps))) for plan in plans]
 
 
-def block_if_prefix(drop: Step, staying: Iterable[str]) -> Step:
-    """A drop, blocked if it would lose one of the names that are to stay."""
-    lost = aliases_with_prefix(drop.alias, staying)
+def block_if_prefix(drop: Step, staying: Iterable[str], drops_by_prefix: Certainty) -> Step:
+    """Return a drop, blocked if it would, or could, lose one of the names that are to stay."""
+    lost = aliases_with_prefix(drop.alias, staying) if drops_by_prefix else []
     if not lost:
         return drop
-    message = (
-        f"this Milvus (before 2.5) would lose {listed(lost, 3)} with it at its next restart, "
-        "because it drops by prefix; drop the longer names first, or upgrade"
-    )
+    if drops_by_prefix is Certainty.YES:
+        cause, remedy = "this Milvus (before 2.5) drops by prefix and would lose", "or upgrade"
+    else:
+        cause = "the server's version is not known, and Milvus before 2.5 drops by prefix and would lose"
+        remedy = "or set serverVersion in the MilvusConnection"
+    message = f"{cause} {listed(lost, 3)} at its next restart; drop the longer names first, {remedy}"
     return replace(drop, blocked=Block(BlockReason.LOSES_OTHERS, message))
 
 

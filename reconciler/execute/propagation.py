@@ -5,8 +5,8 @@ The catalog switches in one step, but a proxy that had a read in flight can go o
 fails inside the proxy, is tried again there after 0.2 and 0.6 s, and puts the old collection back into the proxy's
 cache: 190 right answers in a row were followed by wrong ones, and none that was right after 0.7 s was. So each proxy
 is read through the alias for longer than that, and until enough reads in a row were answered by the new collection.
-Where it is stuck, altering again to the same collection makes the proxies look anew, on versions before 2.6; newer
-ones ignore such an alter (read, not measured).
+Where it is stuck, altering again to the same collection makes the proxies read the catalog again, unless the server
+ignores such an alter (see `ServerBehaviour.realter`). Where the version is not known it is tried, and its effect read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from reconciler.catalog.port import Catalog
+from reconciler.catalog.server_behaviour import Realter
 from reconciler.core.errors import CatalogError, JournalError
 from reconciler.core.plan import Step, describe_location
 from reconciler.core.report import Propagated, Reach
@@ -116,7 +117,8 @@ class Prover:
 
         Measured on 2.3.5 under readers in tight loops: 5 of 72 aliases were stuck before that, none after it.
         """
-        if proofs and self._catalog.heals_by_alter and not halt.pause(PROVING_SECONDS):
+        heals = self._catalog.behaviour.realter is Realter.HEALS
+        if proofs and heals and not halt.pause(PROVING_SECONDS):
             list(self._pool.map(lambda proof: proof.heal(intend), proofs))
 
     def _mark(self, pair: tuple[str, str]) -> Mark | str:
@@ -197,7 +199,7 @@ class _AliasProof:
     def _why_not_healable(self, intend: Intend) -> str:
         """In words why it is not altered again, and never will be; what may pass is `_trouble`."""
         self._trouble = ""
-        if not self._catalog.heals_by_alter:
+        if self._catalog.behaviour.realter is not Realter.HEALS:
             return "this Milvus ignores an alter to the same collection, so it cannot be healed from here"
         try:
             intend(self._step)

@@ -99,7 +99,8 @@ class Reverter:
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:
     """Return what prevents the revert, or None."""
     if undo.action is Action.DROP:
-        judged = block_if_prefix(undo, catalog.alias_names()) if catalog.drops_by_prefix else undo
+        prefix_drops = catalog.behaviour.drops_by_prefix
+        judged = block_if_prefix(undo, catalog.alias_names(), prefix_drops) if prefix_drops else undo
         return judged.blocked.message if judged.blocked else None
     found = catalog.describe(undo.desired or "")
     if found is None:

@@ -209,14 +209,15 @@ class SetRun:
         On servers where a drop also deletes longer names, drops are made one by one, the longest name first, and the
         names are read again before each: an alias that could not be dropped must not be lost with a shorter one.
         """
-        if not drops or not self._catalog.drops_by_prefix:
+        prefix_drops = self._catalog.behaviour.drops_by_prefix
+        if not drops or not prefix_drops:
             return drops, self._attempt_all(drops)
         judged: dict[str, Step] = {drop.alias: drop for drop in drops}
         dropped = []
         for drop in sorted(drops, key=lambda step: -len(step.alias)):
             if not drop.blocked and not self._halt.is_set():
                 try:
-                    judged[drop.alias] = block_if_prefix(drop, self._catalog.alias_names())
+                    judged[drop.alias] = block_if_prefix(drop, self._catalog.alias_names(), prefix_drops)
                 except CatalogError as error:
                     self._give_up([drop], error, "the aliases that the drop could delete as well could not be read")
                     continue

@@ -21,7 +21,7 @@ from reconciler.core.model import AliasSet, Connection, Target
 from reconciler.inspect.conditions import SERVER, Condition, Result, Subject, TargetAccess
 from reconciler.inspect.needs import Needs, needs_of, needs_of_endpoint
 from reconciler.inspect.privileges import Asking
-from reconciler.inspect.server import database_condition, failed_at, server_conditions
+from reconciler.inspect.server import database_condition, failed_at, known_problems, server_conditions
 from reconciler.reconcile import common_connection, target_of
 
 __all__ = ["Condition", "Result", "Subject", "TargetAccess", "check_access", "exit_code"]
@@ -66,7 +66,8 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
         conditions += _not_asked(conditions[-1].subject)
     else:
         conditions += _privileges(catalog, needs_of(sets, _whereabouts(catalog, sets)))
-    return TargetAccess(target, connection, catalog.server_version(), tuple(conditions))
+    problems = tuple(known_problems(catalog.behaviour))
+    return TargetAccess(target, connection, catalog.server_version(), tuple(conditions), known_problems=problems)
 
 
 def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:

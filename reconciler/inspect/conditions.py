@@ -61,7 +61,8 @@ class Condition:
 class TargetAccess:
     """The conditions of one database, or of an endpoint: a further proxy through which aliases are read.
 
-    `server_version` is empty where nobody could be asked.
+    `server_version` is empty where the server could not be reached. `known_problems` are the server's, each with its
+    remedy.
     """
 
     target: Target
@@ -69,6 +70,7 @@ class TargetAccess:
     server_version: str
     conditions: tuple[Condition, ...]
     endpoint: bool = False
+    known_problems: tuple[str, ...] = ()
 
     @property
     def results(self) -> Mapping[Subject, Result]:

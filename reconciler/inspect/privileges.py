@@ -52,7 +52,7 @@ class Asking:
         ]
 
     def _describe_alias(self, alias: str) -> Condition:
-        if not self._catalog.describes_aliases:
+        if not self._catalog.behaviour.describes_aliases:
             detail = "this server tells by DescribeCollection where an alias is"
             return Condition(Subject.DESCRIBE_ALIAS, Result.NOT_NEEDED, detail)
         return self._read(Subject.DESCRIBE_ALIAS, [alias], self._catalog.resolve)
@@ -110,7 +110,7 @@ class Asking:
     def _grant(self, object_type: str, privilege: str, name: str) -> str:
         """The call, by an administrator's MilvusClient, that grants a privilege to a role of ours."""
         database = self._catalog.database
-        if self._catalog.drops_by_prefix:  # the newer call came with 2.5
+        if not self._catalog.behaviour.has_grant_privilege_v2:
             arguments = f'"ROLE", "{object_type}", "{privilege}", "{name}", db_name="{database}"'
             return f"grant_privilege({arguments})"
         return f'grant_privilege_v2("ROLE", "{privilege}", "{name}", db_name="{database}")'

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from reconciler.catalog import Catalog, lite_file
+from reconciler.catalog.server_behaviour import STATE_VERSION, Realter, ServerBehaviour
 from reconciler.core.errors import AuthenticationFailed, CatalogError, DatabaseNotFound, TlsFailed
-from reconciler.core.model import Connection, Credential
+from reconciler.core.model import Certainty, Connection, Credential
 from reconciler.inspect.conditions import Condition, Result, Subject
 
-OLDEST = (2, 3)
+OLDEST = (2, 3, 0)
 """The first version whose aliases can be listed and described (read, not measured)."""
 OTHER_DATABASE = "create it, or name another one in spec.database or --database"
-MEASURED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")
+TESTED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")
+REFRESHES = {
+    Realter.HEALS: "stuck readers are refreshed by altering again, if possible",
+    Realter.IGNORED: "stuck readers cannot be refreshed from here",
+    Realter.NOT_NEEDED: "readers follow every move",
+}
 
 
 def server_conditions(connection: Connection, catalog: Catalog) -> Iterator[Condition]:
@@ -120,25 +125,21 @@ def _where(credential: Credential) -> str:
 
 
 def _version(catalog: Catalog) -> Condition:
-    version = catalog.server_version()
-    number = re.match(r"v?(\d+)\.(\d+)", version)
-    if number is None and not version.startswith("milvus_lite"):
-        return Condition(Subject.VERSION, Result.UNKNOWN, f"{version}: taken for one newer than 2.6")
-    if number and (int(number[1]), int(number[2])) < OLDEST:
+    reported, behaviour = catalog.server_version(), catalog.behaviour
+    version = behaviour.version
+    if version.highest < OLDEST and not behaviour.is_lite:
         return Condition(
-            Subject.VERSION, Result.MISSING, f"{version} cannot list its aliases", "upgrade to Milvus 2.3 or later"
+            Subject.VERSION, Result.MISSING, f"{reported} cannot list its aliases", "upgrade to Milvus 2.3 or later"
         )
-    known = "measured" if version.startswith(MEASURED) else "known by its sources, not measured"
-    return Condition(Subject.VERSION, Result.OK, "; ".join([f"{version}, {known}", *_faults(catalog)]))
+    if not version.known and not behaviour.is_lite:
+        detail = f"{reported} has no version number, so every guard assumes the worst case"
+        return Condition(Subject.VERSION, Result.UNKNOWN, detail, STATE_VERSION)
+    tested = "tested" if reported.startswith(TESTED) else "supported by its source code, not tested"
+    handling = "one call at a time" if behaviour.one_call_at_a_time else REFRESHES[behaviour.realter]
+    return Condition(Subject.VERSION, Result.OK, f"{reported} ({tested}); {handling}")
 
 
-def _faults(catalog: Catalog) -> Iterator[str]:
-    """What is held back, or works in another way, because of the version."""
-    if catalog.drops_by_prefix:
-        yield "a drop takes longer names along, so such drops are held back"
-    if catalog.concurrency == 1:
-        yield "one call at a time"
-    elif catalog.heals_by_alter:
-        yield "stuck readers are healed by altering again"
-    else:
-        yield "stuck readers cannot be healed from here"
+def known_problems(behaviour: ServerBehaviour) -> Iterator[str]:
+    """Yield the known faults of a server, each with its remedy; those it may have as possible ones."""
+    for row, certainty in behaviour.known_problems():
+        yield row.problem if certainty is Certainty.YES else f"possibly: {row.problem}"

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
-from pymilvus.grpc_gen import milvus_pb2, schema_pb2
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.milvus_client import SingleAttempt
@@ -228,8 +228,7 @@ class TestVersion:
             ("v2.4.0", "DescribeAlias"),
             ("2.6.4", "DescribeAlias"),
             ("v2.10.1", "DescribeAlias"),
-            ("Zilliz Cloud Vector Database(Compatible with Milvus 2.3)", "DescribeAlias"),
-            ("", "DescribeAlias"),
+            ("Zilliz Cloud Vector Database(Compatible with Milvus 2.3)", "DescribeCollection"),
         ],
     )
     def test_decides_how_an_alias_is_resolved(self, version: str, method: str) -> None:
@@ -245,6 +244,42 @@ class TestVersion:
         assert found is not None
         assert found.name == "c"
         assert found.id == (7 if method == "DescribeCollection" else None)
+
+    @pytest.mark.parametrize("reported", ["", "unknown-20260608-7ea6e3526"])
+    def test_that_is_not_known_names_the_database_in_the_request(self, reported: str) -> None:
+        """Milvus 2.3 answers for the database `default` otherwise, whatever the connection says."""
+        databases: list[str] = []
+
+        def answer(request: bytes, _context: grpc.ServicerContext) -> Any:
+            databases.append(milvus_pb2.DescribeAliasRequest.FromString(request).db_name)
+            return milvus_pb2.DescribeAliasResponse(status=status(), collection="c")
+
+        with toy_milvus(reported) as toy:
+            toy.answers["DescribeAlias"] = answer
+            catalog = connect(connection_to(toy.uri), "shop")
+            found = catalog.resolve("a")
+            catalog.close()
+        assert found is not None
+        assert (found.name, databases) == ("c", ["shop"])
+
+    @pytest.mark.parametrize(
+        ("reported", "tags", "stated", "version"),
+        [
+            ("pkg/v2.5.4", "2.6.1", "2.4.0", "pkg/v2.5.4"),
+            ("unknown-20260608-7ea6e3526", "Zilliz Cloud Vector Database(Compatible with Milvus 2.6)", "2.4.0", None),
+            ("unknown-20260608-7ea6e3526", "", "2.4.0", "unknown-20260608-7ea6e3526, stated to be 2.4.0"),
+            ("unknown-20260608-7ea6e3526", "", "", "unknown-20260608-7ea6e3526"),
+            ("", "", "", "unknown"),
+        ],
+    )
+    def test_is_the_first_that_has_a_number(self, reported: str, tags: str, stated: str, version: str | None) -> None:
+        with toy_milvus(reported) as toy:
+            info = common_pb2.ServerInfo(build_tags=tags)
+            toy.answers["Connect"] = lambda *_: milvus_pb2.ConnectResponse(status=status(), server_info=info)
+            catalog = connect(connection_to(toy.uri, server_version=stated), "default")
+            assert catalog.server_version() == (version or tags)
+            assert toy.count("Connect") == (1 if reported == "pkg/v2.5.4" else 2), "again only for the build tags"
+            catalog.close()
 
     @pytest.mark.parametrize("code", [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED])
     def test_that_may_not_be_asked_is_unknown(self, toy: ToyMilvus, code: grpc.StatusCode) -> None:

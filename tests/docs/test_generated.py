@@ -19,8 +19,8 @@ def test_generated_files_are_up_to_date(path: str, text: str) -> None:
 
 
 def test_nothing_else_lies_in_the_generated_folders() -> None:
-    generated = {path for path, _ in published()}
     folders = (ROOT / "schemas", ROOT / "crds", ROOT / "docs" / "reference")
+    generated = {path for path, _ in published() if (ROOT / path).parent in folders}
     held = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
     assert held == generated
 

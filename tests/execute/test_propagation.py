@@ -40,8 +40,9 @@ def shop(
     new: Sequence[Row] = (row(2), row(3)),
     *,
     flavour: Flavour = Flavour.MILVUS_2_3,
+    version: str | None = None,
 ) -> MemoryServer:
-    made = server("old", "new", aliases={"a": "old"}, flavour=flavour)
+    made = server("old", "new", aliases={"a": "old"}, flavour=flavour, version=version)
     made.insert("old", old)
     made.insert("new", new)
     return made
@@ -88,6 +89,36 @@ def test_stuck_readers_are_healed_where_the_server_allows_it(old: Sequence[Row],
     assert (result.outcome, result.propagation[0].reach) == (Outcome.DONE, Reach.VERIFIED)
     assert result.propagation[0].heals == 3
     assert keys_through(made, "a") == {item["id"] for item in new}
+
+
+@pytest.mark.parametrize("version", ["pkg/v2.5.4", "2.6.0", "2.6.4", "unknown-20260608-7ea6e3526", "2.6-20260101"])
+def test_readers_are_healed_on_every_version_that_may_allow_it(version: str) -> None:
+    made = shop(version=version)
+    made.stick_readers("a", alters=2)
+    result = only(moved(made))
+    assert (result.outcome, result.propagation[0].reach, result.propagation[0].heals) == (
+        Outcome.DONE,
+        Reach.VERIFIED,
+        2,
+    )
+
+
+def test_on_an_unknown_version_healing_is_tried_and_its_effect_checked() -> None:
+    made = shop(flavour=Flavour.MILVUS_2_6, version="unknown-20260608-7ea6e3526")
+    made.stick_readers("a")
+    result = only(moved(made))
+    assert (result.outcome, result.propagation[0].reach) == (Outcome.FAILED, Reach.STUCK)
+    assert result.propagation[0].heals > 0
+    assert "repeated alter" in (result.message or "")
+
+
+@pytest.mark.parametrize("version", ["2.6.5", "2.6.22", "2.6.23", "3.0.0"])
+def test_nothing_is_altered_again_where_the_server_ignores_it(version: str) -> None:
+    made = shop(version=version)
+    made.stick_readers("a")
+    result = only(moved(made))
+    assert (result.outcome, result.propagation[0].heals) == (Outcome.FAILED, 0)
+    assert "ignores an alter to the same collection" in (result.message or "")
 
 
 def test_where_the_server_ignores_a_repeated_alter_stuck_readers_are_told() -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from reconciler.catalog.memory.data import StoredCollection, as_lite_tells, existing
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
 from reconciler.catalog.port import AliasWrite, check_alias_name, check_sizes
+from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
 from reconciler.core.errors import (
     AliasAlreadyExists,
     AliasNotFound,
@@ -36,7 +37,9 @@ class MemoryCatalog:
         self.database = database
         self._address = address
         self._server = server
+        self._behaviour = behaviour_of(server.version)
         self._is_lite = server.is_lite
+        self._is_2_3 = server.flavour is Flavour.MILVUS_2_3
         self._concurrency = 1 if self._is_lite else concurrency
         self._calls = 0
         self._calls_lock = threading.Lock()
@@ -47,16 +50,8 @@ class MemoryCatalog:
         return self._concurrency
 
     @property
-    def drops_by_prefix(self) -> bool:
-        return self._server.flavour is Flavour.MILVUS_2_3
-
-    @property
-    def heals_by_alter(self) -> bool:
-        return self._server.flavour is Flavour.MILVUS_2_3
-
-    @property
-    def describes_aliases(self) -> bool:
-        return self._server.flavour is Flavour.MILVUS_2_6
+    def behaviour(self) -> ServerBehaviour:
+        return self._behaviour
 
     @property
     def calls(self) -> int:
@@ -66,7 +61,7 @@ class MemoryCatalog:
         with self._calls_lock:
             self._calls += not self._knows_version
             self._knows_version = True
-        return self._server.flavour.value
+        return self._server.version
 
     def alias_names(self) -> frozenset[str]:
         with self._call("ListAliases") as db:
@@ -79,12 +74,11 @@ class MemoryCatalog:
             return frozenset(alias for alias in db.aliases if db.target(alias) == collection)
 
     def resolve(self, alias: str) -> Collection | None:
-        with self._call("DescribeAlias" if self.describes_aliases else "DescribeCollection") as db:
+        with self._call("DescribeAlias" if self._behaviour.describes_aliases else "DescribeCollection") as db:
             name = db.target(alias)
             if name is None:
                 return None
-            tells_id = self._server.flavour is Flavour.MILVUS_2_3
-            return Collection(name, db.collections[name].id if tells_id else None)
+            return Collection(name, db.collections[name].id if self._is_2_3 else None)
 
     def collections(self) -> dict[str, Collection]:
         with self._call() as db:
@@ -96,7 +90,7 @@ class MemoryCatalog:
             return Collection(collection, self._server.shown_id(found)) if found else None
 
     def load_state(self, collection: str) -> LoadState:
-        with self._call("Load" if self.drops_by_prefix else "GetLoadState", collection) as db:
+        with self._call("Load" if self._is_2_3 else "GetLoadState", collection) as db:
             found = db.find(collection)
             if found is None:
                 return LoadState.MISSING
@@ -191,7 +185,7 @@ class MemoryCatalog:
         with self._call(AliasWrite.DROP.privilege) as db:
             db.aliases.pop(alias, None)
             db.stuck.pop(alias, None)
-            if self.drops_by_prefix:
+            if self._is_2_3:
                 db.unstored |= {name for name in db.aliases if name.startswith(alias)}
 
     def permits(self, write: AliasWrite) -> bool | None:
@@ -206,7 +200,7 @@ class MemoryCatalog:
 
     def _asked_for(self, write: AliasWrite) -> str | None:
         """The privilege; Milvus 2.3 asks for none to alter."""
-        return None if write is AliasWrite.ALTER and self.drops_by_prefix else write.privilege
+        return None if write is AliasWrite.ALTER and self._is_2_3 else write.privilege
 
     def _target(self, db: StoredDatabase, name: str) -> int:
         """The id to point at. Milvus Lite accepts an alias for a collection here, and resolves it."""

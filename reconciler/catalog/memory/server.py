@@ -13,10 +13,15 @@ from reconciler.core.model import DEFAULT_DATABASE, Collection, Connection, Inde
 
 
 class MemoryServer(Store):
-    """Databases with collections and aliases, thread-safe. `connect` is a `Connect`; the rest is for administration."""
+    """Databases with collections and aliases, thread-safe. `connect` is a `Connect`; the rest is for administration.
 
-    def __init__(self, flavour: Flavour = Flavour.MILVUS_2_6) -> None:
-        super().__init__(flavour)
+    Args:
+        flavour: whose answers it gives.
+        version: the version to report instead of the flavour's.
+    """
+
+    def __init__(self, flavour: Flavour = Flavour.MILVUS_2_6, version: str | None = None) -> None:
+        super().__init__(flavour, version)
         self._ids = count(1)
 
     def connect(
@@ -98,7 +103,7 @@ class MemoryServer(Store):
             db.collections[new_name] = db.collections.pop(name)
 
     def restart(self) -> None:
-        """Stop and start. Milvus 2.3 then forgets what drops by prefix took along (see `Catalog.drops_by_prefix`)."""
+        """Stop and start. Milvus 2.3 then forgets what drops by prefix took along."""
         with self._lock:
             for db in self._databases.values():
                 for alias in db.unstored:
@@ -126,9 +131,9 @@ class MemoryServer(Store):
         """Let reads of data through an alias stay at its old collection when the alias is altered.
 
         That is a fault of Milvus (measured on 2.3.5): a proxy's cache keeps the old collection, while the catalog, and
-        with it every answer about aliases, is right. Altering again, to the same collection too, mends it; from 2.6 on
-        (read, not measured) the server ignores an alter to the same collection. `unstick_readers` is the cache entry
-        that ages out.
+        with it every answer about aliases, is right. Altering again mends it, to the same collection only where the
+        server does not ignore that (see `ServerBehaviour.ignores_realter`). `unstick_readers` is the cache entry that
+        expires.
 
         Args:
             alters: how many of the next alters are not noticed; the one after them is.

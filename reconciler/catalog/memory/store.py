@@ -17,7 +17,7 @@ class Flavour(Enum):
     """Whose answers a `MemoryServer` gives; the value is the version it reports."""
 
     MILVUS_2_3 = "v2.3.5"
-    MILVUS_2_6 = "v2.6.4"
+    MILVUS_2_6 = "v2.6.8"
     LITE = "milvus_lite-3.2.2"
 
 
@@ -75,8 +75,9 @@ class StoredDatabase:
 class Store:
     """The databases of one server, for one thread at a time."""
 
-    def __init__(self, flavour: Flavour) -> None:
+    def __init__(self, flavour: Flavour, version: str | None = None) -> None:
         self.flavour = flavour
+        self.version = flavour.value if version is None else version
         self._databases = {DEFAULT_DATABASE: StoredDatabase()}
         self._denied: set[tuple[str, str]] = set()
         self._lock = threading.RLock()

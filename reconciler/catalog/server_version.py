@@ -1,0 +1,70 @@
+"""Which Milvus answers: product and version number, read from what the server reports about itself.
+
+A reported version need not begin with a number, and need not have one:
+
+    2.6.4   v2.3.5-lite   pkg/v2.5.4   release/2.4.15-0.1.1   hotfix-2.4.23-20250210-4f3e2d1   2.4-20240407-e0d3c2d9
+    milvus_lite-3.2.2   unknown-20260608-7ea6e3526   Zilliz Cloud Vector Database(Compatible with Milvus 2.6)
+
+`pkg/v2.5.4` is in the official images of 2.5.4 and 2.5.5 (milvus-io/milvus#40216), `unknown-…` on Zilliz Cloud. What is
+not known of a version stays open: `2.6` is any patch of 2.6, and a string without a number any version at all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+Number = tuple[int, int, int]
+"""Major, minor and patch."""
+
+HIGHEST_PART = 1_000_000
+OLDEST, NEWEST = (0, 0, 0), (HIGHEST_PART, HIGHEST_PART, HIGHEST_PART)
+
+FIRST_MAJOR = 2
+"""Lower numbers in a string that also has a higher one belong to something else, such as a vendor's own release."""
+
+_NUMBER = re.compile(r"(?<![\d.])(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})(?!\d))?(?!\d)", re.ASCII)
+_LITE = re.compile(r"milvus[ _-]lite", re.IGNORECASE)
+
+
+class Product(StrEnum):
+    """`v2.3.5-lite` is Milvus: the embedded build of the real server. `milvus_lite-3.2.2` is not."""
+
+    MILVUS = "Milvus"
+    LITE = "Milvus Lite"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """The versions that a server can be: one where `lowest` and `highest` are equal."""
+
+    product: Product
+    lowest: Number
+    highest: Number
+
+    @property
+    def known(self) -> bool:
+        """Whether the server's version has a number, at least major and minor."""
+        return self.lowest[:2] == self.highest[:2]
+
+
+def parse_version(reported: str) -> ServerVersion:
+    """Return what a version string says, wherever in it the number stands.
+
+    Several different numbers, as in `acme-5.1.0-milvus-2.4.15`, stand for all versions from the lowest to the highest
+    of them, because any of them can be the server's.
+    """
+    product = Product.LITE if _LITE.search(reported) else Product.MILVUS
+    found = [tuple(int(part) for part in match.groups() if part) for match in _NUMBER.finditer(reported)]
+    found = [number for number in found if number[0] >= FIRST_MAJOR] or found
+    if not found:
+        return ServerVersion(product, OLDEST, NEWEST)
+    return ServerVersion(
+        product, min(_filled(number, 0) for number in found), max(_filled(number, HIGHEST_PART) for number in found)
+    )
+
+
+def _filled(number: tuple[int, ...], patch: int) -> Number:
+    major, minor, *rest = number
+    return major, minor, rest[0] if rest else patch
