@@ -51,6 +51,8 @@ _BY_CODE: tuple[tuple[int, str, type[CatalogError]], ...] = (
     (10000, r"", errors.CallTimedOut),  # merr, read: the deadline ran out inside the server
     (10001, r"", errors.CallTimedOut),  # merr, read
     (UNSPECIFIED, r"context (Done|deadline exceeded|canceled)", errors.CallTimedOut),  # 2.3.5, for the two above
+    (UNSPECIFIED, r"not primary", errors.NotPrimary),  # read: a secondary, of any change of the catalog
+    (UNSPECIFIED, r"STREAMING_CODE_REPLICATE_VIOLATION", errors.NotPrimary),  # read: a secondary, of a data message
     (UNSPECIFIED, r"^database:.* not found", errors.DatabaseNotFound),  # 2.3.5, drop_alias
 )
 
@@ -77,6 +79,10 @@ _MESSAGES: dict[type[CatalogError], str] = {
     errors.NameTakenByCollection: "a collection has this name in {target}: {words}",
     errors.NotLoaded: "the collection is not loaded in {target}: {words}",
     errors.InvalidName: "{address} refuses a name: {words}",
+    errors.NotPrimary: (
+        "{address} is a secondary cluster, which refuses changes: nothing was written; "
+        "run this against the primary cluster, or make this one the primary first"
+    ),
     errors.NotSupported: "{address} does not know the call: {words}",
     errors.UnexpectedAnswer: "unexpected answer {code} from {address}: {words}",
 }

@@ -16,6 +16,7 @@
     │   ├── NameTakenByCollection
     │   ├── NotLoaded             the data of a collection were asked for, and it is not loaded
     │   ├── InvalidName
+    │   ├── NotPrimary                a secondary cluster refuses writes; nothing was written
     │   ├── NotSupported              this server has no such call
     │   └── UnexpectedAnswer          any other code
     ├── JournalError                  what is about to happen cannot be written down
@@ -149,6 +150,10 @@ class NotLoaded(CatalogError):
 
 
 class InvalidName(CatalogError):
+    pass
+
+
+class NotPrimary(CatalogError):
     pass
 
 

@@ -12,6 +12,7 @@ from reconciler.core.errors import (
     CollectionNotFound,
     InvalidName,
     NotLoaded,
+    NotPrimary,
     PermissionDenied,
 )
 from reconciler.core.model import Field, Schema
@@ -97,6 +98,8 @@ class Asking:
             return Condition(subject, Result.NOT_NEEDED, "these sets do not ask for it; a rollback may")
         try:
             permitted = self._catalog.permits(write)
+        except NotPrimary as error:
+            return Condition(subject, Result.MISSING, str(error))
         except CatalogError as error:
             return Condition(subject, Result.UNKNOWN, f"no clear answer: {error}")
         if permitted is None:

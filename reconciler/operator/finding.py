@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.core.errors import NotPrimary
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import BlockReason, Plan, Step
 from reconciler.core.report import VERIFICATION_FAILED, ExitCode, Outcome, Report, StepResult
@@ -94,6 +95,8 @@ def of_report(report: Report) -> tuple[Reason, str]:
     if pending_verification:
         return Reason.VERIFICATION_FAILED, _told(pending_verification)
     failed = [result for result in report.results if result.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
+    if any(result.code == NotPrimary.__name__ for result in failed):
+        return Reason.BLOCKED, _told(failed)
     if failed:
         return Reason.PROGRESSING_WITH_RETRY, _told(failed)
     if report.interrupted:

@@ -53,6 +53,8 @@ CODES: list[tuple[int, str, type[CatalogError]]] = [
     (10001, "context deadline exceeded", errors.CallTimedOut),
     (65535, "proxy TaskCondition context Done", errors.CallTimedOut),
     (65535, "database:nodb not found", errors.DatabaseNotFound),
+    (65535, "cluster is not primary, cannot do any DDL/DCL", errors.NotPrimary),
+    (65535, "code: STREAMING_CODE_REPLICATE_VIOLATION, cause: non-replicate message", errors.NotPrimary),
     (65535, "failed to get delegator", errors.UnexpectedAnswer),
     (4711, "something new", errors.UnexpectedAnswer),
 ]

@@ -12,7 +12,7 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.port import AliasWrite
-from reconciler.core.errors import CallTimedOut, CatalogError
+from reconciler.core.errors import CallTimedOut, CatalogError, NotPrimary
 from reconciler.core.model import Credential
 from tests.servers import ToyMilvus, aborting, connection_to, slow, status, toy_milvus
 
@@ -61,6 +61,13 @@ def test_what_is_sent_cannot_be_the_name_of_anything(version: str, monkeypatch: 
     names = [item.alias for item in seen] + [item.collection_name for item in seen if hasattr(item, "collection_name")]
     assert len(names) >= 4
     assert all(name[0].isdigit() for name in names)
+
+
+def test_a_secondary_cluster_says_so_where_a_drop_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with toy_milvus("2.6.8") as toy, opened(toy, monkeypatch) as catalog:
+        toy.answers["DropAlias"] = lambda *_: status(65535, "cluster is not primary, cannot do any DDL/DCL")
+        with pytest.raises(NotPrimary, match="nothing was written; run this against the primary cluster"):
+            catalog.permits(DROP)
 
 
 @pytest.mark.parametrize("write", AliasWrite)

@@ -9,7 +9,7 @@ from reconciler.core.plan import Block, BlockReason, Step
 from reconciler.operator.claims import Contest
 from reconciler.operator.finding import BLOCKS, in_sync, of_blocked, of_report
 from reconciler.operator.objects import Ref
-from reconciler.operator.reasons import Reason
+from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, catalogs, server
 
@@ -54,6 +54,15 @@ def test_a_protected_alias_goes_before_a_missing_collection() -> None:
     reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
     assert reason is Reason.BLOCKED
     assert message.startswith('"a": ')
+
+
+def test_a_secondary_cluster_is_a_matter_for_a_person() -> None:
+    made = server("v1", "v2", aliases={"a": "v1"})
+    made.secondary = True
+    plan = make_plan([alias_set({"a": "v2"})], catalogs=catalogs(made))
+    reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
+    assert (reason, MEANINGS[reason].stalled) == (Reason.BLOCKED, True)
+    assert "secondary cluster" in message
 
 
 def test_a_few_contests_are_named_and_the_rest_counted() -> None:

@@ -308,3 +308,17 @@ def test_a_caller_that_goes_away_leaves_nothing_running_on() -> None:
         with pytest.raises(KeyboardInterrupt):
             apply_plan(plan, catalogs=catalogs, on_result=go_away)
     assert len(recorder.writes) <= 2, "a is done, b may be in flight"
+
+
+def test_a_secondary_cluster_refuses_and_nothing_may_take_effect_later() -> None:
+    made = server("v1", "v2", aliases={"moved": "v1", "dropped": "v1"})
+    made.secondary = True
+    before = live(made)
+    recorder = Recorder(made)
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set({"moved": "v2", "dropped": None, "new": "v1"})], catalogs=opened)
+        report = apply_plan(plan, catalogs=opened)
+    assert (report.exit_code, report.wrote, live(made)) == (ExitCode.ERROR, False, before)
+    failed = [result for result in report.results if result.outcome is Outcome.FAILED]
+    assert {result.code for result in failed} == {"NotPrimary"}
+    assert all("may still take effect" not in (result.message or "") for result in failed)

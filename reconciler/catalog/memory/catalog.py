@@ -15,6 +15,7 @@ from reconciler.core.errors import (
     AliasNotFound,
     NameTakenByCollection,
     NotLoaded,
+    NotPrimary,
     NotSupported,
     PermissionDenied,
 )
@@ -157,7 +158,7 @@ class MemoryCatalog:
 
     def create_alias(self, alias: str, collection: str) -> None:
         check_alias_name(alias)
-        with self._call(AliasWrite.CREATE.privilege) as db:
+        with self._change(AliasWrite.CREATE) as db:
             if alias in db.collections:
                 raise NameTakenByCollection(f"there is a collection {alias}")
             desired = self._target(db, collection)
@@ -168,7 +169,7 @@ class MemoryCatalog:
 
     def alter_alias(self, alias: str, collection: str) -> None:
         check_alias_name(alias)
-        with self._call(self._asked_for(AliasWrite.ALTER)) as db:
+        with self._change(AliasWrite.ALTER) as db:
             if alias in db.collections and not self._is_lite:
                 raise NameTakenByCollection(f"there is a collection {alias}")
             if alias not in db.aliases:
@@ -182,7 +183,7 @@ class MemoryCatalog:
             db.unstored.discard(alias)
 
     def drop_alias(self, alias: str) -> None:
-        with self._call(AliasWrite.DROP.privilege) as db:
+        with self._change(AliasWrite.DROP) as db:
             db.aliases.pop(alias, None)
             db.stuck.pop(alias, None)
             if self._is_2_3:
@@ -201,6 +202,13 @@ class MemoryCatalog:
     def _asked_for(self, write: AliasWrite) -> str | None:
         """The privilege; Milvus 2.3 asks for none to alter."""
         return None if write is AliasWrite.ALTER and self._is_2_3 else write.privilege
+
+    @contextmanager
+    def _change(self, write: AliasWrite) -> Iterator[StoredDatabase]:
+        with self._call(self._asked_for(write)) as db:
+            if self._server.secondary:
+                raise NotPrimary("this is a secondary cluster, which refuses changes: nothing was written")
+            yield db
 
     def _target(self, db: StoredDatabase, name: str) -> int:
         """The id to point at. Milvus Lite accepts an alias for a collection here, and resolves it."""

@@ -18,6 +18,8 @@ class MemoryServer(Store):
     Args:
         flavour: whose answers it gives.
         version: the version to report instead of the flavour's.
+
+    Set `secondary` for a secondary cluster, which refuses every change of an alias.
     """
 
     def __init__(self, flavour: Flavour = Flavour.MILVUS_2_6, version: str | None = None) -> None:

@@ -78,6 +78,7 @@ class Store:
     def __init__(self, flavour: Flavour, version: str | None = None) -> None:
         self.flavour = flavour
         self.version = flavour.value if version is None else version
+        self.secondary = False
         self._databases = {DEFAULT_DATABASE: StoredDatabase()}
         self._denied: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
