@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from reconciler.catalog.adaptive_limit import AdaptiveLimit
-from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of
+from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of, serving_replicas
 from reconciler.catalog.milvus_client import ONE_TRY, Caller, SingleAttempt, ids_of_listed_collections, open_client
 from reconciler.catalog.milvus_errors import our_errors, worth_another_read
 from reconciler.catalog.milvus_grants import granted
@@ -24,6 +24,7 @@ from reconciler.core.errors import (
     CatalogError,
     CollectionNotFound,
     InvalidName,
+    NotLoaded,
     NotSupported,
     PermissionDenied,
     RateLimited,
@@ -52,6 +53,8 @@ ADMIN, PUBLIC = "admin", "public"
 """Milvus's own roles: that of root, which may do all, and that of everybody."""
 
 REPLICA_NOT_FOUND = 400
+FULLY_LOADED = 100
+"""Percent of a partition's data."""
 UNKNOWN_VERSION = "unknown"
 LONGEST_VERSION = 100
 """Characters of what a server says its version is."""
@@ -170,9 +173,17 @@ class MilvusCatalog:
         except (CollectionNotFound, InvalidName):
             return LoadState.MISSING
 
+    def partitions(self, collection: str) -> dict[str, bool]:
+        names = self._read("show_partitions", collection, self.database)
+        try:
+            loaded = self._read("show_partitions", collection, self.database, in_memory=True)
+        except NotLoaded:
+            loaded = {}
+        return {name: loaded.get(name) == FULLY_LOADED for name in names}
+
     def replicas(self, collection: str) -> int:
         try:
-            return self._read_as(len, "describe_replica", collection, sends=2)
+            return self._read_as(serving_replicas, "describe_replica", collection, sends=2)
         except UnexpectedAnswer as error:
             if error.server_code == REPLICA_NOT_FOUND:  # the collection is not loaded
                 return 0

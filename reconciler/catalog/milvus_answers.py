@@ -58,6 +58,17 @@ def index_of(answer: Mapping[str, Any] | None) -> Index | None:
     )
 
 
+def serving_replicas(answer: Iterable[Any]) -> int:
+    """Return how many replicas have a leader for every shard, given what `describe_replica` returns.
+
+    Milvus 2.3.5 answers with an error while a shard has no leader; newer servers leave the shard, or its leader, out
+    (read, not measured).
+    """
+    led = [{shard.channel_name for shard in replica.shards if shard.shard_leader > 0} for replica in answer]
+    channels = {shard.channel_name for replica in answer for shard in replica.shards}
+    return sum(1 for shards in led if shards and shards == channels)
+
+
 def schema_of(answer: Mapping[str, Any]) -> Schema:
     """A schema as `describe_collection` tells it."""
     shown = (item for item in answer["fields"] if not item.get("is_dynamic"))

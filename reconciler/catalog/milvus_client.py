@@ -116,7 +116,8 @@ def open_client(
 ) -> Any:
     """A `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
 
-    It has two methods more, `grants_of_role(role, database)` and `describe_alias_in(alias, database)`.
+    It has three methods more: `grants_of_role(role, database)`, `describe_alias_in(alias, database)` and
+    `show_partitions(collection, database, in_memory=False)`.
 
     On UNAVAILABLE pymilvus would open a new channel before it reports, with all threads queueing for it, each for
     the whole timeout. gRPC reconnects by itself, so that hook is taken off.
@@ -134,6 +135,7 @@ def open_client(
     vars(client._handler).pop("_on_rpc_error", None)
     client.grants_of_role = partial(_grants_of_role, client)
     client.describe_alias_in = partial(_describe_alias_in, client)
+    client.show_partitions = partial(_show_partitions, client)
     return client
 
 
@@ -180,3 +182,20 @@ def _describe_alias_in(client: Any, alias: str, database: str, *, timeout: float
     answer = client._get_connection()._stub.DescribeAlias(request, timeout=timeout)
     check_status(answer.status)
     return str(answer.collection)
+
+
+def _show_partitions(
+    client: Any, collection: str, database: str, *, timeout: float, in_memory: bool = False, **_: Any
+) -> dict[str, int]:
+    """Return a collection's partitions, each with the percentage of it that is loaded; 0 unless `in_memory`.
+
+    With `in_memory` Milvus returns only those that are loaded or being loaded, Milvus Lite all of them (measured).
+    pymilvus can only ask for all, without percentages.
+    """
+    kind = milvus_pb2.ShowType.InMemory if in_memory else milvus_pb2.ShowType.All
+    request = milvus_pb2.ShowPartitionsRequest(collection_name=collection, db_name=database, type=kind)
+    answer = client._get_connection()._stub.ShowPartitions(request, timeout=timeout)
+    check_status(answer.status)
+    return dict.fromkeys(answer.partition_names, 0) | dict(
+        zip(answer.partition_names, answer.inMemory_percentages, strict=False)
+    )

@@ -331,6 +331,27 @@ class TestLoad:
         if room.flavour is not LITE:
             assert room.catalog.replicas(c1) == 0
 
+    def test_partitions(self, room: Room) -> None:
+        """The collection is loaded as soon as any of them is; on Milvus Lite, all are or none."""
+        (c1,) = room.collections("c1")
+        for name in ("p1", "p2"):
+            room.backend.admin.create_partition(c1, name, room.database)
+        room.backend.admin.load(c1, room.database)
+        assert room.catalog.partitions(c1) == {"_default": True, "p1": True, "p2": True}
+
+        if room.flavour is not LITE:
+            for name in ("_default", "p2"):
+                room.backend.admin.release_partition(c1, name, room.database)
+            assert room.catalog.load_state(c1) is LoadState.LOADED
+            assert room.catalog.partitions(c1) == {"_default": False, "p1": True, "p2": False}
+
+        room.backend.admin.release(c1, room.database)
+        assert room.catalog.partitions(c1) == {"_default": False, "p1": False, "p2": False}
+
+    def test_partitions_of_a_missing_collection(self, room: Room) -> None:
+        with pytest.raises(CollectionNotFound):
+            room.catalog.partitions(room.name("nope"))
+
     def test_a_missing_collection(self, room: Room) -> None:
         assert room.catalog.load_state(room.name("nope")) is LoadState.MISSING
         with pytest.raises(CollectionNotFound):

@@ -290,3 +290,68 @@ def test_a_schema_of_milvus_2_6_with_everything(toy: ToyMilvus) -> None:
         properties={"timezone": "UTC"},
     )
     assert [vector.name for vector in found.vectors] == ["half", "bm25"]
+
+
+class TestLoaded:
+    @pytest.mark.parametrize(
+        ("replicas", "serving"),
+        [
+            ([{"a": 1, "b": 1}], 1),
+            ([{"a": 1, "b": 1}, {"a": 2, "b": 2}], 2),
+            ([{"a": 1, "b": 1}, {"a": 2}], 1),
+            ([{"a": 1, "b": 1}, {"a": 2, "b": -1}], 1),
+            ([{"a": 0}], 0),
+            ([{}], 0),
+            ([], 0),
+        ],
+    )
+    def test_only_replicas_with_a_leader_for_every_shard_serve(
+        self, toy: ToyMilvus, replicas: list[dict[str, int]], serving: int
+    ) -> None:
+        found = [
+            milvus_pb2.ReplicaInfo(
+                replicaID=number,
+                shard_replicas=[
+                    milvus_pb2.ShardReplica(dm_channel_name=channel, leaderID=leader)
+                    for channel, leader in shards.items()
+                ],
+            )
+            for number, shards in enumerate(replicas)
+        ]
+        toy.answers["DescribeCollection"] = lambda *_: milvus_pb2.DescribeCollectionResponse(status=status())
+        toy.answers["GetReplicas"] = lambda *_: milvus_pb2.GetReplicasResponse(status=status(), replicas=found)
+        catalog = connect(connection_to(toy.uri), "default")
+        assert catalog.replicas("c") == serving
+        catalog.close()
+
+    @pytest.mark.parametrize(
+        ("in_memory", "loaded"),
+        [
+            ({"_default": 100, "p1": 100}, {"_default", "p1"}),
+            ({"p1": 100}, {"p1"}),
+            ({"_default": 99, "p1": 100}, {"p1"}),
+            ({}, set()),
+            (status(101, "collection not loaded"), set()),
+        ],
+    )
+    def test_a_partition_counts_once_all_of_it_is_loaded(
+        self, toy: ToyMilvus, in_memory: Any, loaded: set[str]
+    ) -> None:
+        databases: set[str] = set()
+
+        def show(request: bytes, _context: grpc.ServicerContext) -> Any:
+            asked = milvus_pb2.ShowPartitionsRequest.FromString(request)
+            databases.add(asked.db_name)
+            if asked.type == milvus_pb2.ShowType.All:
+                return milvus_pb2.ShowPartitionsResponse(status=status(), partition_names=["_default", "p1"])
+            if not isinstance(in_memory, dict):
+                return milvus_pb2.ShowPartitionsResponse(status=in_memory)
+            return milvus_pb2.ShowPartitionsResponse(
+                status=status(), partition_names=in_memory.keys(), inMemory_percentages=in_memory.values()
+            )
+
+        toy.answers["ShowPartitions"] = show
+        catalog = connect(connection_to(toy.uri), "shop")
+        assert catalog.partitions("c") == {name: name in loaded for name in ("_default", "p1")}
+        assert (databases, toy.count("ShowPartitions")) == ({"shop"}, 2)
+        catalog.close()

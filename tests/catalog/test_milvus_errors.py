@@ -117,6 +117,7 @@ METHODS: dict[str, Callable[[Catalog], Any]] = {
     "collections": lambda catalog: catalog.collections(),
     "describe": lambda catalog: catalog.describe("c"),
     "load_state": lambda catalog: catalog.load_state("c"),
+    "partitions": lambda catalog: catalog.partitions("c"),
     "replicas": lambda catalog: catalog.replicas("c"),
     "schema": lambda catalog: catalog.schema("c"),
     "indexes": lambda catalog: catalog.indexes("c"),
@@ -143,6 +144,7 @@ RPCS = [
     "Query",
     "Search",
     "ShowCollections",
+    "ShowPartitions",
 ]
 
 

@@ -97,6 +97,11 @@ class MemoryCatalog:
                 return LoadState.MISSING
             return LoadState.LOADED if found.replicas else LoadState.NOT_LOADED
 
+    def partitions(self, collection: str) -> dict[str, bool]:
+        with self._call("ShowPartitions", collection, sends=2) as db:
+            found = existing(db.find(collection), collection)
+            return {name: found.replicas > 0 and name not in found.released for name in sorted(found.partitions)}
+
     def replicas(self, collection: str) -> int:
         with self._call("DescribeCollection", sends=2) as db:
             found = existing(db.find(collection), collection)

@@ -31,13 +31,18 @@ def as_lite_tells(schema: Schema) -> Schema:
 
 @dataclass(slots=True)
 class StoredCollection:
-    """A collection with its rows, each under its primary key, in the order they came."""
+    """A collection with its rows, each under its primary key, in the order they came.
+
+    `released` are partitions that are not loaded though the collection is. Their rows are read all the same.
+    """
 
     id: int
     replicas: int
     schema: Schema = DEFAULT_SCHEMA
     indexes: tuple[Index, ...] = ()
     data: dict[PrimaryKey, Row] = field(default_factory=dict)
+    partitions: set[str] = field(default_factory=lambda: {"_default"})
+    released: set[str] = field(default_factory=set)
 
     @property
     def primary(self) -> str:

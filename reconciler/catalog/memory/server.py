@@ -120,9 +120,21 @@ class MemoryServer(Store):
         """
         self._denied.add((privilege, on))
 
+    def create_partition(self, collection: str, name: str, database: str = DEFAULT_DATABASE) -> None:
+        with self.opened(database) as db:
+            existing(db.find(collection), collection).partitions.add(name)
+
+    def release_partition(self, collection: str, name: str, database: str = DEFAULT_DATABASE) -> None:
+        """Release one partition; Milvus Lite ignores it. Loading the collection loads them all."""
+        with self.opened(database) as db:
+            if not self.is_lite:
+                existing(db.find(collection), collection).released.add(name)
+
     def load(self, collection: str, database: str = DEFAULT_DATABASE, *, replicas: int = 1) -> None:
         with self.opened(database) as db:
-            existing(db.find(collection), collection).replicas = replicas
+            found = existing(db.find(collection), collection)
+            found.replicas = replicas
+            found.released.clear()
 
     def release(self, collection: str, database: str = DEFAULT_DATABASE) -> None:
         self.load(collection, database, replicas=0)
