@@ -33,7 +33,7 @@ LIMITS = {
 }
 SERVERS = """
 What Milvus servers do differently, and what aliasctl does about it. *Measured* means seen on Milvus 2.3.5 or Milvus
-Lite 3.2.2; *read* means taken from the sources and issues of Milvus, not tested. The versions at which a behaviour
+Lite 3.2.2; *read* means taken from the sources and issues of Milvus, not tested. The versions at which a behavior
 begins and ends are always read, and can be off by one patch.
 
 The version is taken from what the server reports, wherever the number stands in it (`pkg/v2.5.4`,
@@ -138,7 +138,7 @@ def _server_reference() -> Iterator[str]:
     yield f"{cleandoc(SERVERS)}\n"
     for product in Product:
         yield f"## {product}\n"
-        yield "| version | behaviour | consequence | source |\n|---|---|---|---|"
+        yield "| version | behavior | consequence | source |\n|---|---|---|---|"
         for row in TABLE:
             if row.product is product:
                 cells = (_versions(row), row.behaviour, row.consequence, f"{_linked(row.source)}, {row.evidence}")

@@ -165,7 +165,7 @@ def test_the_gate_schema_reads_the_indexes_of_both_collections(hidden: str) -> N
     assert (found.result, found.detail) == (R.MISSING, f"the privilege IndexDetail is missing on {hidden}")
 
 
-def test_before_2_6_reads_through_an_alias_are_permitted_by_its_name() -> None:
+def test_where_the_alias_s_name_counts_reads_through_it_are_checked() -> None:
     made = server("v1", flavour=Flavour.MILVUS_2_3)
     made.deny("Query", on="a")
     assert check(made, alias_set({"a": "v1"}, verify=Verify(propagation=Propagation()))).results[S.QUERY] is R.MISSING

@@ -61,7 +61,7 @@ def needs_of_endpoint(sets: Sequence[AliasSet]) -> Needs:
 def _on(call: Call, desired: AliasSet, alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
     """Yield what a call is made on for one alias.
 
-    Before 2.6, reads through an alias are permitted by the name of the alias (#47850).
+    Reads through an alias can be permitted by its name, see `ServerBehaviour.rights_by`.
     """
     both = (alias.collection, current.get(alias.name))
     if call is Call.QUERY and (desired.verify.propagation or desired.verify.soak):
