@@ -35,6 +35,7 @@ def access_lines(found: Sequence[TargetAccess]) -> Iterator[Text]:
     for item in found:
         yield _header(item)
         yield from _lines(item.conditions)
+        yield from (Text(f"  ! known problem: {printable(problem)}", "yellow") for problem in item.known_problems)
     counts = Counter(condition.result for element in found for condition in element.conditions)
     parts = [f"{counts[result]} {WORDS.get(result, result)}" for result in Result if counts[result]]
     yield Text(f"Check: {', '.join(parts)}." if parts else "Nothing to check.", "bold")

@@ -63,6 +63,7 @@ def plan_lines(plan: Plan) -> Iterator[Text]:
     """A plan, line by line."""
     for target in plan.targets:
         yield _header(target)
+        yield from (Text(f"  note: {printable(notice)}", "yellow") for notice in target.notices)
         yield from _credentials(target)
         width = _widest(
             [*(pending.step.alias for pending in target.pending_verification), *(step.alias for step in target.steps)]
@@ -182,6 +183,8 @@ def facts(target: TargetPlan) -> str:
 
 def product(version: str) -> str:
     """A server's version as a person says it: `v2.3.5` is Milvus 2.3.5, `milvus_lite-3.2.2` Milvus Lite 3.2.2."""
+    if "Milvus" in version:  # as on Zilliz Cloud
+        return version
     if version.startswith("milvus_lite"):
         return "Milvus Lite " + version.removeprefix("milvus_lite").lstrip("-")
     return "Milvus " + version.removeprefix("v")
