@@ -76,6 +76,7 @@ def test_every_condition_has_a_row_and_nothing_is_written(flavour: Flavour) -> N
         ("DescribeCollection", S.DESCRIBE_COLLECTION),
         ("DescribeAlias", S.DESCRIBE_ALIAS),
         ("GetLoadState", S.GET_LOAD_STATE),
+        ("ShowPartitions", S.SHOW_PARTITIONS),
         ("IndexDetail", S.DESCRIBE_INDEX),
         ("Query", S.QUERY),
         ("Search", S.SEARCH),
@@ -135,11 +136,11 @@ def test_a_collection_that_does_not_exist_yet_can_be_asked_for() -> None:
         (alias_set({"a": "v1"}, on_failure=OnFailure.REVERT), {S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}),
         (
             alias_set({"a": None}),
-            {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH, S.CREATE_ALIAS, S.ALTER_ALIAS},
+            {S.GET_LOAD_STATE, S.SHOW_PARTITIONS, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH, S.CREATE_ALIAS, S.ALTER_ALIAS},
         ),
         (
             alias_set({}, Alias("a", "v1", gates=Gates(LoadedGate(enabled=False), RowsGate(min=1)))),
-            {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS},
+            {S.GET_LOAD_STATE, S.SHOW_PARTITIONS, S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS},
         ),
         (alias_set({"a": "v1"}, verify=Verify(propagation=Propagation())), {S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS}),
         (alias_set({"a": "v1"}, verify=Verify(soak=5.0)), {S.DESCRIBE_INDEX, S.SEARCH, S.DROP_ALIAS}),
@@ -175,7 +176,7 @@ def test_without_sets_everything_is_asked_but_what_depends_on_the_collection() -
     made = server("v1")
     found = check(made, alias_set({}))
     unknown = {item for item, result in found.results.items() if result is R.UNKNOWN}
-    assert unknown == {S.GET_LOAD_STATE, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}
+    assert unknown == {S.GET_LOAD_STATE, S.SHOW_PARTITIONS, S.DESCRIBE_INDEX, S.QUERY, S.SEARCH}
     assert "-f" in condition(found, S.QUERY).detail
     assert found.results[S.DROP_ALIAS] is R.OK
     assert found.holds

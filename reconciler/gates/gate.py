@@ -18,6 +18,7 @@ class Call(StrEnum):
     """Calls that Milvus permits per collection, by the name of the privilege."""
 
     GET_LOAD_STATE = "GetLoadState"
+    SHOW_PARTITIONS = "ShowPartitions"
     DESCRIBE_INDEX = "DescribeIndex"
     QUERY = "Query"
     SEARCH = "Search"

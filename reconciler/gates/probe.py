@@ -40,6 +40,9 @@ class Probe:
     def load_state(self, collection: str) -> LoadState:
         return self.once(("load_state", collection), lambda: self._asking.load_state(collection))
 
+    def partitions(self, collection: str) -> dict[str, bool]:
+        return self.once(("partitions", collection), lambda: self._asking.partitions(collection))
+
     def replicas(self, collection: str) -> int:
         return self.once(("replicas", collection), lambda: self._asking.replicas(collection))
 

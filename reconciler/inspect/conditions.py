@@ -30,6 +30,7 @@ class Subject(StrEnum):
     DESCRIBE_COLLECTION = "DescribeCollection"
     DESCRIBE_ALIAS = "DescribeAlias"
     GET_LOAD_STATE = "GetLoadState"
+    SHOW_PARTITIONS = "ShowPartitions"
     DESCRIBE_INDEX = "DescribeIndex"
     QUERY = "Query"
     SEARCH = "Search"

@@ -66,6 +66,7 @@ class Asking:
             return Condition(subject, Result.NOT_NEEDED, "no gate or verification of these sets asks for it")
         make: Mapping[Call, Callable[[str], object]] = {
             Call.GET_LOAD_STATE: self._catalog.load_state,
+            Call.SHOW_PARTITIONS: self._catalog.partitions,
             Call.DESCRIBE_INDEX: self._catalog.indexes,
             Call.QUERY: self._query,
             Call.SEARCH: self._search,

@@ -26,13 +26,14 @@ def test_a_check_reads_like_this(shop: Shop) -> None:
         "  ✓ DescribeCollection   asked",
         "  - DescribeAlias        not needed: this server tells by DescribeCollection where an alias is",
         "  ✓ GetLoadState         asked on v1",
+        "  ✓ ShowPartitions       asked on v1",
         "  - DescribeIndex        not needed: no gate or verification of these sets asks for it",
         "  ✓ Query                asked on v1",
         "  - Search               not needed: no gate or verification of these sets asks for it",
         "  ✓ CreateAlias          permitted; nothing was written",
         "  ✓ AlterAlias           permitted; nothing was written",
         "  - DropAlias            not needed: these sets do not ask for it; a rollback may",
-        "Check: 10 ok, 5 not needed.",
+        "Check: 11 ok, 5 not needed.",
     ]
     assert shop.run("check", "-f", "aliases.yaml", "--format", "json").document == shop.read("checked.json")
 

@@ -48,6 +48,10 @@ class _Recorded(MemoryCatalog):
         self._recorder.before("load_state", collection)
         return super().load_state(collection)
 
+    def partitions(self, collection: str) -> dict[str, bool]:
+        self._recorder.before("partitions", collection)
+        return super().partitions(collection)
+
     def schema(self, collection: str) -> Schema:
         self._recorder.before("schema", collection)
         return super().schema(collection)

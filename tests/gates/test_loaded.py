@@ -136,3 +136,62 @@ def test_a_lost_connection_is_an_error_and_not_a_verdict() -> None:
     made = server("c1", "c2", aliases={"a": "c1"})
     with failing("c2", ConnectionFailed("cut"), made).catalogs() as opened, pytest.raises(ConnectionFailed):
         make_plan([alias_set({"a": "c2"})], catalogs=opened)
+
+
+def partial(*released: str, of: str = "c2", flavour: Flavour = Flavour.MILVUS_2_6) -> MemoryServer:
+    """A server with c1 and c2 of three partitions each, all loaded but those of one collection."""
+    made = server("c1", "c2", flavour=flavour)
+    for collection in ("c1", "c2"):
+        for name in ("p1", "p2"):
+            made.create_partition(collection, name)
+    for name in released:
+        made.release_partition(of, name)
+    return made
+
+
+@pytest.mark.parametrize("gates", [Gates(), Gates(LoadedGate())])
+def test_a_partition_that_is_not_loaded_is_named(gates: Gates) -> None:
+    """GetLoadState says that the collection is loaded, and readers would lose rows."""
+    step = planned(partial("_default", "p2"), gates)
+    assert verdicts(step) == [Verdict.FAIL]
+    assert step.blocked
+    assert step.blocked.message.startswith("loaded: c2 is loaded without 2 partitions: _default, p2; load the whole")
+    assert step.gate_results[0].figures == {"state": LoadState.LOADED, "missingPartitions": 2}
+
+
+@pytest.mark.parametrize("gates", [Gates(), Gates(LoadedGate())])
+def test_partitions_that_the_current_collection_leaves_out_too_need_not_be_loaded(gates: Gates) -> None:
+    made = partial("p2")
+    made.release_partition("c1", "p2")
+    assert verdicts(planned(made, gates)) == [Verdict.PASS]
+
+
+@pytest.mark.parametrize("gates", [Gates(), Gates(LoadedGate())])
+def test_a_partition_that_only_the_new_collection_has_must_be_loaded(gates: Gates) -> None:
+    made = partial()
+    made.create_partition("c2", "p3")
+    made.release_partition("c2", "p3")
+    assert verdicts(planned(made, gates)) == [Verdict.FAIL]
+
+
+@pytest.mark.parametrize(("gates", "verdict"), [(Gates(), Verdict.NOT_APPLICABLE), (Gates(LoadedGate()), Verdict.FAIL)])
+def test_a_current_collection_that_is_not_loaded_excuses_nothing_where_the_gate_is_required(
+    gates: Gates, verdict: Verdict
+) -> None:
+    made = partial("p2")
+    made.release("c1")
+    assert verdicts(planned(made, gates)) == [verdict]
+
+
+def test_a_create_needs_every_partition() -> None:
+    assert verdicts(planned(partial("p1"), Gates(LoadedGate()), current=None)) == [Verdict.FAIL]
+
+
+@pytest.mark.parametrize(("hidden", "verdict"), [("c2", Verdict.UNKNOWN), ("c1", Verdict.FAIL)])
+@pytest.mark.parametrize("gates", [Gates(), Gates(LoadedGate())])
+def test_partitions_that_cannot_be_read_do_not_pass(gates: Gates, hidden: str, verdict: Verdict) -> None:
+    made = partial("p1")
+    made.connect(LOCAL, "default").create_alias("a", "c1")
+    made.deny("ShowPartitions", on=hidden)
+    desired = alias_set({}, Alias("a", "c2", gates=gates))
+    assert verdicts(make_plan([desired], catalogs=catalogs(made)).steps[0]) == [verdict]
