@@ -10,39 +10,39 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
-from reconciler.cli import output
+from reconciler.cli.output import Output, let_go_of_stderr, make_streams_safe
 from reconciler.core.errors import AliasctlError, Interrupted, UsageError
 from reconciler.version import __version__
 
 log = logging.getLogger(__name__)
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 200_000
-"""Large catalogs make many objects and hardly a cycle: with Python's own 700, a third of a plan is spent on looking."""
-
+"""Large catalogs make many objects and few cycles: with Python's 700, garbage collection takes a third of a plan."""
 
 COMMANDS = {
-    "apply": "apply:apply",
-    "check": "check:check",
-    "export": "export:export",
-    "graph": "graph:graph",
-    "history": "history:history",
-    "operator": "operator:operator",
-    "plan": "plan:plan",
-    "rollback": "rollback:rollback",
-    "schema": "schema:schema",
-    "set": "set:set_aliases",
-    "show": "plan:show",
-    "status": "status:status",
-    "sync": "sync:sync",
-    "validate": "validate:validate",
-    "version": "version:version",
+    "apply": "Apply the manifests to Milvus.",
+    "check": "Check connectivity and privileges (read-only).",
+    "export": "Print a database's live aliases as manifests.",
+    "graph": "Draw which alias points at which collection.",
+    "history": "Show what earlier runs did.",
+    "operator": "Run the Kubernetes operator.",
+    "plan": "Show what would change.",
+    "rollback": "Undo an earlier run, or move one alias back.",
+    "schema": "Print the JSON Schema of a kind.",
+    "set": "Point aliases at other collections, in the manifests.",
+    "show": "Show a saved plan.",
+    "status": "Show desired and live state, one row per alias.",
+    "sync": "Run the Git sync agent.",
+    "validate": "Check manifests offline.",
+    "version": "Print the versions of tool, client and server.",
 }
-"""Where each command is, in this package."""
+"""The commands, each in the module of its name in `commands`, with the summary that its help starts with."""
 
 
 class Commands(click.Group):
-    """Imports a command when it is asked for: none waits for what only others need."""
+    """A group that imports a command when it runs; `--help` imports none."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -50,9 +50,12 @@ class Commands(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(f"reconciler.cli.{module}"), name)
+        command: click.Command = import_module(f"reconciler.cli.commands.{cmd_name}").command
         return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,7 +63,7 @@ class Commands(click.Group):
 def aliasctl() -> None:
     """GitOps for Milvus collection aliases.
 
-    Write the wanted alias → collection mapping in YAML; see what would change; apply it, safely and repeatably.
+    Write the desired alias → collection mapping in YAML; see what would change; apply it, safely and repeatably.
 
     \b
     Exit codes:
@@ -69,21 +72,22 @@ def aliasctl() -> None:
       2  plan --detailed-exitcode: there are changes
       3  nothing written: a guard refused, or every change is blocked
       4  nothing written: the saved plan is stale
-      5  at least one write, and something wanted is not done
+      5  at least one write, and not everything desired is done
 
-    Environment: ALIASCTL_URI, ALIASCTL_TOKEN_ENV and so on stand in for the target options where neither a flag nor a
-    manifest says anything. NO_COLOR turns colours off.
+    Environment: ALIASCTL_URI, ALIASCTL_TOKEN_ENV and so on set target options that neither a flag nor a manifest sets.
+    NO_COLOR turns colors off.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with the documented codes. Click would end usage errors with 2, which is taken."""
-    output.make_streams_safe()
+    """Run the command line and exit with a documented code. Click would end usage errors with 2, which is taken."""
+    make_streams_safe()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
+    output = Output()
     try:
-        sys.exit(aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False))
+        sys.exit(aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False, obj=output))
     except click.UsageError as error:
-        output.usage_error(error)
+        _usage_error(error, output)
     except click.ClickException as error:
         output.failure(UsageError(error.format_message()))
     except (click.Abort, KeyboardInterrupt):
@@ -100,5 +104,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         log.debug("internal error", exc_info=True)
         output.failure(AliasctlError(f"internal error, please report it: {type(error).__name__}: {error}"))
     finally:
-        output.let_go_of_stderr()
+        let_go_of_stderr()
     sys.exit(AliasctlError.exit_code)
+
+
+def _usage_error(error: click.UsageError, output: Output) -> None:
+    """Print click's message about a wrong call, with its hint; for a call without arguments, the help page."""
+    if isinstance(error, NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
+    if error.ctx:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
+    output.failure(UsageError(error.format_message()))

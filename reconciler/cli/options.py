@@ -1,80 +1,65 @@
-"""Options that several commands share."""
+"""Options that several commands share, each declared once.
+
+Options that belong together are a group: the command gets their values as one record. Options about output set up the
+`Output` in click's context instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli.output import Output
+from reconciler.cli.values import duration, file_path, format_file, gate_alias, word
 from reconciler.core.options import Options
-from reconciler.gates import GATES
 from reconciler.manifest import Overrides
-from reconciler.manifest.durations import parse_duration
+from reconciler.render.formats import FORMATS, TEXT, Format
 from reconciler.service.logging import LEVELS, configure_logging_when_needed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def word(text: str) -> str:
-    """A value that is not empty: an unset variable of a pipeline must not pass for no wish at all."""
-    if not text:
-        raise click.BadParameter("is empty")
-    return text
+def chained(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that declares all these options, in this order on the help page."""
 
-
-def file_path(text: str) -> Path:
-    """The path of a file."""
-    return Path(word(text))
-
-
-def duration(text: str) -> float:
-    """A duration such as 10s, 1m30s or 500ms, in seconds."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def long_duration(text: str) -> float:
-    """A duration of at most 24 hours, in seconds."""
-    try:
-        return parse_duration(text, hours=24)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def gate_alias(text: str) -> tuple[str, str]:
-    """GATE:ALIAS, such as canary:search_products."""
-    gate, _, alias = text.partition(":")
-    if not alias or gate not in GATES:
-        raise click.BadParameter(f"{text!r} is not GATE:ALIAS with GATE one of {', '.join(GATES)}")
-    return gate, alias
-
-
-def format_file(formats: Sequence[str]) -> Callable[[str], tuple[str, Path]]:
-    """FORMAT=FILE with one of the formats, such as json=plan.json."""
-
-    def parse(text: str) -> tuple[str, Path]:
-        output_format, _, path = text.partition("=")
-        if not path or output_format not in formats:
-            raise click.BadParameter(f"{text!r} is not FORMAT=FILE with FORMAT one of {', '.join(formats)}")
-        return output_format, Path(path)
-
-    return parse
-
-
-def _chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
+        for option in reversed(options):
+            command = option(command)
         return command
 
     return decorate
 
+
+def option_group(parameter: str, record: Callable[..., object], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that declares options whose values the command gets as one record.
+
+    Args:
+        parameter: of the command, for the record.
+        record: called with the values of its parameters' names; a group in the group gives it a record.
+        options: click's decorators, in the order of the help page.
+    """
+    names = signature(record).parameters
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_record(*arguments: Any, **values: Any) -> Any:
+            group = {name: values.pop(name) for name in names if name in values}
+            return command(*arguments, **values, **{parameter: record(**group)})
+
+        decorated: Callable[..., Any] = chained(*options)(with_record)
+        return decorated
+
+    return decorate
+
+
+name_option = partial(click.option, type=word, metavar="NAME")
+file_option = partial(click.option, metavar="FILE")
 
 _manifest_option = partial(
     click.option,
@@ -84,164 +69,164 @@ _manifest_option = partial(
     multiple=True,
     type=word,
     metavar="PATH",
-    help="A manifest, a folder of manifests (recursive), or - for standard input; repeats.",
+    help="A manifest, a folder of manifests (recursive), or - for standard input. Can be repeated.",
 )
-manifest_option = _chain(_manifest_option(required=True))
-optional_manifest_option = _chain(_manifest_option())
+manifest_option = _manifest_option(required=True)
+optional_manifest_option = _manifest_option()
 
-target_options = _chain(
+_database_option = name_option("--database", help="Use this database for every set.")
+_connection_option = name_option("--connection", help="Use this MilvusConnection for every set.")
+target_options = option_group(
+    "flags",
+    Overrides,
+    name_option("--uri", metavar="URI", help="Server address or Milvus Lite file; drops the manifest's token and TLS."),
+    name_option("--token-env", help="Environment variable that holds the token."),
+    file_option("--token-file", type=word, help="File that holds the token."),
+    file_option("--tls-ca", type=word, help="PEM file of the certificate authority."),
+    file_option("--tls-cert", type=word, help="PEM file of the client certificate."),
+    file_option("--tls-key", type=word, help="PEM file of the client key."),
+    name_option("--tls-server-name", help="Name to expect in the server's certificate."),
+    _database_option,
+    _connection_option,
+    click.option("--timeout", type=duration(), help="Timeout of one call, such as 10s.", metavar="DURATION"),
     click.option(
-        "--uri",
-        type=word,
-        metavar="URI",
-        help="Server address or Milvus Lite file; drops the manifest's token and TLS.",
+        "--concurrency", type=click.IntRange(1, 64), metavar="N", help="Maximum calls in flight; Milvus Lite: always 1."
     ),
-    click.option("--token-env", type=word, metavar="NAME", help="Environment variable that holds the token."),
-    click.option("--token-file", type=word, metavar="FILE", help="File that holds the token."),
-    click.option("--tls-ca", type=word, metavar="FILE", help="PEM file of the certificate authority."),
-    click.option("--tls-cert", type=word, metavar="FILE", help="PEM file of the client certificate."),
-    click.option("--tls-key", type=word, metavar="FILE", help="PEM file of the client key."),
-    click.option("--tls-server-name", type=word, metavar="NAME", help="Name to expect in the server's certificate."),
-    click.option("--database", type=word, metavar="NAME", help="Use this database for every set."),
-    click.option("--connection", type=word, metavar="NAME", help="Use this MilvusConnection for every set."),
-    click.option("--timeout", type=duration, help="Time for one call, such as 10s.", metavar="DURATION"),
-    click.option("--concurrency", type=click.IntRange(1, 64), help="The most calls in flight; Milvus Lite: always 1."),
 )
-"""Where to find the server, over what the manifests say."""
+"""Settings of the servers, which take precedence over the manifests."""
+set_target_options = option_group("overrides", Overrides, _connection_option, _database_option)
+"""The settings that choose among the connections and databases of the manifests."""
 
-plan_options = _chain(
-    click.option(
-        "--only",
-        type=word,
-        multiple=True,
-        metavar="ALIAS",
-        help="Look at this alias and no other, whatever its wave; repeats.",
-    ),
-    click.option(
-        "--allow-protected",
-        type=word,
-        multiple=True,
-        metavar="NAME",
-        help="Let this protected alias move; repeats.",
-    ),
-    click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="In place of every limits.maxDrops."),
-    click.option("--include-suspended", is_flag=True, help="Work on suspended sets too."),
+include_suspended_option = click.option("--include-suspended", is_flag=True, help="Include suspended sets.")
+plan_options = option_group(
+    "run",
+    Options,
+    name_option("--only", multiple=True, metavar="ALIAS", help="Plan only this alias, in any wave. Can be repeated."),
+    name_option("--allow-protected", multiple=True, help="Let this protected alias move. Can be repeated."),
+    click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="Override limits.maxDrops in all sets."),
+    include_suspended_option,
     click.option(
         "--skip-gate",
         "skip_gates",
         type=gate_alias,
         multiple=True,
         metavar="GATE:ALIAS",
-        help="Do not ask this gate for this alias; recorded; repeats.",
+        help="Skip this gate for this alias, and record that. Can be repeated.",
     ),
     click.option(
         "--retry-rejected",
         is_flag=True,
-        help="Move aliases again to collections that an earlier run had to move them back from, and go on behind a "
-        "wave that it could not verify.",
+        help="Retry moves that an earlier run reverted, and ignore waves it could not verify.",
     ),
 )
 """What the run may do beyond the manifests."""
 
-journal_option = click.option(
+
+def listen_option(default: str, *, help: str) -> Callable[[Command], Command]:  # noqa: A002 - click's name
+    """Return the option for the address that a long-running command serves at."""
+    return click.option("--listen", default=default, show_default=True, metavar="HOST:PORT", help=help)
+
+
+yes_option = click.option("--yes", is_flag=True, help="Skip confirmation.")
+journal_option = file_option(
     "--journal",
     type=file_path,
     envvar="ALIASCTL_JOURNAL",
     show_envvar=True,
-    metavar="FILE",
-    help="The journal of all runs; by default in the user's state folder.",
+    help="Journal of all runs; by default in the user's state folder.",
 )
 
 
-def _format_option(formats: Sequence[str]) -> Callable[[Command], Command]:
+def _names(*, views: bool) -> list[str]:
+    return [output_format.name for output_format in FORMATS.values() if views or not output_format.needs_view]
+
+
+def _set_format(context: click.Context, _parameter: click.Parameter, name: str) -> None:
+    context.ensure_object(Output).format = FORMATS[name]
+
+
+def _add_files(context: click.Context, _parameter: click.Parameter, files: Iterable[tuple[Format, Path]]) -> None:
+    context.ensure_object(Output).files.extend(files)
+
+
+def _set_color(context: click.Context, _parameter: click.Parameter, no_color: bool) -> None:
+    context.ensure_object(Output).color &= not no_color
+
+
+def format_option(*, views: bool = False) -> Callable[[Command], Command]:
+    """Return the option `--format`; it is read first, so that errors of other options are printed in that format.
+
+    Args:
+        views: whether the result is a plan or a report, which every format can render.
+    """
     return click.option(
         "--format",
-        "output_format",
-        type=click.Choice(formats),
-        default=output.TEXT,
+        type=click.Choice(_names(views=views)),
+        default=TEXT.name,
         show_default=True,
         is_eager=True,
-        callback=output.remember_format,
-        help="Form of the result on standard output.",
+        expose_value=False,
+        callback=_set_format,
+        help="Output format.",
     )
 
 
-def _output_option(formats: Sequence[str]) -> Callable[[Command], Command]:
-    return click.option(
-        "--output",
-        "outputs",
-        type=format_file(formats),
-        multiple=True,
-        metavar="FORMAT=FILE",
-        help=f"Write the result there too, as {', '.join(formats[:-1])} or {formats[-1]}; repeats.",
-    )
-
-
-format_option, output_option = _format_option(output.FORMATS), _output_option(output.FORMATS)
-page_format_option, page_output_option = _format_option(output.PAGE_FORMATS), _output_option(output.PAGE_FORMATS)
-"""For the commands whose result is a plan or a report."""
 color_option = click.option(
-    "--no-color",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=output.remember_no_color,
-    help="No colours.",
+    "--no-color", is_flag=True, is_eager=True, expose_value=False, callback=_set_color, help="Turn colors off."
 )
 
 
-def _configure_logging(context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    color = output.console(stderr=True).color_system is not None
-    configure_logging_when_needed(context.params.get("log_format", "console"), value, color=color)
-    return value
+def result_options(*, views: bool = False) -> Callable[[Command], Command]:
+    """Return the options of a command that prints a result.
 
-
-log_options = _chain(
-    click.option(
-        "--log-format",
-        type=click.Choice(["console", "json"]),
-        default="console",
-        show_default=True,
-        is_eager=True,
-        help="Form of the log on standard error.",
-    ),
-    click.option(
-        "--log-level",
-        type=click.Choice(LEVELS),
-        default="warning",
-        show_default=True,
-        callback=_configure_logging,
-        help="Least severe log entry to show.",
-    ),
-)
-
-TARGET_NAMES = (
-    "uri",
-    "token_env",
-    "token_file",
-    "tls_ca",
-    "tls_cert",
-    "tls_key",
-    "tls_server_name",
-    "database",
-    "connection",
-    "timeout",
-    "concurrency",
-)
-
-
-def overrides(values: dict[str, Any]) -> Overrides:
-    """The target options of a call; takes them out of `values`."""
-    return Overrides(**{name: values.pop(name) for name in TARGET_NAMES})
-
-
-def run_options(values: dict[str, Any]) -> Options:
-    """The plan options of a call; takes them out of `values`."""
-    return Options(
-        only=values.pop("only"),
-        allow_protected=values.pop("allow_protected"),
-        max_drops=values.pop("max_drops"),
-        include_suspended=values.pop("include_suspended"),
-        skip_gates=values.pop("skip_gates"),
-        retry_rejected=values.pop("retry_rejected"),
+    Args:
+        views: whether the result is a plan or a report, which every format can render.
+    """
+    names = _names(views=views)
+    return chained(
+        format_option(views=views),
+        click.option(
+            "--output",
+            type=format_file(names),
+            multiple=True,
+            expose_value=False,
+            callback=_add_files,
+            metavar="FORMAT=FILE",
+            help=f"Also write the result to a file, as {', '.join(names[:-1])} or {names[-1]}. Can be repeated.",
+        ),
+        color_option,
     )
+
+
+def log_options(
+    log_format: str = "console", level: str = "warning", configure: Callable[..., None] = configure_logging_when_needed
+) -> Callable[[Any], Any]:
+    """Return the options of the log, which is configured before the command runs.
+
+    Args:
+        log_format: the default format.
+        level: the default level.
+        configure: called with the format, the level, and whether to color the log.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_log(*arguments: Any, log_format: str, log_level: str, **values: Any) -> Any:
+            output = click.get_current_context().ensure_object(Output)
+            configure(log_format, log_level, color=output.has_color(sys.stderr))
+            return command(*arguments, **values)
+
+        return chained(
+            click.option(
+                "--log-format",
+                type=click.Choice(["console", "json"]),
+                default=log_format,
+                show_default=True,
+                help="Log format.",
+            ),
+            click.option(
+                "--log-level", type=click.Choice(LEVELS), default=level, show_default=True, help="Minimum log level."
+            ),
+        )(with_log)
+
+    return decorate

@@ -1,86 +1,145 @@
-"""What the command line prints, and where: results to standard output, everything else to standard error."""
+"""Where a call prints: results to standard output and files, messages and progress to standard error."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
-from click.exceptions import NoArgsIsHelpError
-from rich.console import Console
-from rich.text import Text
 
-from reconciler.core.errors import AliasctlError, InvalidInput, Problem, UsageError
+from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.text import printable
 from reconciler.files import replace_file
-
-TEXT, JSON, MARKDOWN, HTML = "text", "json", "markdown", "html"
-FORMATS = (TEXT, JSON)
-PAGE_FORMATS = (*FORMATS, MARKDOWN, HTML)
+from reconciler.render.formats import TEXT, Format, Result
+from reconciler.render.lines import Line
 
 if TYPE_CHECKING:
-    from reconciler.documents.codec import Document
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One result in every format; each is made only where it was asked for.
-
-    `pages` are the formats of `PAGE_FORMATS` beyond text and JSON, for the commands that offer them.
-    """
-
-    text: Callable[[], Iterable[Text]]
-    document: Callable[[], Document]
-    pages: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    from rich.console import Console
 
 
 def make_streams_safe() -> None:
-    """A closed stream is an empty one, and a character that the terminal's encoding lacks is escaped: never a crash."""
+    """Replace closed streams by empty ones, and escape characters that the terminal's encoding lacks."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - for good
+            setattr(sys, name, _devnull("r" if name == "stdin" else "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A terminal or file to print to; without any styles if the user wants no colours."""
-    plain = _no_color or bool(os.environ.get("NO_COLOR"))
-    return Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, soft_wrap=True)
+@dataclass(slots=True)
+class Output:
+    """The output of one call; every command gets it through click's context.
+
+    Args:
+        format: of standard output.
+        files: further files for the result, each with its format.
+        color: whether terminals get colors.
+    """
+
+    format: Format = TEXT
+    files: list[tuple[Format, Path]] = field(default_factory=list)
+    color: bool = field(default_factory=lambda: not os.environ.get("NO_COLOR"))
+
+    def emit(self, result: Result) -> None:
+        """Write a result to the files, then print it to standard output."""
+        self.write_files(result)
+        self.print(result)
+
+    def print(self, result: Result) -> None:
+        """Print a result to standard output."""
+        if self.format is TEXT:
+            self._print(result.lines(), sys.stdout)
+        else:
+            click.echo(self.format.render(result), nl=False)
+        sys.stdout.flush()
+
+    def write_files(self, result: Result) -> None:
+        """Write a result to the files, each completely or not at all. Raise `InvalidInput` where that fails."""
+        for output_format, path in self.files:
+            write_file(path, output_format.render(result))
+
+    def ensure_writable(self, *others: Path) -> None:
+        """Raise `InvalidInput` for files of this call that cannot be written, before any work is done."""
+        paths = (*(path for _, path in self.files), *others)
+        problems = [Problem(f"cannot write {path}: {obstacle}") for path in paths if (obstacle := _obstacle(path))]
+        if problems:
+            raise InvalidInput(*problems)
+
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[None]:
+        """Show that something takes long; only at a terminal."""
+        with self.console(sys.stderr).status(doing) if sys.stderr.isatty() else nullcontext():
+            yield
+
+    def say(self, message: str) -> None:
+        """Print a remark to standard error; if that is broken, go on without."""
+        with suppress(OSError):
+            click.echo(printable(message), err=True)
+
+    def warn(self, problem: Problem) -> None:
+        """Print a warning to standard error."""
+        self._complain("warning", "yellow", problem)
+
+    def error(self, error: AliasctlError) -> None:
+        """Print an error to standard error, one line per problem."""
+        for problem in error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),):
+            self._complain("error", "red", problem)
+
+    def failure(self, error: AliasctlError) -> None:
+        """Print an error in place of the result: in the format of standard output, if that has errors, and as text."""
+        if self.format.render_error:
+            click.echo(self.format.render_error(error), nl=False)
+        self.error(error)
+
+    def give_up_stdout(self, error: OSError) -> None:
+        """Report that standard output is broken, and discard what else would be printed there."""
+        sys.stdout = _devnull("w")
+        self.error(AliasctlError(f"cannot write to standard output: {error.strerror}"))
+
+    def has_color(self, stream: TextIO) -> bool:
+        """Return whether a stream is a terminal that shows colors."""
+        forced = os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE")  # Rich weighs them
+        return self.color and bool(stream.isatty() or forced) and self.console(stream).color_system is not None
+
+    def console(self, stream: TextIO) -> Console:
+        """Return Rich's view of a stream."""
+        from rich.console import Console  # takes long to import, and only terminals need it
+
+        return Console(file=stream, color_system="auto" if self.color else None, highlight=False, soft_wrap=True)
+
+    def _complain(self, kind: str, style: str, problem: Problem) -> None:
+        place = f"{printable(str(problem.source))}: " if problem.source else ""
+        with suppress(OSError):
+            self._print([Line(place, (f"{kind}: ", f"bold {style}"), printable(problem.message))], sys.stderr)
+
+    def _print(self, lines: Iterable[Line], stream: TextIO) -> None:
+        if not self.has_color(stream):
+            stream.writelines(f"{line.plain}\n" for line in lines)
+            return
+        from rich.text import Text
+
+        console = self.console(stream)
+        for line in lines:
+            console.print(Text.assemble(*line), soft_wrap=True)
 
 
-def emit(result: Result, output_format: str) -> None:
-    """Print a result to standard output."""
-    if output_format == TEXT:
-        _print(result.text(), console())
-    else:
-        click.echo(_written(result, output_format), nl=False)
-    sys.stdout.flush()
-
-
-def emit_files(result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
-    """Write a result to files, each whole or not at all. Raises `InvalidInput` where that is not possible."""
-    for output_format, path in outputs:
-        write_file(path, _written(result, output_format))
-
-
-def _written(result: Result, output_format: str) -> str:
-    """A result as a file has it."""
-    if output_format == TEXT:
-        return "".join(line.plain + "\n" for line in result.text())
-    return to_json(result.document()) + "\n" if output_format == JSON else result.pages[output_format]()
+def let_go_of_stderr() -> None:
+    """Flush standard error, so that a broken one does not become the exit code (120) when Python flushes it."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = _devnull("w")
 
 
 def write_file(path: Path, content: str) -> None:
-    """Replace a file in one step, so that nobody reads half of it; a device or pipe is written to as it is."""
+    """Replace a file in one step, so that nobody reads half of it; a device or pipe is written to directly."""
     try:
         if path.exists() and not path.is_file():
             path.write_text(content, encoding="utf-8")
@@ -88,13 +147,6 @@ def write_file(path: Path, content: str) -> None:
         replace_file(path.resolve(), content.encode(), mode=0o644)
     except OSError as error:
         raise InvalidInput(Problem(f"cannot write {path}: {error.strerror}")) from error
-
-
-def ensure_writable(paths: Iterable[Path]) -> None:
-    """Raise `InvalidInput` for files that cannot be written, while it still costs nothing."""
-    problems = [Problem(f"cannot write {path}: {obstacle}") for path in paths if (obstacle := _obstacle(path))]
-    if problems:
-        raise InvalidInput(*problems)
 
 
 def _obstacle(path: Path) -> str | None:
@@ -108,104 +160,5 @@ def _obstacle(path: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else f"permission denied in {folder}"
 
 
-@contextmanager
-def busy(doing: str) -> Iterator[None]:
-    """A sign of life while something may take long; only at a terminal."""
-    terminal = console(stderr=True)
-    with terminal.status(doing) if terminal.is_terminal else nullcontext():
-        yield
-
-
-def say(message: str) -> None:
-    """A remark to the person at the terminal; if nobody listens, the work goes on all the same."""
-    with suppress(OSError):
-        click.echo(printable(message), err=True)
-
-
-def warn(problem: Problem) -> None:
-    """A warning, in the form of an error."""
-    _complain("warning", "yellow", problem)
-
-
-def failure(error: AliasctlError) -> None:
-    """An error: to standard error for people, and as a document to standard output when JSON was asked for."""
-    if _output_format == JSON:
-        _emit_error(error)
-    complain(error)
-
-
-def _emit_error(error: AliasctlError) -> None:
-    from reconciler.render.documents import error_document  # and with it all other documents
-
-    click.echo(to_json(error_document(error)))
-
-
-def complain(error: AliasctlError) -> None:
-    """An error, to standard error only."""
-    for problem in error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),):
-        _complain("error", "red", problem)
-
-
-def give_up_stdout(error: OSError) -> None:
-    """Standard output is broken: say so, and let nothing else be written there."""
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for good
-    complain(AliasctlError(f"cannot write to standard output: {error.strerror}"))
-
-
-def let_go_of_stderr() -> None:
-    """A broken standard error must not become the exit code (120) when Python flushes it at the end."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for good
-
-
-def usage_error(error: click.UsageError) -> None:
-    """Click's own words on a wrong call, with its hint."""
-    if _output_format == JSON:
-        _emit_error(UsageError(error.format_message()))
-    if isinstance(error, NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return
-    if error.ctx:
-        click.echo(error.ctx.get_usage(), err=True)
-        click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
-    _complain("error", "red", Problem(error.format_message()))
-
-
-def remember_format(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Note the wanted format as soon as the flag is read, so that errors after it can keep to it."""
-    global _output_format
-    _output_format = value
-    return value
-
-
-def remember_no_color(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    """Note that no colours are wanted, for results, messages and the log alike."""
-    global _no_color
-    _no_color = value
-
-
-_output_format = TEXT
-_no_color = False
-
-
-def _complain(kind: str, style: str, problem: Problem) -> None:
-    line = Text(f"{printable(str(problem.source))}: " if problem.source else "")
-    line.append(f"{kind}: ", f"bold {style}")
-    line.append(printable(problem.message))
-    with suppress(OSError):
-        _print([line], console(stderr=True))
-
-
-def _print(lines: Iterable[Text], to: Console) -> None:
-    if to.color_system is None:  # nothing to lay out; line by line, Rich would take most of the time of a long plan
-        to.file.writelines(f"{line.plain}\n" for line in lines)
-        return
-    for line in lines:
-        to.print(line, soft_wrap=True)
-
-
-def to_json(document: Document) -> str:
-    """A document as it is printed and written."""
-    return json.dumps(document, indent=2)
+def _devnull(mode: Literal["r", "w"]) -> TextIO:
+    return Path(os.devnull).open(mode)

@@ -1,1 +1,1 @@
-"""Plans and reports for readers: text for people, JSON documents for programs. Nothing here decides anything."""
+"""Results as output: text, JSON, Markdown, HTML, and drawings. Nothing here decides anything."""

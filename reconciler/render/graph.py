@@ -1,7 +1,6 @@
 """Which alias points at which collection, as a drawing for Mermaid or Graphviz.
 
-Every node has a name of ours (`a1_1`, `c1_1`), and what it stands for is its label, escaped: whatever an alias is
-called, it adds nothing to the drawing.
+Every node has a generated name (`a1_1`, `c1_1`) and an escaped label, so that no alias name can add to the drawing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from reconciler.manifest.records import AliasSetManifest
 
 
 class EdgeKind(StrEnum):
-    """How an alias and a collection belong together; the value is what the arrow says."""
+    """How an alias relates to a collection; the value is the label of the arrow."""
 
     EXPECTED = ""
     NOW = "now"
@@ -29,11 +28,11 @@ class EdgeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """From an alias to a collection; None for an alias that should not be there."""
+    """An arrow from an alias to a collection; None for an alias that should be absent."""
 
     alias: str
     collection: str | None
-    bond: EdgeKind = EdgeKind.EXPECTED
+    kind: EdgeKind = EdgeKind.EXPECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +43,31 @@ class Cluster:
     arrows: tuple[Arrow, ...]
 
 
-def wanted_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
-    """What the manifests want, one cluster a database that they name."""
+def desired_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
+    """Return the desired state of the manifests, one cluster per database."""
     found: dict[str, list[Arrow]] = {}
     for alias_set in sets:
         namespace = f"{alias_set.namespace}/" if alias_set.namespace else ""
         title = f"{namespace}{alias_set.connection_name} / {alias_set.database or DEFAULT_DATABASE}"
-        bond = EdgeKind.SUSPENDED if alias_set.suspend else EdgeKind.EXPECTED
-        found.setdefault(title, []).extend(Arrow(alias.name, alias.collection, bond) for alias in alias_set.aliases)
+        kind = EdgeKind.SUSPENDED if alias_set.suspend else EdgeKind.EXPECTED
+        found.setdefault(title, []).extend(Arrow(alias.name, alias.collection, kind) for alias in alias_set.aliases)
     return [Cluster(title, tuple(sorted(arrows, key=_order))) for title, arrows in sorted(found.items())]
 
 
 def planned_cluster(target: TargetPlan, sets: Sequence[AliasSet]) -> Cluster:
-    """A database as it is and as it should be.
+    """Return the live and the desired state of a database.
 
     Args:
         target: its plan.
-        sets: those that are about it.
+        sets: its sets.
     """
     changing = {(step.set, step.alias) for step in target.steps}
     suspended = {alias_set.set for alias_set in target.sets if alias_set.suspended}
     arrows = [arrow for step in target.steps for arrow in _of_step(step)]
     for alias_set in sets:
-        bond = EdgeKind.SUSPENDED if alias_set.key in suspended else EdgeKind.EXPECTED
+        kind = EdgeKind.SUSPENDED if alias_set.key in suspended else EdgeKind.EXPECTED
         arrows += [
-            Arrow(alias.name, alias.collection, bond)
+            Arrow(alias.name, alias.collection, kind)
             for alias in alias_set.aliases
             if alias.collection and (alias_set.key, alias.name) not in changing
         ]
@@ -84,11 +83,11 @@ def _of_step(step: Step) -> Iterator[Arrow]:
 
 
 def _order(arrow: Arrow) -> tuple[str, str, str]:
-    return arrow.alias, arrow.bond, arrow.collection or ""
+    return arrow.alias, arrow.kind, arrow.collection or ""
 
 
 def _names(cluster: Cluster, number: int) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The nodes of the cluster's aliases and of its collections."""
+    """Return the node names of the aliases and of the collections."""
     aliases = dict.fromkeys(arrow.alias for arrow in cluster.arrows)
     collections = dict.fromkeys(arrow.collection for arrow in cluster.arrows if arrow.collection)
     return (
@@ -98,8 +97,8 @@ def _names(cluster: Cluster, number: int) -> tuple[Mapping[str, str], Mapping[st
 
 
 def _label(alias: str, cluster: Cluster) -> str:
-    pointless = all(arrow.collection is None for arrow in cluster.arrows if arrow.alias == alias)
-    return f"{alias} (absent)" if pointless else alias
+    absent = all(arrow.collection is None for arrow in cluster.arrows if arrow.alias == alias)
+    return f"{alias} (absent)" if absent else alias
 
 
 MERMAID = {
@@ -113,7 +112,7 @@ MERMAID = {
 
 
 def mermaid(clusters: Sequence[Cluster]) -> str:
-    """A Mermaid flowchart."""
+    """Draw a Mermaid flowchart."""
     lines = ["flowchart LR"]
     for number, cluster in enumerate(clusters, 1):
         aliases, collections = _names(cluster, number)
@@ -121,7 +120,7 @@ def mermaid(clusters: Sequence[Cluster]) -> str:
         lines += [f'    {node}(["{_for_mermaid(_label(alias, cluster))}"])' for alias, node in aliases.items()]
         lines += [f'    {node}[("{_for_mermaid(collection)}")]' for collection, node in collections.items()]
         lines += [
-            f"    {aliases[arrow.alias]} {MERMAID[arrow.bond]} {collections[arrow.collection]}"
+            f"    {aliases[arrow.alias]} {MERMAID[arrow.kind]} {collections[arrow.collection]}"
             for arrow in cluster.arrows
             if arrow.collection
         ]
@@ -130,7 +129,7 @@ def mermaid(clusters: Sequence[Cluster]) -> str:
 
 
 def _for_mermaid(text: str) -> str:
-    """A label: Mermaid's own entities for all that could mean something to it or to the HTML it makes."""
+    """Return a label; whatever could mean something to Mermaid or in HTML becomes one of Mermaid's entities."""
     return "".join(c if c.isalnum() or c in "_ " else f"#{ord(c)};" for c in printable(text))
 
 
@@ -145,7 +144,7 @@ DOT = {
 
 
 def dot(clusters: Sequence[Cluster]) -> str:
-    """A Graphviz digraph."""
+    """Draw a Graphviz digraph."""
     lines = ["digraph aliases {", "  rankdir=LR;", '  node [fontname="monospace"];']
     for number, cluster in enumerate(clusters, 1):
         aliases, collections = _names(cluster, number)
@@ -156,7 +155,7 @@ def dot(clusters: Sequence[Cluster]) -> str:
         ]
         lines += [f"    {node} [label={_for_dot(name)}, shape=cylinder];" for name, node in collections.items()]
         lines += [
-            f"    {aliases[arrow.alias]} -> {collections[arrow.collection]}{DOT[arrow.bond]};"
+            f"    {aliases[arrow.alias]} -> {collections[arrow.collection]}{DOT[arrow.kind]};"
             for arrow in cluster.arrows
             if arrow.collection
         ]
@@ -165,7 +164,7 @@ def dot(clusters: Sequence[Cluster]) -> str:
 
 
 def _for_dot(text: str) -> str:
-    """A quoted label; Graphviz reads backslashes and HTML's entities in it."""
+    """Return a quoted label; Graphviz interprets backslashes and HTML entities in it."""
     escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return f'"{escaped}"'
 

@@ -1,9 +1,9 @@
-"""Recorded runs as text and as a document.
+"""Recorded runs as text, and as the document of `history --format json`.
 
     ID                       WHEN                   WHO        WHAT                      RESULT
     20261123-230102-4f2a9c   2026-11-23T23:01:02Z   ann@ci-7   apply aliases/ @4f2a9c1   3 done, 1 failed
 
-With one run's id, or an alias, the steps stand below their run.
+For a single run, or an alias, the steps follow below their run.
 """
 
 from __future__ import annotations
@@ -13,47 +13,48 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rich.text import Text
-
 from reconciler.core.json_strict import without_none
-from reconciler.core.plan import Step, Verdict
+from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, Reach
 from reconciler.core.text import printable
 from reconciler.documents.codec import Document, result_document, step_document
 from reconciler.documents.formats import FORMAT_VERSION
 from reconciler.journal import PastRun, PastStep, Recorded, RunState
 from reconciler.journal.runs import begun_words, counts_of
-from reconciler.render.text import OUTCOME_WORDS, OUTCOMES, SIGNS, VERDICTS, columns
+from reconciler.render import wording
+from reconciler.render.lines import Line, Part, columns
+from reconciler.render.text import OUTCOMES, SIGNS, gate_parts
+from reconciler.render.view import gates_of
 
 HEADS = ("ID", "WHEN", "WHO", "WHAT", "RESULT")
 SHORT_COMMIT = 7
 
 
-def history_lines(runs: Sequence[PastRun]) -> Iterator[Text]:
-    """One row a run, in columns."""
-    last = len(HEADS) - 1
-    return columns(HEADS, [_cells(run) for run in runs], lambda row: {last: _style(runs[row])})
+def history_lines(runs: Sequence[PastRun]) -> Iterator[Line]:
+    """Draw one row per run."""
+    result = HEADS.index("RESULT")
+    return columns(HEADS, [_cells(run) for run in runs], lambda number: {result: _style(runs[number])})
 
 
-def run_lines(run: PastRun, alias: str | None) -> Iterator[Text]:
-    """A run in full: who and from what, its steps, how it ended."""
+def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:
+    """Draw a run in full: its origin, its steps (of one alias, if given) and its result."""
     origins = run.origins
-    yield Text.assemble(("Run ", "bold"), (printable(run.id), "bold"), "   ", printable(_what(run, shortened=False)))
+    yield Line(("Run ", "bold"), (printable(run.id), "bold"), "   ", printable(_what(run, shortened=False)))
     by = f"by {origins.user}@{origins.host}, process {origins.pid}, aliasctl {run.tool_version}"
     took = f", {_seconds(run.started, run.end.time)}" if run.end else ""
-    yield Text(printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim")
+    yield Line((printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim"))
     if provenance := _provenance(run):
-        yield Text(printable(provenance), "dim")
+        yield Line((printable(provenance), "dim"))
     yield from _step_lines(run, run.steps_of(alias))
     end = f" Exit code {run.end.exit_code}." if run.end else ""
-    yield Text(f"Result: {_result(run)}.{end}", "bold")
+    yield Line((printable(f"Result: {_result(run)}.{end}"), "bold"))
 
 
-def alias_lines(runs: Iterable[PastRun], alias: str) -> Iterator[Text]:
-    """What happened to an alias: each run in a line, its steps below."""
+def alias_lines(runs: Iterable[PastRun], alias: str) -> Iterator[Line]:
+    """Draw the runs that touched an alias, each with its steps."""
     for run in runs:
         *cells, _ = _cells(run)
-        yield Text("   ".join(map(printable, cells)), "bold")
+        yield Line(("   ".join(map(printable, cells)), "bold"))
         yield from _step_lines(run, run.steps_of(alias))
 
 
@@ -63,7 +64,7 @@ def _cells(run: PastRun) -> tuple[str, ...]:
 
 
 def _what(run: PastRun, *, shortened: bool = True) -> str:
-    """The command, and what it was given: `apply aliases/ @4f2a9c1`."""
+    """Return the command with its arguments: `apply aliases/ @4f2a9c1`."""
     paths, commit = list(run.origins.source), run.origins.provenance.commit
     if shortened:
         paths = paths[:1] + ([f"and {len(paths) - 1} more"] if len(paths) > 1 else [])
@@ -73,7 +74,7 @@ def _what(run: PastRun, *, shortened: bool = True) -> str:
 
 
 def _provenance(run: PastRun) -> str:
-    """Who wrote the commit, where, and what carried it here."""
+    """Return the author, ref and signature of the commit, and the pipeline."""
     known = run.origins.provenance
     parts = [f"commit by {known.author}"] if known.author else []
     parts += [f"on {known.ref}"] if known.ref else []
@@ -83,7 +84,7 @@ def _provenance(run: PastRun) -> str:
 
 def _result(run: PastRun) -> str:
     counts, begun = counts_of(run)
-    parts = [f"{counts[outcome]} {OUTCOME_WORDS.get(outcome, outcome)}" for outcome in Outcome if counts[outcome]]
+    parts = [f"{counts[outcome]} {wording.OUTCOMES.get(outcome, outcome)}" for outcome in Outcome if counts[outcome]]
     parts += [f"{begun} unclear"] if begun else []
     stopped = run.end.stopped if run.end else False
     state = RunState.INTERRUPTED if stopped else run.state
@@ -92,7 +93,7 @@ def _result(run: PastRun) -> str:
 
 
 def _style(run: PastRun) -> str:
-    """That of the worst that happened."""
+    """Return the style of the worst outcome."""
     if run.state is RunState.RUNNING:
         return ""
     if run.state is not RunState.ENDED:
@@ -101,39 +102,36 @@ def _style(run: PastRun) -> str:
     return next((OUTCOMES[outcome] for outcome in reversed(Outcome) if counts[outcome]), "")
 
 
-def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Text]:
+def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Line]:
     names = {target.target: target.connection.name for target in run.targets}
     alias = max((len(printable(past.step.alias)) for past in steps), default=0)
     route = max((len(_route(past.step)) for past in steps), default=0)
     for target in dict.fromkeys(past.target for past in steps):
-        yield Text(printable(f"{names.get(target, target.address)} / {target.database}"), "bold")
+        yield Line((printable(f"{names.get(target, target.address)} / {target.database}"), "bold"))
         for past in steps:
             if past.target == target:
                 yield _step_line(past, alias, route)
 
 
-def _step_line(past: PastStep, alias: int, route: int) -> Text:
-    step, result = past.step, past.result
-    sign, style = SIGNS[step.action]
-    line = Text.assemble("  ", (sign, style), f" {printable(step.alias).ljust(alias)}   {_route(step).ljust(route)}   ")
+def _step_line(past: PastStep, alias: int, route: int) -> Line:
+    step = past.step
+    sign = wording.SIGNS[step.action]
+    change = f" {printable(step.alias).ljust(alias)}   {_route(step).ljust(route)}   "
+    return Line("  ", (sign, SIGNS[sign]), change, *_outcome(past), *gate_parts(gates_of(step)))
+
+
+def _outcome(past: PastStep) -> Iterator[Part]:
+    result = past.result
     if past.begun or result is None:
-        line.append(begun_words(past.begun) if past.begun else "nothing recorded", OUTCOMES[Outcome.UNKNOWN])
-    else:
-        line.append(OUTCOME_WORDS.get(result.outcome, result.outcome), OUTCOMES[result.outcome])
-        if result.propagation and all(item.reach is Reach.VERIFIED for item in result.propagation):
-            line.append(", readers verified", "dim")
-        if result.started and result.ended and result.outcome is not Outcome.BLOCKED:
-            line.append(f", {_seconds(result.started, result.ended)}", "dim")
-        if result.message:
-            line.append(f": {printable(result.message)}")
-    for gate in step.skipped_gates:
-        line.append(f"   {printable(gate)} SKIPPED", "bold red")
-    for item in step.gate_results:
-        passed = item.verdict is Verdict.PASS
-        line.append(f"   {printable(item.gate)} {VERDICTS[item.verdict]}", "green" if passed else "yellow")
-        if item.detail:
-            line.append(f" ({printable(item.detail)})", "dim")
-    return line
+        yield begun_words(past.begun) if past.begun else "nothing recorded", OUTCOMES[Outcome.UNKNOWN]
+        return
+    yield wording.OUTCOMES.get(result.outcome, result.outcome), OUTCOMES[result.outcome]
+    if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
+        yield ", readers verified", "dim"
+    if result.started and result.ended and result.outcome is not Outcome.BLOCKED:
+        yield f", {_seconds(result.started, result.ended)}", "dim"
+    if result.message:
+        yield f": {printable(result.message)}"
 
 
 def _route(step: Step) -> str:
@@ -141,7 +139,7 @@ def _route(step: Step) -> str:
 
 
 def _moment(time: str) -> str:
-    """A time to the second."""
+    """Return a time without fractions of a second."""
     return re.sub(r"\.\d+", "", time)
 
 
@@ -151,7 +149,7 @@ def _seconds(start: str, end: str) -> str:
 
 
 def history_document(path: Path, recorded: Recorded, runs: Iterable[PastRun], alias: str | None) -> Document:
-    """Runs as `schemas/history.schema.json` has them, in the order given; with the steps of one alias, or all."""
+    """Return runs as `schemas/history.schema.json` describes them, with the steps of one alias, or all."""
     return {
         "kind": "History",
         "formatVersion": FORMAT_VERSION,

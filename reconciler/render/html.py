@@ -1,7 +1,7 @@
-"""Plans and reports as one HTML page that needs nothing else: no network, no further file.
+"""Plans and reports as one self-contained HTML page: no network, no further file.
 
-All that varies goes through Jinja's escaping. The page's own style and script are allowed by their digests and nothing
-else is, so that even markup that slipped through the escaping would run nothing and load nothing.
+Everything variable goes through Jinja's escaping. The Content-Security-Policy allows the page's own style and script by
+their digests and nothing else, so that markup that slipped through the escaping would neither run nor load anything.
 """
 
 from __future__ import annotations
@@ -12,32 +12,24 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from reconciler.core.plan import Plan
-from reconciler.core.report import Report
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from reconciler.core.text import counted
 from reconciler.documents.codec import Document
-from reconciler.render.documents import plan_document, report_document
 from reconciler.render.picture import BOX, HEIGHT, WIDTH, picture
-from reconciler.render.view import View, plan_view, report_view
+from reconciler.render.view import View
 
-MOST_TROUBLES = 10
-"""Changes that failed or are held back which the top of the page names."""
-
-
-def plan_html(plan: Plan) -> str:
-    """A plan as a page."""
-    return _page(plan_view(plan), plan_document(plan))
+MAX_TROUBLES = 10
+"""Failed or blocked changes that the top of the page repeats."""
 
 
-def report_html(report: Report) -> str:
-    """A report as a page."""
-    return _page(report_view(report), report_document(report))
+def html(view: View, document: Document) -> str:
+    """Render a plan or a report.
 
-
-def _page(view: View, document: Document) -> str:
-    # Imported here: no other format needs it, and a command should start at once.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+    Args:
+        view: what the page shows.
+        document: the same as JSON, shown at the end.
+    """
     loader = PackageLoader("reconciler.render", "page")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"sentence": _sentence, "counted": counted}
@@ -46,7 +38,7 @@ def _page(view: View, document: Document) -> str:
         view=view,
         sections=[(section, picture(section)) for section in view.sections],
         kinds=list(_kinds(view)),
-        most=MOST_TROUBLES,
+        max_troubles=MAX_TROUBLES,
         raw=json.dumps(document, indent=2),
         policy="; ".join(
             (
@@ -64,7 +56,7 @@ def _page(view: View, document: Document) -> str:
 
 
 def _kinds(view: View) -> Iterator[tuple[str, str, int]]:
-    """What rows can be filtered by: the kind, its name, and how many there are."""
+    """Return the choices of the filter: each kind with its name and its number of rows."""
     labels: dict[str, set[str]] = {}
     for row in view.rows:
         labels.setdefault(row.kind, set()).add(row.label)
@@ -73,10 +65,10 @@ def _kinds(view: View) -> Iterator[tuple[str, str, int]]:
 
 
 def _digest(content: str) -> str:
-    """What a Content-Security-Policy calls this text of a style or script."""
+    """Return the name of a style or script in a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _sentence(text: str) -> str:
-    """With a capital letter."""
+    """Return the text with a capital letter."""
     return text[:1].upper() + text[1:]

@@ -1,11 +1,11 @@
-"""Plans and reports as a comment on a pull request, which GitHub and GitLab both draw.
+"""Plans and reports as a comment on a pull request, which GitHub and GitLab both render.
 
-The first line is a marker that nobody sees, so that a pipeline finds its comment again. Below our own heading all is
-HTML, which both allow: in an HTML block no Markdown is looked for, and inside `<code>` neither site looks for names to
-notify, issues, links or emoji. So whatever came from outside stands escaped inside `<code>`, and nowhere else.
+The first line is an invisible marker, by which a pipeline finds its comment again. Below the heading everything is
+HTML, which both allow: an HTML block is not parsed as Markdown, and inside `<code>` neither site looks for names to
+notify, issues, links or emoji. So text from outside is escaped inside `<code>`, and appears nowhere else.
 
-GitHub refuses a comment of more than 65,536 characters. What does not fit is left out by whole rows, the plainest
-first, and counted.
+GitHub refuses a comment of more than 65,536 characters. What does not fit is left out by whole rows, the least
+important first, and counted.
 """
 
 from __future__ import annotations
@@ -13,52 +13,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from reconciler.core.plan import Plan
-from reconciler.core.report import Report
 from reconciler.core.text import counted, shortened
-from reconciler.render.view import Gate, Row, Section, View, plan_view, report_view
+from reconciler.render.view import Gate, Row, Section, View
 
 LIMIT = 60_000
 """Bytes of a whole comment."""
 FRAME = 4_000
 """Bytes kept for the heading, the notice of what was left out, and the end."""
 LONG = 20
-"""Rows of a section that are seen at once; with more it opens at a click."""
+"""Rows of a section that are shown expanded; a longer section is collapsed."""
 HIGHLIGHTS = 10
-"""Rows that did not go well which are named at the top as well."""
+"""Failed or blocked rows that are repeated at the top."""
 NAME, SENTENCE = 255, 600
-"""Characters of a name and of a sentence; Milvus itself has no longer names."""
+"""Maximum characters of a name and of a sentence; Milvus allows no longer names."""
 MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "@#$`[]*|~!\\"}
-"""What `escape` leaves: means nothing in an HTML block, and stays no bait for a tool that reads the text itself."""
-
-
-def plan_markdown(plan: Plan) -> str:
-    """A plan as Markdown."""
-    return _comment(plan_view(plan))
-
-
-def report_markdown(report: Report) -> str:
-    """A report as Markdown."""
-    return _comment(report_view(report))
+"""Signs that `escape` leaves alone: harmless in an HTML block, but not to a tool that parses the text itself."""
 
 
 class _Room:
-    """How much of the limit is left."""
+    """The bytes that are left."""
 
     def __init__(self, size: int) -> None:
         self._left = size
 
     def take(self, *parts: str) -> bool:
-        """Whether the parts still fit; if they do, they are in."""
+        """Take room for the parts. Return False, and leave no room for less important ones, if they do not fit."""
         size = sum(len(part.encode()) + 1 for part in parts)
         if size > self._left:
-            self._left = 0  # nothing less important goes in, however small
+            self._left = 0
             return False
         self._left -= size
         return True
 
 
-def _comment(view: View) -> str:
+def markdown(view: View) -> str:
+    """Render a plan or a report."""
     room = _Room(LIMIT - FRAME)
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
     highlights = [line for line in map(_highlight, view.troubles[:HIGHLIGHTS]) if room.take(line)]
@@ -86,13 +75,13 @@ def _left_out(rows: int, refusals: int, databases: int) -> str:
     return notice if parts else ""
 
 
-def _bodies(view: View, room: _Room, told: Sequence[Row]) -> Iterator[tuple[Section, list[str]]]:
-    """The sections that fit, each with those of its rows that do, in their order; `told` have their message above."""
+def _bodies(view: View, room: _Room, highlighted: Sequence[Row]) -> Iterator[tuple[Section, list[str]]]:
+    """Return the sections that fit, each with the rows that fit; the message of `highlighted` rows is not repeated."""
     places = [(at, number) for at, section in enumerate(view.sections) for number in range(len(section.rows))]
     entered: dict[int, dict[int, str]] = {}
     for at, number in sorted(places, key=lambda place: view.sections[place[0]].rows[place[1]].weight):
         section = view.sections[at]
-        row = _row(view, section, section.rows[number], told)
+        row = _row(view, section, section.rows[number], highlighted)
         if not room.take(row, *([] if at in entered else [_section(view, section, [])])):
             break
         entered.setdefault(at, {})[number] = row
@@ -113,10 +102,11 @@ def _highlight(row: Row) -> str:
 
 
 def _section(view: View, section: Section, rows: list[str]) -> str:
-    """A database's heading and table; one HTML block, so without an empty line."""
+    """Render a database's heading and table as one HTML block, which an empty line would end."""
     title = f"<b>{_code(section.connection, NAME)} / {_code(section.database, NAME)}</b>"
     suspended = f"; {counted(len(section.suspended), 'set')} suspended" if section.suspended else ""
-    about = f"{title} {_code(section.facts, SENTENCE)}{suspended}"
+    notes = "".join(f"<br>note: {_code(notice, SENTENCE)}" for notice in section.notices)
+    about = f"{title} {_code(' · '.join(section.facts), SENTENCE)}{suspended}{notes}"
     if not section.rows:
         return f"<p>{about}: nothing to do</p>"
     heads = "".join(f"<th>{head}</th>" for head in _heads(view, section))
@@ -128,17 +118,17 @@ def _section(view: View, section: Section, rows: list[str]) -> str:
 
 def _heads(view: View, section: Section) -> list[str]:
     outcome = ["outcome"] if view.kind == "report" else []
-    return ["", *outcome, *(["set"] if section.sets > 1 else []), "alias", "from", "to", "gates", "note"]
+    return ["", *outcome, *(["set"] if len(section.sets) > 1 else []), "alias", "from", "to", "gates", "note"]
 
 
-def _row(view: View, section: Section, row: Row, told: Sequence[Row]) -> str:
+def _row(view: View, section: Section, row: Row, highlighted: Sequence[Row]) -> str:
     cells = [
         row.sign,
         *([row.label] if view.kind == "report" else []),
-        *([_code(row.set, NAME)] if section.sets > 1 else []),
+        *([_code(row.set, NAME)] if len(section.sets) > 1 else []),
         *(_code(name, NAME) for name in (row.alias, row.current, row.desired)),
         _lines(map(_gate, row.gates)),
-        _lines([*row.remarks, "" if row in told else _code(row.message, SENTENCE)]),
+        _lines([*(remark.words for remark in row.remarks), "" if row in highlighted else _code(row.message, SENTENCE)]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
@@ -151,6 +141,6 @@ def _lines(parts: Iterable[str]) -> str:
     return "<br>".join(filter(None, parts))
 
 
-def _code(text: str, most: int) -> str:
-    """Text from outside, of so many characters at most: shown as it is, and nothing else."""
-    return f"<code>{escape(shortened(text, most), quote=False).translate(MARKUP)}</code>" if text else ""
+def _code(text: str, limit: int) -> str:
+    """Return text from outside, escaped and cut to `limit` characters."""
+    return f"<code>{escape(shortened(text, limit), quote=False).translate(MARKUP)}</code>" if text else ""

@@ -1,7 +1,7 @@
-"""Where aliases point before and after, as a picture: collections left and right, between them the aliases that change.
+"""The picture of an HTML page: collections before and after, and between them the aliases that change.
 
-Only places are reckoned here, in the units of the drawing; the page's template draws. However many changes there are,
-the picture stays one that a person can follow: of many, those that matter most are drawn, and the rest is counted.
+Only coordinates are computed here, in the units of the drawing; the page's template draws. A picture has at most `MOST`
+aliases, so that a person can follow it; the most important ones are drawn, the others counted.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from reconciler.core.text import shortened
 from reconciler.render.view import Row, Section
 
 MOST = 30
-"""Aliases in one picture."""
+"""Maximum number of aliases in a picture."""
 PITCH, HEIGHT = 36, 26
-"""From one box to the next, and the height of a box."""
+"""Distance from one box to the next, and height of a box."""
 WIDTH, BOX = 960, 240
-"""Of the picture, and of a box."""
+"""Width of the picture, and of a box."""
 LETTERS = 29
-"""Characters that a box has room for."""
+"""Maximum number of characters in a box."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A name at a place; `short` is what fits."""
+    """A box with a name; `short` is the part that fits."""
 
     x: float
     y: float
@@ -35,7 +35,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """From one box to another, as an SVG path; `kind` says what it means, `words` to whoever cannot see it."""
+    """A line between two boxes, as an SVG path; `words` describe it to screen readers."""
 
     path: str
     kind: str
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Boxes and lines. `left_out` counts the changes that are not drawn."""
+    """Boxes and lines; `left_out` is the number of changes that are not drawn."""
 
     height: float
     boxes: tuple[Box, ...]
@@ -53,7 +53,7 @@ class Picture:
 
 
 def picture(section: Section) -> Picture | None:
-    """The picture of a database's changes; None without any."""
+    """Return the picture of a database's changes; None without changes."""
     weighty = sorted(range(len(section.rows)), key=lambda number: section.rows[number].weight)[:MOST]
     rows = sorted((section.rows[number] for number in weighty), key=lambda row: (row.desired, row.current, row.alias))
     if not rows:
@@ -80,7 +80,7 @@ def _ends(row: Row) -> tuple[str, str]:
 
 
 def _column(column: int, names: Sequence[tuple[str, str]], most: int) -> list[Box]:
-    """Boxes of a name and a kind, evenly over the height of the longest column, which has `most`."""
+    """Return boxes (name and kind), evenly spread over the height of the longest column, which has `most`."""
     x = column * (WIDTH - BOX) / 2
     pitch = PITCH * most / len(names) if names else 0
     return [
@@ -89,9 +89,9 @@ def _column(column: int, names: Sequence[tuple[str, str]], most: int) -> list[Bo
     ]
 
 
-def _line(item: Box, other: Box, kind: str, words: str) -> Line:
-    """A curve from the right side of a box to the left side of another."""
-    x1, x2 = item.x + BOX, other.x
-    y1, y2 = (round(box.y + HEIGHT / 2, 1) for box in (item, other))
+def _line(left: Box, right: Box, kind: str, words: str) -> Line:
+    """Return a curve from the right side of a box to the left side of another."""
+    x1, x2 = left.x + BOX, right.x
+    y1, y2 = (round(box.y + HEIGHT / 2, 1) for box in (left, right))
     half = (x1 + x2) / 2
     return Line(f"M{x1:g} {y1:g} C{half:g} {y1:g} {half:g} {y2:g} {x2:g} {y2:g}", kind, words)

@@ -1,46 +1,70 @@
-"""A plan or a report as rows of words, for the formats that draw tables; every word is printable.
+"""A plan or a report in printable words, before any markup: what the text, Markdown and HTML formats draw.
 
     View ── Section (a database) ── Row (a step) ── Gate
 
-What comes from outside (names, messages, figures) and what is said by us (`remarks`, `label`, `verdict`) stay apart, so
-that a format can treat the first as text that somebody may have written against its reader.
+What comes from outside (names, messages, figures) and our own words (`remarks`, `label`, `verdict`) stay apart, so that
+a format can escape the first as text that somebody may have written against its reader.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from reconciler.core.gates import DEFAULT_GUARD
-from reconciler.core.plan import Action, Figure, GateResult, PendingVerification, Plan, Step, TargetPlan
+from reconciler.core.plan import (
+    Action,
+    BlockReason,
+    Figure,
+    GateResult,
+    PendingVerification,
+    Plan,
+    Step,
+    TargetPlan,
+)
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
-from reconciler.render.text import (
-    BLOCKED,
-    PENDING_VERIFICATION,
-    SIGNS,
-    VERDICTS,
-    facts,
-    outcome_words,
-    pending_verification_words,
-    plan_summary,
-    readers_words,
-    report_summary,
-)
+from reconciler.render import wording
+
+SHOW_ROUTE_FOR = {
+    BlockReason.PROTECTED,
+    BlockReason.GATE_FAILED,
+    BlockReason.REJECTED,
+    BlockReason.EARLIER_WAVE,
+    BlockReason.COMPANION,
+}
+"""Reasons whose message does not name the collections of the change."""
 
 
 class Weight(IntEnum):
-    """How much a row matters to its reader, the most first."""
+    """How much a row matters to its reader, the most important first."""
 
     FAILED = 0
-    HELD = 1
+    BLOCKED = 1
     RISKY = 2
     PLAIN = 3
 
 
+class Topic(StrEnum):
+    """What a remark is about."""
+
+    SCOPE = "scope"
+    WAVE = "wave"
+    GATE = "gate"
+    READERS = "readers"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A few words of our own about a step."""
+
+    topic: Topic
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a gate said of a step: `state` for programs (a verdict, or `skipped`), `mark` for people.
+    """The result of a gate: `state` for programs (a verdict, or `skipped`), `mark` for people.
 
     `figures` are `name=value`.
     """
@@ -56,8 +80,9 @@ class Gate:
 class Row:
     """One step.
 
-    `current` and `wanted` are empty for no collection. `kind` is a word for programs: the action, `blocked`, or the
-    outcome; `label` says the same to people. `remarks` are ours, `message` is from outside.
+    `current` and `desired` are empty for no collection. `kind` is a word for programs: the action, `blocked`, or the
+    outcome; `label` says the same to people. `remarks` are ours, `message` is from outside. Without `show_route` the
+    message names the collections, and a format that is short of room may leave them out.
     """
 
     sign: str
@@ -70,28 +95,34 @@ class Row:
     label: str
     weight: Weight
     gates: tuple[Gate, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     message: str = ""
+    show_route: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One database. `sets` is how many sets are about it; `suspended` names those that sleep."""
+    """One database, with the names of its sets; `suspended` names the suspended ones.
+
+    `notices` are known problems of the server; `credentials` say which secret a saved plan sends where.
+    """
 
     connection: str
     database: str
-    facts: str
-    sets: int
+    facts: tuple[str, ...]
+    sets: tuple[str, ...]
     rows: tuple[Row, ...]
     suspended: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """A whole plan or report.
 
-    `kind` is `plan` or `report`; `mood` is `good`, `changes` or `bad`. `facts` are pairs of a name and a value for the
-    end of a page.
+    `kind` is `plan` or `report`; `mood` is `good`, `changes` or `bad`. `facts` are names and values for the end of a
+    page.
     """
 
     kind: str
@@ -108,18 +139,18 @@ class View:
 
     @property
     def troubles(self) -> list[Row]:
-        """What failed or is held back, the worst first."""
-        return sorted((row for row in self.rows if row.weight <= Weight.HELD), key=lambda row: row.weight)
+        """What failed or is blocked, the worst first."""
+        return sorted((row for row in self.rows if row.weight <= Weight.BLOCKED), key=lambda row: row.weight)
 
 
 def plan_view(plan: Plan) -> View:
-    """A plan in words."""
+    """Return the view of a plan."""
     verdict, mood = _plan_verdict(plan)
     return View(
         kind="plan",
         verdict=verdict,
         mood=mood,
-        summary=plan_summary(plan).plain,
+        summary=wording.plan_summary(plan),
         refusals=tuple(map(printable, plan.refusals)),
         sections=tuple(
             _section(target, (*map(_pending_verification, target.pending_verification), *map(_planned, target.steps)))
@@ -134,14 +165,14 @@ def plan_view(plan: Plan) -> View:
 
 
 def report_view(report: Report) -> View:
-    """A report in words."""
+    """Return the view of a report."""
     verdict, mood = _report_verdict(report)
     run = (("run", printable(report.run)),) if report.run else ()
     return View(
         kind="report",
         verdict=verdict,
         mood=mood,
-        summary=report_summary(report).plain if report.results else plan_summary(report.plan).plain,
+        summary=wording.report_summary(report) if report.results else wording.plan_summary(report.plan),
         refusals=tuple(map(printable, report.plan.refusals)),
         sections=tuple(_section(target.plan, tuple(map(_ended, target.results))) for target in report.targets),
         facts=(
@@ -164,7 +195,7 @@ def _plan_verdict(plan: Plan) -> tuple[str, str]:
         )
     blocked = len(plan.steps) - len(plan.runnable)
     if not plan.runnable:
-        return f"blocked, {counted(blocked, 'change')} held back", "bad"
+        return f"{counted(blocked, 'change')} blocked", "bad"
     changes = counted(len(plan.runnable), "change")
     return (f"{changes}, {blocked} blocked", "bad") if blocked else (changes, "changes")
 
@@ -192,17 +223,20 @@ def _section(target: TargetPlan, rows: tuple[Row, ...]) -> Section:
     return Section(
         connection=printable(target.connection.name),
         database=printable(target.target.database),
-        facts=facts(target).replace("   ", " · "),  # a table of words would show one space
-        sets=len(target.sets),
+        facts=wording.target_facts(target),
+        sets=tuple(printable(alias_set.set) for alias_set in target.sets),
         rows=rows,
         suspended=tuple(printable(alias_set.set) for alias_set in target.sets if alias_set.suspended),
+        notices=tuple(map(printable, target.notices)),
+        credentials=tuple(wording.saved_credentials(target)),
     )
 
 
 def _planned(step: Step) -> Row:
     kind = "blocked" if step.blocked else str(step.action)
     message = printable(step.blocked.message) if step.blocked else ""
-    return _row(step, kind, kind, _planned_weight(step), _remarks(step), message)
+    row = _row(step, kind, kind, _planned_weight(step), _remarks(step), message)
+    return replace(row, show_route=step.blocked is None or step.blocked.reason in SHOW_ROUTE_FOR)
 
 
 def _pending_verification(pending: PendingVerification) -> Row:
@@ -210,31 +244,30 @@ def _pending_verification(pending: PendingVerification) -> Row:
         pending.step,
         "pendingVerification",
         "not verified",
-        Weight.HELD,
+        Weight.BLOCKED,
         _remarks(pending.step),
-        printable(pending_verification_words(pending)),
+        wording.pending_verification(pending),
     )
-    return replace(row, sign=PENDING_VERIFICATION[0], current=row.desired)  # it is there, and stays
+    return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # it is there, and stays
 
 
 def _ended(result: StepResult) -> Row:
     remarks = _remarks(result.step)
-    if result.propagation and all(item.reach is Reach.VERIFIED for item in result.propagation):
-        remarks += (readers_words(result.propagation),)
+    if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
+        remarks += (Remark(Topic.READERS, wording.readers(result.propagation)),)
     return _row(
         result.step,
         str(result.outcome),
-        outcome_words(result),
+        wording.outcome(result),
         _ended_weight(result),
         remarks,
         printable(result.message or ""),
     )
 
 
-def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[str, ...], message: str) -> Row:
-    skipped = tuple(Gate(printable(name), "skipped", "SKIPPED") for name in step.skipped_gates)
+def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[Remark, ...], message: str) -> Row:
     return Row(
-        sign=BLOCKED[0] if step.blocked else SIGNS[step.action][0],
+        sign=wording.BLOCKED if step.blocked else wording.SIGNS[step.action],
         set=printable(step.set),
         alias=printable(step.alias),
         current=printable(step.current or ""),
@@ -243,24 +276,24 @@ def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[str, 
         kind=kind,
         label=label,
         weight=weight,
-        gates=skipped + tuple(_gate(result, message) for result in step.gate_results),
+        gates=gates_of(step, message),
         remarks=remarks,
         message=message,
     )
 
 
-def _remarks(step: Step) -> tuple[str, ...]:
-    found = ["in scope, not listed"] if step.prune else []
+def _remarks(step: Step) -> tuple[Remark, ...]:
+    remarks = [Remark(Topic.SCOPE, "in scope, not listed")] if step.prune else []
     if step.wave and not step.prune:
-        found.append(f"wave {step.wave}")
+        remarks.append(Remark(Topic.WAVE, f"wave {step.wave}"))
     if step.desired and not step.gates.has(DEFAULT_GUARD):
-        found.append(f"{DEFAULT_GUARD} off")
-    return tuple(found)
+        remarks.append(Remark(Topic.GATE, f"{DEFAULT_GUARD} off"))
+    return tuple(remarks)
 
 
 def _planned_weight(step: Step) -> Weight:
     if step.blocked:
-        return Weight.HELD
+        return Weight.BLOCKED
     return Weight.RISKY if step.skipped_gates or step.action is Action.DROP else Weight.PLAIN
 
 
@@ -268,17 +301,22 @@ def _ended_weight(result: StepResult) -> Weight:
     if result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
         return Weight.FAILED
     if result.outcome not in ACHIEVED or result.code:
-        return Weight.HELD
+        return Weight.BLOCKED
     return _planned_weight(result.step)
 
 
+def gates_of(step: Step, message: str = "") -> tuple[Gate, ...]:
+    """Return the gates of a step: skipped ones, then results, without details that `message` has already."""
+    skipped = tuple(Gate(printable(name), "skipped", "SKIPPED") for name in step.skipped_gates)
+    return skipped + tuple(_gate(result, message) for result in step.gate_results)
+
+
 def _gate(result: GateResult, message: str) -> Gate:
-    """A gate's words, unless the row's message says them already."""
     detail = printable(result.detail)
     return Gate(
         name=printable(result.gate),
         state=str(result.verdict),
-        mark=VERDICTS[result.verdict],
+        mark=wording.VERDICTS[result.verdict],
         detail="" if detail in message else detail,
         figures=tuple(f"{printable(name)}={_figure(value)}" for name, value in result.figures.items()),
     )

@@ -27,8 +27,8 @@ def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
     shop.move(a="v2")
     applied = shop.run("apply", "plan.json", "--yes", "--output", "json=report.json")
     assert (applied.code, shop.live) == (0, {"a": "v2", "b": "v2"})
-    assert "a   v1 → v2   already as wanted" in applied.stdout
-    assert "Apply: 1 done, 1 already as wanted." in applied.stdout
+    assert "a   v1 → v2   unchanged" in applied.stdout
+    assert "Apply: 1 done, 1 unchanged." in applied.stdout
     report = shop.read("report.json")
     assert (report["kind"], report["summary"]["done"], report["summary"]["noop"]) == ("Report", 1, 1)
 
@@ -208,7 +208,7 @@ def test_a_plan_file_with_nothing_left_to_do_asks_nobody(shop: Shop) -> None:
     assert shop.apply().code == 0
     again = shop.run("apply", "plan.json")
     assert again.code == 0, "no --yes and no terminal"
-    assert "a      → v1   already as wanted" in again.stdout
+    assert "a      → v1   unchanged" in again.stdout
     assert "gone   v1     already gone" in again.stdout
 
 

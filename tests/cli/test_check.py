@@ -50,7 +50,7 @@ def test_what_is_missing_is_exit_1_and_the_other_targets_are_checked_too(shop: S
     assert {item["result"] for item in gone[1:]} == {"unknown"}
     assert {item["result"] for item in by_address[shop.uri.removeprefix("http://")]} == {"ok", "notNeeded"}
     shown = shop.run("check", "-f", "aliases.yaml", "--timeout", "20s").stdout
-    assert "  ? all the rest         not asked, because of the address" in shown
+    assert "  ? other conditions     not asked, because of the address" in shown
     assert shown.splitlines()[-1].startswith("Check: ")
 
 

@@ -136,7 +136,7 @@ def test_the_main_job_on_a_real_milvus(milvus: Backend, tmp_path: Path) -> None:
         assert all(step["toId"] for step in planned.document["targets"][0]["steps"] if step["to"])
         assert shop.run("apply", "plan.json", "--yes").code == 0
         assert shop.live == {"moved": "v2", "new": "v1"}
-        assert "No changes. 2 aliases as wanted." in shop.apply().stdout
+        assert "No changes. 2 aliases up to date." in shop.apply().stdout
         exported = shop.run("export", "--uri", shop.uri, "--database", shop.database)
         (tmp_path / "export.yaml").write_text(exported.stdout)
         assert shop.run("plan", "-f", "export.yaml", "--detailed-exitcode").code == 0

@@ -32,7 +32,7 @@ def test_an_export_plans_to_no_change_and_reads_like_a_persons(shop: Shop) -> No
         "    - {name: search_b, collection: v2}\n"
     )
     planned = shop.run("plan", "-f", "-", "--detailed-exitcode", text=exported.stdout)
-    assert (planned.code, planned.stdout.splitlines()[-1]) == (0, "No changes. 2 aliases as wanted.")
+    assert (planned.code, planned.stdout.splitlines()[-1]) == (0, "No changes. 2 aliases up to date.")
 
 
 def test_an_export_of_a_known_connection_is_a_set_for_it(shop: Shop) -> None:
@@ -90,7 +90,7 @@ def test_what_is_wanted_is_not_taken_for_what_is_there(shop: Shop) -> None:
     same = shop.plan("--against", "aliases.yaml")
     assert (same.code, same.stderr) == (
         1,
-        "error: --against aliases.yaml is what is wanted, too: it must be an export of the server\n",
+        "error: --against aliases.yaml is also given with -f: it must be an export of the server\n",
     )
     shop.write("copy.yaml", alias_set({"a": "v1"}, database=shop.database, scope={"include": ["s_*"]}))
     copied = shop.plan("--against", "copy.yaml")
@@ -105,4 +105,4 @@ def test_an_export_stays_in_the_namespace_of_its_connection(shop: Shop) -> None:
     exported = shop.run("export", "-f", "connection.yaml", "--database", shop.database)
     (shop.folder / "export.yaml").write_text(exported.stdout)
     planned = shop.run("plan", "-f", "connection.yaml", "-f", "export.yaml")
-    assert (planned.code, "No changes. 1 alias as wanted." in planned.stdout) == (0, True)
+    assert (planned.code, "No changes. 1 alias up to date." in planned.stdout) == (0, True)

@@ -11,7 +11,9 @@ import pytest
 from tests.cli.shop import Shop, connection
 from tests.cli.test_history import ID
 
-REMARK = "Manifests that still want a → v2 will have it so at the next apply: change them, or set suspend: true\n"
+REMARK = (
+    "The manifests still point a to v2; the next apply will move it back. Update the manifests or set suspend: true.\n"
+)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     back = moved.run("rollback", "--yes")
     assert (back.code, moved.live) == (0, {"a": "v1"})
     undoing, remark = back.stderr.splitlines(keepends=True)
-    assert re.fullmatch(rf"Undoing run {ID} \(apply, \S+, \S+@\S+\)\n", undoing)
+    assert re.fullmatch(rf"Rolling back run {ID} \(apply, \S+, \S+@\S+\)\n", undoing)
     assert remark == REMARK
     plan, *_, summary = back.stdout.splitlines()
     assert plan.startswith(f"main / {moved.database}   Milvus Lite ")
@@ -41,9 +43,8 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     assert summary == "Apply: 1 done."
 
     again = moved.run("rollback", "--yes")
-    nothing = (
-        f"Nothing to undo: no run recorded at {moved.folder}/journal.jsonl changed anything, or it was rolled back.\n"
-    )
+    none = f"no run recorded at {moved.folder}/journal.jsonl changed anything, or it was rolled back"
+    nothing = f"Nothing to roll back: {none}.\n"
     assert (again.code, again.stdout, again.stderr) == (0, nothing, "")
     assert moved.run("rollback", "--format", "json").document["targets"] == []
     rollback, apply = moved.run("history", "--format", "json").document["runs"]
@@ -58,7 +59,7 @@ def test_a_report_is_enough(moved: Shop) -> None:
     assert back.stderr.endswith(REMARK)
     again = moved.run("rollback", "report.json")
     assert again.stdout == (
-        "Nothing to undo: what the run of report.json changed is back already; for an older run give its ID.\n"
+        "Nothing to roll back: what the run of report.json changed is back already; for an older run give its ID.\n"
     )
     (run,) = moved.run("history", "--format", "json").document["runs"]
     assert run["source"] == [moved.read("report.json")["run"]]
@@ -85,7 +86,7 @@ def test_what_somebody_else_moved_since_is_refused(moved: Shop) -> None:
     forced = moved.run("rollback", "--alias", "a", "--to", "v1", "--yes")
     assert (forced.code, moved.live) == (0, {"a": "v1"})
     assert moved.run("rollback", "--alias", "a", "--to", "v1").stdout == (
-        'Nothing to undo: alias "a" is at "v1" already.\n'
+        'Nothing to roll back: alias "a" is at "v1" already.\n'
     )
 
 
@@ -130,9 +131,9 @@ def test_a_run_that_changed_nothing_leaves_nothing_to_undo(moved: Shop) -> None:
     moved.want({"a": "v9"})
     moved.apply("--output", "json=report.json")
     nothing = moved.run("rollback", "report.json", "--yes")
-    assert (nothing.code, nothing.stdout) == (0, "Nothing to undo: the run of report.json changed nothing.\n")
+    assert (nothing.code, nothing.stdout) == (0, "Nothing to roll back: the run of report.json changed nothing.\n")
     other = moved.run("rollback", "report.json", "--alias", "b")
-    assert other.stdout == 'Nothing to undo: the run of report.json changed nothing about alias "b".\n'
+    assert other.stdout == 'Nothing to roll back: the run of report.json changed nothing about alias "b".\n'
 
 
 def test_an_alias_of_that_name_in_two_databases_must_be_chosen(moved: Shop) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.replacing import Replacement, replace_all
+from reconciler.cli.replace_files import Replacement, replace_all
 from reconciler.core.errors import InvalidInput
 from tests.cli.command import COLOUR, Completed, finish, run, run_at_terminal, start
 
@@ -69,7 +69,7 @@ def test_aliases_of_several_files_are_set_and_nothing_else_changes(folder: Path)
             "Set: 3 changed.",
         ],
     )
-    assert done.stderr == "reviews is protected: apply will want --allow-protected reviews\n"
+    assert done.stderr == "reviews is protected: apply will need --allow-protected reviews\n"
     expected = SEARCH.replace("'reviews_v1'", "'reviews_v2'").replace("state: Absent", "collection: old_v9")
     assert (folder / "search.yaml").read_text() == expected
     assert (folder / "ads.yaml").read_text() == ADS.replace('"banners_v1"', '"banners_v2"')
@@ -83,10 +83,10 @@ def test_what_is_as_wanted_already_is_not_written(folder: Path) -> None:
     assert done.stdout.splitlines() == [
         "  = reviews     reviews_v1 already   search.yaml:10:13",
         "  = main_page   pages_v1 already   search.yaml:15:14",
-        "No changes. 2 aliases as wanted already.",
+        "No changes. 2 aliases up to date.",
     ]
     mixed = set_in(folder, "reviews=reviews_v1", "banners=banners_v2", "-f", ".")
-    assert mixed.stdout.splitlines()[-1] == "Set: 1 changed, 1 as wanted already."
+    assert mixed.stdout.splitlines()[-1] == "Set: 1 changed, 1 unchanged."
     assert contents(folder)["search.yaml"] == before["search.yaml"]
 
 
@@ -102,7 +102,7 @@ def test_check_writes_nothing_and_prints_a_diff_that_git_applies(
         diff = file.read()
     assert (done.code, contents(folder)) == (0, before)
     assert done.stderr.splitlines() == [
-        "main_page is protected: apply will want --allow-protected main_page",
+        "main_page is protected: apply will need --allow-protected main_page",
         "Set: 2 to change. Nothing was written.",
     ]
     changed = [line for line in diff.splitlines() if line[:1] in (b"-", b"+") and line[:3] not in (b"---", b"+++")]
@@ -114,7 +114,7 @@ def test_check_writes_nothing_and_prints_a_diff_that_git_applies(
     assert set_in(folder, *asked).code == 0
     assert {name: data for name, (data, _) in contents(folder).items()} == applied
     idle = set_in(folder, *asked, "--check")
-    assert (idle.code, idle.stdout, idle.stderr) == (0, "", "No changes. 2 aliases as wanted already.\n")
+    assert (idle.code, idle.stdout, idle.stderr) == (0, "", "No changes. 2 aliases up to date.\n")
 
 
 def test_a_terminal_shows_the_diff_in_colours_and_obeys_nothing_in_it(folder: Path) -> None:

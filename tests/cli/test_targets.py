@@ -31,12 +31,12 @@ def test_status_has_a_row_for_each_alias(shop: Shop) -> None:
     assert (shown.code, shown.stdout.splitlines()) == (
         0,
         [
-            f"{'TARGET'.ljust(width)}   SET    ALIAS     WANTED   LIVE   STATE      NOTE",
-            f"{target}   shop   drifted   v2       v1     Drifted",
-            f"{target}   shop   gone      -        -      InSync",
-            f"{target}   shop   missing   v3       -      Missing",
-            f"{target}   shop   s_stale   -        v1     Unwanted",
-            f"{target}   shop   same      v1       v1     InSync",
+            f"{'TARGET'.ljust(width)}   SET    ALIAS     DESIRED   LIVE   STATE      NOTE",
+            f"{target}   shop   drifted   v2        v1     Drifted",
+            f"{target}   shop   gone      -         -      InSync",
+            f"{target}   shop   missing   v3        -      Missing",
+            f"{target}   shop   s_stale   -         v1     Unwanted",
+            f"{target}   shop   same      v1        v1     InSync",
             "2 InSync, 1 Missing, 1 Drifted, 1 Unwanted",
         ],
     )

@@ -22,7 +22,7 @@ from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Act, Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.documents import plan_document, report_document
-from reconciler.render.text import plan_lines, report_lines
+from reconciler.render.results import plan_result, report_result
 from reconciler.render.view import plan_view
 from tests.builders import LOCAL, alias_set, catalogs, live
 from tests.faults.memory import Recorder
@@ -254,7 +254,7 @@ def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
     plan = shop.plan(spec_hash())
     assert any(
         line.plain.startswith("  ? canary   at new; run ") and "it is verified again first" in line.plain
-        for line in plan_lines(plan)
+        for line in plan_result(plan).lines()
     )
     assert [(row.sign, row.alias, row.current, row.desired) for row in plan_view(plan).rows] == [
         ("?", "canary", "new", "new"),
@@ -263,7 +263,7 @@ def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
     pending = plan_document(plan)["targets"][0]["sets"][0]["pendingVerification"]
     assert [(item["alias"], item["collection"]) for item in pending] == [("canary", "new")]
     report = shop.apply(spec_hash())
-    assert any("canary" in line.plain and "already as wanted" in line.plain for line in report_lines(report))
+    assert any("canary" in line.plain and "unchanged" in line.plain for line in report_result(report).lines())
     assert [step["alias"] for step in report_document(report)["targets"][0]["steps"]] == ["canary", "prod"]
     assert any("verifying moves of earlier runs: canary" in sentence for sentence in shop.said)
 
@@ -274,7 +274,7 @@ def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:
     with catalogs(shop.server) as opened:
         plan = make_plan([spec_hash(), other], catalogs=opened, journal=shop.journal)
         report = apply_plan(plan, catalogs=opened, journal=shop.journal)
-    told = [line.plain for line in report_lines(report)]
+    told = [line.plain for line in report_result(report).lines()]
     of_other = told.index("  other")
     assert [line.split()[1] for line in told[of_other + 1 :] if line.startswith("    ")][:1] == ["more"]
 

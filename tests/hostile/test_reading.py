@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.cli import output
+from reconciler.cli.output import Output
 from reconciler.core.errors import AliasctlError, InvalidInput
 from reconciler.core.gates import ContentError
 from reconciler.core.model import Target
@@ -31,10 +31,9 @@ from reconciler.manifest.editing import edited
 from reconciler.manifest.export import live_from_export
 from reconciler.manifest.objects import read_alias_set, read_connection
 from reconciler.render.documents import plan_document
+from reconciler.render.formats import FORMATS
 from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
-from reconciler.render.html import plan_html
-from reconciler.render.markdown import plan_markdown
-from reconciler.render.text import saved_plan_lines
+from reconciler.render.results import saved_plan_result
 from reconciler.rollback import changes_in, newest_changes, plan_rollback
 from tests.builders import catalogs
 from tests.hostile import documents
@@ -55,7 +54,7 @@ def only_our_errors(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
         try:
             yield
         except AliasctlError as error:
-            output.complain(error)
+            Output().error(error)
             for line in capsys.readouterr().err.splitlines():
                 assert printable(line) == line
                 assert len(line) < LONGEST_MESSAGE
@@ -167,11 +166,12 @@ def test_a_file_of_queries_that_no_file_can_be(name: str) -> None:
 
 def shown(plan: Plan) -> None:
     """In every format that there is."""
-    for line in saved_plan_lines(plan):
+    result = saved_plan_result(plan)
+    for line in result.lines():
         assert printable(line.plain) == line.plain
     json.loads(json.dumps(plan_document(plan), allow_nan=False))
-    plan_markdown(plan)
-    plan_html(plan)
+    for output_format in FORMATS.values():
+        output_format.render(result)
 
 
 def test_plan_files(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from reconciler.core.model import Target
 from reconciler.core.plan import Block, BlockReason, Figure, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 from reconciler.core.report import Outcome, Propagated, Reach, Report, StepResult, TargetReport
+from reconciler.render.formats import HTML, MARKDOWN
+from reconciler.render.results import plan_result, report_result
 from tests.builders import LOCAL
 
 MADE = "2026-11-24T03:00:00Z"
@@ -124,3 +126,19 @@ def many(number: int) -> Plan:
     """So many moves, of which the last is blocked and the one before it a drop."""
     steps = [move(f"alias_{at:04}", f"products_v{at % 40}", f"products_v{at % 40 + 1}") for at in range(number - 2)]
     return plan_of(*steps, move("old_one", "products_v1", None), blocked("zz_held", "v9 does not exist"))
+
+
+def plan_markdown(plan: Plan) -> str:
+    return MARKDOWN.render(plan_result(plan))
+
+
+def report_markdown(report: Report) -> str:
+    return MARKDOWN.render(report_result(report))
+
+
+def plan_html(plan: Plan) -> str:
+    return HTML.render(plan_result(plan))
+
+
+def report_html(report: Report) -> str:
+    return HTML.render(report_result(report))

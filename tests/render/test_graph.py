@@ -55,7 +55,7 @@ def test_what_moves_has_two_arrows_and_what_stays_has_one() -> None:
     desired = alias_set({"a": "v2", "new": "v2", "held": "v9", "same": "v1", "gone": None})
     cluster = planned_cluster(plan.targets[0], [desired])
     assert cluster.title == "prod / default"
-    assert [(arrow.alias, arrow.collection, arrow.bond) for arrow in cluster.arrows] == [
+    assert [(arrow.alias, arrow.collection, arrow.kind) for arrow in cluster.arrows] == [
         ("a", "v2", EdgeKind.NEXT),
         ("a", "v1", EdgeKind.NOW),
         ("held", "v9", EdgeKind.BLOCKED),

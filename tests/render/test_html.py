@@ -13,10 +13,19 @@ from hypothesis import given, settings
 
 from reconciler.core.text import printable
 from reconciler.render.documents import plan_document, report_document
-from reconciler.render.html import plan_html, report_html
 from reconciler.render.picture import MOST
 from tests.render.markup import Parsed
-from tests.render.scenes import HOSTILE, blocked, busy_plan, failed_report, hostile_plan, many, plan_of
+from tests.render.scenes import (
+    HOSTILE,
+    blocked,
+    busy_plan,
+    failed_report,
+    hostile_plan,
+    many,
+    plan_html,
+    plan_of,
+    report_html,
+)
 from tests.render.test_markdown import TEXTS
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, ViewportSize, sync_playwright
 
-from reconciler.render.html import plan_html, report_html
-from tests.render.scenes import HOSTILE, busy_plan, failed_report, hostile_plan, many
+from tests.render.scenes import HOSTILE, busy_plan, failed_report, hostile_plan, many, plan_html, report_html
 
 WIDE, NARROW = ViewportSize(width=1200, height=900), ViewportSize(width=390, height=800)
 Open = Callable[..., Page]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from reconciler.core.plan import Block, BlockReason, Verdict
 from reconciler.core.report import Outcome
 from reconciler.core.text import printable
-from reconciler.render.markdown import plan_markdown, report_markdown
 from tests.render.markup import Parsed
 from tests.render.scenes import (
     HOSTILE,
@@ -24,7 +23,9 @@ from tests.render.scenes import (
     hostile_plan,
     many,
     move,
+    plan_markdown,
     plan_of,
+    report_markdown,
     report_of,
     result,
     together,
@@ -106,7 +107,7 @@ def test_a_report_has_its_run_its_outcomes_and_its_failures_first() -> None:
     [
         (plan_markdown(plan_of(unchanged=3)), "plan: nothing to do"),
         (plan_markdown(plan_of(move("a", None, "v1"))), "plan: 1 change"),
-        (plan_markdown(plan_of(blocked("a", "no"))), "plan: blocked, 1 change held back"),
+        (plan_markdown(plan_of(blocked("a", "no"))), "plan: 1 change blocked"),
         (plan_markdown(plan_of(move("a", None, "v1"), refusals=["too many"])), "plan: refused"),
         (report_markdown(report_of(plan_of())), "report: nothing to do"),
         (

@@ -9,15 +9,17 @@ import pytest
 from reconciler.core.report import Outcome
 from reconciler.inspect.access import check_access
 from reconciler.render.check import access_lines
-from reconciler.render.text import plan_lines, product, report_lines
+from reconciler.render.results import plan_result, report_result
+from reconciler.render.wording import product
 from tests.builders import alias_set, catalogs, server
-from tests.render.scenes import move, plan_of, report_of, result
+from tests.render.scenes import move, plan_html, plan_markdown, plan_of, report_of, result
 
 
 def test_outcomes_stand_in_a_column_and_one_long_name_does_not_push_it_away() -> None:
     long = "x" * 100
     steps = [move("a", "v1", "v2"), move("bb", "products_v1", "v2"), move("c", long, "v2")]
-    lines = report_lines(report_of(plan_of(*steps), *(result(step, Outcome.UNKNOWN) for step in steps)))
+    report = report_of(plan_of(*steps), *(result(step, Outcome.UNKNOWN) for step in steps))
+    lines = report_result(report).lines()
     assert [line.plain for line in lines][1:4] == [
         "  ~ a    v1 → v2            unknown",
         "  ~ bb   products_v1 → v2   unknown",
@@ -29,8 +31,10 @@ def test_a_known_problem_of_the_server_is_one_line_below_the_target() -> None:
     plan = plan_of(move("a", "v1", "v2"))
     problem = "every search through an alias is slow (milvus#49510); upgrade to 2.6.16 or later"
     noted = replace(plan, targets=(replace(plan.targets[0], notices=(problem,)),))
-    assert [line.plain for line in plan_lines(noted)][1] == f"  note: {problem}"
-    assert len(list(plan_lines(noted))) == len(list(plan_lines(plan))) + 1
+    assert [line.plain for line in plan_result(noted).lines()][1] == f"  note: {problem}"
+    assert len(list(plan_result(noted).lines())) == len(list(plan_result(plan).lines())) + 1
+    assert f"<br>note: <code>{problem.replace('#', '&#35;')}</code>" in plan_markdown(noted)
+    assert f"Note: <bdi>{problem}</bdi>" in plan_html(noted)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from reconciler.documents.formats import SCHEMAS
 from reconciler.manifest.schema import KINDS
 
 
-@click.command(short_help="Print the JSON Schema of a kind.")
+@click.command("schema")
 @click.argument("kind", metavar="KIND", type=click.Choice([*KINDS, *SCHEMAS], case_sensitive=False))
-def schema(kind: str) -> None:
-    """Print the JSON Schema of a kind: of manifests, or of what this tool prints.
+def command(kind: str) -> None:
+    """Print the JSON Schema of a kind.
+
+    A kind is one of the manifests, or one of the documents that aliasctl prints.
 
     \b
       aliasctl schema AliasSet

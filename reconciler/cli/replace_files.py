@@ -1,4 +1,4 @@
-"""Files that are replaced by a new version of themselves: all of them or none, each in one step, keeping their mode."""
+"""Replace several files by new versions of themselves: all of them or none, each in one step, keeping their mode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.files import sync_folder, write_beside
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A file as the user knows it, what was read from it, and what is to be in it."""
+    """A file by the name that the user gave, its content as it was read, and its new content."""
 
     name: str
     before: bytes
@@ -24,12 +24,12 @@ class Replacement:
 
     @property
     def path(self) -> Path:
-        """The file itself, where the name is a symbolic link."""
+        """The file itself, if the name is a symbolic link."""
         return Path(self.name).resolve()
 
 
 def ensure_replaceable(replacements: Sequence[Replacement]) -> None:
-    """Raise `InvalidInput` for files that must not be written to, or that nothing can be put beside."""
+    """Raise `InvalidInput` for files that are read-only or in a folder that is."""
     problems = [
         Problem(obstacle, Source(replacement.name))
         for replacement in replacements
@@ -43,7 +43,7 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
     """Replace all files, or none.
 
     Raises:
-        InvalidInput: one could not be written, or is no longer what was read.
+        InvalidInput: a file could not be written, or was changed since it was read.
     """
     with ExitStack() as stack:
         ready: list[tuple[Replacement, Path]] = []
@@ -62,13 +62,13 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
             if isinstance(error, OSError):
                 raise _refused(replacement, error, left) from error
             raise
-    for folder in {item.path.parent for item in replacements}:
+    for folder in {replacement.path.parent for replacement in replacements}:
         with suppress(OSError):  # not all file systems can
             sync_folder(folder)
 
 
 def _obstacle(path: Path) -> str | None:
-    # Root may write to everything; a file without any write permission says what its owner wants all the same.
+    # Root may write to any file; one without any write permission is left alone all the same.
     if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
         return "is read-only; make it writable first (chmod u+w)"
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -91,7 +91,7 @@ def _ensure_unchanged(replacements: Sequence[Replacement]) -> None:
 
 
 def _attempt_beside(replacement: Replacement) -> Path:
-    """`_beside`, with an error for the user."""
+    """Call `_beside`; raise `InvalidInput` if it fails."""
     try:
         return _beside(replacement)
     except OSError as error:
@@ -99,20 +99,20 @@ def _attempt_beside(replacement: Replacement) -> Path:
 
 
 def _beside(replacement: Replacement) -> Path:
-    """A new file beside the old one, with its owner, mode and the new content, safe on the disk."""
+    """Write a new file beside the old one, with its owner and mode and the new content, synced to disk."""
     old = replacement.path.stat()
     owner = (old.st_uid, old.st_gid)
     return write_beside(replacement.path, replacement.after, mode=stat.S_IMODE(old.st_mode), owner=owner)
 
 
 def _put_back(done: Sequence[Replacement]) -> list[Replacement]:
-    """Undo what was replaced; what could not be undone is returned."""
+    """Restore what was replaced; return what could not be restored."""
     left = []
-    for item in done:
+    for replacement in done:
         try:
-            _beside(replace(item, after=item.before)).replace(item.path)
+            _beside(replace(replacement, after=replacement.before)).replace(replacement.path)
         except OSError:
-            left.append(item)
+            left.append(replacement)
     return left
 
 

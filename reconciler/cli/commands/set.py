@@ -1,4 +1,4 @@
-"""`aliasctl set`: another collection for an alias, in the manifests, one line an alias; no server is asked."""
+"""`aliasctl set`: point aliases at other collections, by editing one line per alias in the manifests; no network."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.text import Text
 
-from reconciler.cli import inputs, options, output
-from reconciler.cli.replacing import Replacement, ensure_replaceable, replace_all
+from reconciler.cli import inputs, options, values
+from reconciler.cli.output import Output
+from reconciler.cli.replace_files import Replacement, ensure_replaceable, replace_all
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import NAME_PATTERN, Source
 from reconciler.core.text import counted, printable, quoted
@@ -21,13 +20,15 @@ from reconciler.manifest.editing import difference, edited
 from reconciler.manifest.files import STDIN
 from reconciler.manifest.select_entries import Change, chosen
 from reconciler.render.documents import edit_document
+from reconciler.render.formats import TEXT, Result
+from reconciler.render.lines import Line
 
 BYTE_ORDER_MARK = "\ufeff"
 STYLES = {"-": "red", "+": "green", "@": "cyan"}
 
 
 def assignment(text: str) -> tuple[str, str]:
-    """ALIAS=COLLECTION, such as search_products=products_v2."""
+    """Return the parts of ALIAS=COLLECTION, such as search_products=products_v2."""
     alias, _, collection = text.partition("=")
     if not alias or not collection:
         raise click.BadParameter(f"{quoted(text)} is not ALIAS=COLLECTION, such as search_products=products_v2")
@@ -37,7 +38,7 @@ def assignment(text: str) -> tuple[str, str]:
     return alias, collection
 
 
-@click.command("set", short_help="Point aliases at other collections, in the manifests.")
+@click.command("set")
 @click.argument("assignments", nargs=-1, required=True, type=assignment, metavar="ALIAS=COLLECTION...")
 @click.option(
     "-f",
@@ -45,46 +46,46 @@ def assignment(text: str) -> tuple[str, str]:
     "paths",
     multiple=True,
     required=True,
-    type=options.word,
+    type=values.word,
     metavar="PATH",
-    help="A manifest or a folder of manifests (recursive); repeats.",
+    help="A manifest or a folder of manifests (recursive). Can be repeated.",
 )
-@click.option("--set", "set_name", type=options.word, metavar="NAME", help="Look in this AliasSet only.")
+@click.option("--set", "set_name", type=values.word, metavar="NAME", help="Edit this AliasSet only.")
 @click.option("--check", "dry_run", is_flag=True, help="Write nothing; print the change as a unified diff.")
-@options.format_option
+@options.format_option()
 @options.color_option
-@options.log_options
-def set_aliases(
+@options.log_options()
+@click.pass_obj
+def command(
+    output: Output,
     assignments: tuple[tuple[str, str], ...],
     paths: tuple[str, ...],
     set_name: str | None,
     dry_run: bool,
-    output_format: str,
-    **_: Any,
 ) -> None:
-    """Point aliases at other collections: in the manifests, not on a server.
+    """Point aliases at other collections, in the manifests.
 
-    The line that names the collection changes, and nothing else of the file. An entry with "state: Absent" gets the
-    collection in its place. All aliases are set or, if anything is wrong before or after the edit, none.
+    No server is changed. In the file, only the line that names the collection changes; in an entry with
+    "state: Absent", that line is replaced. If anything is invalid before or after the edit, no alias is set.
 
     \b
       aliasctl set search_products=products_v2 -f aliases/
       aliasctl set search_products=products_v2 -f aliases/ --check
     """
     desired = _each_once(assignments)
-    _insist_on_files(paths)
-    manifests = inputs.read_manifests(paths)
+    _require_files(paths)
+    manifests = inputs.read_manifests(paths, output)
     check(manifests)
     changes = chosen(manifests, desired, set_name)
-    replacements = _replacements([item for item in changes if item.needed])
+    replacements = _replacements([change for change in changes if change.needed])
     _ensure_valid(paths, replacements)
     ensure_replaceable(replacements)
     if not dry_run:
         replace_all(replacements)
     for change in changes:
         if change.needed and change.protected:
-            output.say(f"{change.alias.name} is protected: apply will want --allow-protected {change.alias.name}")
-    _tell(changes, replacements, dry_run, output_format)
+            output.say(f"{change.alias.name} is protected: apply will need --allow-protected {change.alias.name}")
+    _print(changes, replacements, output, dry_run=dry_run)
 
 
 def _each_once(assignments: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -96,8 +97,8 @@ def _each_once(assignments: Sequence[tuple[str, str]]) -> dict[str, str]:
     return desired
 
 
-def _insist_on_files(paths: Sequence[str]) -> None:
-    """A pipe can be read once and not be edited."""
+def _require_files(paths: Sequence[str]) -> None:
+    """Raise `InvalidInput` for paths that cannot be edited, such as pipes."""
     problems = []
     for path in paths:
         if path == "-":
@@ -109,7 +110,7 @@ def _insist_on_files(paths: Sequence[str]) -> None:
 
 
 def _replacements(changes: Sequence[Change]) -> list[Replacement]:
-    """The files to write, each with all its changes. Raises `InvalidInput` with the problems of all of them."""
+    """Return the files to write, each with all its changes. Raise `InvalidInput` with the problems of all of them."""
     by_file: dict[str, dict[tuple[str, str], str]] = {}
     for change in changes:
         by_file.setdefault(_place(change).file, {})[change.owner.key, change.alias.name] = change.collection
@@ -137,7 +138,7 @@ def _replacement(name: str, desired: Mapping[tuple[str, str], str]) -> Replaceme
 
 
 def _ensure_valid(paths: Sequence[str], replacements: Sequence[Replacement]) -> None:
-    """All manifests together, as they will be."""
+    """Check all manifests together, as they will be."""
     texts = {replacement.name: replacement.after.decode().removeprefix(BYTE_ORDER_MARK) for replacement in replacements}
     try:
         check(read(paths, edited=texts))
@@ -150,31 +151,29 @@ def _ensure_valid(paths: Sequence[str], replacements: Sequence[Replacement]) -> 
         ) from error
 
 
-def _tell(changes: Sequence[Change], replacements: Sequence[Replacement], dry_run: bool, output_format: str) -> None:
+def _print(changes: Sequence[Change], replacements: Sequence[Replacement], output: Output, *, dry_run: bool) -> None:
     differences = {
         replacement.name: difference(replacement.name, replacement.before.decode(), replacement.after.decode())
         for replacement in replacements
     }
-    if output_format == output.TEXT and dry_run:
-        _print_diff("".join(differences.values()))
+    if output.format is TEXT and dry_run:
+        _print_diff("".join(differences.values()), output)
         output.say(_summary(changes, "to change") + (" Nothing was written." if differences else ""))
         return
     written = bool(differences) and not dry_run
-    result = output.Result(lambda: _lines(changes), lambda: edit_document(changes, differences, written=written))
-    output.emit(result, output_format)
+    output.emit(Result(lambda: _lines(changes), lambda: edit_document(changes, differences, written=written)))
 
 
-def _print_diff(text: str) -> None:
-    """A diff is for `git apply` too: off a terminal it is exact to the byte."""
+def _print_diff(text: str, output: Output) -> None:
+    """Print a diff: in color at a terminal, elsewhere byte for byte, so that `git apply` takes it."""
     if not sys.stdout.isatty():
         click.echo(text.encode(), nl=False)
     elif text:
         lines = text.removesuffix("\n").split("\n")
-        coloured = (Text(printable(line), STYLES.get(line[:1], "")) for line in lines)
-        output.emit(output.Result(lambda: coloured, dict), output.TEXT)
+        output.emit(Result(lambda: (Line((printable(line), STYLES.get(line[:1], ""))) for line in lines), dict))
 
 
-def _lines(changes: Sequence[Change]) -> Iterator[Text]:
+def _lines(changes: Sequence[Change]) -> Iterator[Line]:
     width = max(len(change.alias.name) for change in changes)
     for change in changes:
         sign, style = ("~", "yellow") if change.needed else ("=", "dim")
@@ -184,16 +183,16 @@ def _lines(changes: Sequence[Change]) -> Iterator[Text]:
             else f"{change.collection} already"
         )
         place = printable(str(_place(change)))
-        yield Text.assemble("  ", (sign, style), f" {change.alias.name:{width}}   {move}   {place}")
-    yield Text(_summary(changes, "changed"))
+        yield Line("  ", (sign, style), f" {change.alias.name:{width}}   {move}   {place}")
+    yield Line(_summary(changes, "changed"))
 
 
 def _summary(changes: Sequence[Change], verb: str) -> str:
     needed = sum(change.needed for change in changes)
     kept = len(changes) - needed
     if not needed:
-        return f"No changes. {counted(kept, 'alias')} as wanted already."
-    return f"Set: {needed} {verb}" + (f", {kept} as wanted already." if kept else ".")
+        return f"No changes. {counted(kept, 'alias')} up to date."
+    return f"Set: {needed} {verb}" + (f", {kept} unchanged." if kept else ".")
 
 
 def _place(change: Change) -> Source:

@@ -1,0 +1,114 @@
+"""`aliasctl apply`: plan, confirm, apply, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.cli import inputs, options, values
+from reconciler.cli.confirm_and_apply import ApplyOptions, confirm_and_apply
+from reconciler.cli.output import Output
+from reconciler.core.options import GatesToEvaluate, Options
+from reconciler.core.pending_verification import saved_with_pending_verification
+from reconciler.core.plan import Plan
+from reconciler.documents.plan_file import load_plan
+from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed, without_rejected
+from reconciler.journal import Journal
+from reconciler.manifest import Overrides
+from reconciler.manifest.targets import reconnected
+from reconciler.reconcile import make_plan
+
+apply_options = options.option_group(
+    "execution",
+    ApplyOptions,
+    options.yes_option,
+    click.option("--keep-going", is_flag=True, help="Continue with other databases after a failure."),
+    click.option(
+        "--wait",
+        type=values.duration(hours=24),
+        metavar="DURATION",
+        help="Wait up to DURATION for gates to pass before each wave.",
+    ),
+)
+
+
+@click.command("apply")
+@click.argument("planfile", type=values.file_path, required=False)
+@options.optional_manifest_option
+@click.option(
+    "--plan",
+    "reviewed",
+    type=values.file_path,
+    metavar="PLANFILE",
+    help="Apply only if planning again gives this reviewed plan.",
+)
+@apply_options
+@options.journal_option
+@options.plan_options
+@options.target_options
+@options.result_options(views=True)
+@options.log_options()
+@click.pass_obj
+def command(
+    output: Output,
+    planfile: Path | None,
+    paths: tuple[str, ...],
+    reviewed: Path | None,
+    execution: ApplyOptions,
+    journal: Path | None,
+    run: Options,
+    flags: Overrides,
+) -> int:
+    """Apply the manifests to Milvus.
+
+    Plans, shows the plan, asks for confirmation, applies it and reads back. Safe to repeat. With --plan it plans again
+    and refuses if the result is not the reviewed plan. With a PLANFILE alone it applies that file, unless one of its
+    aliases was moved since.
+
+    \b
+      aliasctl apply -f aliases/
+      aliasctl apply -f aliases/ --plan plan.json --yes
+      aliasctl apply plan.json
+    """
+    if bool(planfile) is bool(paths) or (planfile and reviewed):
+        raise click.UsageError("apply takes either -f PATH (with or without --plan PLANFILE) or one PLANFILE")
+    output.ensure_writable()
+    recorded = inputs.journal(journal)
+    origins = inputs.origins("apply", (str(planfile),) if planfile else paths)
+    with Catalogs(connect, create=True) as catalogs:
+        if planfile:
+            plan, pending = _saved_plan(planfile, run, flags, catalogs, recorded, output)
+        else:
+            evaluated = GatesToEvaluate.SHOWN if execution.wait else GatesToEvaluate.ALL
+            expected = load_plan(reviewed) if reviewed else None
+            sets = inputs.desired_sets(inputs.read_manifests(paths, output), flags, output)
+            active = [alias_set for alias_set in sets if run.include_suspended or not alias_set.suspend]
+            inputs.announce_new_files([alias_set.connection for alias_set in active], output)
+            with output.busy("Reading the catalog"):
+                plan = make_plan(sets, run, catalogs=catalogs, evaluate=evaluated, journal=recorded)
+            if expected:
+                ensure_reviewed(plan, expected)
+            pending = bool(plan.runnable)
+        return confirm_and_apply(plan, catalogs, output, execution, journal=recorded, origins=origins, pending=pending)
+
+
+def _saved_plan(
+    planfile: Path, run: Options, flags: Overrides, catalogs: Catalogs, journal: Journal, output: Output
+) -> tuple[Plan, bool]:
+    """Return the plan of a file, and whether any of its steps is still to be made.
+
+    Its credentials are those of this call, if it names any. Moves that were reverted since are not repeated.
+    """
+    plan = reconnected(load_plan(planfile), flags, Path.cwd())
+    if run != Options(retry_rejected=run.retry_rejected):
+        raise click.UsageError(
+            "--only, --allow-protected, --max-drops, --include-suspended and --skip-gate are for planning"
+        )
+    if not run.retry_rejected:
+        plan = saved_with_pending_verification(
+            without_rejected(plan, journal.rejected()), journal.pending_verification()
+        )
+    inputs.announce_new_files([target.connection for target in plan.targets if target.steps], output)
+    return plan, ensure_fresh(plan, catalogs=catalogs)

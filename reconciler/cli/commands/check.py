@@ -1,0 +1,56 @@
+"""`aliasctl check`: whether a run could do what its sets need."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.cli import inputs, options
+from reconciler.cli.output import Output
+from reconciler.core.model import AliasSet
+from reconciler.inspect.access import check_access, exit_code
+from reconciler.manifest import Overrides
+from reconciler.render.check import access_lines
+from reconciler.render.documents import check_document
+from reconciler.render.formats import Result
+
+
+@click.command("check")
+@options.optional_manifest_option
+@options.include_suspended_option
+@options.target_options
+@options.result_options()
+@options.log_options()
+@click.pass_obj
+def command(output: Output, paths: tuple[str, ...], include_suspended: bool, flags: Overrides) -> int:
+    """Check connectivity and privileges (read-only).
+
+    Checks address, TLS, token, version, database and each privilege that the sets need. A privilege is ok only if a
+    call was permitted or a grant was read; otherwise it is missing or unknown. Exits with 1 if something is missing.
+    Without sets, it checks what any alias of the database needs.
+
+    \b
+      aliasctl check -f aliases/
+      aliasctl check --uri http://localhost:19530 --database default
+    """
+    output.ensure_writable()
+    sets = _sets(paths, flags, output, include_suspended=include_suspended)
+    with Catalogs(connect) as catalogs, output.busy("Checking the servers"):
+        targets = check_access(sets, catalogs)
+    output.emit(Result(lambda: access_lines(targets), lambda: check_document(targets)))
+    return exit_code(targets)
+
+
+def _sets(paths: tuple[str, ...], flags: Overrides, output: Output, *, include_suspended: bool) -> list[AliasSet]:
+    """Return the active sets; without any set, an empty one for the database that the options name."""
+    manifests = inputs.read_manifests(paths, output)
+    if not manifests.sets:
+        connection, database = inputs.connection_without_sets(manifests, flags)
+        return [AliasSet(connection.name, "", connection.name, connection, database)]
+    active = []
+    for alias_set in inputs.desired_sets(manifests, flags, output):
+        if alias_set.suspend and not include_suspended:
+            output.say(f'set "{alias_set.key}" is suspended: skipped')
+        else:
+            active.append(alias_set)
+    return active

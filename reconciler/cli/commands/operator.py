@@ -1,0 +1,61 @@
+"""`aliasctl operator`: the Kubernetes operator."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+from reconciler.core.errors import AliasctlError, UsageError
+from reconciler.service.logging import configure_logging
+
+
+@click.command("operator")
+@click.option(
+    "--namespace", "namespaces", multiple=True, metavar="NAME", help="Work on this namespace. Can be repeated."
+)
+@click.option("--all-namespaces", is_flag=True, help="Work on the whole cluster.")
+@click.option(
+    "--read-only", is_flag=True, help="Change nothing in Milvus; report what would change in status and events."
+)
+@click.option("--lease-namespace", metavar="NAME", help="Namespace of the Lease; by default that of the pod.")
+@click.option("--lease-name", default="aliasctl-operator", show_default=True, metavar="NAME", help="Name of the Lease.")
+@options.listen_option("0.0.0.0:8080", help="Address of /healthz, /readyz and /metrics.")
+@options.file_option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Needed outside a cluster; by default the pod's service account, or $KUBECONFIG.",
+)
+@click.option("--alias-info", is_flag=True, help="Add a metric series for each alias.")
+@options.log_options("json", "info", partial(configure_logging, also=["kopf"]))
+def command(
+    namespaces: tuple[str, ...],
+    all_namespaces: bool,
+    read_only: bool,
+    lease_namespace: str | None,
+    lease_name: str,
+    listen: str,
+    kubeconfig: Path | None,
+    alias_info: bool,
+) -> None:
+    """Run the Kubernetes operator.
+
+    It reconciles the AliasSets of the cluster with Milvus until it is stopped. Needs the extra [operator]. Of several
+    processes only the one that holds the Lease is active; the others stand by.
+    """
+    if all_namespaces == bool(namespaces):
+        raise UsageError("give either --namespace NAME (can be repeated) or --all-namespaces")
+    missing = [name for name in ("kopf", "lightkube", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        remedy = "pip install '.[operator]' in a clone of aliasctl"
+        raise AliasctlError(f"the operator needs {', '.join(missing)}: {remedy}")
+
+    from reconciler.operator.cluster import own_namespace
+    from reconciler.operator.main import Settings, run
+    from reconciler.operator.objects import Ref
+
+    lease = Ref(lease_namespace or own_namespace(kubeconfig), lease_name)
+    raise SystemExit(run(Settings(namespaces, read_only, lease, listen, kubeconfig, alias_info)))

@@ -1,0 +1,83 @@
+"""`aliasctl plan`: what would change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.cli import inputs, options, values
+from reconciler.cli.output import Output, write_file
+from reconciler.core.options import GatesToEvaluate, Options
+from reconciler.core.report import plan_exit_code
+from reconciler.manifest import Overrides
+from reconciler.reconcile import make_plan
+from reconciler.render.formats import JSON
+from reconciler.render.results import plan_result
+
+
+@click.command("plan")
+@options.manifest_option
+@options.plan_options
+@options.target_options
+@click.option(
+    "--against",
+    type=values.word,
+    metavar="EXPORT",
+    help="Compare with an exported file instead of the server; no network.",
+)
+@click.option(
+    "--gates",
+    type=click.Choice(["cheap", "all"]),
+    default="cheap",
+    show_default=True,
+    help="Evaluate only cheap gates, or also those that count rows and search.",
+)
+@options.journal_option
+@click.option("--out", type=values.file_path, metavar="PLANFILE", help="Save the plan, to apply it later.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@options.result_options(views=True)
+@options.log_options()
+@click.pass_obj
+def command(
+    output: Output,
+    paths: tuple[str, ...],
+    run: Options,
+    flags: Overrides,
+    against: str | None,
+    gates: str,
+    journal: Path | None,
+    out: Path | None,
+    detailed_exitcode: bool,
+) -> int:
+    """Show what would change.
+
+    Compares the manifests with the live aliases; changes nothing.
+
+    \b
+      aliasctl plan -f aliases/
+      aliasctl plan -f aliases/ --out plan.json --detailed-exitcode
+      aliasctl plan -f aliases/ --against export.yaml
+    """
+    output.ensure_writable(*([out] if out else []))
+    manifests = inputs.read_manifests(paths, output)
+    sets = inputs.desired_sets(manifests, flags, output)
+    live = inputs.live_from_file(against, paths, sets, manifests, flags) if against else None
+    with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
+        plan = make_plan(
+            sets,
+            run,
+            catalogs=catalogs,
+            against=live,
+            evaluate=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
+            journal=inputs.journal(journal),
+        )
+    result = plan_result(plan)
+    output.write_files(result)
+    if out:
+        write_file(out, JSON.render(result))
+    output.print(result)
+    if out:
+        output.say(f"Saved as {out}, digest {plan.digest}")
+    return plan_exit_code(plan, detailed=detailed_exitcode)

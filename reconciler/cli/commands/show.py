@@ -1,0 +1,30 @@
+"""`aliasctl show`: a saved plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options, values
+from reconciler.cli.output import Output
+from reconciler.documents.plan_file import load_plan
+from reconciler.render.results import saved_plan_result
+
+
+@click.command("show")
+@click.argument("planfile", type=values.file_path)
+@options.result_options(views=True)
+@options.log_options()
+@click.pass_obj
+def command(output: Output, planfile: Path) -> None:
+    """Show a saved plan.
+
+    Whether it is stale is not checked.
+
+    \b
+      aliasctl show plan.json
+      aliasctl show plan.json --output html=plan.html
+    """
+    output.ensure_writable()
+    output.emit(saved_plan_result(load_plan(planfile)))

@@ -1,0 +1,76 @@
+"""`aliasctl status`: desired and live state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from reconciler.catalog import Catalogs, connect
+from reconciler.cli import inputs, options
+from reconciler.cli.output import Output
+from reconciler.core.plan import Plan
+from reconciler.inspect.alias_status import StatusRow, status
+from reconciler.inspect.unreferenced import Unreferenced, departures, unreferenced
+from reconciler.journal import Journal
+from reconciler.manifest import Overrides
+from reconciler.reconcile import make_plan
+from reconciler.render.documents import status_document
+from reconciler.render.formats import Result
+from reconciler.render.lines import Line
+from reconciler.render.status import status_lines, unreferenced_lines
+
+
+@click.command("status")
+@options.manifest_option
+@click.option(
+    "--unreferenced",
+    "with_unreferenced",
+    is_flag=True,
+    help="Show also loaded collections that no alias points at.",
+)
+@options.journal_option
+@options.target_options
+@options.result_options()
+@options.log_options()
+@click.pass_obj
+def command(
+    output: Output, paths: tuple[str, ...], with_unreferenced: bool, journal: Path | None, flags: Overrides
+) -> None:
+    """Show desired and live state, one row per alias.
+
+    With --unreferenced also the loaded collections of those databases that no alias points at, with their number of
+    rows and, if a recorded run moved the last alias away, since when. Collections are never dropped.
+
+    \b
+      aliasctl status -f aliases/
+      aliasctl status -f aliases/ --unreferenced
+    """
+    output.ensure_writable()
+    sets = inputs.desired_sets(inputs.read_manifests(paths, output), flags, output)
+    with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
+        plan = make_plan(sets, catalogs=catalogs)
+        rows = list(status(sets, plan))
+        collections = _unreferenced(plan, catalogs, inputs.journal(journal)) if with_unreferenced else None
+    output.emit(Result(lambda: _lines(rows, collections), lambda: status_document(rows, collections)))
+
+
+def _unreferenced(plan: Plan, catalogs: Catalogs, journal: Journal) -> list[Unreferenced]:
+    """Return the unreferenced collections of every database that was read."""
+    departed = departures(journal.runs())
+    return [
+        collection
+        for target in plan.targets
+        if target.server_version  # without it, all sets are suspended and nothing was read
+        for collection in unreferenced(
+            catalogs.open(target.connection, target.target.database), target.target, target.connection.name, departed
+        )
+    ]
+
+
+def _lines(rows: Sequence[StatusRow], collections: Sequence[Unreferenced] | None) -> Iterator[Line]:
+    yield from status_lines(rows)
+    if collections is not None:
+        yield Line()
+        yield from unreferenced_lines(collections)

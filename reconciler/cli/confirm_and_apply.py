@@ -1,0 +1,175 @@
+"""Show a plan, ask for confirmation, apply it and print the report: what `apply` and `rollback` share."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event
+from types import FrameType
+
+import click
+
+from reconciler.catalog import Catalogs
+from reconciler.cli.output import Output
+from reconciler.core.errors import Interrupted, InvalidInput, Problem
+from reconciler.core.plan import Plan
+from reconciler.core.report import ExitCode, Report, StepResult
+from reconciler.core.text import counted, printable
+from reconciler.journal import Journal, Origins
+from reconciler.reconcile import apply_plan
+from reconciler.render.formats import TEXT
+from reconciler.render.results import plan_result, report_below_plan, report_result
+
+LONG_WORK_STEPS = 20
+"""Steps from which a progress bar is worthwhile."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How a plan is applied.
+
+    Args:
+        yes: skip confirmation.
+        keep_going: continue with other databases after a failure.
+        wait: seconds that each wave may wait for its gates.
+    """
+
+    yes: bool
+    keep_going: bool = False
+    wait: float | None = None
+
+
+def confirm_and_apply(
+    plan: Plan,
+    catalogs: Catalogs,
+    output: Output,
+    options: ApplyOptions,
+    *,
+    journal: Journal,
+    origins: Origins,
+    pending: bool,
+) -> int:
+    """Show a plan, ask for confirmation, apply it and print the report.
+
+    Args:
+        plan: the changes.
+        catalogs: open connections.
+        output: where the plan and the report are printed.
+        options: how the plan is applied.
+        journal: where the run is recorded.
+        origins: who runs this, and from what.
+        pending: whether any step is still to be made; otherwise there is nothing to confirm.
+
+    Returns:
+        The exit code.
+    """
+    if output.format is TEXT:
+        output.print(plan_result(plan))
+    if pending and not plan.refusals and not options.yes:
+        _confirm(plan, output)
+    with _stopping_on_signals(output) as stop:
+        with _progress(plan, output) as on_result:
+            report = apply_plan(
+                plan,
+                catalogs=catalogs,
+                keep_going=options.keep_going,
+                stop=stop,
+                wait=options.wait or 0.0,
+                journal=journal,
+                origins=origins,
+                on_result=on_result,
+                progress=output.say,
+            )
+        return _print_report(report, output)
+
+
+def _confirm(plan: Plan, output: Output) -> None:
+    """Ask at the terminal, where the plan must be visible even if the result goes elsewhere."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = "there are changes to apply and no terminal to ask at; run with --yes to apply them"
+        raise InvalidInput(Problem(message))
+    if output.format is not TEXT:
+        for line in plan_result(plan).lines():
+            output.say(line.plain)
+    targets = [target for target in plan.targets if target.runnable]
+    places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
+    if not click.confirm(printable(f"Apply {counted(len(plan.runnable), 'change')} to {places}?"), err=True):
+        raise Interrupted("not applied")
+
+
+def _print_report(report: Report, output: Output) -> int:
+    """Print a report and return the exit code. After a write, failing to write the report exits with 5, not 1."""
+    try:
+        output.write_files(report_result(report))
+        output.print(report_below_plan(report))
+    except InvalidInput as error:
+        output.error(error)
+    except OSError as error:
+        output.give_up_stdout(error)
+    else:
+        return report.exit_code
+    return ExitCode.INCOMPLETE if report.wrote else ExitCode.ERROR
+
+
+@contextmanager
+def _stopping_on_signals(output: Output) -> Iterator[Event]:
+    """Finish the calls in flight and start no others on the first SIGINT or SIGTERM; let a second one kill."""
+    stop = Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        for number in previous:
+            signal.signal(number, signal.SIG_DFL)
+        output.say("Stopping: finishing the calls in flight; once more to quit at once")
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(plan: Plan, output: Output) -> Iterator[Callable[[StepResult], None]]:
+    """Yield a function that logs a result and, for long work at a terminal, advances a progress bar."""
+    if len(plan.runnable) < LONG_WORK_STEPS or not sys.stderr.isatty():
+        yield _log
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=output.console(sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=len(plan.steps))
+        seen: set[tuple[str, str]] = set()
+
+        def on_result(result: StepResult) -> None:
+            seen.add((result.step.set, result.step.alias))
+            bar.update(task, completed=len(seen))
+            _log(result)
+
+        yield on_result
+
+
+def _log(result: StepResult) -> None:
+    step = result.step
+    details = {"reason": result.message} if result.message else {}
+    with suppress(OSError):  # a broken log must not end the run
+        log.info(
+            "step",
+            extra={
+                "set": step.set,
+                "alias": step.alias,
+                "action": str(step.action),
+                "current": step.current,
+                "desired": step.desired,
+                "outcome": str(result.outcome),
+                **details,
+            },
+        )

@@ -1,0 +1,56 @@
+"""Values of options and arguments: functions from what the user typed to what a command gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from reconciler.gates import GATES
+from reconciler.manifest.durations import parse_duration
+from reconciler.render.formats import FORMATS, Format
+
+
+def word(text: str) -> str:
+    """Return a text that is not empty: an unset variable in a pipeline must not count as an option not given."""
+    if not text:
+        raise click.BadParameter("is empty")
+    return text
+
+
+def file_path(text: str) -> Path:
+    """Return the path of a file."""
+    return Path(word(text))
+
+
+def duration(hours: int = 1) -> Callable[[str], float]:
+    """Return a function that returns a duration such as 10s or 1m30s in seconds, if it is at most this long."""
+
+    def parse(text: str) -> float:
+        try:
+            return parse_duration(text, hours=hours)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return parse
+
+
+def gate_alias(text: str) -> tuple[str, str]:
+    """Return the parts of GATE:ALIAS, such as canary:search_products."""
+    gate, _, alias = text.partition(":")
+    if not alias or gate not in GATES:
+        raise click.BadParameter(f"{text!r} is not GATE:ALIAS with GATE one of {', '.join(GATES)}")
+    return gate, alias
+
+
+def format_file(names: Sequence[str]) -> Callable[[str], tuple[Format, Path]]:
+    """Return a function that returns the parts of FORMAT=FILE, with one of the named formats."""
+
+    def parse(text: str) -> tuple[Format, Path]:
+        name, _, path = text.partition("=")
+        if not path or name not in names:
+            raise click.BadParameter(f"{text!r} is not FORMAT=FILE with FORMAT one of {', '.join(names)}")
+        return FORMATS[name], Path(path)
+
+    return parse

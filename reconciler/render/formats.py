@@ -1,0 +1,91 @@
+"""The output formats, one object each; the options `--format` and `--output`, their help and errors derive from them.
+
+To add a format, write its module with a function from a `View` or a document to text, and add it to `FORMATS`.
+The modules are imported when their format is used: most calls need only text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.core.errors import AliasctlError
+from reconciler.render.lines import Line
+
+if TYPE_CHECKING:
+    from reconciler.documents.codec import Document
+    from reconciler.render.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a command, in the forms that formats start from; each is made when it is used.
+
+    Args:
+        lines: as text for people.
+        document: as JSON for programs.
+        view: of a plan or a report; None for other results.
+    """
+
+    lines: Callable[[], Iterable[Line]]
+    document: Callable[[], Document]
+    view: Callable[[], View] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An output format.
+
+    Args:
+        name: as `--format` takes it.
+        render: returns the whole output.
+        needs_view: whether it can render plans and reports only.
+        render_error: returns what stands in place of the result if the command fails; None for nothing.
+    """
+
+    name: str
+    render: Callable[[Result], str]
+    needs_view: bool = False
+    render_error: Callable[[AliasctlError], str] | None = None
+
+
+def _text(result: Result) -> str:
+    return "".join(f"{line.plain}\n" for line in result.lines())
+
+
+def _json(result: Result) -> str:
+    return json.dumps(result.document(), indent=2) + "\n"
+
+
+def _json_error(error: AliasctlError) -> str:
+    from reconciler.render.documents import error_document
+
+    return json.dumps(error_document(error), indent=2) + "\n"
+
+
+def _markdown(result: Result) -> str:
+    from reconciler.render.markdown import markdown
+
+    return markdown(_view_of(result))
+
+
+def _html(result: Result) -> str:
+    from reconciler.render.html import html
+
+    return html(_view_of(result), result.document())
+
+
+def _view_of(result: Result) -> View:
+    if result.view is None:
+        raise TypeError("this format renders plans and reports only")
+    return result.view()
+
+
+TEXT = Format("text", _text)
+JSON = Format("json", _json, render_error=_json_error)
+MARKDOWN = Format("markdown", _markdown, needs_view=True)
+HTML = Format("html", _html, needs_view=True)
+
+FORMATS = {output_format.name: output_format for output_format in (TEXT, JSON, MARKDOWN, HTML)}

@@ -1,0 +1,38 @@
+"""Plans and reports as results, which every format can render."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from reconciler.core.plan import Plan
+from reconciler.core.report import Report
+from reconciler.render.documents import plan_document, report_document
+from reconciler.render.formats import Result
+from reconciler.render.text import saved_plan_lines, summary_line, view_lines
+from reconciler.render.view import plan_view, report_view
+
+
+def plan_result(plan: Plan) -> Result:
+    """Return a plan as a result."""
+    view = cache(lambda: plan_view(plan))
+    return Result(lambda: view_lines(view()), lambda: plan_document(plan), view)
+
+
+def saved_plan_result(plan: Plan) -> Result:
+    """Return a plan as a result whose text starts with the plan's time and digest."""
+    view = cache(lambda: plan_view(plan))
+    return Result(lambda: saved_plan_lines(view()), lambda: plan_document(plan), view)
+
+
+def report_result(report: Report) -> Result:
+    """Return a report as a result."""
+    view = cache(lambda: report_view(report))
+    return Result(lambda: view_lines(view()), lambda: report_document(report), view)
+
+
+def report_below_plan(report: Report) -> Result:
+    """Return a report as a result for a reader who has just seen the plan: without steps if none was attempted."""
+    plan, view = report.plan, cache(lambda: report_view(report))
+    if not plan.refusals and (plan.runnable or plan.pending_verification):
+        return report_result(report)
+    return Result(lambda: [summary_line(view())] if plan.steps else [], lambda: report_document(report), view)

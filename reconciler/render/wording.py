@@ -1,0 +1,105 @@
+"""The signs and words for actions, gates and outcomes, which all formats share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from reconciler.core.model import Origin
+from reconciler.core.plan import Action, PendingVerification, Plan, TargetPlan, Verdict
+from reconciler.core.report import Outcome, Propagated, Report, StepResult
+from reconciler.core.text import counted, printable
+
+SIGNS = {Action.CREATE: "+", Action.ALTER: "~", Action.DROP: "-"}
+BLOCKED = "!"
+PENDING_VERIFICATION = "?"
+VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "n/a"}
+OUTCOMES = {Outcome.NOOP: "unchanged", Outcome.NOT_ATTEMPTED: "not attempted"}
+"""Where the words differ from the value."""
+
+_SAVED = {Origin.PLAN_FILE, Origin.EARLIER_RUN}
+
+
+def product(version: str) -> str:
+    """Return the product of a server version: `v2.3.5` is Milvus 2.3.5, `milvus_lite-3.2.2` is Milvus Lite 3.2.2."""
+    if "Milvus" in version:  # as on Zilliz Cloud
+        return version
+    if version.startswith("milvus_lite"):
+        return "Milvus Lite " + version.removeprefix("milvus_lite").lstrip("-")
+    return "Milvus " + version.removeprefix("v")
+
+
+def target_facts(target: TargetPlan) -> tuple[str, ...]:
+    """Return the server of a database, and what was read from it."""
+    place = f"at {printable(target.connection.uri)} ({target.connection.origin})"
+    aliases = counted(target.alias_count, "alias")
+    if target.offline:
+        return place, f"{aliases}, from an export: targets and gates not checked"
+    if target.server_version:
+        return f"{product(printable(target.server_version))} {place}", f"{aliases}, {counted(target.calls, 'call')}"
+    return (place,)
+
+
+def saved_credentials(target: TargetPlan) -> Iterator[str]:
+    """Return which secret is sent where, for connections that neither a manifest nor a flag of this call names."""
+    endpoints = (endpoint for alias_set in target.sets for endpoint in alias_set.verify.endpoints)
+    for connection in dict.fromkeys((target.connection, *endpoints)):
+        if connection.token and connection.origin in _SAVED:
+            secret = connection.token
+            place = f"environment variable {secret.env}" if secret.env else f"file {secret.file}"
+            yield printable(f"the token in {place} goes to {connection.address}")
+
+
+def pending_verification(pending: PendingVerification) -> str:
+    """Return why an alias that is at its desired collection is in the plan."""
+    return printable(f"run {pending.run} did not verify it ({pending.reason}); it is verified again first")
+
+
+def outcome(result: StepResult) -> str:
+    """Return how a step ended."""
+    if result.outcome is Outcome.NOOP and result.step.desired is None:
+        return "already gone"
+    return OUTCOMES.get(result.outcome, result.outcome)
+
+
+def readers(proofs: Sequence[Propagated]) -> str:
+    """Return what was verified about readers."""
+    heals = max(proof.heals for proof in proofs)
+    healed = f" after {counted(heals, 'repeated alter')}" if heals else ""
+    where = f" at {len(proofs)} endpoints" if len(proofs) > 1 else ""
+    return f"readers verified{where}{healed}"
+
+
+def plan_summary(plan: Plan) -> str:
+    """Return one line that counts the changes by action."""
+    unchanged = sum(set_plan.unchanged for set_plan in plan.set_plans)
+    suspended = sum(set_plan.suspended for set_plan in plan.set_plans)
+    if not plan.steps:
+        skipped = f" {counted(suspended, 'set')} suspended." if suspended else ""
+        pending = f" {len(plan.pending_verification)} to verify again." if plan.pending_verification else ""
+        return f"No changes. {counted(unchanged, 'alias')} up to date.{pending}{skipped}"
+    actions = Counter(step.action for step in plan.runnable)
+    parts = [f"{actions[action]} to {action}" for action in Action]
+    parts.append(f"{len(plan.steps) - len(plan.runnable)} blocked")
+    parts.append(f"{unchanged} unchanged")
+    if plan.pending_verification:
+        parts.append(f"{len(plan.pending_verification)} to verify again")
+    if suspended:
+        parts.append(f"{counted(suspended, 'set')} suspended")
+    return f"Plan: {', '.join(parts)}."
+
+
+def report_summary(report: Report) -> str:
+    """Return one line that counts the steps by outcome, or why none was attempted."""
+    if report.plan.refusals:
+        return "Nothing applied: a guard refused."
+    if report.plan.steps and not report.plan.runnable and not report.wrote:
+        return "Nothing applied: every change is blocked."
+    counts = report.counts
+    parts = [f"{counts[Outcome.DONE]} done"]
+    parts += [
+        f"{counts[outcome]} {OUTCOMES.get(outcome, outcome)}"
+        for outcome in Outcome
+        if outcome is not Outcome.DONE and counts[outcome]
+    ]
+    return f"{'Interrupted' if report.interrupted else 'Apply'}: {', '.join(parts)}."
