@@ -12,7 +12,7 @@ from tests.cli.command import run, run_python
 from tests.cli.shop import alias_set, connection, manifest
 
 GOOD = (connection("http://127.0.0.1:1"), alias_set({"a": "v1"}))
-HEAVY = {"pymilvus", "grpc", "pandas", "kopf", "milvus_lite"}
+HEAVY = {"pymilvus", "grpc", "pandas", "kopf", "milvus_lite", "rich", "structlog", "jinja2"}
 
 
 @pytest.fixture

@@ -1,0 +1,49 @@
+"""The list of commands, and what a command imports before it is needed."""
+
+from __future__ import annotations
+
+import pkgutil
+from inspect import cleandoc
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler.cli import commands
+from reconciler.cli.main import COMMANDS, aliasctl
+from tests.cli.command import run, run_python
+
+
+def test_every_module_of_the_package_is_a_command() -> None:
+    assert {module.name for module in pkgutil.iter_modules(commands.__path__)} == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_the_name_of_its_module_and_its_help_starts_with_the_listed_summary(name: str) -> None:
+    command = aliasctl.get_command(click.Context(aliasctl), name)
+    assert command
+    assert command.name == name
+    assert cleandoc(command.help or "").splitlines()[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_two_parameters_of_a_command_have_one_name(name: str) -> None:
+    """Option groups find their values by the names of parameters."""
+    command = aliasctl.get_command(click.Context(aliasctl), name)
+    assert command
+    names = [parameter.name for parameter in command.params]
+    assert len(names) == len(set(names))
+
+
+def test_the_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:
+    loaded = "print([name for name in sys.modules if name.startswith(('yaml', 'reconciler.cli.commands'))])"
+    at_exit = f"import atexit, sys; atexit.register(lambda: {loaded}); "
+    done = run_python(f"{at_exit}from reconciler.cli.main import main; main(['--help'])", cwd=tmp_path)
+    assert (done.code, done.stdout.splitlines()[-1]) == (0, "[]")
+    assert "  validate  Check manifests offline." in done.stdout
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
+    failed = run("aply", cwd=tmp_path)
+    assert failed.code == 1
+    assert "No such command 'aply'" in failed.stderr
