@@ -115,9 +115,9 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     """A command's own words and its options; not click's layout of them, which differs between its versions."""
     words = "\n".join(line for line in cleandoc(command.help or "").splitlines() if line != "\b")
     yield f"## {name}\n\n```text\n{words}\n```\n"
-    arguments = [f"`{parameter.name}`" for parameter in command.params if isinstance(parameter, click.Argument)]
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
     if arguments:
-        yield f"Argument: {', '.join(arguments).upper()}.\n"
+        yield f"Argument: {', '.join(f'`{argument.human_readable_name}`' for argument in arguments)}.\n"
     yield "| option | meaning |\n|---|---|"
     for option in command.params:
         if isinstance(option, click.Option):
