@@ -261,6 +261,7 @@ def test_a_set_that_goes_before_it_has_the_finalizer_is_let_go(
                 operator.world.remove(alias_set)
             raise kmock.KubernetesError(404, "NotFound", "it is gone")
 
+    wait_until("watching", lambda: api.requests("GET", "/aliassets") >= 2)  # a list and a watch would both bring it
     api.emulator.refuse = gone
     kube.create({"a": "v1"}, deletionPolicy="Delete")
     wait_until("refused", lambda: not operator.world.view().sets and api.requests("PATCH", "aliassets/shop"))
