@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,6 +9,8 @@ from queue import Empty, Full, Queue
 from secrets import token_hex
 from threading import Event as Flag
 from threading import Thread
+
+import structlog
 
 from reconciler.core.plan import Action, describe_location
 from reconciler.core.report import Outcome, Report, StepResult
@@ -29,7 +30,7 @@ MAX_WAITING = 1000
 NORMAL, WARNING = "Normal", "Warning"
 CHANGES = {Action.CREATE: "AliasCreated", Action.ALTER: "AliasAltered", Action.DROP: "AliasDropped"}
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class Events:
@@ -89,9 +90,9 @@ class Events:
             try:
                 self._cluster.post_event(event)
             except ClusterError as error:
-                log.warning("an event could not be posted", extra={"event_reason": event["reason"], "why": str(error)})
+                log.warning("an event could not be posted", event_reason=event["reason"], why=str(error))
             except Exception:  # of one Event; the others are still to be posted
-                log.exception("internal error, please report it", extra={"event_reason": event["reason"]})
+                log.exception("internal error, please report it", event_reason=event["reason"])
 
 
 def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, str, bool]]:

@@ -12,12 +12,12 @@ Milvus that could still be in flight.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Event, Thread
 
+import structlog
 from lightkube.models.coordination_v1 import LeaseSpec
 from lightkube.resources.coordination_v1 import Lease
 
@@ -30,7 +30,7 @@ GIVE_UP_SECONDS = 18.0
 """Seconds without a renewal after which the holder no longer trusts that it is one."""
 CALLS_IN_FLIGHT_SECONDS = 10.0
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class Elector:
@@ -59,15 +59,15 @@ class Elector:
 
     def acquire(self, stop: Event) -> bool:
         """Wait until the Lease is ours; False if `stop` was set first."""
-        log.info("standing by", extra={"lease": str(self._ref), "identity": self._identity})
+        log.info("standing by", lease=str(self._ref), identity=self._identity)
         while not stop.is_set():
             try:
                 if (orphaned := self._try()) is not None:
                     Thread(target=self._keep, name="lease", daemon=True).start()
-                    log.info("leading", extra={"lease": str(self._ref), "taken_over": orphaned})
+                    log.info("leading", lease=str(self._ref), taken_over=orphaned)
                     return not (orphaned and stop.wait(CALLS_IN_FLIGHT_SECONDS))
             except ClusterError as error:
-                log.warning("the lease could not be read", extra={"lease": str(self._ref), "reason": str(error)})
+                log.warning("the lease could not be read", lease=str(self._ref), reason=str(error))
             stop.wait(RENEW_SECONDS)
         return False
 
@@ -85,7 +85,7 @@ class Elector:
                 lease.spec.holderIdentity = ""
                 self._cluster.replace_lease(lease)
         except ClusterError as error:
-            log.warning("the lease could not be given back", extra={"reason": str(error)})
+            log.warning("the lease could not be given back", reason=str(error))
 
     def _try(self) -> bool | None:
         """Take the Lease if it is to be had: False if it was free, True if its holder had died; None if it is not."""
@@ -128,10 +128,10 @@ class Elector:
                     self._renewed = float("-inf")
             except ClusterError as error:
                 reason = str(error)
-                log.warning("the lease could not be renewed", extra={"reason": reason})
+                log.warning("the lease could not be renewed", reason=reason)
             except Exception as error:  # without this thread nobody would learn that the Lease is lost
                 reason = repr(error)
-                log.exception("internal error, please report it", extra={"lease": str(self._ref)})
+                log.exception("internal error, please report it", lease=str(self._ref))
             if not self.held and not self._released.is_set():
                 self._lost(reason)
                 return

@@ -6,8 +6,9 @@ And no call is made by a process that may no longer be the only one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
+
+import structlog
 
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
@@ -17,7 +18,7 @@ from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
 from reconciler.journal import Act, Origins
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class OperatorLedger:
@@ -43,7 +44,10 @@ class OperatorLedger:
         run = self._run
         log.info(
             "run begins",
-            extra={"run": run, "digest": plan.digest, "source": list(origins.source), **origins.provenance.known()},
+            run=run,
+            digest=plan.digest,
+            source=list(origins.source),
+            **origins.provenance.known(),
         )
         connection = ", ".join(target.connection.name for target in plan.targets)
         return OperatorRun(run, self._may_write, {"run": run, "connection": connection, "digest": plan.digest})
@@ -75,7 +79,7 @@ class OperatorRun:
         """Raises `JournalError` if another process may be the one that writes now."""
         if not self._may_write():
             raise JournalError("the Lease is not held any more")
-        log.info("call", extra={**self._context, **_told(target, step), "act": str(act)})
+        log.info("call", **self._context, **_told(target, step), act=str(act))
 
     def note(self, target: Target, result: StepResult) -> None:
         """Into the log."""
@@ -84,12 +88,12 @@ class OperatorRun:
             details["code"] = result.code
         if result.message:
             details["detail"] = result.message
-        log.info("step", extra=details)
+        log.info("step", **details)
 
     def end(self, report: Report) -> None:
         """Into the log."""
         counts = {str(outcome): number for outcome, number in report.counts.items()}
-        log.info("run ended", extra={**self._context, "exit_code": int(report.exit_code), "outcomes": counts})
+        log.info("run ended", **self._context, exit_code=int(report.exit_code), outcomes=counts)
 
 
 def _told(target: Target, step: Step) -> dict[str, object]:

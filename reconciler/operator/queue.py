@@ -11,7 +11,6 @@ room for a few runs; one that will take long on purpose, such as a soak, steps a
 from __future__ import annotations
 
 import heapq
-import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
 from threading import Condition, Thread
+
+import structlog
 
 from reconciler.operator.objects import Ref
 
@@ -28,7 +29,7 @@ TICK_SECONDS = 5.0
 """The dispatcher looks around at least this often, which is also its sign of life."""
 AFTER_A_BUG_SECONDS = 60.0
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class Trigger(IntEnum):
@@ -183,7 +184,7 @@ class Queue:
         try:
             following = self._work(ref, trigger)
         except Exception:
-            log.exception("internal error, please report it", extra={"set": str(ref)})
+            log.exception("internal error, please report it", set=str(ref))
             following = Wake(time.monotonic() + AFTER_A_BUG_SECONDS, Trigger.RETRY)
         with self._changed:
             if (lane := self._running.pop(ref)) is not None:  # "" is a lane too

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from reconciler.operator import clients, reconciler
 from tests.emulated_kubernetes.emulator import ApiServer
@@ -19,6 +20,21 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler, "FIRST_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(reconciler, "LONGEST_RETRY_SECONDS", 0.2)
     monkeypatch.setattr(clients, "SECRET_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def logged_through_logging() -> Iterator[None]:
+    """Where `caplog` finds it."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
