@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from reconciler.git.access import Access
 from reconciler.git.errors import GitError, RefNotFound, RepositoryRefused, RepositoryUnreachable, TooLarge
-from reconciler.git.remote import Remote
 from reconciler.git.repository import Blob, Commit, Repository
 from reconciler.git.signatures import Signature, Signers
 
@@ -21,7 +20,6 @@ __all__ = [
     "Commit",
     "GitError",
     "RefNotFound",
-    "Remote",
     "Repository",
     "RepositoryRefused",
     "RepositoryUnreachable",

@@ -23,9 +23,9 @@ from typing import IO
 
 from reconciler.core.errors import Interrupted
 from reconciler.core.text import printable
+from reconciler.files import MIB
 from reconciler.git.errors import GitError, OutOfMemory, TooLarge
 
-MIB = 1024 * 1024
 LOCAL_SECONDS = 60.0
 """For a call that needs no network."""
 OUTPUT_MIB = 64

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from reconciler.core.text import printable, shortened
-from reconciler.git.command import MIB, Done, Git, check_version, complaint
+from reconciler.files import MIB
+from reconciler.git.access import Access
+from reconciler.git.command import Done, Git, check_version, complaint
 from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
 from reconciler.git.remote import FETCH_SECONDS, OID, Remote
 
@@ -57,18 +60,20 @@ class Repository:
     """See above.
 
     Args:
-        remote: what it is a mirror of.
+        access: the remote repository.
         ref: a branch, a tag, a full `refs/…`, or the id of a commit.
-        folder: where the mirror is; made if it is not there.
-        git: how git is run.
+        folder: where the mirror is; `prepare` makes it.
         max_fetch_mib: how much one fetch may write, in MiB.
+        stop: ends a running git process, which then raises `Interrupted`.
     """
 
-    def __init__(self, remote: Remote, ref: str, folder: Path, git: Git, *, max_fetch_mib: int = 256) -> None:
-        self._remote = remote
+    def __init__(
+        self, access: Access, ref: str, folder: Path, *, max_fetch_mib: int = 256, stop: Event | None = None
+    ) -> None:
+        self._git = Git(stop=stop or Event())
+        self._remote = Remote(access, self._git)
         self._ref = ref
         self._folder = folder
-        self._git = git
         self._max_fetch_mib = max_fetch_mib
 
     def prepare(self) -> None:

@@ -1,9 +1,8 @@
-"""`aliasctl operator`: waits for the Lease, works, and ends when it is told to or the Lease is lost."""
+"""`aliasctl operator`: waits for the Lease, works, and ends when it is stopped or the Lease is lost."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import time
@@ -15,24 +14,12 @@ from threading import Event, Thread
 
 import structlog
 
-from reconciler.catalog import Catalog, connect
-from reconciler.core.model import Connection
-from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.cluster import Cluster, load_config
-from reconciler.operator.events import Events
-from reconciler.operator.examine import Examiner
-from reconciler.operator.handlers import Watcher, registry
 from reconciler.operator.lease import Elector
-from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref
-from reconciler.operator.outages import Outages
-from reconciler.operator.queue import Queue, Trigger
-from reconciler.operator.reads import SharedReads
-from reconciler.operator.reconciler import Reconciler
-from reconciler.operator.watching import watch
-from reconciler.operator.world import World
-from reconciler.service.web import Answer, Web, metrics, verdict
-from reconciler.version import __version__
+from reconciler.operator.wiring import Operator
+from reconciler.service.process import serving, stopping_on_signals
+from reconciler.service.web import Answer, liveness, probe
 
 STOP_SECONDS = 20.0
 """How long calls in flight may take to end; less than the Deployment's terminationGracePeriodSeconds."""
@@ -44,15 +31,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says.
+    """What the command line sets.
 
     Args:
-        namespaces: whose objects are worked on; empty for all.
-        read_only: change nothing, but tell what would change.
-        lease: the Lease that the one who writes holds.
+        namespaces: whose objects are reconciled; empty for all.
+        read_only: report what would change, and change nothing.
+        lease: the Lease that the writing process holds.
         listen: `host:port` for probes and metrics.
         kubeconfig: a file; None for what `cluster.load_config` finds.
-        alias_info: a metric series for each alias.
+        alias_info: export a metric series for each alias.
     """
 
     namespaces: Sequence[str]
@@ -63,113 +50,84 @@ class Settings:
     alias_info: bool = False
 
 
-def run(settings: Settings) -> int:
-    """Work until told to stop; the exit code.
+class Process:
+    """An operator that works while it holds the Lease.
+
+    Args:
+        settings: see there.
+        stop: ends it.
 
     Raises:
-        InvalidInput: it cannot listen where it should.
-        ClusterError: no way to reach a Kubernetes API server, or one that knows no AliasSets.
+        ClusterError: no way to reach a Kubernetes API server.
     """
-    return _Operator(settings, Event()).run()
-
-
-class _Operator:
-    """All parts of one process."""
 
     def __init__(self, settings: Settings, stop: Event) -> None:
         self._settings = settings
         self._stop = stop
-        self._config = load_config(settings.kubeconfig)
-        self._cluster = Cluster(self._config)
+        config = load_config(settings.kubeconfig)
+        self._cluster = Cluster(config)
         self._identity = f"{socket.gethostname()}_{os.getpid()}_{token_hex(4)}"
-        self._metrics = Metrics(alias_info=settings.alias_info)
-        self._elector = Elector(self._cluster, settings.lease, self._identity, self._on_lost)
-        self._metrics.leader.set_function(lambda: self._elector.held)
-        self._world = World()
-        secrets = Secrets(self._cluster)
-
-        def open_database(connection: Connection, database: str) -> Catalog:
-            return connect(connection, database, secrets=secrets.value, observe=self._metrics.call)
-
-        self._clients = Clients(secrets, open_database)
-        self._events = Events(self._cluster, self._identity)
-        examiner = Examiner(
-            self._clients,
-            secrets,
-            SharedReads(),
-            Outages(lambda ref: self._queue.wake(ref, Trigger.LISTED)),
-            lambda: self._elector.held,
-            read_only=settings.read_only,
-        )
-        self._reconciler = Reconciler(
+        self.elector = Elector(self._cluster, settings.lease, self._identity, self._end_without_lease)
+        self.operator = Operator(
+            config,
             self._cluster,
-            self._world,
-            examiner,
-            self._clients,
-            self._events,
-            self._metrics,
-            lambda ref: self._queue.step_aside(ref),
+            self._identity,
+            lambda: self.elector.held,
+            read_only=settings.read_only,
+            alias_info=settings.alias_info,
         )
-        self._queue = Queue(self._reconciler.work, self._reconciler.lane_of)
-        self._watcher = Watcher(self._world, self._queue, self._reconciler)
+        self.operator.metrics.leader.set_function(lambda: self.elector.held)
 
     def run(self) -> int:
-        """See `run`."""
-        pages = {
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/metrics": lambda: metrics(self._metrics.text()),
-        }
-        web = Web(self._settings.listen, pages)
-        log.info("started", version=__version__, identity=self._identity, port=web.port)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stop.set())
-        try:
-            well = not self._elector.acquire(self._stop) or self._work()
-        finally:
-            self._finish(web)
-        return 0 if well else 1
+        """Work until stopped, and return the exit code.
+
+        Raises:
+            InvalidInput: it cannot listen where it should.
+            ClusterError: the API server knows no AliasSets.
+        """
+        pages = {"/healthz": self._healthz, "/readyz": self._readyz}
+        with (
+            serving(self._settings.listen, self.operator.metrics, pages, identity=self._identity),
+            stopping_on_signals(self._stop.set),
+        ):
+            try:
+                stopped = not self.elector.acquire(self._stop) or self._work()
+            finally:
+                self._finish()
+        return 0 if stopped else 1
 
     def _work(self) -> bool:
-        """Watch and work, until told to stop; False if it ended by itself."""
+        """Watch and reconcile until stopped; False if a watch failed."""
         self._cluster.require_crds(self._settings.namespaces)
-        Thread(target=self._drain_on_stop, name="stop", daemon=True).start()
-        handlers = registry(self._world, self._watcher, self._config)
-        return watch(handlers, self._settings.namespaces, self._stop)
+        Thread(target=self._stop_early, name="stop", daemon=True).start()
+        return self.operator.watch(self._settings.namespaces, self._stop)
 
-    def _drain_on_stop(self) -> None:
-        """Stop the looks as soon as the process is told to, not only after kopf has ended."""
+    def _stop_early(self) -> None:
+        """End the reconciles as soon as the process is stopped, not only after kopf has ended."""
         self._stop.wait()
-        self._reconciler.stop()
+        self.operator.stop()
 
-    def _finish(self, web: Web) -> None:
-        self._reconciler.stop()
-        ended = self._queue.stop(STOP_SECONDS)
-        self._events.close(2.0)
-        self._clients.close()
-        if ended:
-            self._elector.release()
-        else:  # whoever comes next waits until the Lease has run out, as after a death
+    def _finish(self) -> None:
+        if self.operator.close(STOP_SECONDS):
+            self.elector.release()
+        else:  # the next leader waits until the Lease has run out, as after a crash
             log.warning("calls in flight did not end in time; the lease is kept", seconds=STOP_SECONDS)
-        web.close()
-        log.info("stopped")
 
-    def _on_lost(self, reason: str) -> None:
-        """The Lease is lost: another process may write now, so this one must not even finish what it has begun."""
+    def _end_without_lease(self, reason: str) -> None:
+        """End at once: another process may write now, so this one must not even finish what it has begun."""
         if self._stop.is_set():
             return
         log.error("the lease is lost; ending", reason=reason)
-        self._reconciler.stop()
+        self.operator.stop()
         time.sleep(1.0)  # for calls in flight: nobody else starts before the Lease has run out
         sys.stderr.flush()
         os._exit(1)
 
     def _healthz(self) -> Answer:
-        silent = self._queue.silent if self._watcher.complete else 0.0
-        return verdict(f"no sign of life for {silent:.0f} s" if silent > SILENT_SECONDS else None)
+        return liveness(self.operator.queue.silent if self.operator.watcher.complete else 0.0, SILENT_SECONDS)
 
     def _readyz(self) -> Answer:
-        if not self._elector.held:
-            return verdict(None, "standing by")
-        overdue = self._queue.overdue
-        return verdict(f"a set is {overdue:.0f} s overdue" if overdue > OVERDUE_SECONDS else None)
+        if not self.elector.held:
+            return probe(None, "standing by")
+        overdue = self.operator.queue.overdue
+        return probe(f"a set is {overdue:.0f} s overdue" if overdue > OVERDUE_SECONDS else None)

@@ -46,7 +46,7 @@ class Metrics(CommonMetrics):
         if finding.report:
             self.carried_out(finding.report)
         elif finding.plan:
-            self.asked(finding.plan.steps)
+            self.evaluated(finding.plan.steps)
         self._sets.put(ref, finding, interval, alias_info=self._alias_info)
 
     def begun(self, ref: Ref) -> None:

@@ -94,7 +94,7 @@ class Publisher:
         before = self.told_last(set_object)
         if finding.reason is not before or finding.report:
             log.info(
-                "found",
+                "reconciled",
                 reason=str(finding.reason),
                 detail=finding.message,
                 connection=finding.desired.connection_name if finding.desired else None,

@@ -23,23 +23,32 @@ ENDING_SECONDS = 10.0
 log = structlog.get_logger()
 
 
-def watch(made: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event) -> bool:
-    """Watch until told to stop, by the event or a signal; False if watching ended by itself.
+def watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event, ready: Event | None = None) -> bool:
+    """Watch until stopped, by the event or a signal.
 
     Args:
-        made: the handlers.
-        namespaces: where; empty for everywhere.
-        stop: set on return at the latest, and as soon as nothing is watched any more.
+        handlers: what is called with each object.
+        namespaces: where; empty for the whole cluster.
+        stop: ends it; set on return, and as soon as a watch fails.
+        ready: set once kopf has started.
+
+    Returns:
+        Whether it was stopped, as opposed to a watch that failed.
     """
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(_tell)
-    return loop.run_until_complete(_watch(made, namespaces, stop))
+    loop.set_exception_handler(_log_warning)
+    return loop.run_until_complete(_watch(handlers, namespaces, stop, ready))
 
 
-async def _watch(made: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event) -> bool:
+async def _watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event, ready: Event | None) -> bool:
     others = asyncio.all_tasks()
     roots = await kopf.spawn_tasks(
-        registry=made, standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop
+        registry=handlers,
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+        ready_flag=ready,
     )
     ending = asyncio.create_task(kopf.run_tasks(roots, ignored=others))
     await asyncio.wait(roots, return_when=asyncio.FIRST_COMPLETED)
@@ -58,6 +67,6 @@ def _failure(tasks: Iterable[asyncio.Task[Any]]) -> BaseException | None:
     return next((error for task in ended if (error := task.exception())), None)
 
 
-def _tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio would print, as one line of the log."""
+def _log_warning(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log in one line what asyncio would print."""
     log.warning("asyncio", detail=context.get("message"), reason=repr(context.get("exception")))

@@ -1,4 +1,4 @@
-"""Prometheus metrics that all have which run for long: calls to Milvus, changes of aliases, gates that failed."""
+"""Prometheus metrics shared by operator and sync."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class CommonMetrics:
-    """What `/metrics` tells. Used by several threads."""
+    """Calls to Milvus, changes of aliases and failed gates. Thread-safe."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] # a series for each series, with nothing in it that anybody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call] # would double the number of series
         self.registry = CollectorRegistry()
         self._changes = Counter(
             "aliasctl_alias_changes", "Changes of aliases.", ["action", "result"], registry=self.registry
@@ -35,22 +35,22 @@ class CommonMetrics:
         build.labels(__version__).set(1)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def call(self, method: str, code: str, seconds: float) -> None:
-        """A call to Milvus has ended."""
+        """Count a call to Milvus, which took `seconds`."""
         self._calls.labels(method, code).inc()
         self._call_duration.labels(method).observe(seconds)
 
     def carried_out(self, report: Report) -> None:
-        """A plan was carried out."""
+        """Count the changes and the gates of a run."""
         for result in report.results:
             self._changes.labels(str(result.step.action), str(result.outcome)).inc()
-        self.asked([result.step for result in report.results])
+        self.evaluated([result.step for result in report.results])
 
-    def asked(self, steps: Iterable[Step]) -> None:
-        """Gates were asked about these steps, whether or not anything was done then."""
+    def evaluated(self, steps: Iterable[Step]) -> None:
+        """Count the failed gates of some steps, whether or not anything was changed then."""
         for gate in (gate for step in steps for gate in step.gate_results):
             if gate.verdict is Verdict.FAIL:
                 self._gates.labels(gate.gate).inc()

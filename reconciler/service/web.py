@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics` of what runs for long, and the webhook that wakes it."""
+"""A small HTTP server for the probes, the metrics and the webhook of a long-running process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer: TypeAlias = tuple[HTTPStatus, str, bytes]
 """Status, content type, body."""
 Page: TypeAlias = Callable[[], Answer]
 Hook: TypeAlias = Callable[[Mapping[str, str], Iterator[bytes]], Answer]
-"""What is posted to a path: headers, by their names in lower case, and the body, in pieces."""
+"""Answers a POST request, from its headers, by their names in lower case, and its body, in pieces."""
 
 TEXT = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,28 +25,35 @@ JSON = "application/json"
 PIECE = 64 * 1024
 MAX_CONNECTIONS = 32
 CLIENT_SECONDS = 10.0
-"""For all that a client has to say."""
+"""How long a request may take."""
 MAX_BODY = 26 * 1024 * 1024
 """GitHub's webhooks have at most 25 MB (its documentation, "Webhook events and payloads")."""
-
 
 NOT_FOUND: Answer = (HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
 
-def verdict(complaint: str | None, otherwise: str = "ok") -> Answer:
-    """The answer of a probe: 200, or 503 with the complaint."""
-    status = HTTPStatus.SERVICE_UNAVAILABLE if complaint else HTTPStatus.OK
-    return status, TEXT, f"{complaint or otherwise}\n".encode()
+def probe(problem: str | None, otherwise: str = "ok") -> Answer:
+    """Return the answer of a probe: 200, or 503 with the problem."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
+    return status, TEXT, f"{problem or otherwise}\n".encode()
 
 
-def metrics(text: bytes) -> Answer:
-    """What Prometheus scrapes."""
+def liveness(silent: float, limit: float) -> Answer:
+    """Return the answer of a liveness probe, which fails after `limit` seconds without a sign of life."""
+    return probe(f"no sign of life for {silent:.0f} s" if silent > limit else None)
+
+
+def exposition(text: bytes) -> Answer:
+    """Return the answer that Prometheus scrapes."""
     return HTTPStatus.OK, METRICS, text
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves a few at a time. When there are more, whoever came first has to go: a probe is served at once, and so gets
-    through while others hold connections open."""
+    """Serve a few clients at a time.
+
+    When there are more, the oldest connection is closed: a probe, which is answered at once, gets through even while
+    others hold connections open.
+    """
 
     daemon_threads = True
     request_queue_size = 128
@@ -74,7 +81,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        if not isinstance(sys.exception(), OSError):  # clients go away as they please, and a log is not theirs to fill
+        if not isinstance(sys.exception(), OSError):  # clients that hang up must not fill the log
             super().handle_error(request, client_address)
 
 
@@ -88,8 +95,8 @@ class Web:
 
     Args:
         listen: `host:port`, or `[address]:port` for one of IPv6; port 0 takes a free one.
-        pages: what each path answers.
-        hooks: what is done with what is posted to a path.
+        pages: what answers GET, by path.
+        hooks: what answers POST, by path.
 
     Raises:
         InvalidInput: it cannot listen there.
@@ -102,7 +109,7 @@ class Web:
             timeout = CLIENT_SECONDS
 
             def handle(self) -> None:
-                # The timeout above is for each read: without an end, a byte every nine seconds would go on for years.
+                # The timeout above is for each read: a byte every nine seconds would keep the connection open.
                 timer = Timer(CLIENT_SECONDS, _hang_up, [self.connection])
                 timer.daemon = True
                 timer.start()
@@ -142,7 +149,7 @@ class Web:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Nothing: probes come every few seconds."""
+                """Log nothing: probes come every few seconds."""
 
         try:
             self._server = _Server((host.strip("[]"), int(port)), Handler)
@@ -153,10 +160,10 @@ class Web:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Answer nobody any more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()

@@ -12,7 +12,7 @@ from reconciler.sync.settings import Settings
 
 
 class SyncMetrics(CommonMetrics):
-    """Everything that `/metrics` tells.
+    """All metrics of the agent.
 
     Args:
         settings: what is followed.
@@ -20,19 +20,23 @@ class SyncMetrics(CommonMetrics):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._looks = Counter("aliasctl_sync_looks", "Looks at the repository.", ["reason"], registry=self.registry)
-        self._state = self._gauge("reason", "1 for what the last look found.", ["reason"])
-        self._synced = self._gauge("synced", "1 while everything is as the newest commit says.")
+        self._reconciles = Counter(
+            "aliasctl_sync_reconcile", "Reconciles by reason.", ["reason"], registry=self.registry
+        )
+        self._state = self._gauge("reason", "1 for the reason of the last reconcile.", ["reason"])
+        self._synced = self._gauge("synced", "1 while all aliases match the newest commit.")
         self._read = self._gauge("last_read_timestamp_seconds", "When the repository was last read.")
-        self._success = self._gauge("last_synced_timestamp_seconds", "When everything was last as it should be.")
-        self._revision = self._gauge("revision_info", "Which commits it is about.", ["attempted", "in_force"])
-        self._gauge("interval_seconds", "Between two looks when nothing happens.").set(settings.interval)
-        followed = self._gauge("info", "What is followed.", ["repository", "ref", "path"])
+        self._success = self._gauge("last_synced_timestamp_seconds", "When all aliases last matched the newest commit.")
+        self._revision = self._gauge(
+            "revision_info", "The newest commit, and the one in force.", ["attempted", "in_force"]
+        )
+        self._gauge("interval_seconds", "Time between two reconciles when nothing happens.").set(settings.interval)
+        followed = self._gauge("info", "The repository, ref and path.", ["repository", "ref", "path"])
         followed.labels(settings.access.url, settings.ref, settings.path).set(1)
 
-    def looked(self, finding: Finding) -> None:
-        """A look has ended."""
-        self._looks.labels(str(finding.reason)).inc()
+    def reconciled(self, finding: Finding) -> None:
+        """Record the result of a reconcile."""
+        self._reconciles.labels(str(finding.reason)).inc()
         self._state.clear()
         self._state.labels(str(finding.reason)).set(1)
         self._revision.clear()

@@ -1,20 +1,21 @@
-"""What the command line says to the agent."""
+"""Settings of the agent."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Event
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
-from reconciler.git import Access, Signers
+from reconciler.git import Access, Repository, Signers
 from reconciler.manifest import Overrides
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to follow, and how.
+    """What the command line sets.
 
     Args:
         access: the repository.
@@ -22,9 +23,9 @@ class Settings:
         path: the folder or file of the manifests in it; empty for the whole repository.
         connections: the file or folder of the MilvusConnections, which is outside the repository.
         overrides: connection and database for every set.
-        signers: whose signature a commit needs; of nobody where there are none.
-        interval: seconds between two looks.
-        state: the folder of the mirror, for this agent alone.
+        signers: whose signature a commit needs; without any, none is needed.
+        interval: seconds between two reconciles.
+        state: the folder of the mirror, for this agent only.
         max_fetch_mib: how much one fetch may write, in MiB.
     """
 
@@ -39,24 +40,29 @@ class Settings:
     max_fetch_mib: int
 
     def check(self) -> None:
-        """Raise `InvalidInput` for what cannot be meant."""
+        """Raise `InvalidInput` for an invalid setting."""
         self.access.check()
         self.signers.check()
         parts = PurePosixPath(self.path).parts
         if self.path.startswith("/") or ".." in parts:
             raise InvalidInput(Problem("expected a path inside the repository", Source("--path")))
 
+    def mirror(self, stop: Event) -> Repository:
+        """Return the mirror of the repository, whose git processes end when `stop` is set."""
+        folder = self.state / "mirror.git"
+        return Repository(self.access, self.ref, folder, max_fetch_mib=self.max_fetch_mib, stop=stop)
+
     @property
     def key(self) -> str:
-        """See `key_of`."""
+        """Return `key_of` these settings."""
         return key_of(self.access.url, self.ref, self.path)
 
     @property
     def place(self) -> str:
-        """The repository, ref and path, for people."""
+        """Return the repository, ref and path, for people."""
         return f"{self.access.url}@{self.ref}" + (f":{self.path}" if self.path else "")
 
 
 def key_of(url: str, ref: str, path: str) -> str:
-    """A short name for this very repository, ref and path."""
+    """Return a short name that stands for a repository, ref and path."""
     return hashlib.sha256("\0".join((url, ref, path)).encode()).hexdigest()[:16]

@@ -9,21 +9,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import kopf
-
-from reconciler.catalog import Catalog
-from reconciler.core.model import Connection
-from reconciler.operator.clients import Clients, Secrets
+from reconciler.operator import wiring
 from reconciler.operator.cluster import Cluster, load_config
-from reconciler.operator.events import Events
-from reconciler.operator.examine import Examiner
-from reconciler.operator.handlers import Watcher, registry
-from reconciler.operator.metrics import Metrics
-from reconciler.operator.outages import Outages
-from reconciler.operator.queue import Queue, Trigger
-from reconciler.operator.reads import SharedReads
-from reconciler.operator.reconciler import Reconciler
-from reconciler.operator.world import World
 from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
 from tests.emulated_kubernetes.milvus import Milvus
 
@@ -53,55 +40,32 @@ class Operator:
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(json.dumps(api.kubeconfig()))
         config = load_config(kubeconfig)
-        self._cluster = cluster = Cluster(config)
-        secrets = Secrets(cluster)
-
-        def connect(connection: Connection, database: str) -> Catalog:
-            return milvus.connect(connection, database, secrets.value)
-
-        self.metrics = Metrics(alias_info=True)
-        self.world = World()
-        self._clients = Clients(secrets, connect)
-        self._events = Events(cluster, "operator-1")
-        outages = Outages(lambda ref: self.queue.wake(ref, Trigger.LISTED))
-        examiner = Examiner(self._clients, secrets, SharedReads(), outages, lambda: self.held, read_only=read_only)
-        self._reconciler = Reconciler(
-            cluster,
-            self.world,
-            examiner,
-            self._clients,
-            self._events,
-            self.metrics,
-            lambda ref: self.queue.step_aside(ref),
+        self._cluster = Cluster(config)
+        self._parts = wiring.Operator(
+            config,
+            self._cluster,
+            "operator-1",
+            lambda: self.held,
+            read_only=read_only,
+            alias_info=True,
+            connect=milvus.connect,
         )
-        self.queue = Queue(self._reconciler.work, self._reconciler.lane_of)
-        self.watcher = Watcher(self.world, self.queue, self._reconciler)
-        self._stop = Event()
-        ready = Event()
-        self._thread = Thread(target=self._work, args=(config, ready), name="kopf", daemon=True)
+        self.metrics, self.world = self._parts.metrics, self._parts.world
+        self.queue, self.watcher = self._parts.queue, self._parts.watcher
+        self._stop, ready = Event(), Event()
+        self._thread = Thread(target=self._parts.watch, args=([NAMESPACE], self._stop, ready), name="kopf", daemon=True)
         self._thread.start()
         assert ready.wait(TIMEOUT)
-
-    def _work(self, config: Any, ready: Event) -> None:
-        kopf.run(
-            registry=registry(self.world, self.watcher, config),
-            standalone=True,
-            namespaces=[NAMESPACE],
-            stop_flag=self._stop,
-            ready_flag=ready,
-        )
 
     def stop(self) -> None:
         """End it as a signal does; once is enough."""
         if not self._thread.is_alive():
             return
-        self._reconciler.stop()
+        self._parts.stop()
         self._stop.set()
         self._thread.join(TIMEOUT)
         assert not self._thread.is_alive()
-        assert self.queue.stop(TIMEOUT)
-        self._events.close(TIMEOUT)
-        self._clients.close()
+        assert self._parts.close(TIMEOUT)
         self._cluster._client.close()  # the process would just end
 
     def metric(self, sample: str, **labels: str) -> float | None:

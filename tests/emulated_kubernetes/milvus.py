@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 
-from reconciler.catalog import Secrets
+from reconciler.catalog import Observe, Secrets
 from reconciler.catalog.memory import MemoryCatalog, MemoryServer
 from reconciler.core.errors import AuthenticationFailed, ConnectionFailed
 from reconciler.core.model import Connection
@@ -32,7 +32,9 @@ class Milvus:
         self.opened: list[Catalog] = []
         self.lock = Lock()
 
-    def connect(self, connection: Connection, database: str, secrets: Secrets) -> Catalog:
+    def connect(
+        self, connection: Connection, database: str, *, secrets: Secrets, observe: Observe | None = None
+    ) -> Catalog:
         token = connection.token and connection.token.secret and secrets(connection.namespace, connection.token.secret)
         catalog = Catalog(self, database, connection, token or None)
         self.opened.append(catalog)

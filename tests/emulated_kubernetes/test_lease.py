@@ -11,10 +11,9 @@ from threading import Event, Thread
 import kmock
 import pytest
 
-from reconciler.operator import lease
+from reconciler.operator import lease, main
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.lease import Elector
-from reconciler.operator.main import Settings, _Operator
 from reconciler.operator.objects import Ref
 from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
 from tests.emulated_kubernetes.harness import TIMEOUT, wait_until
@@ -260,16 +259,16 @@ def test_a_bug_that_stays_loses_it(process: Callable[[str], Process], monkeypatc
 def test_who_leads_is_told_as_it_is_now(api: ApiServer, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(api.kubeconfig()))
-    settings = Settings([NAMESPACE], read_only=False, lease=LEASE, listen="127.0.0.1:0", kubeconfig=kubeconfig)
-    operator = _Operator(settings, Event())
+    settings = main.Settings([NAMESPACE], read_only=False, lease=LEASE, listen="127.0.0.1:0", kubeconfig=kubeconfig)
+    process = main.Process(settings, Event())
 
     def leads() -> float | None:
-        return operator._metrics.registry.get_sample_value("aliasctl_leader")
+        return process.operator.metrics.registry.get_sample_value("aliasctl_leader")
 
     assert leads() == 0
-    assert operator._elector.acquire(Event())
+    assert process.elector.acquire(Event())
     assert leads() == 1
-    operator._elector.release()
+    process.elector.release()
     assert leads() == 0
-    operator._events.close(TIMEOUT)
-    operator._cluster._client.close()
+    assert process.operator.close(TIMEOUT)
+    process._cluster._client.close()

@@ -56,7 +56,7 @@ def milvus() -> Milvus:
 
 
 def connected(milvus: Milvus) -> Catalog:
-    return milvus.connect(LOCAL, "default", lambda namespace, key: b"")
+    return milvus.connect(LOCAL, "default", secrets=lambda namespace, key: b"")
 
 
 class Sharing:

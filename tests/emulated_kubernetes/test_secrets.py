@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import generate_latest
 
-from reconciler.catalog import Catalog, Secrets, connect
+from reconciler.catalog import Catalog, Observe, Secrets, connect
 from reconciler.core.model import Connection
 from tests.cli.secrets import TOKEN, shown
 from tests.emulated_kubernetes.harness import Kube, Operator
@@ -22,8 +22,10 @@ from tests.servers import talkative_milvus
 class RealClient(Milvus):
     """Reached through pymilvus, as outside of tests."""
 
-    def connect(self, connection: Connection, database: str, secrets: Secrets) -> Catalog:  # type: ignore[override]
-        return connect(connection, database, secrets=secrets)
+    def connect(  # type: ignore[override]
+        self, connection: Connection, database: str, *, secrets: Secrets, observe: Observe | None = None
+    ) -> Catalog:
+        return connect(connection, database, secrets=secrets, observe=observe)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.model import Credential
-from reconciler.service.web import Web, verdict
+from reconciler.service.web import Web, probe
 from reconciler.sync.webhook import SIGNATURE, receive
 from tests.hostile.mutations import bounded, mangled
 from tests.reliability.tally import Tally
@@ -63,7 +63,7 @@ def woken() -> list[bool]:
 @pytest.fixture
 def port(secret: Credential, woken: list[bool]) -> Iterator[int]:
     hook = partial(receive, secret, lambda: woken.append(True))
-    web = Web("127.0.0.1:0", {"/healthz": lambda: verdict(None)}, {"/hook": hook})
+    web = Web("127.0.0.1:0", {"/healthz": lambda: probe(None)}, {"/hook": hook})
     yield web.port
     web.close()
 

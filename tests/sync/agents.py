@@ -68,7 +68,7 @@ class Agent:
 
     def found(self, reason: str, commit: str = "", since: int = 0, **more: object) -> Record:
         """Wait for what a look found."""
-        desired = {"event": "found", "reason": reason, **({"attempted": commit} if commit else {}), **more}
+        desired = {"event": "reconciled", "reason": reason, **({"attempted": commit} if commit else {}), **more}
         return self.said(lambda record: desired.items() <= record.items(), since)
 
     def ready(self) -> Agent:
@@ -111,7 +111,9 @@ class Agent:
 
     def _looks(self) -> float:
         text = self.request("/metrics").text
-        return sum(float(value) for value in re.findall(r"^aliasctl_sync_looks_total\{.*\} (\S+)$", text, re.MULTILINE))
+        return sum(
+            float(value) for value in re.findall(r"^aliasctl_sync_reconcile_total\{.*\} (\S+)$", text, re.MULTILINE)
+        )
 
     def wait_for_end(self, seconds: float = SECONDS) -> int:
         """Its exit code. Raises `TimeoutError`."""

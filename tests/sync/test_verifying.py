@@ -14,8 +14,7 @@ from reconciler.catalog.memory import MemoryServer
 from reconciler.core.errors import UnexpectedAnswer
 from reconciler.core.model import Row
 from reconciler.core.report import ExitCode
-from reconciler.git import Access, Remote, Repository, Signers
-from reconciler.git.command import Git
+from reconciler.git import Access, Signers
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.sync.agent import Agent
@@ -89,8 +88,7 @@ def new_agent(origin: Origin, recorder: Recorder, folder: Path) -> Agent:
         max_fetch_mib=64,
     )
     settings.state.mkdir(exist_ok=True)
-    git = Git()
-    repository = Repository(Remote(settings.access, git), "main", settings.state / "mirror.git", git, max_fetch_mib=64)
+    repository = settings.mirror(Event())
     repository.prepare()
     return Agent(settings, repository, Journal(folder / "journal.jsonl"), recorder.connect, Event(), Event())
 

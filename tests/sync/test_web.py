@@ -24,7 +24,7 @@ def signature(body: bytes, secret: str = SECRET) -> str:
 
 
 def looks(agent: Agent) -> float:
-    return agent.metric('aliasctl_sync_looks_total{reason="Synced"}')
+    return agent.metric('aliasctl_sync_reconcile_total{reason="Synced"}')
 
 
 def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: Stage) -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from reconciler.git import Access, Commit, Remote, Repository, Signers
-from reconciler.git.command import Git
+from reconciler.git import Access, Commit, Repository, Signers
 from reconciler.manifest import Overrides
 from reconciler.sync.revision import Revision, read_revision
 from reconciler.sync.settings import Settings
@@ -149,7 +148,6 @@ def follow(
     )
     settings.check()
     state.mkdir(mode=0o700)
-    git = Git(stop=stop or Event())
-    repository = Repository(Remote(settings.access, git), ref, state / "mirror.git", git, max_fetch_mib=max_fetch_mib)
+    repository = settings.mirror(stop or Event())
     repository.prepare()
     return Follower(settings, repository)

@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.core.model import Credential
 from reconciler.service import web
-from reconciler.service.web import Web, verdict
+from reconciler.service.web import Web, probe
 from reconciler.sync.webhook import receive
 
 SECRET = b"between us"
@@ -29,7 +29,7 @@ class Agent:
     def __init__(self, secret: Path) -> None:
         self.woken = 0
         hook = partial(receive, Credential(file=str(secret)), self.wake)
-        self.web = Web("127.0.0.1:0", {"/healthz": lambda: verdict(None)}, {"/hook": hook})
+        self.web = Web("127.0.0.1:0", {"/healthz": lambda: probe(None)}, {"/hook": hook})
 
     def wake(self) -> None:
         self.woken += 1
@@ -175,7 +175,7 @@ def test_a_client_that_goes_away_leaves_nothing_in_the_log(agent: Agent, capfd: 
 
 def test_it_listens_at_an_address_of_ipv6_too() -> None:
     """As a pod of a cluster that has no other."""
-    served = Web("[::1]:0", {"/healthz": lambda: verdict(None)})
+    served = Web("[::1]:0", {"/healthz": lambda: probe(None)})
     with urlopen(f"http://[::1]:{served.port}/healthz", timeout=SECONDS) as answer:
         assert answer.read() == b"ok\n"
     served.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import click
 
@@ -54,8 +55,9 @@ def command(
         raise AliasctlError(f"the operator needs {', '.join(missing)}: {remedy}")
 
     from reconciler.operator.cluster import own_namespace
-    from reconciler.operator.main import Settings, run
+    from reconciler.operator.main import Process, Settings
     from reconciler.operator.objects import Ref
 
     lease = Ref(lease_namespace or own_namespace(kubeconfig), lease_name)
-    raise SystemExit(run(Settings(namespaces, read_only, lease, listen, kubeconfig, alias_info)))
+    settings = Settings(namespaces, read_only, lease, listen, kubeconfig, alias_info)
+    raise SystemExit(Process(settings, Event()).run())
