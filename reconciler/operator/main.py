@@ -87,8 +87,8 @@ class Process:
         """
         pages = {"/healthz": self._healthz, "/readyz": self._readyz}
         with (
-            serving(self._settings.listen, self.operator.metrics, pages, identity=self._identity),
             stopping_on_signals(self._stop.set),
+            serving(self._settings.listen, self.operator.metrics, pages, identity=self._identity),
         ):
             try:
                 stopped = not self.elector.acquire(self._stop) or self._work()
