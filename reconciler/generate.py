@@ -20,9 +20,9 @@ import yaml
 from reconciler.catalog.server_behaviour import END, TABLE, Row
 from reconciler.catalog.server_version import OLDEST, Number, Product
 from reconciler.cli.main import aliasctl
-from reconciler.documents.formats import SCHEMAS
 from reconciler.manifest import shape
 from reconciler.manifest.schema import KINDS, custom_resource_definition
+from reconciler.render.documents import SCHEMAS
 
 LIMITS = {
     "minimum": "At least",
@@ -47,7 +47,7 @@ NOTICE = "Written by `python -m reconciler.generate`; change the code instead."
 
 def published() -> Iterator[tuple[str, str]]:
     """Every generated file: its path in the repository, and its text."""
-    for kind, schema in {**KINDS, **SCHEMAS}.items():
+    for kind, schema in {**KINDS, **{kind: schema() for kind, schema in SCHEMAS.items()}}.items():
         yield f"schemas/{kind.lower()}.schema.json", json.dumps(schema, indent=2) + "\n"
     for kind in KINDS:
         definition = yaml.safe_dump(custom_resource_definition(kind), sort_keys=False, width=120)

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Event
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live

@@ -14,23 +14,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from time import sleep
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from reconciler.core.errors import JournalError, PermissionDenied
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Credential, OnFailure, Propagation, Target, Verify
 from reconciler.core.plan import GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
-from reconciler.documents.formats import JOURNAL
 from reconciler.gates.contract import ContractGate
 from reconciler.gates.loaded import LoadedGate
 from reconciler.gates.rows import RowsGate
 from reconciler.journal import Act, Journal, Origins, Run, RunState, appending
+from reconciler.journal.lines import journal_schema
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
@@ -79,7 +79,7 @@ def test_a_run_can_be_told_from_what_it_left(path: Path) -> None:
         report = apply_plan(plan, catalogs=opened, journal=Journal(path), origins=ANN)
 
     for document in documents(path):
-        Draft202012Validator(JOURNAL).validate(document)
+        Draft202012Validator(journal_schema()).validate(document)
     (run,) = Journal(path).runs()
     assert run.id == report.run
     assert (run.origins, run.digest, run.state) == (ANN, plan.digest, RunState.ENDED)
@@ -301,7 +301,7 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
         '{"kind":"Journal","formatVersion":1,"event":"runStarted","run":"half","time":"2026"}',
         '{"kind":"Journal","formatVersion":1,"event":"runEnded","run":"half","time":3}',
         "\0" * 500,
-        json.dumps(result | {"formatVersion": 2, "outcome": "reverted", "run": "later"}),
+        json.dumps(result | {"formatVersion": 3, "outcome": "reverted", "run": "later"}),
     ]
     with path.open("a") as file:
         file.writelines(line + "\n" for line in others)
@@ -329,8 +329,8 @@ def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+from msgspec.structs import replace
 from reconciler.journal import Act
 from tests.test_journal import MOVE, TARGET, begun, done, ended, plan_of
 

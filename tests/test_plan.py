@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
@@ -18,12 +18,11 @@ from reconciler.core.gates import Gates, OnUnknown
 from reconciler.core.model import Alias, Connection, Credential, Origin, Source, Tls
 from reconciler.core.options import Options
 from reconciler.core.plan import Plan
-from reconciler.documents.formats import PLAN, REPORT, checksum
-from reconciler.documents.plan_file import load_plan
+from reconciler.documents.plan_file import PLAN, checksum, load_plan, plan_document
+from reconciler.documents.report_file import REPORT, report_document
 from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.render.documents import plan_document, report_document
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 
 EVERYTHING = Connection(
@@ -71,7 +70,7 @@ def edited(plan: Plan, folder: Path, edit: Callable[[Any], object]) -> Path:
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     plan = rich_plan()
     document = plan_document(plan)
-    Draft202012Validator(PLAN, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
+    Draft202012Validator(PLAN.schema(), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
     loaded = load_plan(saved(plan, tmp_path))
     assert {target.connection.origin for target in loaded.targets} == {Origin.PLAN_FILE}
     as_planned = [
@@ -85,7 +84,7 @@ def test_a_report_is_valid_and_tells_of_each_step() -> None:
     with catalogs(made) as opened:
         report = apply_plan(make_plan([alias_set({"a": "c2", "b": "nope"})], catalogs=opened), catalogs=opened)
     document = report_document(report)
-    Draft202012Validator(REPORT, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
+    Draft202012Validator(REPORT.schema(), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
     assert [(step["alias"], step["outcome"]) for step in document["targets"][0]["steps"]] == [
         ("a", "done"),
         ("b", "blocked"),
@@ -140,7 +139,9 @@ def test_an_action_that_its_step_does_not_have_is_refused(tmp_path: Path) -> Non
     ("edit", "message"),
     [
         (lambda document: document.update(kind="Report"), 'not a plan file: kind is "Report"'),
-        (lambda document: document.update(formatVersion=2), "plan format 2 is not the one this aliasctl reads"),
+        (lambda document: document.update(formatVersion=1), r"plan format 1 is not the one .* reads \(2\); plan again"),
+        (lambda document: document.update(formatVersion=3), r"plan format 3 is not the one .* reads \(2\); plan again"),
+        (lambda document: document.update(formatVersion=[2]), r"plan format \[2\] is not the one"),
         (lambda document: document.pop("targets"), "not a valid plan file: .*targets"),
         (lambda document: first_step(document).update(wave="x"), "not a valid plan file: .*wave"),
         (lambda document: first_step(document).update(gateSpecification={"loaded": 5}), "not a valid plan file"),
@@ -324,7 +325,7 @@ def test_a_secret_written_into_a_plan_file_is_not_repeated(tmp_path: Path) -> No
 
     with pytest.raises(InvalidInput) as refused:
         load_plan(edited(rich_plan(), tmp_path, misplace))
-    assert "connection.token: is not as it should be" in str(refused.value)
+    assert "connection.token: invalid value (not shown, may be a secret)" in str(refused.value)
     assert "s3cr3t" not in str(refused.value)
 
 

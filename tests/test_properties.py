@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour
 from reconciler.core.model import Alias, AliasSet, Limits, Scope

@@ -16,7 +16,8 @@ belongs to a collection. There is no other way to move an alias than alter: neve
 from __future__ import annotations
 
 from collections.abc import Collection as Names
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.core.model import Alias, AliasSet, LiveCatalog
 from reconciler.core.plan import Block, BlockReason, SetPlan, Step, set_spec_hash

@@ -29,9 +29,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.core.model import Source
+from reconciler.core.record import Record
 
 
 class AliasctlError(Exception):
@@ -45,9 +44,8 @@ class AliasctlError(Exception):
         return type(self).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with the input, where it stands, and (in the message) the way out."""
+class Problem(Record, frozen=True):
+    """One thing wrong with the input, where it stands, and (in the message) how to fix it."""
 
     message: str
     source: Source | None = None

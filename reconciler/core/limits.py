@@ -7,7 +7,8 @@ what could be done at the moment: a drop that waits for a blocked wave counts, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import Action, BlockReason, SetPlan, Step

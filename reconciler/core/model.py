@@ -1,18 +1,22 @@
 """What the user wants and what the server has, as frozen records.
 
-Nothing here does I/O, reads a clock or knows a file format. `manifest` and, later, the operator build the *wanted*
-side (`AliasSet`); `catalog` builds the *live* side (`LiveCatalog`); `diff` compares them.
+Nothing here does I/O, reads a clock or knows a file format. `manifest` builds the *desired* side (`AliasSet`),
+`catalog` the *live* side (`LiveCatalog`), and `diff` compares them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from functools import cached_property
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import astuple, replace
 
 from reconciler.core.gates import Gates
 from reconciler.core.patterns import beginning_like, matches
+from reconciler.core.record import ALWAYS, INTERNAL, Count, Record
 
 DEFAULT_DATABASE = "default"
 NAME_PATTERN = "[A-Za-z_][A-Za-z0-9_]{0,254}"
@@ -21,12 +25,12 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_CONCURRENCY = 8
 
 
-class Source(NamedTuple):
-    """Where in the user's input something was written; lines and columns count from 1, and 0 is not known."""
+class Source(Record, frozen=True, order=True):
+    """Where in the manifests something was written; lines and columns count from 1, and 0 is unknown."""
 
     file: str
-    line: int = 0
-    column: int = 0
+    line: Annotated[Count, Meta(description="From 1.")] = 0
+    column: Annotated[Count, Meta(description="From 1.")] = 0
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -42,29 +46,25 @@ class Origin(StrEnum):
     EARLIER_RUN = "earlier run"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretKeyRef:
+class SecretKeyRef(Struct, frozen=True):
     """One key of a Kubernetes Secret in the object's own namespace."""
 
     name: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A place a token or a PEM file can be read from, never its content: safe to print and to store.
+class Credential(Record, frozen=True):
+    """A place that a token or a PEM file is read from, never its content: safe to print and to store.
 
-    Exactly one is set: `env`, an environment variable's name; `file`, an absolute path; `secret`, which only the
-    operator can read.
+    Exactly one is set. Only the operator can read a `secret`.
     """
 
-    env: str | None = None
-    file: str | None = None
-    secret: SecretKeyRef | None = None
+    env: Annotated[str | None, Meta(description="The name of an environment variable.")] = None
+    file: Annotated[str | None, Meta(description="The absolute path of a file.")] = None
+    secret: Annotated[SecretKeyRef | None, INTERNAL] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Record, frozen=True):
     """Where the PEM data are, and the name to expect in the server's certificate."""
 
     ca: Credential | None = None
@@ -73,79 +73,82 @@ class Tls:
     server_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Record, frozen=True):
     """How to reach a Milvus server.
 
     `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two
-    connections with one address are the same server, whatever they are called. `timeout` is in seconds, for one call.
-    `server_version` is what the user says of a server that reports no version number.
+    connections with one address are the same server, whatever they are called. `server_version` is what the user says
+    of a server that reports no version number.
     """
 
     name: str
     uri: str
-    address: str
-    origin: Origin = Origin.MANIFEST
+    address: Annotated[str, INTERNAL] = ""
+    origin: Annotated[Origin, ALWAYS] = Origin.MANIFEST
     token: Credential | None = None
     tls: Tls | None = None
-    timeout: float = DEFAULT_TIMEOUT_SECONDS
-    concurrency: int = DEFAULT_CONCURRENCY
-    namespace: str = ""
-    server_version: str = ""
+    timeout: Annotated[float, Meta(gt=0, le=3600, description="Of one call."), ALWAYS] = field(
+        default=DEFAULT_TIMEOUT_SECONDS, name="timeoutSeconds"
+    )
+    concurrency: Annotated[int, Meta(ge=1, le=64, description="Calls in flight."), ALWAYS] = DEFAULT_CONCURRENCY
+    namespace: Annotated[str, INTERNAL] = ""
+    server_version: Annotated[str, INTERNAL] = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Target:
+class Target(Record, frozen=True, order=True):
     """One database on one server: the place where an alias name is unique."""
 
-    address: str
+    address: Annotated[str, Meta(description="The server's identity: host:port, or the path of a Milvus Lite file.")]
     database: str
 
     def __str__(self) -> str:
         return f"{self.address} / {self.database}"
 
 
-@dataclass(frozen=True, slots=True)
-class Propagation:
-    """Prove by reads through the alias that the new collection answers; give up after `timeout` seconds."""
+class Propagation(Record, frozen=True):
+    """Prove by reads through the alias that the new collection answers; fail after `timeout` seconds."""
 
-    timeout: float = 30.0
+    timeout: Annotated[float, Meta(gt=0, le=3600), ALWAYS] = field(default=30.0, name="timeoutSeconds")
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
-    """What is checked after an alias was moved.
+class Verify(Record, frozen=True):
+    """What is checked after a change.
 
-    `endpoints` are further proxies of the same Milvus, through which `propagation` is proved too. `soak` is how long,
-    in seconds, a wave is watched before the next one; None for not at all.
+    `endpoints` are further proxies of the same Milvus, through which `propagation` is proved too.
     """
 
     propagation: Propagation | None = None
-    endpoints: tuple[Connection, ...] = ()
-    soak: float | None = None
+    endpoints: Annotated[tuple[Connection, ...], INTERNAL] = ()
+    soak: Annotated[
+        float | None, Meta(gt=0, le=86_400, description="How long a wave is watched before the next one starts.")
+    ] = field(default=None, name="soakSeconds")
 
 
 class OnFailure(StrEnum):
-    """What becomes of the changes a run has made in a set when a later one fails."""
+    """What happens to the changes that a run has made in a set when a later one fails."""
 
     STOP = "Stop"
     REVERT = "Revert"
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """One wanted alias; `collection=None` says that it must not exist (`state: Absent`)."""
+class Alias(Struct, frozen=True, eq=False):
+    """One desired alias; `collection=None` means that it must not exist (`state: Absent`). `source` is not compared."""
 
     name: str
     collection: str | None
     wave: int = 0
     protect: bool = False
     gates: Gates = Gates()
-    source: Source | None = field(default=None, compare=False)
+    source: Source | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Alias) and _without_source(self) == _without_source(other)
+
+    def __hash__(self) -> int:
+        return hash(_without_source(self))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What another set has authority over: the names it lists, and those its scope covers."""
 
     names: frozenset[str]
@@ -155,11 +158,10 @@ class Claim:
         return name in self.names or self.scope.covers(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The names over which a set has authority: included, and not excluded. Protected names are never dropped.
 
-    `yields` are claims that go before this one: what they hold, this scope does not cover.
+    `yields` are claims that take precedence: what they hold, this scope does not cover.
     """
 
     include: tuple[str, ...] = ()
@@ -168,7 +170,11 @@ class Scope:
     yields: tuple[Claim, ...] = ()
 
     def covered(self, names: Sequence[str]) -> set[str]:
-        """Those of some sorted names that it covers; looks only at names that begin like one of its patterns."""
+        """Return the names that it covers; looks only at those that begin like one of its patterns.
+
+        Args:
+            names: sorted.
+        """
         begun = {name for glob in self.include for name in beginning_like(glob, names)}
         return {name for name in begun if self.covers(name)}
 
@@ -183,8 +189,7 @@ class Scope:
         return any(matches(glob, name) for glob in self.protect)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How much one run may change of one set."""
 
     max_drops: int = 10
@@ -192,9 +197,8 @@ class Limits:
     allow_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AliasSet:
-    """The wanted aliases of one database, as one manifest document says it.
+class AliasSet(Struct, frozen=True, eq=False):
+    """The desired aliases of one database, as one manifest document has them. `source` is not compared.
 
     `connection=None` means that the manifest names a connection which this run was not given.
     """
@@ -210,7 +214,13 @@ class AliasSet:
     verify: Verify = Verify()
     on_failure: OnFailure = OnFailure.STOP
     suspend: bool = False
-    source: Source | None = field(default=None, compare=False)
+    source: Source | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AliasSet) and _without_source(self) == _without_source(other)
+
+    def __hash__(self) -> int:
+        return hash(_without_source(self))
 
     @property
     def key(self) -> str:
@@ -218,17 +228,20 @@ class AliasSet:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A live collection. `id` is None where the server has none to give (Milvus Lite)."""
+def _without_source(record: Alias | AliasSet) -> tuple[object, ...]:
+    """Return what counts in a comparison."""
+    return astuple(replace(record, source=None))
+
+
+class Collection(Struct, frozen=True):
+    """A live collection. `id` is None where the server has none (Milvus Lite)."""
 
     name: str
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a collection's schema, in Milvus's own words; None where a type has no such property.
+class Field(Struct, frozen=True):
+    """One field of a collection's schema, in Milvus's terms; None where a type has no such property.
 
     `type` is Milvus's name of it (`INT64`, `VARCHAR`, `FLOAT_VECTOR`), for arrays with the element: `ARRAY<INT64>`.
     `dimension` is of dense vectors; `length` the longest text in bytes, `capacity` the most elements of an array.
@@ -249,8 +262,7 @@ class Field:
         return self.type.endswith("_VECTOR")
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """A function of a collection's schema, such as BM25: it fills `outputs` from `inputs`."""
 
     name: str
@@ -259,14 +271,13 @@ class Function:
     outputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """What `describe_collection` tells of a collection beside its name."""
+class Schema(Struct, frozen=True):
+    """What `describe_collection` returns about a collection beside its name."""
 
     fields: tuple[Field, ...]
     dynamic: bool = False
     functions: tuple[Function, ...] = ()
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = {}
     description: str = ""
 
     @property
@@ -278,9 +289,8 @@ class Schema:
         return tuple(field for field in self.fields if field.is_vector)
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """One index of a collection. `finished` and `pending_rows` as the server tells them; Milvus Lite is always done."""
+class Index(Struct, frozen=True):
+    """One index of a collection. `finished` and `pending_rows` as the server reports them; Milvus Lite: always done."""
 
     field: str
     type: str
@@ -293,7 +303,7 @@ PrimaryKey = int | str
 Vector = tuple[float, ...]
 """A dense float vector."""
 Row = Mapping[str, object]
-"""One row as the server gives it: field name → value; vectors as `Vector`."""
+"""One row as the server returns it: field name → value; vectors as `Vector`."""
 
 
 class Certainty(IntEnum):
@@ -313,16 +323,15 @@ class LoadState(StrEnum):
     MISSING = "NotExist"
 
 
-@dataclass(frozen=True, slots=True)
-class LiveCatalog:
+class LiveCatalog(Struct, frozen=True, dict=True):
     """One database as it was read, in the detail that a diff of certain sets needs.
 
-    `aliases` are all alias names of the database. `pointing` gives the collection of each alias that was looked up:
-    all that the sets list, and all that a scope could drop; None for one that was gone by then. `collections` are the
+    `aliases` are all alias names of the database. `pointing` has the collection of each alias that was looked up: all
+    that the sets list, and all that a scope could drop; None for one that was gone by then. `collections` are the
     names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it
     may exist all the same). `described` has each collection that a change would involve, None where it does not exist.
     `drops_by_prefix` is whether a drop on this server loses more aliases than its own (see `prefix_drops`). `calls` is
-    the number of calls to the server that it took. `names` are the `aliases` in order.
+    the number of calls to the server that it took.
     """
 
     target: Target
@@ -333,7 +342,8 @@ class LiveCatalog:
     described: Mapping[str, Collection | None]
     drops_by_prefix: Certainty = Certainty.NO
     calls: int = 0
-    names: Sequence[str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", sorted(self.aliases))
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The aliases in order."""
+        return sorted(self.aliases)

@@ -1,15 +1,16 @@
-"""What an earlier run moved and did not see through is verified again, before anything behind it is moved.
+"""Re-verify aliases that an earlier run moved but did not verify, before later waves start.
 
 A wave starts when the earlier one is done and verified. A run whose readers stayed stuck, whose soak failed or was cut
-short, or whose process died in the middle of either, leaves an alias that is where it should be and was not found good
-there. For the next plan that alias needs no change; but its proof and its soak are made up for first. Readers decide,
-not the record: whoever passes now is verified, and whoever fails keeps the later waves from starting once more.
+short, or whose process died in the middle of either, leaves aliases that were moved and whose verification did not
+pass. For the next plan they need no change, but their verification is repeated first. Its result counts, not the
+record: an alias that passes now is verified, and one that fails blocks the later waves again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.core.model import Alias, AliasSet, LiveCatalog, Target, Verify
 from reconciler.core.plan import PendingVerification, Plan, SetPlan, Step, TargetPlan
@@ -19,18 +20,18 @@ PendingVerifications = Mapping[tuple[Target, str], PendingVerification]
 
 
 def needs_proof(verify: Verify) -> bool:
-    """Whether a move has anything to prove once it is made."""
+    """Return whether a move has to be verified."""
     return bool(verify.propagation or verify.soak)
 
 
 def with_pending_verification(
     plan: SetPlan, desired: AliasSet, live: LiveCatalog, known: PendingVerifications
 ) -> SetPlan:
-    """The plan with those aliases of its set that are in place and were not verified there, to be verified first.
+    """Return the plan with the aliases of its set that are up to date but not verified, to be verified first.
 
     Args:
         plan: of the set.
-        wanted: the set; how it wants to be verified counts, not how the earlier run was.
+        desired: the set; its present verification counts, not that of the earlier run.
         live: the catalog that the plan was made from.
         known: what earlier runs left.
     """
@@ -39,46 +40,53 @@ def with_pending_verification(
     listed = {alias.name: alias for alias in desired.aliases}
     moving = {step.alias for step in plan.steps}
     found = [
-        replace(item, step=_as_wanted_now(item.step, listed[name], desired.key))
-        for (target, name), item in sorted(known.items(), key=lambda item: item[0][1])
-        if target == live.target and name in listed and name not in moving and _is_there(item.step, listed[name], live)
+        replace(pending, step=_as_desired_now(pending.step, listed[name], desired.key))
+        for (target, name), pending in sorted(known.items(), key=_by_alias)
+        if target == live.target
+        and name in listed
+        and name not in moving
+        and _is_there(pending.step, listed[name], live)
     ]
     return replace(plan, pending_verification=tuple(found))
 
 
 def saved_with_pending_verification(plan: Plan, known: PendingVerifications) -> Plan:
-    """The same for a saved plan, which has no manifests: it verifies what its sets were seen to want.
+    """Return a saved plan with what is pending verification; without manifests, the saved sets stand for them.
 
-    A plan that is resumed has a step, too, for what it moved the first time and did not see through.
+    A plan that is resumed also has a step for each alias that it moved the first time but did not verify.
     """
 
     def completed(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
         to = {step.alias: step.desired for step in set_plan.steps}
         found = [
-            left
-            for (at, name), left in sorted(known.items(), key=lambda item: item[0][1])
-            if at == target.target
-            and left.step.set == set_plan.set
-            and to.get(name, left.step.desired) == left.step.desired
+            pending
+            for (place, name), pending in sorted(known.items(), key=_by_alias)
+            if place == target.target
+            and pending.step.set == set_plan.set
+            and to.get(name, pending.step.desired) == pending.step.desired
         ]
         return replace(set_plan, pending_verification=tuple(found)) if needs_proof(set_plan.verify) else set_plan
 
     return replace(
         plan,
         targets=tuple(
-            replace(target, sets=tuple(completed(target, alias_set) for alias_set in target.sets))
+            replace(target, sets=tuple(completed(target, set_plan) for set_plan in target.sets))
             for target in plan.targets
         ),
     )
 
 
-def _as_wanted_now(step: Step, alias: Alias, key: str) -> Step:
-    """The step that was made, with the wave and the gates of today: only they may say what is good enough now."""
+def _by_alias(known: tuple[tuple[Target, str], PendingVerification]) -> str:
+    return known[0][1]
+
+
+def _as_desired_now(step: Step, alias: Alias, key: str) -> Step:
+    """Return the step that was made, with the wave and the gates that the manifest has now."""
     return replace(step, set=key, wave=alias.wave, gates=alias.gates, gate_results=(), skipped_gates=(), blocked=None)
 
 
 def _is_there(step: Step, alias: Alias, live: LiveCatalog) -> bool:
-    """Whether the alias is at the very collection that the step moved it to, and is wanted there."""
+    """Return whether the alias is at the very collection that the step moved it to, and should be there."""
     if not step.desired or alias.collection != step.desired or live.pointing.get(alias.name) != step.desired:
         return False
     described = live.described.get(step.desired)

@@ -2,16 +2,19 @@
 
     Plan ── TargetPlan (a database) ── SetPlan (an AliasSet) ── Step (one call that changes one alias)
 
-Records only: no clock, no I/O. `diff` makes the steps, `guards` the refusals, `gates` the gate results; `planfile`
-writes a plan down; `execute` carries it out.
+Records only: no clock, no I/O. `diff` makes the steps, `limits` the refusals, `gates` the gate results;
+`documents.plan_file` writes a plan down; `execute` carries it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from reconciler.core.gates import Gates
 from reconciler.core.json_strict import digest_of, without_none
@@ -24,16 +27,19 @@ from reconciler.core.model import (
     Target,
     Verify,
 )
+from reconciler.core.record import ALWAYS, INLINE, INTERNAL, Count, Digest, Record, Time
 
 
 class Action(StrEnum):
+    """The one call that makes a change."""
+
     CREATE = "create"
     ALTER = "alter"
     DROP = "drop"
 
 
 class BlockReason(StrEnum):
-    """Why a wanted change cannot be made now."""
+    """Why a desired change cannot be made now."""
 
     COLLECTION_MISSING = "collectionMissing"
     COLLECTION_IS_ALIAS = "collectionIsAlias"
@@ -47,14 +53,18 @@ class BlockReason(StrEnum):
     MOVED = "aliasMoved"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Record, frozen=True):
+    """Why a step is not executed."""
+
     reason: BlockReason
     message: str
 
 
 class Verdict(StrEnum):
-    """What a gate found. `unknown`: the server cannot tell; `notApplicable`: the current side gives nothing to ask."""
+    """The result of a gate.
+
+    `unknown`: the server cannot tell. `notApplicable`: the current collection gives nothing to evaluate.
+    """
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
@@ -65,46 +75,54 @@ class Verdict(StrEnum):
 Figure = str | int | float | tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GateResult:
+class GateResult(Record, frozen=True):
     """One gate's verdict on one step: a few words for a person, the measured figures for programs."""
 
     gate: str
-    verdict: Verdict
+    verdict: Verdict = field(name="result")
     detail: str
     figures: Mapping[str, Figure]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change of one alias: from the collection `current` to the collection `wanted`; None stands for no alias.
+class Step(Record, frozen=True):
+    """One change of one alias: from one collection to another.
 
-    The two differ, and they alone say which call makes the change.
-    `prune` marks a drop of an alias that the set's scope covers and the set does not list. It has a wave of its own,
-    after the last one. A step with `blocked` is not executed.
-
-    `skipped_gates` were not asked because whoever ran this said so. `way_back` marks a step of a rollback or a revert:
-    only the gate `loaded` can hold it up, the others are for information. `wish` stands for what the set wanted (see
-    `wish_of`).
+    The two differ, and they alone determine which call makes the change. A step with `blocked` is not executed. `prune`
+    steps have a wave of their own, after the last one.
     """
 
-    set: str
+    set: Annotated[str, Meta(description="The AliasSet: name, or namespace/name.")]
     alias: str
-    current: str | None
-    desired: str | None
-    wave: int = 0
-    prune: bool = False
-    current_id: int | None = None
-    desired_id: int | None = None
-    gates: Gates = Gates()
-    gate_results: tuple[GateResult, ...] = ()
-    skipped_gates: tuple[str, ...] = ()
-    reverting: bool = False
-    spec_hash: str = ""
+    current: Annotated[str | None, Meta(description="The collection that the alias points at; null for no alias.")] = (
+        field(name="from")
+    )
+    desired: Annotated[str | None, Meta(description="The collection that it should point at; null for no alias.")] = (
+        field(name="to")
+    )
+    wave: Annotated[Count, Meta(description="Waves are done in ascending order."), ALWAYS] = 0
+    prune: Annotated[
+        bool, Meta(description="A drop because the set's scope covers the alias and its list does not.")
+    ] = False
+    current_id: Annotated[int | None, Meta(description="Collection id, where the server has one.")] = field(
+        default=None, name="fromId"
+    )
+    desired_id: Annotated[int | None, Meta(description="Collection id, where the server has one.")] = field(
+        default=None, name="toId"
+    )
+    gates: Gates = field(default=Gates(), name="gateSpecification")
+    gate_results: Annotated[tuple[GateResult, ...], ALWAYS] = field(default=(), name="gates")
+    skipped_gates: Annotated[
+        tuple[str, ...], Meta(description="Gates that were not evaluated because of --skip-gate.")
+    ] = ()
+    reverting: Annotated[
+        bool, Meta(description="A step of a rollback or a revert: only the gate `loaded` can block it.")
+    ] = False
+    spec_hash: Annotated[Digest, Meta(description="SHA-256 of the aliases, gates and verification of the set.")] = ""
     blocked: Block | None = None
 
     @property
     def action(self) -> Action:
+        """The call that makes the change."""
         if self.desired is None:
             return Action.DROP
         return Action.CREATE if self.current is None else Action.ALTER
@@ -115,9 +133,8 @@ class Step:
         return (self.wave, self.action is Action.DROP, self.alias)
 
 
-@dataclass(frozen=True, slots=True)
-class PendingVerification:
-    """An alias that is in place and was not found good there.
+class PendingVerification(Struct, frozen=True):
+    """An alias that was moved but whose verification did not pass.
 
     `step` moved it, in the run `run`; `reason` says in a few words what is missing.
     """
@@ -127,44 +144,43 @@ class PendingVerification:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetPlan:
+class SetPlan(Record, frozen=True):
     """What one set would change.
 
-    `covered` counts the live aliases in the set's scope; `governed` also those it lists: the base of
-    `maxChangePercent`. `refusals` are the guards' sentences; any of them keeps the whole run from writing. What is
-    `unverified` changes nothing: it is verified before a later wave starts, and at the latest at the end.
+    `governed` is the base of `maxChangePercent`. Any refusal keeps the whole run from writing. What is pending
+    verification changes nothing: it is verified before a later wave starts, and at the latest at the end.
     """
 
-    set: str
-    steps: tuple[Step, ...] = ()
-    unchanged: int = 0
-    covered: int = 0
-    governed: int = 0
-    suspended: bool = False
-    refusals: tuple[str, ...] = ()
-    verify: Verify = Verify()
+    set: str = field(name="name")
+    steps: Annotated[tuple[Step, ...], INTERNAL] = ()
+    unchanged: Annotated[Count, Meta(description="Listed aliases that are up to date."), ALWAYS] = 0
+    covered: Annotated[Count, Meta(description="Live aliases in the set's scope."), ALWAYS] = 0
+    governed: Annotated[Count, Meta(description="Live aliases that the set lists or covers."), ALWAYS] = 0
+    suspended: Annotated[bool, ALWAYS] = False
+    refusals: Annotated[
+        tuple[str, ...],
+        Meta(description="Limits that the set exceeds: nothing is written while there are any."),
+        ALWAYS,
+    ] = ()
+    verify: Annotated[Verify, INTERNAL] = Verify()
     on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
-    pending_verification: tuple[PendingVerification, ...] = ()
+    pending_verification: Annotated[tuple[PendingVerification, ...], INTERNAL] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TargetPlan:
-    """What would change in one database.
+class TargetPlan(Record, frozen=True):
+    """What would change in one database. `notices` are known problems of the server that affect this run."""
 
-    `alias_count` and `calls` are figures of the read. `offline` says that the live side came from an export. `notices`
-    are known problems of the server that affect this run.
-    """
-
-    target: Target
+    target: Annotated[Target, INLINE]
     connection: Connection
-    sets: tuple[SetPlan, ...]
-    server_version: str = ""
-    alias_count: int = 0
-    calls: int = 0
-    offline: bool = False
-    notices: tuple[str, ...] = ()
+    sets: Annotated[tuple[SetPlan, ...], INTERNAL] = ()
+    server_version: Annotated[str, ALWAYS] = ""
+    alias_count: Annotated[Count, Meta(description="Aliases in the database."), ALWAYS] = field(
+        default=0, name="aliases"
+    )
+    calls: Annotated[Count, Meta(description="Calls to the server that planning took."), ALWAYS] = 0
+    offline: Annotated[bool, Meta(description="The live side came from an export."), ALWAYS] = False
+    notices: Annotated[tuple[str, ...], INTERNAL] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -180,12 +196,11 @@ class TargetPlan:
         return tuple(pending for set_plan in self.sets for pending in set_plan.pending_verification)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one run would do. `created` is an RFC 3339 time."""
+class Plan(Struct, frozen=True):
+    """What one run would do."""
 
     targets: tuple[TargetPlan, ...]
-    created: str
+    created: Time
     tool_version: str
 
     @property
@@ -211,7 +226,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What is to be done, as SHA-256: the same wish on the same live state has the same digest.
+        """What is to be done, as SHA-256: the same spec on the same live state has the same digest.
 
         Not in it: times, measured figures, versions, collection ids, and whether a step is blocked at the moment.
         """
@@ -256,7 +271,7 @@ def _digested_sets(target: TargetPlan) -> dict[str, object]:
 
 
 def verify_specification(verify: Verify) -> dict[str, object]:
-    """What is checked after a change, much as a manifest would write it, times in seconds; nothing for the defaults."""
+    """Return what is checked after a change, much as a manifest has it, times in seconds; empty for the defaults."""
     return without_none(
         propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
         endpoints=[endpoint.address for endpoint in verify.endpoints] or None,
@@ -269,7 +284,7 @@ def _on_failure_specification(on_failure: OnFailure) -> dict[str, object]:
 
 
 def set_spec_hash(desired: AliasSet) -> str:
-    """A SHA-256 of what a set wants and how; another one when any of it changes. Empty where nothing is ever undone."""
+    """Return a SHA-256 of the aliases, gates and verification of a set; empty for a set that is never reverted."""
     if desired.on_failure is not OnFailure.REVERT:
         return ""
     aliases = sorted(desired.aliases, key=lambda alias: alias.name)
@@ -284,7 +299,7 @@ def set_spec_hash(desired: AliasSet) -> str:
 
 
 def spec_digest(desired: AliasSet) -> str:
-    """A SHA-256 of what a set wants to be where: tells drift from a new wish, without a copy of the set.
+    """Return a SHA-256 of the desired places of a set's aliases: distinguishes drift from a change of the spec.
 
     It is kept in statuses and files, so it must stay the same from version to version.
     """
@@ -299,13 +314,13 @@ def spec_digest(desired: AliasSet) -> str:
 
 
 def waves(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
-    """The steps of one set, wave by wave."""
+    """Yield the steps of one set, wave by wave."""
     for _, wave in groupby(sorted(steps, key=lambda step: step.order), key=lambda step: step.wave):
         yield tuple(wave)
 
 
 def block_later_waves(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """A blocked step blocks every later wave of its set: say so on each step of those waves."""
+    """Block every step of the waves after the first one with a blocked step."""
     first = min((step.wave for step in steps if step.blocked), default=None)
     if first is None:
         return steps
@@ -317,7 +332,7 @@ def block_later_waves(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def block_whole_set(steps: tuple[Step, ...], on_failure: OnFailure) -> tuple[Step, ...]:
-    """With `onFailure: Revert` the changes of a set go together: a blocked one keeps the others from starting."""
+    """Block all steps of a set with `onFailure: Revert` if one is blocked: its changes go together."""
     blocking_step = next((step for step in steps if step.blocked), None)
     if blocking_step is None or on_failure is not OnFailure.REVERT:
         return steps
@@ -327,9 +342,9 @@ def block_whole_set(steps: tuple[Step, ...], on_failure: OnFailure) -> tuple[Ste
 
 
 def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
-    """Why a plan no longer fits a database, one sentence a reason; none if it does.
+    """Return why a plan no longer fits a database, one sentence per reason; none if it does.
 
-    A step is stale when its alias is neither where the plan found it nor where it should go, or when the wanted name
+    A step is stale when its alias is neither where the plan found it nor where it should go, or when the desired name
     now belongs to another collection. What else has changed does not matter, so a half-applied plan can be resumed.
     """
     reasons = []
@@ -353,5 +368,5 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
 
 
 def describe_location(collection: str | None) -> str:
-    """Where an alias is, in words."""
+    """Return where an alias is, in words."""
     return f'at "{collection}"' if collection else "absent"

@@ -8,7 +8,8 @@ On such a server, and where the version is not known, a drop is blocked while an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.core.model import Certainty, LiveCatalog
 from reconciler.core.patterns import beginning_like

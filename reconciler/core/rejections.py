@@ -1,25 +1,27 @@
-"""What an earlier run had to undo is not tried again, until someone has changed something.
+"""Block moves that an earlier run reverted, until the manifest changes.
 
 A run with `onFailure: Revert` that moved an alias back leaves a rejection in the journal: this alias, this collection,
-this wish of its set. The same step is then blocked, or every later run would move production to the bad collection and
-back again. Another collection, a new one under the old name, or another word in the set's aliases, gates or
-verification is another wish: a set that goes together is tried again together.
+this spec of its set. The same step is then blocked, or every later run would move production to the bad collection and
+back again. Another collection, a new one under the old name, or a change of the set's aliases, gates or verification is
+another spec: a set whose changes go together is tried again together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.model import Target
 from reconciler.core.plan import Block, BlockReason, SetPlan, Step
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """One alias that was moved back: from which collection, by which run, when (RFC 3339) and why.
 
-    `retry` says how whoever keeps this record takes the wish for another try.
+    `spec_hash` is empty where the record was written under an older name of the field and has lost it; it then stands
+    for any spec. `retry` says how to try again without a change.
     """
 
     collection: str
@@ -36,7 +38,7 @@ Rejected = Mapping[tuple[Target, str], Rejection]
 
 
 def block_rejected(plan: SetPlan, target: Target, rejected: Rejected) -> SetPlan:
-    """Block each step that would repeat what had to be undone."""
+    """Block each step that would repeat a move that was reverted."""
     if not rejected:
         return plan
     return replace(plan, steps=tuple(_judged(step, rejected.get((target, step.alias))) for step in plan.steps))
@@ -54,4 +56,5 @@ def _judged(step: Step, rejection: Rejection | None) -> Step:
 
 def _same(step: Step, rejection: Rejection) -> bool:
     replaced = step.desired_id and rejection.collection_id and step.desired_id != rejection.collection_id
-    return step.desired == rejection.collection and step.spec_hash == rejection.spec_hash and not replaced
+    same_spec = rejection.spec_hash in ("", step.spec_hash)
+    return step.desired == rejection.collection and same_spec and not replaced

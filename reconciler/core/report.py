@@ -1,16 +1,19 @@
-"""The report: what became of each step of a plan, and the exit code that says it."""
+"""The report: the outcome of each step of a plan, and the exit code that sums it up."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
 
 from reconciler.core.plan import Plan, Step, TargetPlan
+from reconciler.core.record import ALWAYS, INLINE, Count, Record, Time
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller; the table in docs/pipelines.md."""
+    """How the process ends; the table in docs/pipelines.md."""
 
     DONE = 0
     ERROR = 1
@@ -20,13 +23,17 @@ class ExitCode(IntEnum):
     INCOMPLETE = 5
 
 
+ExitStatus = Annotated[int, Meta(ge=0, le=5)]
+"""An exit code in a document."""
+
+
 class Outcome(StrEnum):
-    """The end of one step.
+    """How one step ended.
 
     `noop`: the alias was already where it should be. `blocked`: the plan or a gate forbade it. `failed`: it was not
-    done, or is not to be relied on; the message says where the alias is. `unknown`: it may or may not have been done,
-    and could not be read back. `notAttempted`: something before it ended the run. `reverted`: it was done, and undone
-    after a failure, as `onFailure: Revert` says.
+    done, or cannot be relied on; the message says where the alias is. `unknown`: it may or may not have been done, and
+    could not be read back. `notAttempted`: something before it ended the run. `reverted`: it was done, and undone after
+    a failure (`onFailure: Revert`).
     """
 
     DONE = "done"
@@ -46,17 +53,18 @@ PROPAGATION_INTERRUPTED = "PropagationInterrupted"
 SOAK_FAILED = "SoakFailed"
 SOAK_INTERRUPTED = "SoakInterrupted"
 VERIFICATION_FAILED = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
-"""The codes of an alias that was moved where it should be, and did not do well there."""
+"""The codes of an alias that was moved where it should be, and failed its verification there."""
 NOT_VERIFIED = VERIFICATION_FAILED | {VERIFY_MISMATCH, PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
-"""The codes of an alias that was moved, and of which it is not known that its readers are well served there."""
+"""The codes of an alias that was moved but is not verified."""
 NO_RECORDED_END = "the run has no recorded end"
-"""The reason for what a run was to move, if nobody heard of it again."""
+"""The reason why moves are pending verification whose run has no end in the records."""
 
 
 class Reach(StrEnum):
-    """Whether readers get the new collection. `unknown`: nothing told the two collections apart, or nobody could read.
+    """Whether reads through the alias are answered by the new collection.
 
-    `stuck`: the catalog is right, and reads through the alias are still answered by the old collection.
+    `stuck`: the catalog is right, and reads are still answered by the old collection. `unknown`: nothing distinguishes
+    the two collections, or reads failed.
     """
 
     VERIFIED = "verified"
@@ -64,41 +72,40 @@ class Reach(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Propagated:
-    """What reads through an alias proved at one endpoint (an address), after how many reads and repeated alters."""
+class Propagated(Record, frozen=True):
+    """What reads through an alias proved at one endpoint."""
 
-    endpoint: str
-    reach: Reach
-    detail: str = ""
-    reads: int = 0
-    heals: int = 0
-    seconds: float = 0.0
+    endpoint: Annotated[str, Meta(description="The address of a proxy.")]
+    reach: Reach = field(name="result")
+    detail: Annotated[str, ALWAYS] = ""
+    reads: Annotated[Count, Meta(description="Reads through the alias."), ALWAYS] = 0
+    heals: Annotated[
+        Count, Meta(description="Times that the alias was altered again to the same collection."), ALWAYS
+    ] = 0
+    seconds: Annotated[float, Meta(ge=0), ALWAYS] = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """One step's outcome. `code` names an error's class; `message` is a sentence; times are RFC 3339, UTC.
+class StepResult(Record, frozen=True):
+    """One step and its outcome.
 
-    A step that is `done` or `noop` with a code is at its target, and something that was asked for besides is not, or
-    the journal does not have it: the run does not count as complete.
-
-    `wrote` says that a call was sent which took effect or may have: also where the outcome is `failed`, because
-    somebody undid it, or because it may yet take effect.
+    A step that is `done` or `noop` with a code is at its desired collection, but something else that was requested
+    failed, or the journal does not have it: the run does not count as complete.
     """
 
-    step: Step
+    step: Annotated[Step, INLINE]
     outcome: Outcome
-    code: str | None = None
+    code: Annotated[str | None, Meta(description="The class of an error.")] = None
     message: str | None = None
-    started: str | None = None
-    ended: str | None = None
-    wrote: bool = False
+    started: Time | None = None
+    ended: Time | None = None
+    wrote: Annotated[
+        bool, Meta(description="A call was sent that took effect, or may have; also where it was undone since."), ALWAYS
+    ] = False
     propagation: tuple[Propagated, ...] = ()
 
 
 def missing_proof(result: StepResult) -> str:
-    """Why an alias that may be where a step was to put it is not verified there; empty if it is, or cannot be there."""
+    """Return why an alias that a step may have moved is not verified there; empty if it is, or cannot be there."""
     if result.step.desired is None or result.outcome is Outcome.REVERTED:
         return ""
     adrift = result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILED and result.wrote)
@@ -107,25 +114,23 @@ def missing_proof(result: StepResult) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetReport:
-    """What became of one database's steps."""
+class TargetReport(Struct, frozen=True):
+    """The outcomes of one database's steps."""
 
     plan: TargetPlan
     results: tuple[StepResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of a plan. With a refusal in the plan nothing was written. Times are RFC 3339, UTC.
+class Report(Struct, frozen=True):
+    """The outcome of a plan. With a refusal in the plan nothing was written.
 
     `run` is the run's name in the journal; empty without one.
     """
 
     plan: Plan
     targets: tuple[TargetReport, ...]
-    started: str
-    ended: str
+    started: Time
+    ended: Time
     interrupted: bool = False
     run: str = ""
 
@@ -156,7 +161,7 @@ class Report:
 
 
 def plan_exit_code(plan: Plan, *, detailed: bool = False) -> ExitCode:
-    """What `plan` ends with: 3 if a guard refuses or every change is blocked, 2 (if asked for) if there are changes."""
+    """Return what `plan` ends with: 3 if a limit refuses or every change is blocked, with `detailed` 2 for changes."""
     if plan.refusals or (plan.steps and not plan.runnable):
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed and plan.steps else ExitCode.DONE

@@ -1,278 +1,231 @@
-"""Records as JSON documents, and back: what plan files, reports and the journal have in common.
+"""Records as JSON documents and back, and the JSON Schema of both: all derived from the record's class (`core.record`).
 
-A credential is written as the place it is read from; no secret is ever in a document. `formats` has the schemas; what
-is read back was checked against them before it comes here.
+    encode(record)         the document
+    decode(value, Step)    the record of a document, or `Malformed` with the path of what is wrong
+    schemas([Step])        the JSON Schema
+
+For msgspec, which decodes and describes, each record has a *form*: a Struct with exactly the fields of its document.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from functools import cache, partial
+from inspect import cleandoc
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from reconciler.core.json_strict import without_none
-from reconciler.core.model import (
-    Connection,
-    Credential,
-    OnFailure,
-    Origin,
-    Propagation,
-    Source,
-    Tls,
-    Verify,
-)
-from reconciler.core.plan import (
-    Block,
-    BlockReason,
-    GateResult,
-    PendingVerification,
-    SetPlan,
-    Step,
-    Verdict,
-)
-from reconciler.core.report import Outcome, Propagated, Reach, StepResult
-from reconciler.gates import decode_gates
+import msgspec
+from msgspec import NODEFAULT, UNSET, Meta, Struct
+
+from reconciler.core.gates import Gates
+from reconciler.core.json_schema import whole_numbers
+from reconciler.core.record import Mark
+from reconciler.documents.timestamps import is_time
+from reconciler.gates import decode_gates, specification_schema
 
 Document = dict[str, Any]
+RecordType = TypeVar("RecordType", bound=Struct)
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_PLACE = re.compile(r" - at `\$([^`]*)`$")
 
 
-def connection_document(connection: Connection) -> Document:
-    """How to reach a server."""
-    tls = connection.tls
-    return without_none(
-        name=connection.name,
-        uri=connection.uri,
-        origin=str(connection.origin),
-        timeoutSeconds=connection.timeout,
-        concurrency=connection.concurrency,
-        token=_credential_document(connection.token),
-        tls=without_none(
-            ca=_credential_document(tls.ca),
-            cert=_credential_document(tls.cert),
-            key=_credential_document(tls.key),
-            serverName=tls.server_name,
-        )
-        if tls
-        else None,
-    )
+class Malformed(ValueError):
+    """A document that is not as its record declares it. `path` leads to the first error: `$.targets[0].address`."""
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path = path
+        super().__init__(message)
 
 
-def connection_of(document: Document, address: str) -> Connection:
-    """The connection of a document; `address` is the server's identity."""
-    tls = document.get("tls")
-    return Connection(
-        name=document["name"],
-        uri=document["uri"],
-        address=address,
-        origin=Origin.PLAN_FILE,
-        token=_credential_of(document.get("token")),
-        tls=Tls(
-            ca=_credential_of(tls.get("ca")),
-            cert=_credential_of(tls.get("cert")),
-            key=_credential_of(tls.get("key")),
-            server_name=tls.get("serverName"),
-        )
-        if tls is not None
-        else None,
-        timeout=document["timeoutSeconds"],
-        concurrency=int(document["concurrency"]),
-    )
+def encode(value: object) -> Any:
+    """Return a record, or what a field of one holds, as JSON."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, Struct):
+        document: Document = {}
+        for field in _fields(type(value)):
+            part = getattr(value, field.name)
+            if field.inline:
+                document |= encode(part) if part is not None else {}
+            elif field.required or (part is not field.default and part != field.default):
+                document[field.json] = encode(part)
+        return document
+    if isinstance(value, tuple):
+        return [encode(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Gates):
+        return value.specification()
+    if isinstance(value, Mapping):
+        return {str(name): encode(item) for name, item in value.items()}
+    return value
 
 
-def _credential_document(credential: Credential | None) -> Document | None:
-    return without_none(env=credential.env, file=credential.file) if credential else None
+def decode(value: object, record: type[RecordType], *, lenient: bool = False) -> RecordType:
+    """Return the record of a document.
 
+    Args:
+        value: a JSON value. Whole numbers may be written with a fraction, such as 8.0.
+        record: what it should be.
+        lenient: pass over fields that are not known.
 
-def _credential_of(document: Document | None) -> Credential | None:
-    return Credential(env=document.get("env"), file=document.get("file")) if document else None
-
-
-def source_document(source: Source | None) -> Document | None:
-    """A place in a manifest; None where nothing is known."""
-    if source is None:
-        return None
-    return without_none(file=source.file, line=source.line or None, column=source.column or None)
-
-
-def source_of(document: Document | None) -> Source | None:
-    """The place of a document."""
-    return Source(document["file"], int(document.get("line", 0)), int(document.get("column", 0))) if document else None
-
-
-def verify_document(verify: Verify) -> Document | None:
-    """What is checked after a change; None for nothing."""
-    return (
-        without_none(
-            propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
-            endpoints=[
-                {"address": endpoint.address, "connection": connection_document(endpoint)}
-                for endpoint in verify.endpoints
-            ]
-            or None,
-            soakSeconds=verify.soak,
-        )
-        or None
-    )
-
-
-def verify_of(document: Document | None) -> Verify:
-    """The verification of a document."""
-    document = document or {}
-    propagation = document.get("propagation")
-    return Verify(
-        propagation=Propagation(propagation["timeoutSeconds"]) if propagation is not None else None,
-        endpoints=tuple(connection_of(item["connection"], item["address"]) for item in document.get("endpoints", ())),
-        soak=document.get("soakSeconds"),
-    )
-
-
-def set_document(plan: SetPlan) -> Document:
-    """A set's plan without its steps, which stand beside it."""
-    return without_none(
-        name=plan.set,
-        suspended=plan.suspended,
-        unchanged=plan.unchanged,
-        covered=plan.covered,
-        governed=plan.governed,
-        refusals=list(plan.refusals),
-        verify=verify_document(plan.verify),
-        onFailure=str(plan.on_failure) if plan.on_failure is not OnFailure.STOP else None,
-        source=source_document(plan.source),
-        pendingVerification=[_pending_verification_document(pending) for pending in plan.pending_verification] or None,
-    )
-
-
-def _pending_verification_document(pending: PendingVerification) -> Document:
-    return {
-        "alias": pending.step.alias,
-        "collection": pending.step.desired,
-        "run": pending.run,
-        "reason": pending.reason,
-    }
-
-
-def set_of(document: Document, steps: list[Step]) -> SetPlan:
-    """The set of a document, with those of the steps that are its own.
-
-    What is not verified is not read back: whoever carries a plan out asks the journal, not the file.
+    Raises:
+        Malformed: it is something else.
     """
-    return SetPlan(
-        set=document["name"],
-        steps=tuple(step for step in steps if step.set == document["name"]),
-        unchanged=int(document["unchanged"]),
-        covered=int(document["covered"]),
-        governed=int(document["governed"]),
-        suspended=document["suspended"],
-        refusals=tuple(document["refusals"]),
-        verify=verify_of(document.get("verify")),
-        on_failure=OnFailure(document.get("onFailure", OnFailure.STOP)),
-        source=source_of(document.get("source")),
+    hook = partial(_decode_special, lenient=lenient)
+    try:
+        form = msgspec.convert(whole_numbers(value), _form(record, lenient), dec_hook=hook)
+    except msgspec.ValidationError as error:
+        raise _malformed(str(error)) from None
+    except RecursionError:
+        raise Malformed("$", "nested too deep") from None
+    return _record(record, form)
+
+
+def _malformed(message: str) -> Malformed:
+    """Return an error of msgspec's, which ends with the place; of a value in a value, the inner one comes first."""
+    path = "$"
+    while found := _PLACE.search(message):
+        path, message = path + found[1], message[: found.start()]
+    return Malformed(path, message.replace("`", ""))
+
+
+def _record(record: type[RecordType], form: Struct) -> RecordType:
+    """Return the record whose fields a form holds, perhaps among others."""
+    values = {}
+    for field in _fields(record):
+        if field.inline:
+            values[field.name] = _record(field.type, form)
+        elif (value := getattr(form, field.name)) is not UNSET:
+            values[field.name] = _value(value)
+    return record(**values)
+
+
+def _value(value: object) -> object:
+    match value:
+        case Struct():
+            return _record(type(value).record, value)  # type: ignore[attr-defined]
+        case tuple():
+            return tuple(map(_value, value))
+        case _Time():
+            return str(value)
+    return value
+
+
+def schemas(records: Sequence[type[Struct]]) -> tuple[list[Document], Document]:
+    """Return the JSON Schema of each record's document, and the definitions that they refer to as `#/$defs/NAME`."""
+    forms = [_form(record, lenient=False) for record in records]
+    _, definitions = msgspec.json.schema_components(forms, schema_hook=_special_schema)
+    return [definitions.pop(form.__name__) for form in forms], definitions
+
+
+class _Field(NamedTuple):
+    """One field of a record, as its document has it."""
+
+    name: str
+    json: str
+    type: Any
+    default: object
+    required: bool
+    inline: bool
+
+
+@cache
+def _fields(record: type[Struct]) -> tuple[_Field, ...]:
+    return tuple(
+        _described(field) for field in msgspec.structs.fields(record) if Mark.INTERNAL not in _marks(field.type)
     )
 
 
-def gate_document(result: GateResult) -> Document:
-    """One gate's verdict."""
-    figures = {name: list(value) if isinstance(value, tuple) else value for name, value in result.figures.items()}
-    return {"gate": result.gate, "result": str(result.verdict), "detail": result.detail, "figures": figures}
-
-
-def _gate_of(document: Document) -> GateResult:
-    figures = {name: tuple(value) if isinstance(value, list) else value for name, value in document["figures"].items()}
-    return GateResult(document["gate"], Verdict(document["result"]), document["detail"], figures)
-
-
-def step_document(step: Step) -> Document:
-    """One step."""
-    return {
-        "set": step.set,
-        "alias": step.alias,
-        "action": str(step.action),
-        "from": step.current,
-        "to": step.desired,
-        "wave": step.wave,
-        "gates": [gate_document(result) for result in step.gate_results],
-        **without_none(
-            fromId=step.current_id,
-            toId=step.desired_id,
-            prune=step.prune or None,
-            gateSpecification=step.gates.specification() or None,
-            skippedGates=list(step.skipped_gates) or None,
-            reverting=step.reverting or None,
-            specHash=step.spec_hash or None,
-            blocked={"reason": str(step.blocked.reason), "message": step.blocked.message} if step.blocked else None,
-        ),
-    }
-
-
-def step_of(document: Document, *, lenient: bool = False) -> Step:
-    """The step of a document; `lenient` passes over gates and settings that this version does not know."""
-    blocked = document.get("blocked")
-    return Step(
-        set=document["set"],
-        alias=document["alias"],
-        current=document["from"],
-        desired=document["to"],
-        wave=int(document["wave"]),
-        prune=document.get("prune", False),
-        current_id=_whole(document.get("fromId")),
-        desired_id=_whole(document.get("toId")),
-        gates=decode_gates(document.get("gateSpecification", {}), lenient=lenient),
-        gate_results=tuple(map(_gate_of, document["gates"])),
-        skipped_gates=tuple(document.get("skippedGates", ())),
-        reverting=document.get("reverting", False),
-        spec_hash=document.get("specHash", ""),
-        blocked=Block(BlockReason(blocked["reason"]), blocked["message"]) if blocked else None,
+def _described(field: msgspec.structs.FieldInfo) -> _Field:
+    marks = _marks(field.type)
+    default = field.default if field.default_factory is NODEFAULT else field.default_factory()
+    inline = Mark.INLINE in marks
+    return _Field(
+        field.name,
+        field.encode_name,
+        get_args(field.type)[0] if inline else field.type if field.required else _without_none(field.type),
+        default,
+        required=field.required or Mark.ALWAYS in marks,
+        inline=inline,
     )
 
 
-def result_document(result: StepResult) -> Document:
-    """One step with what became of it."""
-    return step_document(result.step) | without_none(
-        outcome=str(result.outcome),
-        wrote=result.wrote,
-        code=result.code,
-        message=result.message,
-        started=result.started,
-        ended=result.ended,
-        propagation=[propagated_document(item) for item in result.propagation] or None,
+def _marks(annotation: Any) -> Sequence[object]:
+    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+
+
+def _without_none(annotation: Any) -> Any:
+    """Return a type without None: what a document does not have it leaves out."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return Annotated[(_without_none(arguments[0]), *arguments[1:])]
+    if get_origin(annotation) in {Union, UnionType}:
+        return Union[tuple(argument for argument in arguments if argument is not type(None))]  # noqa: UP007 - computed
+    return annotation
+
+
+@cache
+def _form(record: type[Struct], lenient: bool) -> type[Struct]:
+    about = " ".join(cleandoc(record.__doc__ or "").partition("\n\n")[0].split())
+    fields: dict[str, tuple[str, Any, Any]] = {}
+    for name, json, annotation, required in _form_fields(record, lenient, optional=False):
+        fields.setdefault(name, (name, annotation, msgspec.field(name=json, default=NODEFAULT if required else UNSET)))
+    return msgspec.defstruct(
+        record.__name__.removesuffix("Document"),
+        fields.values(),
+        kw_only=True,
+        forbid_unknown_fields=not lenient,
+        namespace={"__doc__": about, "record": record},
     )
 
 
-def result_of(document: Document, *, lenient: bool = False) -> StepResult:
-    """The result of a document; `lenient` as for `step_of`."""
-    return StepResult(
-        step=step_of(document, lenient=lenient),
-        outcome=Outcome(document["outcome"]),
-        code=document.get("code"),
-        message=document.get("message"),
-        started=document.get("started"),
-        ended=document.get("ended"),
-        wrote=document["wrote"],
-        propagation=tuple(map(_propagated_of, document.get("propagation", ()))),
-    )
+def _form_fields(record: type[Struct], lenient: bool, *, optional: bool) -> Iterator[tuple[str, str, Any, bool]]:
+    for field in _fields(record):
+        if field.inline:
+            inlined = _without_none(field.type)
+            yield from _form_fields(inlined, lenient, optional=optional or inlined is not field.type)
+        else:
+            yield field.name, field.json, _form_type(field.type, lenient), field.required and not optional
 
 
-def propagated_document(proof: Propagated) -> Document:
-    """What reads through an alias proved at one endpoint."""
-    return {
-        "endpoint": proof.endpoint,
-        "result": str(proof.reach),
-        "detail": proof.detail,
-        "reads": proof.reads,
-        "heals": proof.heals,
-        "seconds": proof.seconds,
-    }
+def _form_type(annotation: Any, lenient: bool) -> Any:
+    """Return the type of a form's field: records become forms, and msgspec's marks are all that is left."""
+    arguments = get_args(annotation)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        base = _Time if Mark.TIME in arguments else _form_type(arguments[0], lenient)
+        return Annotated[(base, *(note for note in arguments[1:] if isinstance(note, Meta)), Meta())]
+    if arguments:
+        inner = tuple(_form_type(argument, lenient) for argument in arguments)
+        return Union[inner] if origin in {Union, UnionType} else origin[inner]  # noqa: UP007 - computed
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
+        return _form(annotation, lenient)
+    return annotation
 
 
-def _propagated_of(document: Document) -> Propagated:
-    return Propagated(
-        endpoint=document["endpoint"],
-        reach=Reach(document["result"]),
-        detail=document["detail"],
-        reads=int(document["reads"]),
-        heals=int(document["heals"]),
-        seconds=document["seconds"],
-    )
+class _Time(str):
+    """A time that was checked."""
+
+    __slots__ = ()
 
 
-def _whole(number: float | None) -> int | None:
-    """A whole number: to JSON Schema 8.0 is one, too."""
-    return None if number is None else int(number)
+def _decode_special(special: type, value: Any, *, lenient: bool) -> _Time | Gates:
+    """Return a value that msgspec cannot read. It adds the place to a `ValueError`, and to no error of its own."""
+    if special is _Time:
+        if not (isinstance(value, str) and is_time(value)):
+            raise ValueError("Expected a time as RFC 3339")
+        return _Time(value)
+    if not isinstance(value, dict):
+        raise ValueError(f"Expected object, got {type(value).__name__}")  # noqa: TRY004 - msgspec catches no other
+    try:
+        return decode_gates(value, lenient=lenient)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _special_schema(special: type) -> Document:
+    return {"type": "string", "format": "date-time"} if special is _Time else specification_schema()

@@ -1,34 +1,81 @@
-"""Reading a plan file back.
+"""Plans as JSON, and plan files read back.
 
-What is loaded is checked against its own digest, too. Whoever can write the file can choose its steps, as with any
+A plan file is checked against its own checksum and digest. Whoever can write the file can choose its steps, as with any
 script.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta
+
+from reconciler.core.json_strict import digest_of
 from reconciler.core.plan import Plan
-from reconciler.documents.formats import PLAN, checksum
-from reconciler.documents.saved_file import SavedForm, invalid, load_document, target_plan_of
+from reconciler.core.record import Count, Digest, Record, Time
+from reconciler.documents.codec import Document
+from reconciler.documents.kinds import DocumentKind
+from reconciler.documents.parts import PlannedTarget, Tool
+from reconciler.documents.saved_file import SavedForm, invalid, load, target_plan_of
 
-FORM = SavedForm("Plan", PLAN, "plan file", hint="manifests are given with -f", newer="plan again")
+
+class PlanSummary(Record, frozen=True):
+    """Numbers of aliases."""
+
+    create: Count
+    alter: Count
+    drop: Count
+    blocked: Count
+    unchanged: Count
+
+
+class PlanDocument(Record, frozen=True):
+    """What one run would do."""
+
+    digest: Annotated[Digest, Meta(description="SHA-256 of what is to be done.")]
+    created: Time
+    tool: Tool
+    summary: PlanSummary
+    targets: tuple[PlannedTarget, ...]
+    checksum: Annotated[Digest, Meta(description="SHA-256 of everything else in this document, as canonical JSON.")]
+
+
+PLAN = DocumentKind("Plan", PlanDocument, version=2)
+FORM = SavedForm(PLAN, "plan file", hint="manifests are given with -f", other_version="plan again")
+
+
+def plan_document(plan: Plan) -> Document:
+    """Return a plan as `schemas/plan.schema.json` has it."""
+    actions = Counter(str(step.action) for step in plan.runnable)
+    summary = PlanSummary(
+        **{name: actions[name] for name in ("create", "alter", "drop")},
+        blocked=len(plan.steps) - len(plan.runnable),
+        unchanged=sum(set_plan.unchanged for set_plan in plan.set_plans),
+    )
+    targets = tuple(map(PlannedTarget.of, plan.targets))
+    record = PlanDocument(plan.digest, plan.created, Tool(plan.tool_version), summary, targets, checksum="")
+    document = PLAN.document(record)
+    return document | {"checksum": checksum(document)}
 
 
 def load_plan(path: Path) -> Plan:
     """Read a plan file.
 
     Raises:
-        InvalidInput: not readable, not a plan, of a newer format, or edited since it was written.
+        InvalidInput: not readable, not a plan, of another format, or edited since it was written.
     """
-    document = load_document(path, FORM)
-    plan = Plan(
-        tuple(target_plan_of(target, path, FORM) for target in document["targets"]),
-        document["created"],
-        document["tool"]["version"],
-    )
-    actions = [step["action"] for target in document["targets"] for step in target["steps"]]
-    unchanged = checksum(document) == document["checksum"] and plan.digest == document["digest"]
+    document, content = load(path, FORM, PlanDocument)
+    targets = [target_plan_of(item, [each.step for each in item.steps], path, FORM) for item in content.targets]
+    plan = Plan(tuple(targets), content.created, content.tool.version)
+    actions = [step.action for target in content.targets for step in target.steps]
+    unchanged = checksum(document) == content.checksum and plan.digest == content.digest
     if not unchanged or [step.action for step in plan.steps] != actions:
         raise invalid(path, "the plan file was edited: it does not have the checksum it carries; plan again")
     return plan
+
+
+def checksum(document: Document) -> str:
+    """Return the checksum of a plan document: of all its fields but `checksum`."""
+    return digest_of({name: value for name, value in document.items() if name != "checksum"})

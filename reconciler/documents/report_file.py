@@ -1,22 +1,60 @@
-"""Reading the JSON report of an apply back, where there is no journal that outlives the run."""
+"""Reports as JSON, and read back: `rollback` undoes one where there is no journal that outlives the run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from reconciler.core.plan import Plan
-from reconciler.core.report import Report, TargetReport
-from reconciler.documents.codec import result_of
-from reconciler.documents.formats import REPORT
-from reconciler.documents.saved_file import SavedForm, load_document, target_plan_of
+from reconciler.core.record import Digest, Record, Time
+from reconciler.core.report import ExitStatus, Outcome, Report, TargetReport
+from reconciler.documents.codec import Document
+from reconciler.documents.kinds import DocumentKind
+from reconciler.documents.parts import OutcomeCounts, ReportedTarget, Tool
+from reconciler.documents.saved_file import SavedForm, load, target_plan_of
 
+
+class ReportDocument(Record, frozen=True):
+    """The outcome of each step of a plan."""
+
+    plan_digest: Annotated[Digest, Meta(description="SHA-256 of what was to be done.")]
+    tool: Tool
+    started: Time
+    ended: Time
+    interrupted: Annotated[bool, Meta(description="A signal ended it early.")]
+    exit_code: ExitStatus
+    summary: OutcomeCounts
+    targets: tuple[ReportedTarget, ...]
+    run: Annotated[str, Meta(description="The run's name in the journal.")] = ""
+
+
+REPORT = DocumentKind("Report", ReportDocument, version=2)
 FORM = SavedForm(
-    "Report",
     REPORT,
     "report",
     hint="a report is what apply --output json=FILE writes",
-    newer="use the aliasctl that wrote it",
+    other_version="use the aliasctl that wrote it",
+    migrate=True,
 )
+
+
+def report_document(report: Report) -> Document:
+    """Return a report as `schemas/report.schema.json` has it."""
+    counts = report.counts
+    record = ReportDocument(
+        plan_digest=report.plan.digest,
+        tool=Tool(report.plan.tool_version),
+        started=report.started,
+        ended=report.ended,
+        interrupted=report.interrupted,
+        exit_code=report.exit_code,
+        summary={outcome: counts[outcome] for outcome in Outcome},
+        targets=tuple(map(ReportedTarget.of, report.targets)),
+        run=report.run,
+    )
+    return REPORT.document(record)
 
 
 def load_report(path: Path) -> Report:
@@ -25,19 +63,16 @@ def load_report(path: Path) -> Report:
     Raises:
         InvalidInput: not readable, not a report, or of a newer format.
     """
-    document = load_document(path, FORM)
-    targets = tuple(
-        TargetReport(
-            target_plan_of(target, path, FORM),
-            tuple(map(result_of, target["steps"])),
-        )
-        for target in document["targets"]
-    )
+    _, content = load(path, FORM, ReportDocument)
+    targets = []
+    for target in content.targets:
+        results = tuple(item.result for item in target.steps)
+        targets.append(TargetReport(target_plan_of(target, [result.step for result in results], path, FORM), results))
     return Report(
-        plan=Plan(tuple(target.plan for target in targets), document["started"], document["tool"]["version"]),
-        targets=targets,
-        started=document["started"],
-        ended=document["ended"],
-        interrupted=document["interrupted"],
-        run=document.get("run", ""),
+        plan=Plan(tuple(target.plan for target in targets), content.started, content.tool.version),
+        targets=tuple(targets),
+        started=content.started,
+        ended=content.ended,
+        interrupted=content.interrupted,
+        run=content.run,
     )

@@ -1,61 +1,81 @@
 """Reading back the JSON documents that this tool wrote: what plan files and reports have in common.
 
-What is loaded is checked against its schema, and becomes nothing but records: there is nothing in it that could be
+What is loaded becomes nothing but records, of the types that they declare: there is nothing in it that could be
 executed.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from jsonschema_rs import ValidationError
+from msgspec import Struct
 
 from reconciler.catalog.address import normalise
 from reconciler.core import json_strict
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.model import Source, Target
-from reconciler.core.plan import TargetPlan
-from reconciler.documents.codec import Document, connection_of, set_of, step_of
-from reconciler.documents.formats import FORMAT_VERSION
-from reconciler.documents.records import validator
+from reconciler.core.model import Source
+from reconciler.core.plan import Step, TargetPlan
+from reconciler.documents.codec import Document, Malformed, decode
+from reconciler.documents.kinds import DocumentKind
+from reconciler.documents.migration import migrated
+from reconciler.documents.parts import TargetDocument
 from reconciler.files import MIB, read_limited
 
 MAX_BYTES = 64 * MIB
-MAX_PROBLEMS = 10
-"""Of one document; the further ones are mostly echoes."""
 LONGEST_WORDS = 200
 """Characters of a document that a message repeats."""
+HEAD = ("kind", "formatVersion")
+Content = TypeVar("Content", bound=Struct)
 
 
-@dataclass(frozen=True, slots=True)
-class SavedForm:
-    """A kind of document: what people call it, and what they may have meant when they named another file."""
+class SavedForm(Struct, frozen=True):
+    """A kind of file.
 
-    kind: str
-    schema: Document
+    Args:
+        kind: of the document in it.
+        name: as messages call it.
+        hint: what the user may have meant where they named another file.
+        other_version: what to do about a file of another format version.
+        migrate: whether files of format version 1 are read too.
+    """
+
+    kind: DocumentKind
     name: str
     hint: str
-    newer: str
+    other_version: str
+    migrate: bool = False
 
 
-def load_document(path: Path, form: SavedForm) -> Document:
+def load(path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, Content]:
     """Read a document of a certain kind.
 
+    Args:
+        path: the file.
+        form: the kind of file.
+        record: that of the form's kind.
+
+    Returns:
+        The document as it stands there, and its record.
+
     Raises:
-        InvalidInput: not readable, of another kind, of another format, or not as its schema has it.
+        InvalidInput: not readable, of another kind or format version, or not as its record declares it.
     """
     document = _read(path, form)
-    if document.get("kind") != form.kind:
+    if document.get("kind") != form.kind.name:
         raise invalid(path, f"not a {form.name}: kind is {_shortened(document.get('kind'))}")
-    if document.get("formatVersion") != FORMAT_VERSION:
-        version = _shortened(document.get("formatVersion"))
-        about = f"{form.kind.lower()} format {version} is not the one this aliasctl reads ({FORMAT_VERSION})"
-        raise invalid(path, f"{about}; {form.newer}")
-    _check(path, document, form)
-    return document
+    version = document.get("formatVersion")
+    old = form.migrate and version == 1
+    if version != form.kind.version and not old:
+        about = f"{form.kind.name.lower()} format {_shortened(version)} is not the one this aliasctl reads"
+        raise invalid(path, f"{about} ({form.kind.version}); {form.other_version}")
+    body = {name: value for name, value in document.items() if name not in HEAD}
+    try:
+        return document, decode(migrated(body) if old else body, record)
+    except Malformed as error:
+        raise invalid(path, f"not a valid {form.name}: {_words(error)}") from error
 
 
 def invalid(path: Path, message: str) -> InvalidInput:
@@ -63,24 +83,19 @@ def invalid(path: Path, message: str) -> InvalidInput:
     return InvalidInput(Problem(message, Source(str(path))))
 
 
-def target_plan_of(document: Document, path: Path, form: SavedForm) -> TargetPlan:
-    """One database of a plan or report. Raises `InvalidInput` if its connection leads somewhere else."""
-    places = [document, *(end for item in document["sets"] for end in item.get("verify", {}).get("endpoints", ()))]
-    if any(_address(place["connection"]["uri"]) != place["address"] for place in places):
-        message = (
-            f"the {form.name} was edited: a connection does not lead to the address that the {form.kind.lower()} is for"
-        )
+def target_plan_of(document: TargetDocument, steps: Sequence[Step], path: Path, form: SavedForm) -> TargetPlan:
+    """Return one database of a plan or report with its steps.
+
+    Raises:
+        InvalidInput: its connection leads somewhere else.
+    """
+    plan = document.record(steps)
+    endpoints = (endpoint for set_plan in plan.sets for endpoint in set_plan.verify.endpoints)
+    if any(_address(connection.uri) != connection.address for connection in (plan.connection, *endpoints)):
+        kind = form.kind.name.lower()
+        message = f"the {form.name} was edited: a connection does not lead to the address that the {kind} is for"
         raise invalid(path, message)
-    steps = [step_of(step) for step in document["steps"]]
-    return TargetPlan(
-        target=Target(document["address"], document["database"]),
-        connection=connection_of(document["connection"], document["address"]),
-        sets=tuple(set_of(item, steps) for item in document["sets"]),
-        server_version=document["serverVersion"],
-        alias_count=int(document["aliases"]),
-        calls=int(document["calls"]),
-        offline=document["offline"],
-    )
+    return plan
 
 
 def _read(path: Path, form: SavedForm) -> Document:
@@ -95,26 +110,11 @@ def _read(path: Path, form: SavedForm) -> Document:
     return document
 
 
-def _check(path: Path, document: Document, form: SavedForm) -> None:
-    """Against the schema."""
-    errors = list(islice(validator(form.schema).iter_errors(document), MAX_PROBLEMS))
-    if errors:
-        raise InvalidInput(
-            *(
-                Problem(f"not a valid {form.name}: {_place(error)}: {_words(error)}", Source(str(path)))
-                for error in errors
-            )
-        )
-
-
-def _place(error: ValidationError) -> str:
-    """As a JSON path."""
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
-
-
-def _words(error: ValidationError) -> str:
-    """What is wrong; near a credential without the value, which somebody may have written in its place."""
-    return "is not as it should be" if "connection" in error.instance_path else error.message[:LONGEST_WORDS]
+def _words(error: Malformed) -> str:
+    """Return the place and what is wrong there; in a connection without the value, which may be a misplaced secret."""
+    if ".connection" in error.path:
+        return f"{error.path}: invalid value (not shown, may be a secret)"
+    return f"{error.path}: {error}"[:LONGEST_WORDS]
 
 
 def _shortened(value: object) -> str:

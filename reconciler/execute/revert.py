@@ -9,7 +9,8 @@ server does not answer, the remaining aliases are not tried: at two timeouts eac
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError

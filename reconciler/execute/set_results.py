@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from queue import SimpleQueue
 from threading import Event, Lock
+
+from msgspec.structs import replace
 
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target

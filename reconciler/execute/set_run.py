@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from queue import SimpleQueue
 from threading import Lock
+
+from msgspec.structs import replace
 
 from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import locate

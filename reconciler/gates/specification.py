@@ -53,6 +53,14 @@ def specification_schema() -> Schema:
 
 
 def _settings(gate: Gate[Settings], fields: object, *, lenient: bool) -> Settings:
-    if lenient and isinstance(fields, Mapping):
-        fields = {name: value for name, value in fields.items() if name in gate.settings.__struct_encode_fields__}
-    return msgspec.convert(whole_numbers(fields), gate.settings)
+    file = gate.settings.file
+    if isinstance(fields, Mapping):
+        if lenient:
+            fields = {name: value for name, value in fields.items() if name in gate.settings.__struct_encode_fields__}
+        if file and file.field in fields and file.sha256 not in fields:
+            raise msgspec.ValidationError(f"Object missing required field `{file.sha256}` - at `$.{gate.name}`")
+    try:
+        return msgspec.convert(whole_numbers(fields), gate.settings)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise msgspec.ValidationError(f"{message} - at `$.{gate.name}{path or '`'}") from None

@@ -1,18 +1,21 @@
-"""Desired against live, one row an alias: what `status` shows. Pure, over the same plan that `plan` makes."""
+"""Desired and live state, one row per alias: what `status` shows. Pure, over the same plan that `plan` makes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import Annotated
+
+from msgspec import Meta
 
 from reconciler.core.model import AliasSet, Target
 from reconciler.core.plan import Plan, Step
+from reconciler.core.record import INLINE, INTERNAL, Record
 
 
 class State(StrEnum):
-    """How one alias compares. `Unwanted`: it exists and should not. `Suspended`: nobody looked."""
+    """How live compares with desired. `Unwanted`: the alias exists and should not. `Suspended`: it was not read."""
 
     IN_SYNC = "InSync"
     MISSING = "Missing"
@@ -21,25 +24,26 @@ class State(StrEnum):
     SUSPENDED = "Suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusRow:
-    """One alias: `wanted` and `live` are collections, None for no alias. `note` says what keeps it from changing."""
+class StatusRow(Record, frozen=True):
+    """One alias. `connection` is the name of its connection."""
 
-    target: Target
-    connection: str
+    target: Annotated[Target, INLINE]
+    connection: Annotated[str, INTERNAL]
     set: str
     alias: str
-    desired: str | None
-    live: str | None
+    desired: Annotated[str | None, Meta(description="A collection; null: the alias should not exist.")]
+    live: Annotated[
+        str | None, Meta(description="A collection; null: the alias does not exist, or its set is suspended.")
+    ]
     state: State
-    note: str | None = None
+    note: Annotated[str | None, Meta(description="What keeps the alias from changing.")] = None
 
 
 def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
-    """The rows, by target, set and alias.
+    """Return the rows, by target, set and alias.
 
     Args:
-        sets: what is wanted.
+        sets: the desired state.
         plan: `make_plan` of these sets: its steps are what is not in sync.
     """
     desired = {alias_set.key: alias_set for alias_set in sets}

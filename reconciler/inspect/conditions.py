@@ -1,16 +1,22 @@
-"""The conditions that a run depends on, and how each of them stands."""
+"""The conditions that a run depends on, and the result of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, field
 
 from reconciler.core.model import Connection, Target
+from reconciler.core.record import ALWAYS, INLINE, INTERNAL, Record
 
 
 class Result(StrEnum):
-    """`missing`: it was refused, or is not there. `unknown`: it could not be found out without writing."""
+    """The result of a condition.
+
+    `missing`: it was refused, or is not there. `unknown`: it cannot be determined without writing.
+    """
 
     OK = "ok"
     MISSING = "missing"
@@ -19,7 +25,7 @@ class Result(StrEnum):
 
 
 class Subject(StrEnum):
-    """What a condition is about: the server, or a call by Milvus's name of it. In the order in which they are asked."""
+    """What a condition is about: the server, or a call by Milvus's name of it. In the order of the checks."""
 
     ADDRESS = "address"
     TLS = "tls"
@@ -40,38 +46,32 @@ class Subject(StrEnum):
 
     @property
     def words(self) -> str:
-        """As a person says it."""
+        """The name for people."""
         return "TLS" if self is Subject.TLS else str(self)
 
 
 SERVER = (Subject.ADDRESS, Subject.TLS, Subject.TOKEN, Subject.VERSION, Subject.DATABASE)
-"""The subjects that are not calls: each can only be asked when those before it hold."""
+"""The subjects that are not calls: each can only be checked when those before it hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """How one condition stands. `way_out` says what to do about one that is missing."""
+class Condition(Record, frozen=True):
+    """One condition and its result."""
 
-    subject: Subject
+    subject: Subject = field(name="condition")
     result: Result
     detail: str
-    remedy: str | None = None
+    remedy: Annotated[str | None, Meta(description="What to do about one that is missing.")] = None
 
 
-@dataclass(frozen=True, slots=True)
-class TargetAccess:
-    """The conditions of one database, or of an endpoint: a further proxy through which aliases are read.
+class TargetAccess(Record, frozen=True):
+    """The conditions of one database, or of an endpoint. `known_problems` are the server's, each with its remedy."""
 
-    `server_version` is empty where the server could not be reached. `known_problems` are the server's, each with its
-    remedy.
-    """
-
-    target: Target
+    target: Annotated[Target, INLINE]
     connection: Connection
-    server_version: str
+    server_version: Annotated[str, Meta(description="Empty where the server cannot be reached.")]
     conditions: tuple[Condition, ...]
-    endpoint: bool = False
-    known_problems: tuple[str, ...] = ()
+    endpoint: Annotated[bool, Meta(description="A further proxy that verify.endpoints names."), ALWAYS] = False
+    known_problems: Annotated[tuple[str, ...], INTERNAL] = ()
 
     @property
     def results(self) -> Mapping[Subject, Result]:

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from reconciler.catalog.port import Catalog
 from reconciler.catalog.read import read_all
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import LoadState, Target
+from reconciler.core.record import INLINE, INTERNAL, Count, Record, Time
 from reconciler.core.report import Outcome
 from reconciler.journal import PastRun
 
 
-@dataclass(frozen=True, slots=True)
-class Unreferenced:
-    """One such collection.
+class Unreferenced(Record, frozen=True):
+    """A loaded collection that no alias points at. `connection` is the name of its connection."""
 
-    Args:
-        target: its database.
-        connection: the connection's name.
-        collection: its name.
-        rows: how many it has, exactly; None where that cannot be read.
-        since: when a recorded run moved the last alias away from it, RFC 3339; None where the journal knows of none.
-    """
-
-    target: Target
-    connection: str
+    target: Annotated[Target, INLINE]
+    connection: Annotated[str, INTERNAL]
     collection: str
-    rows: int | None
-    since: str | None
+    rows: Annotated[Count | None, Meta(description="Exactly; absent where that could not be read.")] = None
+    since: Annotated[
+        Time | None, Meta(description="When a recorded run moved the last alias away from it; absent if none did.")
+    ] = None
 
 
 def unreferenced(

@@ -28,7 +28,7 @@ from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
 from reconciler.journal.reading import PastRun, Recorded
 from reconciler.journal.recording import NoRun, Run, new_run_id
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunState
 
 __all__ = [
     "Act",
@@ -43,7 +43,6 @@ __all__ = [
     "Recorded",
     "RecordedRun",
     "Run",
-    "RunEnd",
     "RunState",
     "default_path",
     "new_run_id",

@@ -13,29 +13,31 @@ Each line names its run, so that runs may be recorded at the same time. The firs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, field
+from msgspec.structs import replace
 
 from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
-from reconciler.core.json_strict import without_none
-from reconciler.core.model import OnFailure, Target
-from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan
-from reconciler.core.report import Report, StepResult
+from reconciler.core.gates import Gates
+from reconciler.core.model import Connection, OnFailure, Source, Target
+from reconciler.core.plan import Action, Plan, SetPlan, Step, TargetPlan
+from reconciler.core.record import INLINE, Count, Digest, Record, Time
+from reconciler.core.report import ExitStatus, Outcome, Report, StepResult
 from reconciler.core.text import shortened
-from reconciler.documents.codec import (
-    Document,
-    connection_document,
-    result_document,
-    source_document,
-    step_document,
-    verify_document,
-)
+from reconciler.documents.codec import Document, decode, encode, schemas
+from reconciler.documents.kinds import published, with_head
+from reconciler.documents.migration import migrated
+from reconciler.documents.parts import Tool, VerifyDocument
 from reconciler.documents.timestamps import now
 from reconciler.journal.records import Act, Origins, Provenance
 
-FORMAT_VERSION = 1
-"""Rises when a reader of the old form would misunderstand the new one; new events and fields do not raise it."""
+FORMAT_VERSION = 2
+"""Rises when a reader of the old form would misunderstand the new one; new events and fields do not raise it. Lines of
+version 1 are read too."""
 HEAD = rb'\{"kind":"Journal","formatVersion":(?P<version>\d{1,9}),"event":"(?P<event>\w+)","run":"(?P<run>[\w.-]+)",'
 LONGEST_LINE = 1024 * 1024
 """Bytes. What would be longer is not written, and what is longer was not written by us."""
@@ -43,88 +45,157 @@ MAX_TEXT = 4000
 MOST_SOURCES = 100
 
 
+class Line(Record, frozen=True):
+    """What all lines have."""
+
+    run: Annotated[str, Meta(description="The run's name.")]
+    time: Time
+
+
+class RunStarted(Line, frozen=True):
+    """A run begins."""
+
+    origins: Annotated[Origins, INLINE]
+    tool: Tool
+    plan_digest: Annotated[Digest, Meta(description="SHA-256 of what is to be done.")]
+    steps: Annotated[Count, Meta(description="Steps that nothing blocks.")]
+
+
+class TargetPlanned(Line, frozen=True):
+    """A database of the run."""
+
+    target: Annotated[Target, INLINE]
+    connection: Connection
+    server_version: str
+
+
+class SetPlanned(Line, frozen=True):
+    """A set of the run."""
+
+    target: Annotated[Target, INLINE]
+    set: Annotated[str, Meta(description="The AliasSet.")]
+    verify: VerifyDocument = VerifyDocument()
+    on_failure: OnFailure = OnFailure.STOP
+    source: Source | None = None
+
+
+class Intent(Line, frozen=True):
+    """A call is about to be made."""
+
+    act: Act
+    target: Annotated[Target, INLINE]
+    action: Action
+    step: Annotated[Step, INLINE]
+
+
+class Result(Line, frozen=True):
+    """The outcome of a step; of several lines the last one counts."""
+
+    target: Annotated[Target, INLINE]
+    action: Action
+    result: Annotated[StepResult, INLINE]
+
+
+class RunEnded(Line, frozen=True):
+    """A run is over."""
+
+    exit_code: ExitStatus
+    interrupted: Annotated[bool, Meta(description="A signal ended it early.")]
+    seconds: Annotated[float, Meta(ge=0)]
+    counts: Annotated[Mapping[Outcome, Count], Meta(description="Steps, by outcome.")] = field(name="summary")
+
+
+EVENTS: Mapping[str, type[Line]] = {
+    "runStarted": RunStarted,
+    "targetPlanned": TargetPlanned,
+    "setPlanned": SetPlanned,
+    "intent": Intent,
+    "result": Result,
+    "runEnded": RunEnded,
+}
+_EVENT_OF = {line: event for event, line in EVENTS.items()}
+
+
+def journal_schema() -> Document:
+    """Return the JSON Schema of a line."""
+    bodies, definitions = schemas(list(EVENTS.values()))
+    lines = [
+        {"description": body["description"]}
+        | with_head(body, kind="Journal", formatVersion=FORMAT_VERSION, event=event)
+        for event, body in zip(EVENTS, bodies, strict=True)
+    ]
+    title = "One line of the journal. Readers pass over events and fields that they do not know."
+    return published("Journal", title) | {"oneOf": lines, "$defs": definitions}
+
+
+def line_of(document: Mapping[str, object]) -> Line | None:
+    """Return the record of a line; None for one of an event or a format version that is not known.
+
+    Raises:
+        Malformed: the line is not as its event has it.
+    """
+    event = EVENTS.get(str(document.get("event")))
+    version = document.get("formatVersion")
+    if event is None or version not in (1, FORMAT_VERSION):
+        return None
+    return decode(migrated(document) if version == 1 else document, event, lenient=True)
+
+
 def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
-    """The lines at the start of a run."""
-    yield _line(
-        "runStarted",
-        run,
-        command=origins.command,
-        user=origins.user,
-        host=origins.host,
-        pid=origins.pid,
-        source=[shortened(item, MAX_TEXT) for item in origins.source[:MOST_SOURCES]],
-        tool={"name": "aliasctl", "version": plan.tool_version},
-        planDigest=plan.digest,
-        steps=len(plan.runnable),
-        **without_none(provenance=_provenance(origins.provenance) or None),
+    """Return the lines at the start of a run."""
+    origins = replace(
+        origins,
+        source=tuple(shortened(text, MAX_TEXT) for text in origins.source[:MOST_SOURCES]),
+        provenance=_provenance(origins.provenance),
     )
+    yield _line(RunStarted(run, now(), origins, Tool(plan.tool_version), plan.digest, len(plan.runnable)))
     for target in plan.targets:
         if target.steps:
             yield _target_planned(run, target)
-            yield from (_set_planned(run, target.target, alias_set) for alias_set in target.sets if alias_set.steps)
+            yield from (_set_planned(run, target.target, set_plan) for set_plan in target.sets if set_plan.steps)
 
 
 def _target_planned(run: str, target: TargetPlan) -> bytes:
-    return _line(
-        "targetPlanned",
-        run,
-        **_place(target.target),
-        connection=connection_document(target.connection),
-        serverVersion=target.server_version,
-    )
+    return _line(TargetPlanned(run, now(), target.target, target.connection, target.server_version))
 
 
 def _set_planned(run: str, target: Target, plan: SetPlan) -> bytes:
-    fields = without_none(
-        verify=verify_document(plan.verify),
-        onFailure=str(plan.on_failure) if plan.on_failure is not OnFailure.STOP else None,
-        source=source_document(plan.source),
-    )
-    return _line("setPlanned", run, **_place(target), set=plan.set, **fields)
+    verify = VerifyDocument.of(plan.verify)
+    return _line(SetPlanned(run, now(), target, plan.set, verify, plan.on_failure, plan.source))
 
 
 def intent(run: str, target: Target, step: Step, act: Act) -> bytes:
-    """The line before a call."""
-    return _line("intent", run, act=str(act), **_place(target), **step_document(step))
+    """Return the line before a call."""
+    return _line(Intent(run, now(), act, target, step.action, step), step)
 
 
 def result(run: str, target: Target, of_step: StepResult) -> bytes:
-    """The line after a step. How its gates are specified is in the intent."""
-    document = result_document(of_step)
-    document.pop("gateSpecification", None)
-    if message := document.get("message"):
-        document["message"] = shortened(message, MAX_TEXT)
-    return _line("result", run, **_place(target), **document)
+    """Return the line after a step. How its gates are specified is in the intent."""
+    step = replace(of_step.step, gates=Gates())
+    message = None if of_step.message is None else shortened(of_step.message, MAX_TEXT)
+    judged = replace(of_step, step=step, message=message)
+    return _line(Result(run, now(), target, step.action, judged), step)
 
 
 def run_ended(run: str, report: Report) -> bytes:
-    """The line at the end of a run."""
+    """Return the line at the end of a run."""
     seconds = (datetime.fromisoformat(report.ended) - datetime.fromisoformat(report.started)).total_seconds()
-    return _line(
-        "runEnded",
-        run,
-        exitCode=int(report.exit_code),
-        interrupted=report.interrupted,
-        seconds=max(0.0, seconds),
-        summary={str(outcome): count for outcome, count in sorted(report.counts.items())},
+    counts = dict(sorted(report.counts.items()))
+    return _line(RunEnded(run, now(), report.exit_code, report.interrupted, max(0.0, seconds), counts))
+
+
+def _provenance(provenance: Provenance) -> Provenance:
+    known = provenance.known()
+    return Provenance.of(
+        {name: shortened(value, MAX_TEXT) if isinstance(value, str) else value for name, value in known.items()}
     )
 
 
-def _provenance(provenance: Provenance) -> Document:
-    return {
-        name: shortened(value, MAX_TEXT) if isinstance(value, str) else value
-        for name, value in provenance.known().items()
-    }
-
-
-def _place(target: Target) -> Document:
-    return {"address": target.address, "database": target.database}
-
-
-def _line(event: str, run: str, **fields: object) -> bytes:
-    head = {"kind": "Journal", "formatVersion": FORMAT_VERSION, "event": event, "run": run, "time": now()}
-    line = json_strict.dumps(head | fields).encode() + b"\n"
-    if len(line) > LONGEST_LINE:
-        about = f'alias "{fields["alias"]}"' if "alias" in fields else event
-        raise JournalError(f"the journal's line about {about} would be {len(line)} bytes long, over {LONGEST_LINE}")
-    return line
+def _line(line: Line, step: Step | None = None) -> bytes:
+    event = _EVENT_OF[type(line)]
+    head = {"kind": "Journal", "formatVersion": FORMAT_VERSION, "event": event}
+    text = json_strict.dumps(head | encode(line)).encode() + b"\n"
+    if len(text) > LONGEST_LINE:
+        about = f'alias "{step.alias}"' if step else event
+        raise JournalError(f"the journal's line about {about} would be {len(text)} bytes long, over {LONGEST_LINE}")
+    return text

@@ -1,4 +1,4 @@
-"""Reading a journal back: its runs, and what had to be moved back.
+"""Reading a journal back: its runs, what was reverted, and what is pending verification.
 
 A journal is read by tools older and newer than the one that wrote it, while it is being written, and after crashes. So
 a line that cannot be understood is counted and passed over; a torn last one may be half of a line that is being
@@ -13,76 +13,74 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from jsonschema_rs import Draft202012Validator
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
-from reconciler.core.plan import PendingVerification, Step
+from reconciler.core.plan import PendingVerification
 from reconciler.core.rejections import Rejection
 from reconciler.core.report import NO_RECORDED_END, NOT_VERIFIED, Outcome, StepResult, missing_proof
-from reconciler.documents.codec import Document, connection_of, result_of, step_of, verify_of
-from reconciler.documents.records import (
-    CONNECTION,
-    RESULT_FIELDS,
-    RESULT_OPTIONS,
-    STEP_FIELDS,
-    STEP_OPTIONS,
-    TIME,
-    VERIFY,
-    loosely,
-    validator,
+from reconciler.documents.codec import Malformed
+from reconciler.documents.parts import saved
+from reconciler.journal.lines import (
+    FORMAT_VERSION,
+    HEAD,
+    LONGEST_LINE,
+    Intent,
+    Line,
+    Result,
+    RunEnded,
+    RunStarted,
+    SetPlanned,
+    TargetPlanned,
+    line_of,
 )
-from reconciler.journal.lines import FORMAT_VERSION, HEAD, LONGEST_LINE
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunEnd, RunState
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState
 
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-"""What comes of reading a line that is JSON and not what its schema says."""
 CLOCK_SLACK_SECONDS = 2.0
-_NUMBER = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-_TYPES: Mapping[str, Document] = {
-    "runStarted": {
-        "time": TIME,
-        "command": _TEXT,
-        "source": {"type": "array", "items": _TEXT},
-        "pid": _NUMBER,
-        "steps": _NUMBER,
-        "provenance": {"type": "object"},
-    },
-    "runEnded": {"time": TIME, "exitCode": _NUMBER, "summary": {"type": "object", "additionalProperties": _NUMBER}},
-    "targetPlanned": {"connection": CONNECTION},
-    "setPlanned": {"set": _TEXT, "verify": VERIFY},
-    "intent": {**STEP_FIELDS, **STEP_OPTIONS},
-    "result": {"time": TIME, **RESULT_FIELDS, **RESULT_OPTIONS},
-}
-"""What is read of each event. A line with something else in one of these places is not used at all."""
 _HEAD = re.compile(HEAD)
 _REVERTED = re.compile(rb'"outcome": ?"reverted"')
 _NOT_VERIFIED = re.compile(rf'"outcome": ?"(?:failed|unknown)"|"code": ?"(?:{"|".join(NOT_VERIFIED)})"'.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """One recorded run. Its steps and targets are parsed each time they are asked for: most never are.
+class PastRun(Struct, frozen=True):
+    """One recorded run. Its steps and targets are parsed each time that they are read: most never are."""
 
-    `planned` is how many steps nothing blocked at the start.
-    """
-
-    id: str
-    started: str
-    origins: Origins
-    digest: str
-    tool_version: str
-    planned: int
+    start: RunStarted
     state: RunState
-    end: RunEnd | None = None
-    lines: tuple[bytes, ...] = field(default=(), repr=False)
+    end: RunEnded | None = None
+    lines: tuple[bytes, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return self.start.run
+
+    @property
+    def started(self) -> str:
+        return self.start.time
+
+    @property
+    def origins(self) -> Origins:
+        return self.start.origins
+
+    @property
+    def digest(self) -> str:
+        return self.start.plan_digest
+
+    @property
+    def tool_version(self) -> str:
+        return self.start.tool.version
+
+    @property
+    def planned(self) -> int:
+        """How many steps nothing blocked at the start."""
+        return self.start.steps
 
     @property
     def steps(self) -> tuple[PastStep, ...]:
@@ -90,48 +88,39 @@ class PastRun:
         return self.steps_of_any(())
 
     def steps_of(self, alias: str | None) -> tuple[PastStep, ...]:
-        """The steps of one alias; of None, all."""
+        """Return the steps of one alias; of None, all."""
         return self.steps_of_any(() if alias is None else (alias,))
 
     def steps_of_any(self, aliases: Collection[str]) -> tuple[PastStep, ...]:
-        """The steps of these aliases; of none, all."""
+        """Return the steps of these aliases; of none, all."""
         found: dict[tuple[Target, str, str], PastStep] = {}
-        for event, document in self._documents("intent", "result", aliases=aliases):
-            try:
-                target, step = _target(document), _step(document)
-                key = (target, step.set, step.alias)
-                found[key] = _continued(found.get(key), target, step, event, document)
-            except MALFORMED:
-                continue
+        mark = _about(aliases) if aliases else None
+        for line in self.lines:
+            if mark is None or mark.search(line):
+                match _record(line):
+                    case Intent(step=step) as intent:
+                        key = (intent.target, step.set, step.alias)
+                        found[key] = _begun(found.get(key), intent)
+                    case Result(result=StepResult(step=step)) as result:
+                        key = (result.target, step.set, step.alias)
+                        found[key] = _judged(found.get(key), result)
         return tuple(found.values())
 
     @property
     def targets(self) -> tuple[PastTarget, ...]:
         """The databases of the run that had anything to do."""
         found: dict[Target, PastTarget] = {}
-        for event, document in self._documents("targetPlanned", "setPlanned"):
-            try:
-                target = _target(document)
-                if event == "targetPlanned":
-                    found[target] = PastTarget(target, connection_of(document["connection"], target.address), {})
-                else:
-                    found[target].verify[_text(document, "set")] = verify_of(document.get("verify"))
-            except MALFORMED:
-                continue
+        for line in self.lines:
+            match _record(line):
+                case TargetPlanned(target=target, connection=connection):
+                    found[target] = PastTarget(target, saved(connection, target.address), {})
+                case SetPlanned(target=target, set=name, verify=verify) if target in found:
+                    found[target].verify[name] = verify.record()
         return tuple(found.values())
 
-    def _documents(self, *events: str, aliases: Collection[str] = ()) -> Iterator[tuple[str, Document]]:
-        mark = _about(aliases) if aliases else None
-        for line in self.lines:
-            if (mark is None or mark.search(line)) and (document := _parsed(line)):
-                event = document["event"]
-                if event in events and _is_typed(event, document):
-                    yield event, document
 
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """All of a journal. `unreadable` lines are no JSON, or not as they should be; `newer` ones are for a later tool."""
+class Recorded(Struct, frozen=True):
+    """All of a journal. `unreadable` lines are not JSON, or malformed; `newer` ones are of a later format version."""
 
     runs: tuple[PastRun, ...] = ()
     unreadable: int = 0
@@ -139,14 +128,14 @@ class Recorded:
 
 
 def read(path: Path) -> Recorded:
-    """The runs of a journal, oldest first; none where there is no file.
+    """Return the runs of a journal, oldest first; none where there is no file.
 
     Raises:
         JournalError: it cannot be read.
     """
     counts: Counter[str] = Counter()
-    starts: dict[str, Document] = {}
-    ends: dict[str, Document] = {}
+    starts: dict[str, RunStarted] = {}
+    ends: dict[str, RunEnded] = {}
     between: dict[str, list[bytes]] = {}
     for line in _lines(path):
         head = _head(line)
@@ -157,56 +146,58 @@ def read(path: Path) -> Recorded:
         if version > FORMAT_VERSION:
             counts["newer"] += 1
         elif event in {"runStarted", "runEnded"}:
-            document = _parsed(line)
-            if document is None or not _is_typed(event, document):
-                counts["unreadable"] += 1
-            else:
-                (starts if event == "runStarted" else ends)[run] = document
+            match _record(line):
+                case RunStarted() as start:
+                    starts[run] = start
+                case RunEnded() as end:
+                    ends[run] = end
+                case _:
+                    counts["unreadable"] += 1
         else:
             between.setdefault(run, []).append(line)
-    runs = []
-    for run, start in starts.items():
-        try:
-            runs.append(_run(run, start, ends.get(run), between.get(run, [])))
-        except MALFORMED:
-            counts["unreadable"] += 1
+    runs = (_run(start, ends.get(run), between.get(run, [])) for run, start in starts.items())
     return Recorded(tuple(runs), counts["unreadable"], counts["newer"])
 
 
 def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
-    """What had to be moved back, and was not moved there again since; by database and alias.
+    """Return what had to be reverted, and was not moved there again since; by database and alias.
 
     Raises:
         JournalError: the journal cannot be read.
     """
-    aliases = {document["alias"] for line in _lines(path) if _REVERTED.search(line) and (document := _result(line))}
+    aliases = {
+        result.result.step.alias
+        for line in _lines(path)
+        if _REVERTED.search(line) and isinstance(result := _record(line), Result)
+    }
     if not aliases:
         return {}
     about = _about(aliases)
-    last: dict[tuple[str, Target, str], Document] = {}
+    last: dict[tuple[str, Target, str], Result] = {}
     reverted = set()
     for line in _lines(path):
-        if about.search(line) and (document := _result(line)):
-            key = (document["run"], _target(document), document["alias"])
-            last[key] = document
-            if document["outcome"] == Outcome.REVERTED:
+        if about.search(line) and isinstance(result := _record(line), Result):
+            key = (result.run, result.target, result.result.step.alias)
+            last[key] = result
+            if result.result.outcome is Outcome.REVERTED:
                 reverted.add(key)
     found: dict[tuple[Target, str], Rejection] = {}
-    for key, document in last.items():
-        run, target, alias = key
+    for key, result in last.items():
+        _, target, alias = key
         before = found.get((target, alias))
-        if key in reverted and document["to"]:  # whatever its read-back or its readers then said
-            found[target, alias] = _rejection(run, document)
-        elif document["outcome"] == Outcome.DONE and before and before.collection == document["to"]:
+        outcome, desired = result.result.outcome, result.result.step.desired
+        if key in reverted and desired:  # whatever its read-back or its readers then said
+            found[target, alias] = _rejection(result, desired)
+        elif outcome is Outcome.DONE and before and before.collection == desired:
             del found[target, alias]
     return found
 
 
 def pending_verification(path: Path) -> dict[tuple[Target, str], PendingVerification]:
-    """What was moved and not verified, and was not verified there since either; by database and alias.
+    """Return what was moved and not verified, and was not verified there since either; by database and alias.
 
-    Whether a move had anything to prove is for the reader to know. A run without an end may have died while it was
-    proving, so what it made is not verified, whatever was recorded last.
+    Whether a move had anything to prove is for the caller to know. A run without an end may have died while it was
+    verifying, so what it moved is not verified, whatever was recorded last.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -215,8 +206,8 @@ def pending_verification(path: Path) -> dict[tuple[Target, str], PendingVerifica
     suspects = {past.step.alias for run in runs if run.state is not RunState.ENDED for past in run.steps}
     for run in runs:
         if run.state is RunState.ENDED:
-            marked = filter(_NOT_VERIFIED.search, run.lines)
-            suspects |= {document["alias"] for line in marked if (document := _result(line))}
+            results = (_record(line) for line in filter(_NOT_VERIFIED.search, run.lines))
+            suspects |= {line.result.step.alias for line in results if isinstance(line, Result)}
     if not suspects:
         return {}
     found: dict[tuple[Target, str], PendingVerification] = {}
@@ -246,42 +237,21 @@ def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:
     return re.compile(f'"alias": ?(?:{names})'.encode())
 
 
-def _rejection(run: str, document: Document) -> Rejection:
+def _rejection(line: Result, collection: str) -> Rejection:
+    result = line.result
     return Rejection(
-        collection=document["to"],
-        collection_id=document.get("toId"),
-        spec_hash=document.get("specHash", ""),
-        run=run,
-        time=document["time"],
-        reason=document.get("message", ""),
+        collection=collection,
+        collection_id=result.step.desired_id,
+        spec_hash=result.step.spec_hash,
+        run=line.run,
+        time=line.time,
+        reason=result.message or "",
     )
 
 
-def _run(run: str, start: Document, end: Document | None, lines: list[bytes]) -> PastRun:
-    origins = Origins(
-        _text(start, "user"),
-        _text(start, "host"),
-        int(start["pid"]),
-        tuple(start["source"]),
-        _text(start, "command"),
-        Provenance.of(start.get("provenance") or {}),
-    )
-    return PastRun(
-        id=run,
-        started=_text(start, "time"),
-        origins=origins,
-        digest=_text(start, "planDigest"),
-        tool_version=_text(start["tool"], "version"),
-        planned=int(start["steps"]),
-        state=RunState.ENDED if end else _state(origins, datetime.fromisoformat(_text(start, "time"))),
-        end=_end(end) if end else None,
-        lines=tuple(lines),
-    )
-
-
-def _end(document: Document) -> RunEnd:
-    counts = Counter({Outcome(outcome): int(count) for outcome, count in document["summary"].items()})
-    return RunEnd(_text(document, "time"), int(document["exitCode"]), counts, bool(document["interrupted"]))
+def _run(start: RunStarted, end: RunEnded | None, lines: list[bytes]) -> PastRun:
+    state = RunState.ENDED if end else _state(start.origins, datetime.fromisoformat(start.time))
+    return PastRun(start, state, end, tuple(lines))
 
 
 def _state(origins: Origins, started: datetime) -> RunState:
@@ -313,67 +283,36 @@ def _birth(pid: int) -> float | None:
         return None
 
 
-def _continued(before: PastStep | None, target: Target, step: Step, event: str, document: Document) -> PastStep:
-    """A step with one line more."""
-    if event == "result":
-        step = replace(step, gates=before.step.gates) if before else step
-        return PastStep(target, step, replace(result_of(document, lenient=True), step=step))
-    act = Act(document["act"])
-    result: StepResult | None = before.result if before else None
-    begun = before.begun if before and act is Act.HEAL else act
-    return PastStep(target, before.step if before and result else step, result, begun)
+def _begun(before: PastStep | None, line: Intent) -> PastStep:
+    """Return a step after a line more: a call is about to be made."""
+    result = before.result if before else None
+    begun = before.begun if before and line.act is Act.HEAL else line.act
+    return PastStep(line.target, before.step if before and result else line.step, result, begun)
 
 
-def _step(document: Document) -> Step:
-    for name in ("set", "alias"):
-        _text(document, name)
-    for name in ("from", "to"):
-        if document[name] is not None:
-            _text(document, name)
-    return step_of(document, lenient=True)
-
-
-def _target(document: Document) -> Target:
-    return Target(_text(document, "address"), _text(document, "database"))
-
-
-def _text(document: Document, name: str) -> str:
-    text = document[name]
-    if not isinstance(text, str):
-        raise TypeError(name)
-    return text
-
-
-def _result(line: bytes) -> Document | None:
-    """The document of a line that says what became of a step, and says enough."""
-    document = _parsed(line)
-    if document is None or document.get("event") != "result" or document.get("formatVersion") != FORMAT_VERSION:
-        return None
-    if not _is_typed("result", document):
-        return None
-    try:
-        _target(document), _step(document), _text(document, "run"), _text(document, "time"), _text(document, "outcome")
-    except MALFORMED:
-        return None
-    return document
+def _judged(before: PastStep | None, line: Result) -> PastStep:
+    """Return a step after a line more: its outcome. Only the intent has its gates."""
+    result = line.result
+    step = replace(result.step, gates=before.step.gates) if before else result.step
+    return PastStep(line.target, step, replace(result, step=step))
 
 
 def _head(line: bytes) -> tuple[int, str, str] | None:
-    """Format version, event and run of a line; None for what is none of ours, or torn."""
+    """Return format version, event and run of a line; None for what is none of ours, or torn."""
     if found := _HEAD.match(line):
         if line.rstrip().endswith(b"}"):
             return int(found["version"]), found["event"].decode(), found["run"].decode()
         return None
-    document = _parsed(line)  # whoever rewrote it may have changed the order of its fields
+    document = _parsed(line)  # another tool may have rewritten it, with its fields in another order
     if document is None or document.get("kind") != "Journal":
         return None
-    try:
-        return int(document["formatVersion"]), _text(document, "event"), _text(document, "run")
-    except MALFORMED:
-        return None
+    version, event, run = (document.get(name) for name in ("formatVersion", "event", "run"))
+    if isinstance(version, int) and isinstance(event, str) and isinstance(run, str):
+        return version, event, run
+    return None
 
 
-def _parsed(line: bytes) -> Document | None:
+def _parsed(line: bytes) -> Mapping[str, object] | None:
     try:
         document = json_strict.loads(line)
     except ValueError:
@@ -381,13 +320,13 @@ def _parsed(line: bytes) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def _is_typed(event: str, document: Document) -> bool:
-    return _validator(event).is_valid(document)
-
-
-@cache
-def _validator(event: str) -> Draft202012Validator:
-    return validator(loosely({"properties": _TYPES[event]}))
+def _record(line: bytes) -> Line | None:
+    """Return the record of a line; None for what cannot be understood."""
+    document = _parsed(line)
+    try:
+        return line_of(document) if document else None
+    except Malformed:
+        return None
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -31,7 +31,7 @@ def find_run(runs: Sequence[PastRun], name: str) -> PastRun:
 def counts_of(run: PastRun) -> tuple[Counter[Outcome], int]:
     """How many steps of a run ended how; and of how many a call was begun whose outcome was not recorded."""
     if run.end:
-        return run.end.counts, 0
+        return Counter(run.end.counts), 0
     steps = run.steps
     recorded = Counter(step.outcome for step in steps if step.outcome and not step.begun)
     return recorded, sum(step.begun is not None for step in steps)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
+
+from msgspec import Struct
 
 from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
@@ -18,8 +19,7 @@ MAX_CONCURRENCY = 64
 _Number = TypeVar("_Number", int, float)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overrides:
+class Overrides(Struct, frozen=True, kw_only=True):
     """Settings of a target from one place outside the manifests; None is not given. `timeout` is in seconds.
 
     `origin` is `FLAG` or `ENVIRONMENT`. File names are relative to the working directory.

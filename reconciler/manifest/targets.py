@@ -8,9 +8,10 @@ further proxies of the server that the manifest names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem

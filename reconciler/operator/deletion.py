@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
+
+from msgspec.structs import replace
 
 from reconciler.catalog.read import read_live
 from reconciler.core.errors import CatalogError, InvalidInput

@@ -289,7 +289,7 @@ def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | Non
     """What was moved back and is still wanted; a later success at the same place, or another wish, lifts it."""
     rows = {str(row["alias"]): dict(row) for row in cast("list[Body]", before.get("rejected") or [])}
     for step in finding.plan.steps if finding.plan else ():
-        if step.alias in rows and rows[step.alias].get("specHash") != step.spec_hash:
+        if step.alias in rows and rows[step.alias].get("specHash", step.spec_hash) != step.spec_hash:
             del rows[step.alias]
     for result in finding.report.results if finding.report else ():
         step = result.step

@@ -1,211 +1,248 @@
-"""Plans, reports and errors as the JSON documents that `formats` describes.
+"""The results of commands as JSON documents, and the JSON Schema of every document.
 
-A credential appears as the place it is read from; no secret is ever in a document.
+Plans and reports, which are read back too, are in `documents`; everything else that is printed as JSON is here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, field
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
-from reconciler.core.json_strict import without_none
-from reconciler.core.plan import Action, Plan, TargetPlan
-from reconciler.core.report import Outcome, Report
-from reconciler.documents.codec import (
-    Document,
-    connection_document,
-    result_document,
-    set_document,
-    source_document,
-    step_document,
-)
-from reconciler.documents.formats import FORMAT_VERSION, checksum
+from reconciler.core.model import Source, Target
+from reconciler.core.plan import Action, Step
+from reconciler.core.record import INLINE, Count, Digest, Record, Time
+from reconciler.core.report import ExitStatus, Outcome, StepResult
+from reconciler.documents.codec import Document
+from reconciler.documents.kinds import DocumentKind
+from reconciler.documents.parts import OutcomeCounts, Tool
+from reconciler.documents.plan_file import PLAN
+from reconciler.documents.report_file import REPORT
 from reconciler.inspect.access import TargetAccess, exit_code
 from reconciler.inspect.alias_status import StatusRow
 from reconciler.inspect.unreferenced import Unreferenced
+from reconciler.journal import Act, Origins, PastRun, PastStep, Recorded, RunState
+from reconciler.journal.lines import journal_schema
+from reconciler.journal.runs import counts_of
 from reconciler.manifest.records import Manifests
 from reconciler.manifest.select_entries import Change
 
 
-def plan_document(plan: Plan) -> Document:
-    """A plan as `schemas/plan.schema.json` has it."""
-    actions = Counter(step.action for step in plan.runnable)
-    document = {
-        "kind": "Plan",
-        "formatVersion": FORMAT_VERSION,
-        "digest": plan.digest,
-        "created": plan.created,
-        "tool": {"name": "aliasctl", "version": plan.tool_version},
-        "summary": {
-            **{str(action): actions[action] for action in Action},
-            "blocked": len(plan.steps) - len(plan.runnable),
-            "unchanged": sum(set_plan.unchanged for set_plan in plan.set_plans),
-        },
-        "targets": [
-            _target_document(target, [step_document(step) for step in target.steps]) for target in plan.targets
-        ],
-    }
-    return document | {"checksum": checksum(document)}
+class ErrorEntry(Record, frozen=True):
+    """One problem of the input, or the one error of a run."""
+
+    code: str
+    problem: Annotated[Problem, INLINE]
 
 
-def report_document(report: Report) -> Document:
-    """A report as `schemas/report.schema.json` has it: the plan's targets, and each step with its outcome."""
-    counts = report.counts
-    return {
-        "kind": "Report",
-        "formatVersion": FORMAT_VERSION,
-        "planDigest": report.plan.digest,
-        "tool": {"name": "aliasctl", "version": report.plan.tool_version},
-        "started": report.started,
-        "ended": report.ended,
-        "interrupted": report.interrupted,
-        "exitCode": int(report.exit_code),
-        "summary": {str(outcome): counts[outcome] for outcome in Outcome},
-        "targets": [
-            _target_document(target.plan, [result_document(result) for result in target.results])
-            for target in report.targets
-        ],
-        **without_none(run=report.run or None),
-    }
+class ErrorDocument(Record, frozen=True):
+    """Why a command ended without a result. Nothing was written."""
+
+    exit_code: Annotated[int, Meta(ge=1, le=5)]
+    errors: tuple[ErrorEntry, ...]
 
 
 def error_document(error: AliasctlError) -> Document:
-    """An error as `schemas/error.schema.json` has it: every problem of the input, or the one thing that went wrong."""
-    if isinstance(error, InvalidInput):
-        errors = [
-            without_none(code=error.code, message=problem.message, source=source_document(problem.source))
-            for problem in error.problems
-        ]
-    else:
-        errors = [{"code": error.code, "message": str(error)}]
-    return {"kind": "Error", "formatVersion": FORMAT_VERSION, "exitCode": int(error.exit_code), "errors": errors}
+    """Return an error, with every problem of the input."""
+    problems = error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),)
+    entries = tuple(ErrorEntry(error.code, problem) for problem in problems)
+    return ERROR.document(ErrorDocument(error.exit_code, entries))
 
 
-def _target_document(target: TargetPlan, steps: list[Document]) -> Document:
-    return {
-        "address": target.target.address,
-        "database": target.target.database,
-        "connection": connection_document(target.connection),
-        "serverVersion": target.server_version,
-        "offline": target.offline,
-        "aliases": target.alias_count,
-        "calls": target.calls,
-        "sets": [set_document(set_plan) for set_plan in target.sets],
-        "steps": steps,
-    }
+class ValidationDocument(Record, frozen=True):
+    """What `validate` read, without errors."""
+
+    sets: Annotated[Count, Meta(description="AliasSets read.")]
+    connections: Annotated[Count, Meta(description="MilvusConnections read.")]
+    aliases: Annotated[Count, Meta(description="Aliases listed.")]
+    skipped: Annotated[Count, Meta(description="Documents of other API groups.")]
+    warnings: tuple[Problem, ...]
 
 
 def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Document:
-    """What `validate` found good."""
-    return {
-        "kind": "Validation",
-        "formatVersion": FORMAT_VERSION,
-        "sets": len(manifests.sets),
-        "connections": len(manifests.connections),
-        "aliases": sum(len(alias_set.aliases) for alias_set in manifests.sets),
-        "skipped": manifests.skipped,
-        "warnings": [
-            without_none(message=warning.message, source=source_document(warning.source)) for warning in warnings
-        ],
-    }
+    """Return what `validate` read."""
+    aliases = sum(len(alias_set.aliases) for alias_set in manifests.sets)
+    record = ValidationDocument(
+        len(manifests.sets), len(manifests.connections), aliases, manifests.skipped, tuple(warnings)
+    )
+    return VALIDATION.document(record)
+
+
+class EditedAlias(Record, frozen=True):
+    """An entry of an AliasSet."""
+
+    alias: str
+    set: str
+    current: Annotated[str | None, Meta(description="null: the alias was to be absent.")] = field(name="from")
+    desired: str = field(name="to")
+    changed: Annotated[bool, Meta(description="false: the manifests had this collection already.")]
+    protected: Annotated[bool, Meta(description="apply moves it only with --allow-protected.")]
+    source: Source
+
+
+class EditedFile(Record, frozen=True):
+    """A file of manifests."""
+
+    file: str
+    diff: Annotated[str, Meta(description="A unified diff.")]
+
+
+class EditDocument(Record, frozen=True):
+    """What `set` changed in the manifests."""
+
+    written: Annotated[bool, Meta(description="false under --check, and where nothing had to change.")]
+    aliases: tuple[EditedAlias, ...]
+    files: tuple[EditedFile, ...]
 
 
 def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, written: bool) -> Document:
-    """What `set` made of the manifests, or would make.
+    """Return what `set` changed in the manifests, or would change.
 
     Args:
-        changes: all that was asked for.
+        changes: all that were requested.
         differences: unified diffs, by file.
         written: whether the files have them.
     """
-    return {
-        "kind": "Edit",
-        "formatVersion": FORMAT_VERSION,
-        "written": written,
-        "aliases": [
-            {
-                "alias": change.alias.name,
-                "set": change.owner.key,
-                "from": change.alias.collection,
-                "to": change.collection,
-                "changed": change.needed,
-                "protected": change.protected,
-                "source": source_document(change.alias.source),
-            }
-            for change in changes
-        ],
-        "files": [{"file": file, "diff": diff} for file, diff in differences.items()],
-    }
+    aliases = (
+        EditedAlias(
+            alias=change.alias.name,
+            set=change.owner.key,
+            current=change.alias.collection,
+            desired=change.collection,
+            changed=change.needed,
+            protected=change.protected,
+            source=change.alias.source or change.owner.source,
+        )
+        for change in changes
+    )
+    return EDIT.document(
+        EditDocument(written, tuple(aliases), tuple(EditedFile(*each) for each in differences.items()))
+    )
+
+
+class StatusDocument(Record, frozen=True):
+    """Desired and live state, one row per alias."""
+
+    aliases: tuple[StatusRow, ...]
+    unreferenced: tuple[Unreferenced, ...] | None = None
 
 
 def status_document(rows: Sequence[StatusRow], idle: Sequence[Unreferenced] | None = None) -> Document:
-    """Desired against live; with `idle` also the loaded collections that no alias points at."""
-    found = None if idle is None else [_unreferenced_document(item) for item in idle]
-    return {
-        "kind": "Status",
-        "formatVersion": FORMAT_VERSION,
-        "aliases": [
-            {
-                "address": row.target.address,
-                "database": row.target.database,
-                "set": row.set,
-                "alias": row.alias,
-                "desired": row.desired,
-                "live": row.live,
-                "state": str(row.state),
-                **without_none(note=row.note),
-            }
-            for row in rows
-        ],
-        **without_none(unreferenced=found),
-    }
+    """Return desired and live state; with `idle` also the loaded collections that no alias points at."""
+    return STATUS.document(StatusDocument(tuple(rows), None if idle is None else tuple(idle)))
 
 
-def _unreferenced_document(unreferenced: Unreferenced) -> Document:
-    return {
-        "address": unreferenced.target.address,
-        "database": unreferenced.target.database,
-        "collection": unreferenced.collection,
-        **without_none(rows=unreferenced.rows, since=unreferenced.since),
-    }
+class CheckDocument(Record, frozen=True):
+    """Whether a run could do what its sets need."""
+
+    exit_code: Annotated[int, Meta(ge=0, le=1)]
+    targets: tuple[TargetAccess, ...]
 
 
 def check_document(found: Sequence[TargetAccess]) -> Document:
-    """How each condition of each database stands."""
-    return {
-        "kind": "Check",
-        "formatVersion": FORMAT_VERSION,
-        "exitCode": exit_code(found),
-        "targets": [
-            {
-                "address": item.target.address,
-                "database": item.target.database,
-                "connection": connection_document(item.connection),
-                "endpoint": item.endpoint,
-                "serverVersion": item.server_version,
-                "conditions": [
-                    {
-                        "condition": str(condition.subject),
-                        "result": str(condition.result),
-                        "detail": condition.detail,
-                        **without_none(remedy=condition.remedy),
-                    }
-                    for condition in item.conditions
-                ],
-            }
-            for item in found
-        ],
-    }
+    """Return the conditions of each database."""
+    return CHECK.document(CheckDocument(exit_code(found), tuple(found)))
+
+
+class ServerVersion(Record, frozen=True):
+    """The version of a server."""
+
+    address: str
+    version: str
+
+
+class VersionDocument(Record, frozen=True):
+    """Versions of tool, client and server."""
+
+    aliasctl: str
+    python: str
+    clients: Annotated[Mapping[str, str], Meta(description="By distribution.")]
+    server: ServerVersion | None = None
 
 
 def version_document(tool: str, python: str, clients: Mapping[str, str], server: tuple[str, str] | None) -> Document:
-    """Versions; `clients` by distribution, `server` as address and version."""
-    return {
-        "kind": "Version",
-        "formatVersion": FORMAT_VERSION,
-        "aliasctl": tool,
-        "python": python,
-        "clients": dict(clients),
-        **without_none(server={"address": server[0], "version": server[1]} if server else None),
-    }
+    """Return versions; `clients` by distribution, `server` as address and version."""
+    return VERSION.document(VersionDocument(tool, python, clients, ServerVersion(*server) if server else None))
+
+
+class PastStepDocument(Record, frozen=True):
+    """One step of a recorded run, with its outcome if one was recorded."""
+
+    target: Annotated[Target, INLINE]
+    action: Action
+    step: Annotated[Step, INLINE]
+    result: Annotated[StepResult | None, INLINE]
+    begun: Annotated[Act | None, Meta(description="A call that may or may not have been made.")] = None
+
+    @classmethod
+    def of(cls, past: PastStep) -> PastStepDocument:
+        """Return the document of a step."""
+        return cls(past.target, past.step.action, past.step, past.result, past.begun)
+
+
+class RunDocument(Record, frozen=True):
+    """One recorded run."""
+
+    id: str
+    state: RunState
+    origins: Annotated[Origins, INLINE]
+    tool: Tool
+    plan_digest: Annotated[Digest, Meta(description="SHA-256 of what was to be done.")]
+    started: Time
+    summary: OutcomeCounts
+    steps: tuple[PastStepDocument, ...]
+    ended: Time | None = None
+    exit_code: ExitStatus | None = None
+    interrupted: Annotated[bool | None, Meta(description="A signal ended it early.")] = None
+
+    @classmethod
+    def of(cls, run: PastRun, alias: str | None) -> RunDocument:
+        """Return the document of a run, with its steps of one alias, or all."""
+        counts, _ = counts_of(run)
+        return cls(
+            id=run.id,
+            state=run.state,
+            origins=run.origins,
+            tool=Tool(run.tool_version),
+            plan_digest=run.digest,
+            started=run.started,
+            summary={outcome: counts[outcome] for outcome in Outcome},
+            steps=tuple(map(PastStepDocument.of, run.steps_of(alias))),
+            ended=run.end.time if run.end else None,
+            exit_code=run.end.exit_code if run.end else None,
+            interrupted=run.end.interrupted if run.end else None,
+        )
+
+
+class HistoryDocument(Record, frozen=True):
+    """What earlier runs did, newest first."""
+
+    journal: Annotated[str, Meta(description="The file.")]
+    unreadable_lines: Annotated[Count, Meta(description="Lines that were left out because they cannot be read.")]
+    newer_lines: Annotated[Count, Meta(description="Lines that were left out because they are of a newer format.")]
+    runs: tuple[RunDocument, ...]
+
+
+def history_document(path: Path, recorded: Recorded, runs: Iterable[PastRun], alias: str | None) -> Document:
+    """Return runs in the order given; with the steps of one alias, or all."""
+    documents = tuple(RunDocument.of(run, alias) for run in runs)
+    return HISTORY.document(HistoryDocument(str(path), recorded.unreadable, recorded.newer, documents))
+
+
+ERROR = DocumentKind("Error", ErrorDocument)
+VALIDATION = DocumentKind("Validation", ValidationDocument)
+EDIT = DocumentKind("Edit", EditDocument)
+STATUS = DocumentKind("Status", StatusDocument, version=2)
+CHECK = DocumentKind("Check", CheckDocument, version=2)
+VERSION = DocumentKind("Version", VersionDocument)
+HISTORY = DocumentKind("History", HistoryDocument, version=2)
+
+SCHEMAS: Mapping[str, Callable[[], Document]] = {
+    **{kind.name: kind.schema for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, VERSION)},
+    "Journal": journal_schema,
+    "History": HISTORY.schema,
+}
+"""What makes the JSON Schema of each kind of document."""

@@ -1,4 +1,4 @@
-"""Recorded runs as text, and as the document of `history --format json`.
+"""Recorded runs as text.
 
     ID                       WHEN                   WHO        WHAT                      RESULT
     20261123-230102-4f2a9c   2026-11-23T23:01:02Z   ann@ci-7   apply aliases/ @4f2a9c1   3 done, 1 failed
@@ -11,15 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from reconciler.core.json_strict import without_none
 from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, Reach
 from reconciler.core.text import printable
-from reconciler.documents.codec import Document, result_document, step_document
-from reconciler.documents.formats import FORMAT_VERSION
-from reconciler.journal import PastRun, PastStep, Recorded, RunState
+from reconciler.journal import PastRun, PastStep, RunState
 from reconciler.journal.runs import begun_words, counts_of
 from reconciler.render import wording
 from reconciler.render.lines import Line, Part, columns
@@ -86,7 +82,7 @@ def _result(run: PastRun) -> str:
     counts, begun = counts_of(run)
     parts = [f"{counts[outcome]} {wording.OUTCOMES.get(outcome, outcome)}" for outcome in Outcome if counts[outcome]]
     parts += [f"{begun} unclear"] if begun else []
-    stopped = run.end.stopped if run.end else False
+    stopped = run.end.interrupted if run.end else False
     state = RunState.INTERRUPTED if stopped else run.state
     words = ", ".join(parts) or "nothing done"
     return words if state is RunState.ENDED else f"{state}: {words}" if parts else str(state)
@@ -146,41 +142,3 @@ def _moment(time: str) -> str:
 def _seconds(start: str, end: str) -> str:
     seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
     return f"{max(0.0, seconds):.1f} s"
-
-
-def history_document(path: Path, recorded: Recorded, runs: Iterable[PastRun], alias: str | None) -> Document:
-    """Return runs as `schemas/history.schema.json` describes them, with the steps of one alias, or all."""
-    return {
-        "kind": "History",
-        "formatVersion": FORMAT_VERSION,
-        "journal": str(path),
-        "unreadableLines": recorded.unreadable,
-        "newerLines": recorded.newer,
-        "runs": [_run_document(run, run.steps_of(alias)) for run in runs],
-    }
-
-
-def _run_document(run: PastRun, steps: Sequence[PastStep]) -> Document:
-    counts, _ = counts_of(run)
-    return {
-        "id": run.id,
-        "state": str(run.state),
-        "command": run.origins.command,
-        "source": list(run.origins.source),
-        "user": run.origins.user,
-        "host": run.origins.host,
-        "pid": run.origins.pid,
-        "tool": {"name": "aliasctl", "version": run.tool_version},
-        "planDigest": run.digest,
-        "started": run.started,
-        "summary": {str(outcome): counts[outcome] for outcome in Outcome},
-        "steps": [_step_document(past) for past in steps],
-        **without_none(provenance=run.origins.provenance.known() or None),
-        **({"ended": run.end.time, "exitCode": run.end.exit_code, "interrupted": run.end.stopped} if run.end else {}),
-    }
-
-
-def _step_document(past: PastStep) -> Document:
-    place = {"address": past.target.address, "database": past.target.database}
-    known = result_document(past.result) if past.result else step_document(past.step)
-    return place | known | without_none(begun=str(past.begun) if past.begun else None)

@@ -6,7 +6,8 @@ from functools import cache
 
 from reconciler.core.plan import Plan
 from reconciler.core.report import Report
-from reconciler.render.documents import plan_document, report_document
+from reconciler.documents.plan_file import plan_document
+from reconciler.documents.report_file import report_document
 from reconciler.render.formats import Result
 from reconciler.render.text import saved_plan_lines, summary_line, view_lines
 from reconciler.render.view import plan_view, report_view

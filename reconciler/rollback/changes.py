@@ -7,7 +7,9 @@ that a run reverted by itself or never made are not changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Target
@@ -20,8 +22,7 @@ Selector = Callable[[PastTarget], bool]
 """Selects databases."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What a run changed or may have changed. `run` is its id or its report's name; `about` describes it to people."""
 
     run: str

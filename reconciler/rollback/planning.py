@@ -17,8 +17,9 @@ Of the gates only `loaded` can block a rollback; the others are evaluated and sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.port import check_alias_name

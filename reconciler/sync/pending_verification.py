@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reconciler.core.plan import PendingVerification, Plan, TargetPlan
 from reconciler.core.report import PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED, VERIFICATION_FAILED, Report

@@ -6,9 +6,9 @@ See `test_contract.py`. Collections are dear on a real server, so tests that cha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalog
 from reconciler.catalog.memory import Flavour

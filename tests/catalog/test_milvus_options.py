@@ -6,12 +6,12 @@ import base64
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from msgspec.structs import replace
 from pymilvus.grpc_gen import milvus_pb2
 
 from reconciler.catalog import connect

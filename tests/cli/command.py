@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from reconciler.documents.formats import SCHEMAS
+from reconciler.render.documents import SCHEMAS
 
 ALIASCTL = (sys.executable, "-m", "reconciler")
 TOKEN = "s3cr3t-TOKEN"  # noqa: S105 - what must never be seen
@@ -36,7 +36,7 @@ class Completed:
     def document(self) -> dict[str, Any]:
         """Standard output as the one JSON document that it must be, valid by the published schema of its kind."""
         document: dict[str, Any] = json.loads(self.stdout)
-        Draft202012Validator(SCHEMAS[document["kind"]]).validate(document)
+        Draft202012Validator(SCHEMAS[document["kind"]]()).validate(document)
         return document
 
 

@@ -128,6 +128,18 @@ def test_what_was_not_looked_at_is_told_as_before() -> None:
     assert {key: status[key] for key in before} == before
 
 
+@pytest.mark.parametrize(("spec_hash", "kept"), [({}, True), ({"specHash": "sha256:another"}, False)])
+def test_a_rejection_that_lost_its_hash_stays_and_one_of_another_spec_goes(spec_hash: Object, kept: bool) -> None:
+    """An API server drops the field's older name, `wish`, when the new definitions are installed."""
+    row = {"alias": "a", "collection": "v1", "run": "r", "time": EARLY, "reason": "it was slow", **spec_hash}
+    item = desired({"a": "v1"}, onFailure="Revert")
+    plan = plan_for(item, Recorder(server("v1")).catalogs())
+    assert plan.steps[0].spec_hash
+    finding = Finding(Reason.REJECTED, "", desired=item, plan=plan)
+    status: Object = status_of(an_object({"a": "v1"}, status={"rejected": [row]}), finding, LATE)
+    assert status.get("rejected") == ([row] if kept else None)
+
+
 def test_names_of_others_are_rows_and_only_listed_ones_count() -> None:
     recorder = Recorder(server("v1", aliases={"b": "v1"}))
     item = desired({"b": "v1"})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs
 from reconciler.core.model import DEFAULT_DATABASE, Alias, AliasSet, Connection, Scope

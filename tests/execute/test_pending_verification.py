@@ -17,11 +17,11 @@ from reconciler.core.options import Options
 from reconciler.core.pending_verification import saved_with_pending_verification
 from reconciler.core.plan import Plan
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
-from reconciler.documents.plan_file import load_plan
+from reconciler.documents.plan_file import load_plan, plan_document
+from reconciler.documents.report_file import report_document
 from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Act, Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.render.documents import plan_document, report_document
 from reconciler.render.results import plan_result, report_result
 from reconciler.render.view import plan_view
 from tests.builders import LOCAL, alias_set, catalogs, live

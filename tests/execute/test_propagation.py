@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
 from typing import NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited

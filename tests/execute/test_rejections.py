@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.errors import PermissionDenied
-from reconciler.core.model import Alias, AliasSet, OnFailure
+from reconciler.core.model import Alias, AliasSet, OnFailure, Target
 from reconciler.core.options import Options
-from reconciler.core.plan import BlockReason, Plan
+from reconciler.core.plan import BlockReason, Plan, SetPlan, Step
+from reconciler.core.rejections import Rejection, block_rejected
 from reconciler.core.report import ExitCode
 from reconciler.execute.saved_plan import without_rejected
 from reconciler.journal import Journal
@@ -77,3 +78,21 @@ def test_another_wish_or_insisting_lifts_it(reverted: tuple[Recorder, Plan], jou
         assert reasons(plan) == {}
         assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.DONE
         assert journal.rejected() == {}
+
+
+@pytest.mark.parametrize(
+    ("spec_hash", "collection", "blocked"),
+    [
+        ("sha256:this", "new", True),
+        ("sha256:another", "new", False),
+        ("", "new", True),
+        ("", "newer", False),
+    ],
+)
+def test_a_rejection_without_a_hash_is_one_of_every_spec(spec_hash: str, collection: str, blocked: bool) -> None:
+    """Such as one whose hash was dropped under its older name: rather one approval too many than a bad move again."""
+    target = Target("localhost:19530", "default")
+    step = Step("shop", "a", "old", "new", spec_hash="sha256:this")
+    rejection = Rejection(collection, None, spec_hash, "run", "2026-11-23T23:01:02Z", "it was slow")
+    (judged,) = block_rejected(SetPlan("shop", (step,)), target, {(target, "a"): rejection}).steps
+    assert (judged.blocked is not None) is blocked

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from threading import Event
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied

@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import grpc
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs, Connect, connect
 from reconciler.core.errors import CatalogError, ConnectionFailed

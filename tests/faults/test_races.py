@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import median
 
 import pytest
+from msgspec.structs import replace
 from pymilvus import MilvusException
 
 from reconciler.catalog import Catalog, Catalogs, connect

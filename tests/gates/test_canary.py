@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import DEFAULT_SCHEMA, MemoryCatalog, MemoryServer
 from reconciler.core.errors import InvalidName, PermissionDenied, UnexpectedAnswer

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import MemoryServer
 from reconciler.core.errors import CatalogError, ConnectionFailed, PermissionDenied

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.errors import PermissionDenied
 from reconciler.core.gates import Gates
@@ -42,7 +41,7 @@ def compared(
 
 
 def with_id(**changes: object) -> Schema:
-    return Schema((replace(ID, **changes), VECTOR))  # type: ignore[arg-type]
+    return Schema((replace(ID, **changes), VECTOR))
 
 
 BREAKING = [

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import MemoryServer
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Connection, Credential, OnFailure, Propagation, Tls, Verify
 from reconciler.core.plan import Plan
+from reconciler.documents.plan_file import plan_document
+from reconciler.documents.report_file import report_document
 from reconciler.gates.canary import CanaryGate
 from reconciler.gates.contract import ContractGate
 from reconciler.gates.indexed import IndexedGate
@@ -19,7 +22,6 @@ from reconciler.gates.rows import RowsGate
 from reconciler.gates.schema import SchemaGate
 from reconciler.journal import Journal, Origins, Provenance
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.render.documents import plan_document, report_document
 from tests.builders import LOCAL, alias_set, catalogs, server
 
 MANIFEST = """\

@@ -20,12 +20,10 @@ from reconciler.core.errors import AliasctlError, InvalidInput
 from reconciler.core.model import Connection, Credential
 from reconciler.core.plan import Plan
 from reconciler.core.report import Outcome, Report
-from reconciler.documents.formats import PLAN, checksum
-from reconciler.documents.plan_file import FORM, load_plan
-from reconciler.documents.saved_file import load_document, target_plan_of
+from reconciler.documents.plan_file import FORM, PLAN, PlanDocument, checksum, load_plan, plan_document
+from reconciler.documents.saved_file import load, target_plan_of
 from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.render.documents import plan_document
 from reconciler.render.results import saved_plan_result
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.hostile.mutations import bounded, mutated
@@ -49,9 +47,9 @@ def forged(document: dict[str, Any], path: Path) -> Path:
     """Write a plan with the digest and the checksum that it should have, as far as it is a plan at all."""
     try:
         path.write_text(json.dumps(document))
-        content = load_document(path, FORM)
-        targets = tuple(target_plan_of(item, path, FORM) for item in content["targets"])
-        document = {**document, "digest": Plan(targets, "", "").digest}
+        _, content = load(path, FORM, PlanDocument)
+        targets = [target_plan_of(item, [each.step for each in item.steps], path, FORM) for item in content.targets]
+        document = {**document, "digest": Plan(tuple(targets), "", "").digest}
         document["checksum"] = checksum(document)
     except (AliasctlError, AttributeError, TypeError):
         pass
@@ -282,4 +280,4 @@ def test_the_schema_leaves_nothing_open() -> None:
             found += [place for item in below for place in open_objects(item, f"{path}.{key}")]
         return found
 
-    assert open_objects(PLAN, "plan") == []
+    assert open_objects(PLAN.schema(), "plan") == []

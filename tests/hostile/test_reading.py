@@ -20,7 +20,7 @@ from reconciler.core.gates import ContentError
 from reconciler.core.model import Target
 from reconciler.core.plan import Plan
 from reconciler.core.text import printable
-from reconciler.documents.plan_file import load_plan
+from reconciler.documents.plan_file import load_plan, plan_document
 from reconciler.documents.report_file import load_report
 from reconciler.gates.query_vectors import read_queries
 from reconciler.inspect.unreferenced import departures
@@ -30,9 +30,9 @@ from reconciler.manifest import Overrides, check, read, resolve
 from reconciler.manifest.editing import edited
 from reconciler.manifest.export import live_from_export
 from reconciler.manifest.objects import read_alias_set, read_connection
-from reconciler.render.documents import plan_document
+from reconciler.render.documents import history_document
 from reconciler.render.formats import FORMATS
-from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
+from reconciler.render.history import alias_lines, history_lines, run_lines
 from reconciler.render.results import saved_plan_result
 from reconciler.rollback import changes_in, newest_changes, plan_rollback
 from tests.builders import catalogs
@@ -248,7 +248,7 @@ def test_journals(tally: OpenSuite, journal: Path, capsys: pytest.CaptureFixture
     holds()
 
 
-HEAD = {"kind": "Journal", "formatVersion": 1, "run": "20261123-230102-4f2a9c", "time": "2026-11-23T23:01:02.000Z"}
+HEAD = {"kind": "Journal", "formatVersion": 2, "run": "20261123-230102-4f2a9c", "time": "2026-11-23T23:01:02.000Z"}
 
 
 @pytest.mark.parametrize(

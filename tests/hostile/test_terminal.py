@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.documents.formats import checksum
+from reconciler.documents.plan_file import checksum
 from tests.cli.command import Completed, run_at_terminal
 from tests.cli.shop import Shop, alias_set, connection
 from tests.hostile.mutations import ESCAPES

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.model import AliasSet, Connection, Credential, Origin, Target, Tls, Verify

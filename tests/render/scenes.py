@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler.core.model import Target
 from reconciler.core.plan import Block, BlockReason, Figure, GateResult, Plan, SetPlan, Step, TargetPlan, Verdict

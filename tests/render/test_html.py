@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 from reconciler.core.text import printable
-from reconciler.render.documents import plan_document, report_document
+from reconciler.documents.plan_file import plan_document
+from reconciler.documents.report_file import report_document
 from reconciler.render.picture import MOST
 from tests.render.markup import Parsed
 from tests.render.scenes import (

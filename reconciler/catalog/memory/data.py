@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
+
+from msgspec.structs import replace
 
 from reconciler.catalog.memory.filters import parse_filter
 from reconciler.core.errors import CollectionNotFound, UnexpectedAnswer

@@ -14,8 +14,9 @@ from reconciler.core.errors import Problem
 from reconciler.core.text import counted, printable
 from reconciler.journal import Journal, PastRun, Recorded
 from reconciler.journal.runs import find_run, newest
+from reconciler.render.documents import history_document
 from reconciler.render.formats import TEXT, Result
-from reconciler.render.history import alias_lines, history_document, history_lines, run_lines
+from reconciler.render.history import alias_lines, history_lines, run_lines
 from reconciler.render.lines import Line
 
 LIMIT = 20

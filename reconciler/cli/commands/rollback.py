@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
@@ -17,13 +18,13 @@ from reconciler.core.model import Origin, Target
 from reconciler.core.plan import Plan, TargetPlan
 from reconciler.core.report import ExitCode, plan_exit_code
 from reconciler.core.text import listed, printable
-from reconciler.documents.report_file import load_report
+from reconciler.documents.plan_file import plan_document
+from reconciler.documents.report_file import load_report, report_document
 from reconciler.journal import Journal, Origins, PastStep, PastTarget
 from reconciler.journal.runs import find_run
 from reconciler.manifest import Overrides
 from reconciler.manifest.targets import reconnected
 from reconciler.reconcile import apply_plan
-from reconciler.render.documents import plan_document, report_document
 from reconciler.render.formats import Result
 from reconciler.render.lines import Line
 from reconciler.render.results import plan_result

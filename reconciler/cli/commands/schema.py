@@ -6,8 +6,8 @@ import json
 
 import click
 
-from reconciler.documents.formats import SCHEMAS
 from reconciler.manifest.schema import KINDS
+from reconciler.render.documents import SCHEMAS
 
 
 @click.command("schema")
@@ -20,4 +20,4 @@ def command(kind: str) -> None:
     \b
       aliasctl schema AliasSet
     """
-    click.echo(json.dumps({**KINDS, **SCHEMAS}[kind], indent=2))
+    click.echo(json.dumps(SCHEMAS[kind]() if kind in SCHEMAS else KINDS[kind], indent=2))
