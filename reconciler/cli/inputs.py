@@ -12,7 +12,8 @@ from reconciler.catalog import lite_file
 from reconciler.cli.output import Output
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
-from reconciler.journal import Journal, Origins, Provenance, default_path
+from reconciler.core.provenance import Provenance
+from reconciler.journal import Journal, Origins, default_path
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, resolve
 from reconciler.manifest.export import live_from_export
 from reconciler.manifest.targets import single_connection

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reconciler.journal.records import Provenance
+from reconciler.core.provenance import Provenance
 
 SECONDS = 5.0
 _FORM = "--format=%H%x00%an <%ae>%x00%G?%x00%GS"

@@ -28,7 +28,7 @@ from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
 from reconciler.journal.reading import PastRun, Recorded
 from reconciler.journal.recording import NoRun, Run, new_run_id
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, Provenance, RunState
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState
 
 __all__ = [
     "Act",
@@ -39,7 +39,6 @@ __all__ = [
     "PastRun",
     "PastStep",
     "PastTarget",
-    "Provenance",
     "Recorded",
     "RecordedRun",
     "Run",

@@ -25,6 +25,7 @@ from reconciler.core.errors import JournalError
 from reconciler.core.gates import Gates
 from reconciler.core.model import Connection, OnFailure, Source, Target
 from reconciler.core.plan import Action, Plan, SetPlan, Step, TargetPlan
+from reconciler.core.provenance import Provenance
 from reconciler.core.record import INLINE, Count, Digest, Record, Time
 from reconciler.core.report import ExitStatus, Outcome, Report, StepResult
 from reconciler.core.text import shortened
@@ -33,7 +34,7 @@ from reconciler.documents.kinds import published, with_head
 from reconciler.documents.migration import migrated
 from reconciler.documents.parts import Tool, VerifyDocument
 from reconciler.documents.timestamps import now
-from reconciler.journal.records import Act, Origins, Provenance
+from reconciler.journal.records import Act, Origins
 
 FORMAT_VERSION = 2
 """Rises when a reader of the old form would misunderstand the new one; new events and fields do not raise it. Lines of

@@ -5,15 +5,14 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 
 from msgspec import Meta, Struct
-from msgspec.structs import asdict, fields
 
 from reconciler.core.model import Connection, Target, Verify
 from reconciler.core.plan import Step
+from reconciler.core.provenance import Provenance
 from reconciler.core.record import ALWAYS, Count, Record
 from reconciler.core.report import Outcome, StepResult
 
@@ -28,29 +27,6 @@ class Act(StrEnum):
     MOVE = "move"
     HEAL = "heal"
     REVERT = "revert"
-
-
-class Provenance(Record, frozen=True):
-    """Where the manifests come from, as far as it is known."""
-
-    commit: Annotated[str, Meta(description="The id of the commit.")] = ""
-    author: Annotated[str, Meta(description="The author of the commit, as Name <address>.")] = ""
-    ref: Annotated[str, Meta(description="The branch or tag.")] = ""
-    repository: Annotated[str, Meta(description="Its address, without credentials.")] = ""
-    signature: Annotated[str, Meta(description="Whether the signature of the commit is valid, and whose it is.")] = ""
-    pipeline: Annotated[str, Meta(description="The page of the pipeline that ran this.")] = ""
-    modified: Annotated[bool, Meta(description="Whether the files differ from the commit.")] = False
-
-    def known(self) -> dict[str, str | bool]:
-        """Return what is known, by name."""
-        return {name: value for name, value in asdict(self).items() if value}
-
-    @classmethod
-    def of(cls, known: Mapping[str, object]) -> Self:
-        """Return the reverse of `known`, without what is no text."""
-        names = [field.name for field in fields(cls) if field.name != "modified"]
-        texts = {name: value for name in names if isinstance(value := known.get(name), str)}
-        return cls(**texts, modified=known.get("modified") is True)
 
 
 class Origins(Record, frozen=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from reconciler.core.errors import InvalidInput
-from reconciler.journal import Provenance
+from reconciler.core.provenance import Provenance
 from reconciler.manifest.objects import read_alias_set, read_connection
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 

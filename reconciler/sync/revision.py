@@ -8,8 +8,8 @@ from pathlib import Path
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.model import AliasSet, Source
+from reconciler.core.provenance import Provenance
 from reconciler.git import Commit, Repository, Signature
-from reconciler.journal import Provenance
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, resolve
 from reconciler.manifest.records import AliasSetManifest, Approval, ConnectionManifest, DriftPolicy
 from reconciler.sync.settings import Settings

@@ -12,6 +12,7 @@ from reconciler.catalog.memory import MemoryServer
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Connection, Credential, OnFailure, Propagation, Tls, Verify
 from reconciler.core.plan import Plan
+from reconciler.core.provenance import Provenance
 from reconciler.documents.plan_file import plan_document
 from reconciler.documents.report_file import report_document
 from reconciler.gates.canary import CanaryGate
@@ -20,7 +21,7 @@ from reconciler.gates.indexed import IndexedGate
 from reconciler.gates.loaded import LoadedGate
 from reconciler.gates.rows import RowsGate
 from reconciler.gates.schema import SchemaGate
-from reconciler.journal import Journal, Origins, Provenance
+from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
 
