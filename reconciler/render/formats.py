@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from reconciler.render.view import View
 
 
+def _no_view() -> View:
+    raise TypeError("only plans and reports have a view")
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The result of a command, in the forms that formats start from; each is made when it is used.
@@ -26,12 +30,12 @@ class Result:
     Args:
         lines: as text for people.
         document: as JSON for programs.
-        view: of a plan or a report; None for other results.
+        view: of a plan or a report; other results have none.
     """
 
     lines: Callable[[], Iterable[Line]]
     document: Callable[[], Document]
-    view: Callable[[], View] | None = None
+    view: Callable[[], View] = _no_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +72,13 @@ def _json_error(error: AliasctlError) -> str:
 def _markdown(result: Result) -> str:
     from reconciler.render.markdown import markdown
 
-    return markdown(_view_of(result))
+    return markdown(result.view())
 
 
 def _html(result: Result) -> str:
     from reconciler.render.html import html
 
-    return html(_view_of(result), result.document())
-
-
-def _view_of(result: Result) -> View:
-    if result.view is None:
-        raise TypeError("this format renders plans and reports only")
-    return result.view()
+    return html(result.view(), result.document())
 
 
 TEXT = Format("text", _text)
