@@ -1,6 +1,6 @@
-"""Open connections to Milvus: one for each connection, credential and database, shared by all runs that need it.
+"""Connections to Milvus, shared by all runs with the same connection, credentials and database.
 
-A connection whose Secret has another content is another connection: runs that began with the old one finish with it.
+When the content of a Secret changes, later runs get a new connection; runs that began with the old one finish with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.objects import Ref
 
 SECRET_SECONDS = 5.0
-"""How long a Secret that was read serves other sets; reading is all that the operator may do with Secrets."""
+"""How long a Secret is cached. It cannot be watched: the operator may only read Secrets by name."""
 
 Key: TypeAlias = tuple[Connection, str, str]
 """A connection, the fingerprint of its credentials, and a database."""
@@ -29,11 +29,11 @@ OpenDatabase: TypeAlias = Callable[[Connection, str], Catalog]
 
 
 class SecretForbidden(InvalidInput):
-    """The operator may not read a Secret; it may be there all the same."""
+    """The operator may not read a Secret, which may exist or not."""
 
 
 class Secrets:
-    """Secrets as they were read a moment ago."""
+    """Reads Secrets, and caches them for a moment. Thread-safe."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -42,17 +42,17 @@ class Secrets:
         self._salt = random.token_bytes(16)
 
     def value(self, namespace: str, secret: SecretKeyRef) -> bytes:
-        """A key's value.
+        """Return the value of a key.
 
         Raises:
-            InvalidInput: it is not there; `SecretForbidden` if it may not be read.
-            ClusterError: it cannot be read now.
+            InvalidInput: the Secret or the key does not exist; `SecretForbidden` if it may not be read.
+            ClusterError: the Secret cannot be read now.
         """
         ref = Ref(namespace, secret.name)
         with self._lock:
             at, data = self._read.get(ref, (float("-inf"), {}))
         if time.monotonic() - at > SECRET_SECONDS:
-            found = self._ask(ref)
+            found = self._fetch(ref)
             if found is None:
                 raise InvalidInput(Problem(f'there is no Secret "{secret.name}" in namespace {namespace}'))
             data = dict(found)
@@ -62,23 +62,23 @@ class Secrets:
             raise InvalidInput(Problem(f'Secret "{secret.name}" in namespace {namespace} has no key "{secret.key}"'))
         return data[secret.key]
 
-    def _ask(self, ref: Ref) -> Mapping[str, bytes] | None:
+    def _fetch(self, ref: Ref) -> Mapping[str, bytes] | None:
         try:
             return self._cluster.secret(ref)
         except ClusterError as error:
             if not error.forbidden:
                 raise
-            told = f'Secret "{ref.name}" in namespace {ref.namespace} may not be read: {error}'
-            raise SecretForbidden(Problem(told)) from error
+            message = f'Secret "{ref.name}" in namespace {ref.namespace} may not be read: {error}'
+            raise SecretForbidden(Problem(message)) from error
 
     def forget(self, connection: Connection) -> None:
-        """Read the Secrets of a connection anew at the next call."""
+        """Drop the Secrets of a connection from the cache."""
         with self._lock:
             for secret in _secrets_of(connection):
                 self._read.pop(Ref(connection.namespace, secret.name), None)
 
     def fingerprint(self, connection: Connection) -> str:
-        """Tells whether the credentials of a connection are still the same; it means nothing outside this process."""
+        """Return a keyed hash of the credentials of a connection, which only this process can compare."""
         digest = hashlib.blake2b(key=self._salt)
         for secret in _secrets_of(connection):
             digest.update(hashlib.blake2b(self.value(connection.namespace, secret), key=self._salt).digest())
@@ -93,7 +93,7 @@ def _secrets_of(connection: Connection) -> list[SecretKeyRef]:
 
 @dataclass(slots=True)
 class _Shared:
-    """One open database. `lock` is held while it is opened, so that nobody opens it twice."""
+    """An open database. `lock` is held while it is opened, so that it is opened once."""
 
     lock: Lock = field(default_factory=Lock)
     catalog: Catalog | None = None
@@ -101,10 +101,10 @@ class _Shared:
 
 
 class Clients:
-    """See above. Used by several threads.
+    """Opens, shares and closes connections. Thread-safe.
 
     Args:
-        secrets: where credentials come from.
+        secrets: reads credentials.
         connect: opens a database.
     """
 
@@ -116,7 +116,7 @@ class Clients:
 
     @contextmanager
     def session(self) -> Iterator[Catalogs]:
-        """Connections for one run; they stay open at least until its end."""
+        """Yield connections for one run; they stay open at least until its end."""
         taken: list[_Shared] = []
 
         def opened(connection: Connection, database: str, *, create: bool = False) -> Catalog:  # noqa: ARG001
@@ -135,7 +135,11 @@ class Clients:
                     shared.users -= 1
 
     def close_unused(self, in_use: frozenset[Connection]) -> None:
-        """Close what no run uses and no set needs any more, old credentials included."""
+        """Close connections that no run uses, unless a set needs them with these credentials.
+
+        Args:
+            in_use: connections of the sets that exist.
+        """
         unused = []
         with self._lock:
             newest = {(key[0], key[2]): key for key in self._shared}
@@ -148,7 +152,7 @@ class Clients:
                 shared.catalog.close()
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all connections."""
         with self._lock:
             everything, self._shared = self._shared, {}
         for shared in everything.values():

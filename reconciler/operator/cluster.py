@@ -1,4 +1,4 @@
-"""What the operator asks of the Kubernetes API beside watching, which kopf does. The only user of lightkube."""
+"""Calls to the Kubernetes API, by lightkube. Watching is not among them: kopf does that."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class ClusterError(AliasctlError):
-    """The Kubernetes API refused a call, or did not answer. `status` is its HTTP status, None without an answer."""
+    """The Kubernetes API refused a call or did not answer. `status` is the HTTP status, None without an answer."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         self.status = status
@@ -40,23 +40,23 @@ class ClusterError(AliasctlError):
 
     @property
     def conflict(self) -> bool:
-        """Somebody else changed the object first."""
+        """Whether the object was changed since it was read."""
         return self.status == CONFLICT
 
     @property
     def forbidden(self) -> bool:
-        """The operator's account has not the right."""
+        """Whether the operator's service account lacks the permission."""
         return self.status == FORBIDDEN
 
 
 def load_config(kubeconfig: Path | None) -> Any:
-    """How to reach the API server: a kubeconfig's current context, or the pod's service account.
+    """Return how to reach the API server: the current context of a kubeconfig, or the pod's service account.
 
     Args:
-        kubeconfig: a file; None for `$KUBECONFIG`, the service account, or `~/.kube/config`, whichever is there first.
+        kubeconfig: a file; None for the first of `$KUBECONFIG`, the service account and `~/.kube/config` that exists.
 
     Raises:
-        ClusterError: there is none, or it cannot be used.
+        ClusterError: none exists, or it cannot be used.
     """
     try:
         found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
@@ -66,7 +66,7 @@ def load_config(kubeconfig: Path | None) -> Any:
 
 
 def bearer_token(config: Any) -> str | None:
-    """The token that the API server wants now: read anew from its file, or from the program that a kubeconfig names."""
+    """Return the current token: from its file, or from the program that the kubeconfig names."""
     user = config.user
     if user is None:
         return None
@@ -79,45 +79,45 @@ def bearer_token(config: Any) -> str | None:
 
 
 def own_namespace(kubeconfig: Path | None) -> str:
-    """The namespace of the pod, or of the kubeconfig's current context. Raises `ClusterError`."""
+    """Return the namespace of the pod, or of the kubeconfig's current context. Raises `ClusterError`."""
     return str(load_config(kubeconfig).namespace)
 
 
 class Cluster:
-    """Calls to the Kubernetes API; may be used by several threads. All raise `ClusterError`."""
+    """The Kubernetes API. Thread-safe; every call may raise `ClusterError`."""
 
     def __init__(self, config: Any) -> None:
         self._client = Client(config=config, timeout=httpx.Timeout(TIMEOUT_SECONDS), field_manager="aliasctl")
 
     def require_crds(self, namespaces: Sequence[str]) -> None:
-        """Whoever would watch what is not defined is told nothing, for ever.
+        """Fail if the CRDs are missing; kopf would wait silently. Other errors are left to the watches.
 
         Args:
-            namespaces: those that the caller may list in; empty for all.
+            namespaces: where the operator may list objects; empty for all.
 
         Raises:
-            ClusterError: there are no AliasSets or MilvusConnections. Any other trouble is left to those who watch.
+            ClusterError: AliasSets or MilvusConnections are not defined.
         """
         for kind, name in ((AliasSet, "AliasSets"), (MilvusConnection, "MilvusConnections")):
             objects = self._client.list(kind, namespace=[*namespaces, "*"][0], chunk_size=1)
             try:
                 self._call(partial(next, iter(objects), None))
             except ClusterError as error:
-                # A group that is not known at all is answered with a page of text, which lightkube passes on.
+                # An unknown API group is answered with plain text, which lightkube passes on.
                 page = getattr(error.__cause__, "response", None)
                 if NOT_FOUND in (error.status, getattr(page, "status_code", None)):
                     raise ClusterError(f"this cluster knows no {name}: kubectl apply -k crds", NOT_FOUND) from error
 
     def alias_set(self, ref: Ref) -> Body | None:
-        """An AliasSet as it is now; None if there is none."""
+        """Return an AliasSet; None if it does not exist."""
         return self._found(lambda: self._client.get(AliasSet, ref.name, namespace=ref.namespace))
 
     def connection(self, ref: Ref) -> Body | None:
-        """A MilvusConnection as it is now; None if there is none."""
+        """Return a MilvusConnection; None if it does not exist."""
         return self._found(lambda: self._client.get(MilvusConnection, ref.name, namespace=ref.namespace))
 
     def secret(self, ref: Ref) -> Mapping[str, bytes] | None:
-        """The data of a Secret; None if there is none."""
+        """Return the data of a Secret; None if it does not exist."""
         found = self._call(lambda: self._client.get(Secret, ref.name, namespace=ref.namespace), missing=None)
         if found is None:
             return None
@@ -127,49 +127,38 @@ class Cluster:
             raise ClusterError(f"Secret {ref} does not hold base64") from None
 
     def patch_status(self, ref: Ref, patch: Body) -> Body | None:
-        """Merge into the status of an AliasSet; the object as it is then, None if it is gone."""
-        return self._found(
-            lambda: self._client.patch(
-                AliasSet.Status, ref.name, {"status": patch}, namespace=ref.namespace, patch_type=PatchType.MERGE
-            )
-        )
+        """Merge into the status of an AliasSet and return the new object; None if it does not exist."""
+        return self._patch(AliasSet.Status, ref, {"status": patch})
 
     def patch_connection_status(self, ref: Ref, patch: Body) -> Body | None:
-        """As `patch_status`, for a MilvusConnection."""
-        return self._found(
-            lambda: self._client.patch(
-                MilvusConnection.Status,
-                ref.name,
-                {"status": patch},
-                namespace=ref.namespace,
-                patch_type=PatchType.MERGE,
-            )
-        )
+        """Do as `patch_status` for a MilvusConnection."""
+        return self._patch(MilvusConnection.Status, ref, {"status": patch})
 
     def patch_metadata(self, ref: Ref, patch: Body) -> Body | None:
-        """Merge into the metadata of an AliasSet; with a `resourceVersion` only if it still has that."""
-        return self._found(
-            lambda: self._client.patch(
-                AliasSet, ref.name, {"metadata": patch}, namespace=ref.namespace, patch_type=PatchType.MERGE
-            )
-        )
+        """Merge into the metadata of an AliasSet; a `resourceVersion` in the patch must be the current one."""
+        return self._patch(AliasSet, ref, {"metadata": patch})
 
     def post_event(self, event: Body) -> None:
-        """Create an Event, in the namespace that it names."""
+        """Create an Event in its namespace."""
         self._call(lambda: self._client.create(cast("Event", Event.from_dict(dict(event)))))
 
     def lease(self, ref: Ref) -> Lease | None:
-        """A Lease; None if there is none."""
+        """Return a Lease; None if it does not exist."""
         return self._call(lambda: self._client.get(Lease, ref.name, namespace=ref.namespace), missing=None)
 
     def create_lease(self, ref: Ref, spec: Any) -> Lease:
-        """Create a Lease; a conflict if there is one."""
+        """Create a Lease; a conflict if it exists."""
         lease = Lease(metadata=ObjectMeta(name=ref.name, namespace=ref.namespace), spec=spec)
         return self._call(lambda: self._client.create(lease))
 
     def replace_lease(self, lease: Lease) -> Lease:
         """Replace a Lease; a conflict if it was changed since it was read."""
         return self._call(lambda: self._client.replace(lease))
+
+    def _patch(self, kind: Any, ref: Ref, patch: Body) -> Body | None:
+        return self._found(
+            lambda: self._client.patch(kind, ref.name, patch, namespace=ref.namespace, patch_type=PatchType.MERGE)
+        )
 
     def _found(self, call: Callable[[], Any]) -> Body | None:
         return cast("Body | None", self._call(call, missing=None))
@@ -182,8 +171,8 @@ class Cluster:
             if status == NOT_FOUND and default:
                 return cast("T", default["missing"])
             raise ClusterError(f"the Kubernetes API refused: {error.status.message}", status) from error
-        except (httpx.HTTPError, ConfigError, OSError) as error:  # also when its token is not to be had
+        except (httpx.HTTPError, ConfigError, OSError) as error:  # also when its token cannot be read
             raise ClusterError(f"the Kubernetes API did not answer: {error or type(error).__name__}") from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            # What lightkube makes of an answer that is not Kubernetes', such as a load balancer's.
+            # What lightkube raises for answers that are not from Kubernetes, such as a load balancer's.
             raise ClusterError(f"the Kubernetes API gave an answer that cannot be read: {error!r}") from error
