@@ -1,13 +1,13 @@
-"""One writer: a `coordination.k8s.io` Lease that the operator holds while it works.
+"""Leader election: a `coordination.k8s.io` Lease that the operator holds while it works.
 
     standing by ─▶ the Lease is free, or was not renewed for its duration ─▶ taken over ─▶ held, renewed every 2 s
                                                                                              │ not renewed for 18 s
                                                                                              ▼
                                                                                    lost: the process ends
 
-The clocks of two machines are not compared: a holder is dead when its Lease has not *changed* for its whole duration as
-seen from here. A holder stops 7 s before that. Who takes over from one that did not let go waits for the calls to
-Milvus that could still be in flight.
+Clocks of two machines are not compared: a Lease has expired when this process has not seen it *change* for its whole
+duration. Its holder stops 7 s before that. A new leader that takes over an expired Lease waits for calls to Milvus that
+could still be in flight.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from reconciler.operator.objects import Ref
 LEASE_SECONDS = 25
 RENEW_SECONDS = 2.0
 GIVE_UP_SECONDS = 18.0
-"""Seconds without a renewal after which the holder no longer trusts that it is one."""
+"""Time without a renewal after which the holder stops."""
 CALLS_IN_FLIGHT_SECONDS = 10.0
 
 log = structlog.get_logger()
 
 
 class Elector:
-    """Takes, keeps and gives back one Lease.
+    """Acquires, renews and releases a Lease.
 
     Args:
-        cluster: where it is.
-        ref: its name.
-        identity: ours; no other process may have it.
-        lost: called once if it is lost; it should end the process.
+        cluster: the Kubernetes API.
+        ref: namespace and name of the Lease.
+        identity: unique name of this process.
+        lost: called once, with the reason, if the Lease is lost; it should end the process.
     """
 
     def __init__(self, cluster: Cluster, ref: Ref, identity: str, lost: Callable[[str], None]) -> None:
@@ -54,16 +54,16 @@ class Elector:
 
     @property
     def held(self) -> bool:
-        """Whether nobody else can hold the Lease now."""
+        """Whether this process holds the Lease, so that no other one can."""
         return not self._released.is_set() and time.monotonic() < self._renewed + GIVE_UP_SECONDS
 
     def acquire(self, stop: Event) -> bool:
-        """Wait until the Lease is ours; False if `stop` was set first."""
+        """Wait for the Lease; return False if `stop` was set first."""
         log.info("standing by", lease=str(self._ref), identity=self._identity)
         while not stop.is_set():
             try:
-                if (orphaned := self._try()) is not None:
-                    Thread(target=self._keep, name="lease", daemon=True).start()
+                if (orphaned := self._acquire_or_renew()) is not None:
+                    Thread(target=self._renew_until_released, name="lease", daemon=True).start()
                     log.info("leading", lease=str(self._ref), taken_over=orphaned)
                     return not (orphaned and stop.wait(CALLS_IN_FLIGHT_SECONDS))
             except ClusterError as error:
@@ -72,7 +72,7 @@ class Elector:
         return False
 
     def release(self) -> None:
-        """Let go, so that another process need not wait."""
+        """Release the Lease, so that another process need not wait until it expires."""
         if self._released.is_set():
             return
         held = self.held
@@ -85,10 +85,14 @@ class Elector:
                 lease.spec.holderIdentity = ""
                 self._cluster.replace_lease(lease)
         except ClusterError as error:
-            log.warning("the lease could not be given back", reason=str(error))
+            log.warning("the lease could not be released", reason=str(error))
 
-    def _try(self) -> bool | None:
-        """Take the Lease if it is to be had: False if it was free, True if its holder had died; None if it is not."""
+    def _acquire_or_renew(self) -> bool | None:
+        """Acquire or renew the Lease.
+
+        Returns:
+            Whether it was taken from a holder that did not release it; None if another process holds it.
+        """
         started = time.monotonic()
         lease = self._cluster.lease(self._ref)
         try:
@@ -110,7 +114,7 @@ class Elector:
         return orphaned
 
     def _expired(self, lease: Lease) -> bool:
-        """Whether a foreign Lease has not changed for its duration, as seen by our own clock."""
+        """Return whether the Lease of another process has not changed for its duration, by the clock of this one."""
         version = lease.metadata.resourceVersion if lease.metadata else None
         now = time.monotonic()
         if version != self._seen[0]:
@@ -118,18 +122,18 @@ class Elector:
         duration = (lease.spec.leaseDurationSeconds if lease.spec else None) or LEASE_SECONDS
         return now - self._seen[1] >= duration
 
-    def _keep(self) -> None:
-        """Renew until released; end the process when that has not worked for too long."""
+    def _renew_until_released(self) -> None:
+        """Renew the Lease until it is released; report it as lost when that failed for too long."""
         while not self._released.wait(RENEW_SECONDS):
             reason = "it could not be renewed in time"
             try:
-                if self._try() is None:
+                if self._acquire_or_renew() is None:
                     reason = "another process holds it"
                     self._renewed = float("-inf")
             except ClusterError as error:
                 reason = str(error)
                 log.warning("the lease could not be renewed", reason=reason)
-            except Exception as error:  # without this thread nobody would learn that the Lease is lost
+            except Exception as error:  # if this thread ended, a lost Lease would go unnoticed
                 reason = repr(error)
                 log.exception("internal error, please report it", lease=str(self._ref))
             if not self.held and not self._released.is_set():
@@ -137,7 +141,7 @@ class Elector:
                 return
 
     def _spec(self, lease: Lease | None) -> LeaseSpec:
-        """Ours from now on; when it changes hands, that is counted."""
+        """Return a spec with this process as the holder."""
         old = lease.spec if lease and lease.spec else LeaseSpec()
         ours, now = old.holderIdentity == self._identity, datetime.now(UTC)
         return LeaseSpec(

@@ -1,11 +1,11 @@
-"""When each set is looked at, and that a slow Milvus delays nobody but its own sets.
+"""When each set is reconciled. A slow Milvus delays only its own sets.
 
     wake ─▶ waiting (by due time) ─▶ ready (by urgency, a lane for each server) ─▶ running (a thread each)
-              ▲                                                                        │ says when to look again
+              ▲                                                                        │ returns the next wake
               └────────────────────────────────────────────────────────────────────────┘
 
 A set is in one place at a time and never runs twice at once; woken while it runs, it runs again afterwards. A lane has
-room for a few runs; one that will take long on purpose, such as a soak, steps aside and gives its room to others.
+room for a few runs. A run that takes long by design, such as one with a soak, steps aside and gives its room to others.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from reconciler.operator.objects import Ref
 LANE_WIDTH = 8
 """Runs at once for one server."""
 TICK_SECONDS = 5.0
-"""The dispatcher looks around at least this often, which is also its sign of life."""
-AFTER_A_BUG_SECONDS = 60.0
+"""The dispatcher runs at least this often; the liveness probe depends on it."""
+INTERNAL_ERROR_SECONDS = 60.0
 
 log = structlog.get_logger()
 
 
 class Trigger(IntEnum):
-    """Why a set is looked at; the most urgent first. `LISTED`: with many others, when the operator starts or their
-    connection changes."""
+    """Why a set is reconciled, the most urgent reason first.
+
+    `LISTED`: together with many others, when the operator starts or their connection changes.
+    """
 
     CHANGED = 0
     RETRY = 1
@@ -43,7 +45,7 @@ class Trigger(IntEnum):
 
 
 MANY = frozenset({Trigger.LISTED, Trigger.INTERVAL})
-"""Triggers that come for many sets at once: they leave room for what somebody is waiting for."""
+"""Triggers of many sets at once, which leave room in a lane for urgent ones."""
 FOR_MANY = LANE_WIDTH // 2
 
 
@@ -55,20 +57,20 @@ class Wake:
     trigger: Trigger
 
     def merged(self, other: Wake | None) -> Wake:
-        """One visit for both: as early and as urgent as either."""
+        """Return one wake for both: the earlier time and the more urgent trigger."""
         return self if other is None else Wake(min(self.due, other.due), min(self.trigger, other.trigger))
 
 
 Work = Callable[[Ref, Trigger], Wake | None]
-"""Looks at a set, and says when to look again; None for never, until it is woken."""
+"""Reconciles a set and returns the next wake; None to wait until it is woken."""
 
 
 class Queue:
-    """See above.
+    """Runs the reconciles of all sets.
 
     Args:
-        work: what is done with a set.
-        lane_of: which server a set is on; sets of one lane share its room.
+        work: reconciles a set.
+        lane_of: returns the server of a set; sets of one lane share its room.
     """
 
     def __init__(self, work: Work, lane_of: Callable[[Ref], str]) -> None:
@@ -76,7 +78,7 @@ class Queue:
         self._lane_of = lane_of
         self._changed = Condition()
         self._waiting: dict[Ref, Wake] = {}
-        self._by_due: list[tuple[float, int, Ref]] = []  # has outdated entries, which `_waiting` tells
+        self._by_due: list[tuple[float, int, Ref]] = []  # an entry that `_waiting` does not confirm is outdated
         self._ready: dict[str, list[tuple[Trigger, int, Ref]]] = defaultdict(list)
         self._queued: dict[Ref, Wake] = {}  # those in `_ready`
         self._running: dict[Ref, str | None] = {}  # the lane whose room it takes
@@ -88,23 +90,23 @@ class Queue:
         self._dispatcher = Thread(target=self._dispatch, name="dispatcher", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start to run reconciles."""
         self._dispatcher.start()
 
     def wake(self, ref: Ref, trigger: Trigger, delay: float = 0.0) -> None:
-        """Look at a set, after `delay` seconds at the latest."""
+        """Reconcile a set within `delay` seconds."""
         with self._changed:
             self._put(ref, Wake(time.monotonic() + delay, trigger))
             self._changed.notify()
 
     def forget(self, ref: Ref) -> None:
-        """Do not look at a set again."""
+        """Cancel what is planned for a set."""
         with self._changed:
             for each in (self._waiting, self._queued, self._again):
                 each.pop(ref, None)
 
     def step_aside(self, ref: Ref) -> None:
-        """A running set will take long, and needs no room meanwhile."""
+        """Free the room of a running set that will take long."""
         with self._changed:
             if (lane := self._running.get(ref)) is not None:
                 self._room[lane] -= 1
@@ -112,7 +114,7 @@ class Queue:
                 self._changed.notify()
 
     def stop(self, timeout: float) -> bool:
-        """Start nothing further, and wait for what runs; False if something still does after `timeout` seconds."""
+        """Start no further runs, and wait for the running ones; return whether all ended within `timeout` seconds."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -120,12 +122,12 @@ class Queue:
 
     @property
     def silent(self) -> float:
-        """Seconds since the dispatcher last gave a sign of life."""
+        """Seconds since the dispatcher last ran."""
         return time.monotonic() - self._tick
 
     @property
     def overdue(self) -> float:
-        """By how many seconds the set that is waiting longest is late; 0 if none is."""
+        """Seconds by which the set that waits longest is late; 0 if none is late."""
         with self._changed:
             dues = [wake.due for each in (self._waiting, self._queued) for wake in each.values()]
         return max(0.0, time.monotonic() - min(dues)) if dues else 0.0
@@ -172,7 +174,7 @@ class Queue:
             trigger, _, ref = heapq.heappop(ready)
             wake = self._queued.get(ref)
             if wake is None or wake.trigger != trigger:
-                continue  # forgotten, or it came again as more urgent
+                continue  # cancelled, or queued again as more urgent
             del self._queued[ref]
             self._running[ref] = lane
             self._room[lane] += 1
@@ -185,7 +187,7 @@ class Queue:
             following = self._work(ref, trigger)
         except Exception:
             log.exception("internal error, please report it", set=str(ref))
-            following = Wake(time.monotonic() + AFTER_A_BUG_SECONDS, Trigger.RETRY)
+            following = Wake(time.monotonic() + INTERNAL_ERROR_SECONDS, Trigger.RETRY)
         with self._changed:
             if (lane := self._running.pop(ref)) is not None:  # "" is a lane too
                 self._room[lane] -= 1

@@ -1,10 +1,9 @@
-"""kopf's watches, run until the process is told to stop or one of them cannot go on.
+"""kopf's watches, run until the process is stopped or one of them fails.
 
-An API server that has just been started, or whose definitions somebody replaces, knows no AliasSets for a while, and
-answers 404. For kopf a watch that ends so is the end of all: it stops the others, and may wait for ever for one of them
-that wants to log in again (seen with kopf 1.45.2 when an API server was restarted: the process held the Lease and saw
-nothing). So kopf gets some seconds to end, and what it has not ended by then ends with the process. Before 1.45 kopf
-went on without the watch.
+An API server that was just started, or whose CRDs are being replaced, answers 404 for AliasSets for a while. When a
+watch fails in this way kopf stops the others, and may wait without end for one that is logging in again (seen with kopf
+1.45.2 when an API server was restarted: the process held the Lease and saw nothing). So kopf gets some seconds to stop,
+and what still runs then ends with the process. Before 1.45 kopf went on without the failed watch.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ async def _watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], sto
     stop.set()
     await asyncio.wait([ending], timeout=ENDING_SECONDS)
     if not ending.done():
-        log.warning("not all watches could be ended", seconds=ENDING_SECONDS)
+        log.warning("not all watches could be stopped", seconds=ENDING_SECONDS)
     return failure is None
 
 

@@ -37,7 +37,7 @@ NAP_SECONDS = 1.0
 SILENT_SECONDS = 900.0
 UNSEEN_INTERVALS = 5
 UNSEEN_SECONDS = 300.0
-AFTER_A_BUG_SECONDS = 60.0
+INTERNAL_ERROR_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ class Sync:
         pace = Pace(self._settings.interval)
         while not self._stop.is_set():
             finding = self._reconcile()
-            self._rest(pace.after(finding) if finding else AFTER_A_BUG_SECONDS)
+            self._rest(pace.after(finding) if finding else INTERNAL_ERROR_SECONDS)
             self._stop.wait(SHORTEST_PAUSE)
             self._wake.clear()
 
