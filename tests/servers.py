@@ -28,6 +28,9 @@ from reconciler.catalog import milvus_client as _quiet  # noqa: F401 - before gR
 from reconciler.catalog.memory import DEFAULT_SCHEMA, Flavour, MemoryServer, flat_indexes
 from reconciler.core.model import DEFAULT_DATABASE, Connection, Index, PrimaryKey, Row, Schema
 from tests.builders import vector_schema
+from tests.emulated_milvus.behaviour import CLOUD_TAGS, VERSIONS, Behaviour
+from tests.emulated_milvus.cluster import Cluster
+from tests.emulated_milvus.proxy import Proxy
 
 import grpc  # isort: skip
 from pymilvus import DataType, MilvusClient  # isort: skip
@@ -175,13 +178,36 @@ def _milvus_schema(schema: Schema) -> Any:
 
 @dataclass
 class Backend:
-    """A server under test. `other_database` is a second database besides `default`."""
+    """A server under test. `other_database` is a second database besides `default`.
+
+    `emulated` is how an emulated server behaves, whose version `flavour` does not have.
+    """
 
     flavour: Flavour
     connection: Connection
     admin: Admin
     connect: Connect
     other_database: str
+    emulated: Behaviour | None = None
+
+    @property
+    def resolves_alias_targets(self) -> bool:
+        """Whether an alias is accepted as the target of an alias."""
+        return self.emulated.resolves_alias_targets if self.emulated else self.flavour is Flavour.LITE
+
+    @property
+    def keeps_aliased_collections(self) -> bool:
+        """Whether a collection that has aliases cannot be dropped."""
+        if self.emulated:
+            return not self.emulated.leaves_dangling_aliases
+        return self.flavour is Flavour.MILVUS_2_6
+
+    @property
+    def refreshes_by_realter(self) -> bool:
+        """Whether readers that may be stuck are refreshed by altering again; also tried where that is not known."""
+        if self.emulated:
+            return not self.emulated.ignores_realter or self.emulated.build_tags == CLOUD_TAGS
+        return self.flavour is Flavour.MILVUS_2_3
 
 
 @dataclass
@@ -333,6 +359,18 @@ def milvus_backend() -> Iterator[Backend]:
     finally:
         admin.client(other)
         admin.forget(other)
+        admin.close()
+
+
+@contextmanager
+def emulated_backend(version: str) -> Iterator[Backend]:
+    """A Milvus of a version of `tests.emulated_milvus`, on loopback."""
+    behaviour = VERSIONS[version]
+    with Proxy(Cluster(behaviour)) as proxy:
+        admin = MilvusAdmin(proxy.uri)
+        admin.create_database("other")
+        flavour = Flavour.MILVUS_2_3 if behaviour.reads_default_database else Flavour.MILVUS_2_6
+        yield Backend(flavour, connection_to(proxy.uri), admin, connect, "other", behaviour)
         admin.close()
 
 

@@ -105,7 +105,7 @@ def assert_reached(room: Room, report: Report, reach: Reach, reason: str) -> Non
     if reach is VERIFIED:
         assert found.reads >= propagation.PROVING_READS
         return
-    altered_again = room.flavour is Flavour.MILVUS_2_3
+    altered_again = room.backend.refreshes_by_realter
     assert reason in message
     assert found.heals == altered_again
     assert ("altered once more" in message) is altered_again
