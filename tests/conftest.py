@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from tests import servers
 from tests.reliability.tally import Tally, write
-from tests.servers import Backend, lite_backend, milvus_backend
+from tests.servers import EMULATED, Backend, emulated_backend, lite_backend, milvus_backend
 
 # In CI the same examples each time: what fails there was broken by the change. New ones are tried on people's machines.
 settings.register_profile("default", deadline=None, derandomize=os.environ.get("CI") == "true")
@@ -35,6 +35,18 @@ def lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def milvus() -> Iterator[Backend]:
     with milvus_backend() as backend:
         yield backend
+
+
+def _emulated(name: str) -> object:
+    @pytest.fixture(scope="session", name=name)
+    def backend() -> Iterator[Backend]:
+        with emulated_backend(name) as started:
+            yield started
+
+    return backend
+
+
+globals().update({name: _emulated(name) for name in EMULATED})
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from reconciler.core.errors import CatalogError, CollectionNotFound, NotLoaded, 
 from reconciler.core.model import DEFAULT_DATABASE, Field, Index, Schema
 from tests.builders import vector_schema
 from tests.catalog.conftest import SERVERS, backend_named
-from tests.servers import Backend, Room, opened_room
+from tests.servers import EMULATED, Backend, Room, opened_room
 
 LITE = Flavour.LITE
 
@@ -39,7 +39,7 @@ READS: dict[str, Callable[[Catalog, str], object]] = {
 }
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=[name for name in SERVERS if name not in EMULATED[1:-1]])
 def stocked(request: pytest.FixtureRequest) -> Backend:
     return backend_named(request, request.param)
 

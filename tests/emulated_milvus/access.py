@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from tests.emulated_milvus.cluster import Cluster, Code, Grant, Refused
 from tests.emulated_milvus.calls import SERVICE, Call, Denied, rpc
+from tests.emulated_milvus.cluster import Cluster, Code, Grant, Refused
 
 from grpc import StatusCode  # isort: skip
 from pymilvus.grpc_gen import common_pb2, milvus_pb2  # isort: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.emulated_milvus.cluster import Cached, Code, Database, Refused, check_name
 from tests.emulated_milvus.calls import Call, rpc
+from tests.emulated_milvus.cluster import Cached, Code, Database, Refused, check_name
 
 from pymilvus.grpc_gen import milvus_pb2  # isort: skip
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-COLUMNS = "2.3.5 2.4.15 2.5.4 2.5.18 2.6.4 2.6.8 2.6.11 2.6.13 2.6.23 3.0.1 cloud".split()
+COLUMNS = ("2.3.5", "2.4.15", "2.5.4", "2.5.18", "2.6.4", "2.6.8", "2.6.11", "2.6.13", "2.6.23", "3.0.1", "cloud")
 """The cloud's version is not known; it is emulated as one that Milvus 2.6 is compatible with."""
 
 TABLE = """
@@ -20,13 +20,13 @@ alters_without_privilege       x  .  .  .  .  .  .  .  .  .  .   AlterAlias is n
 load_state_needs_load          x  .  .  .  .  .  .  .  .  .  .   GetLoadState needs Load; later GetLoadState
 has_grant_privilege_v2         .  .  x  x  x  x  x  x  x  x  x   from 2.4.18; `public` may ListAliases
 checks_name_in_drop            x  x  x  .  .  .  .  .  .  .  .   up to 2.5.14 (#43138)
-records_missing_drops          .  .  .  x  x  .  .  .  .  .  .   2.5.15 to 2.6.4: the drop of a missing alias is an event
+records_missing_drops          .  .  .  x  x  .  .  .  .  .  .   2.5.15 to 2.6.4: dropping a missing alias is an event
 describe_may_be_stale          .  .  .  x  x  x  x  x  x  x  x   DescribeCollection out of a proxy's cache (#51253)
 serialises_alias_calls         .  .  .  .  x  x  x  x  x  x  x   one exclusive lock per database (#45506)
 loaded_is_not_warm             .  .  .  .  x  x  x  x  x  x  x   (#47627, #47902)
 keeps_stuck_readers            x  x  x  x  x  x  x  x  .  .  x   a read in flight puts the old collection back into the
                                                                  proxy's cache (#51779, #51780, #52334)
-expires_before_change          .  .  .  .  x  .  .  .  .  .  .   2.6.0 to 2.6.4: caches expire before the catalog changes
+expires_before_change          .  .  .  .  x  .  .  .  .  .  .   2.6.0 to 2.6.4: caches expire, then the catalog changes
 ignores_realter                .  .  .  .  .  x  x  x  x  x  x   altering to the same target is answered, and not done
 replicates_alias_calls         .  .  .  .  .  x  x  x  x  x  x   a secondary cluster refuses changes
 truncates_collections          .  .  .  .  .  .  x  x  x  x  x

@@ -15,7 +15,7 @@ from pymilvus.grpc_gen import milvus_pb2  # isort: skip
 SERVICE = milvus_pb2.DESCRIPTOR.services_by_name["MilvusService"]
 
 
-class Denied(Exception):  # noqa: N818 - an answer
+class Denied(Exception):
     """A gRPC status in place of an answer."""
 
     def __init__(self, status: grpc.StatusCode, details: str) -> None:

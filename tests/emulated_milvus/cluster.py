@@ -40,7 +40,7 @@ class Code:
     UNSPECIFIED = 65535
 
 
-class Refused(Exception):  # noqa: N818 - an answer
+class Refused(Exception):
     """An answer that is an error of Milvus's."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -55,7 +55,7 @@ def check_name(name: str) -> None:
 
 @dataclass(slots=True)
 class Collection:
-    """`partitions` has the loaded replicas of each; `owner` the partition of each row. `policy` filters what users see."""
+    """`partitions` has the loaded replicas of each, `owner` the partition of each row; `policy` filters what is read."""
 
     id: int
     schema: schema_pb2.CollectionSchema

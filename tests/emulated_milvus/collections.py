@@ -143,9 +143,7 @@ def show_partitions(call: Call, request: Any) -> Any:
         if not found.replicas:
             raise _not_loaded(request.collection_name)
         loaded = [name for name, replicas in found.partitions.items() if replicas]
-        return milvus_pb2.ShowPartitionsResponse(
-            partition_names=loaded, inMemory_percentages=[LOADED for _ in loaded]
-        )
+        return milvus_pb2.ShowPartitionsResponse(partition_names=loaded, inMemory_percentages=[LOADED for _ in loaded])
 
 
 @rpc
@@ -236,7 +234,8 @@ def _load(call: Call, request: Any, partitions: Iterable[str]) -> None:
         indexed = {index.field for index in found.stored.indexes}
         if any(vector.name not in indexed for vector in found.stored.schema.vectors):
             raise Refused(Code.INDEX_NOT_FOUND, f"index not found[collection={request.collection_name}]")
-        found.partitions |= dict.fromkeys(partitions or found.partitions, max(1, request.replica_number))
+        replicas: int = max(1, request.replica_number)
+        found.partitions |= dict.fromkeys(partitions or found.partitions, replicas)
         found.warm = False
 
 

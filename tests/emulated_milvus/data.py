@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.catalog.memory.data import StoredCollection
-from reconciler.catalog.memory.filters import parse_filter
+from reconciler.catalog.memory.filters import Matches, parse_filter
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import Row
 from tests.emulated_milvus.calls import Call, rpc
@@ -66,7 +67,7 @@ def delete(call: Call, request: Any) -> Any:
 @rpc
 def query(call: Call, request: Any) -> Any:
     with _reading(call, request) as (found, visible):
-        passes = parse_filter(request.expr)
+        passes = _filter(found, request.expr)
         rows = [row for row in visible.data.values() if passes(row)]
         names = list(request.output_fields)
         if names == [COUNT]:
@@ -85,7 +86,8 @@ def search(call: Call, request: Any) -> Any:
     group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
     vectors = [struct.unpack(f"<{len(value) // 4}f", value) for value in group.placeholders[0].values]
     _warm_up(call, request.collection_name)
-    with _reading(call, request) as (_, visible):
+    with _reading(call, request) as (found, visible):
+        _filter(found, request.dsl)
         hits = visible.search(params["anns_field"], vectors, int(params["topk"]), request.dsl)
         keys = [key for each in hits for key in each]
         results = schema_pb2.SearchResultData(
@@ -123,6 +125,12 @@ def _questions() -> Iterator[None]:
         yield
     except CatalogError as error:
         raise Refused(Code.UNSPECIFIED, str(error)) from error
+
+
+def _filter(found: Collection, text: str) -> Matches:
+    if any(re.search(rf"\b{vector.name}\b", text) for vector in found.stored.schema.vectors):
+        raise Refused(Code.UNSPECIFIED, f"cannot parse expression: {text}, error: a vector cannot be compared")
+    return parse_filter(text)
 
 
 def _warm_up(call: Call, name: str) -> None:

@@ -15,7 +15,7 @@ from tests.emulated_milvus.calls import HANDLERS, SERVICE, Call, Denied, Handler
 from tests.emulated_milvus.cluster import Cache, Cluster, Code, Refused
 
 import grpc  # isort: skip
-from google.protobuf.message_factory import GetMessageClass  # isort: skip
+from google.protobuf.message_factory import GetMessageClass  # type: ignore[import-untyped]  # isort: skip
 from pymilvus.grpc_gen import common_pb2, milvus_pb2  # isort: skip
 
 FREE = frozenset({"Connect", "GetVersion"})

@@ -68,7 +68,7 @@ class Stock:
         return replace(result, detail=result.detail.replace(self.room.prefix, ""))
 
 
-@pytest.fixture(scope="module", params=["lite", "milvus"])
+@pytest.fixture(scope="module", params=["lite", "milvus", "emulated-2.6.13"])
 def stock(request: pytest.FixtureRequest) -> Iterator[Stock]:
     backend: Backend = request.getfixturevalue(request.param)
     random = Random(7)  # noqa: S311 - the same ones each time

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 
 from reconciler.catalog import Catalogs
-from reconciler.catalog.memory import Flavour
 from reconciler.core.gates import Gates
 from reconciler.core.model import DEFAULT_DATABASE, Alias, PrimaryKey, Propagation, Row, Verify
 from reconciler.core.report import ExitCode, Propagated, Reach, Report
@@ -50,7 +49,7 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=["lite", "milvus"])
+@pytest.fixture(scope="module", params=["lite", "milvus", "emulated-2.6.8"])
 def stocked(request: pytest.FixtureRequest) -> Backend:
     found: Backend = request.getfixturevalue(request.param)
     return found

@@ -1,4 +1,4 @@
-"""The main job on real servers: Milvus Lite and Milvus 2.3.5, in `default` and in a second database."""
+"""The main job on Milvus Lite, Milvus 2.3.5 and emulated servers, in `default` and in a second database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute.saved_plan import ensure_fresh
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set
-from tests.servers import Backend, Room, opened_room
+from tests.servers import EMULATED, Backend, Room, opened_room
 
 
 class Logged:
@@ -72,7 +72,7 @@ class Deck:
             self.room.catalog.create_alias(self.room.name(alias), self.room.name(collection))
 
 
-@pytest.fixture(params=["lite", "milvus"])
+@pytest.fixture(params=["lite", "milvus", *EMULATED])
 def backend(request: pytest.FixtureRequest) -> Backend:
     found: Backend = request.getfixturevalue(request.param)
     return found
@@ -166,6 +166,8 @@ def test_a_loaded_alias_does_not_move_to_a_collection_that_is_not(deck: Deck) ->
 
 def test_an_alias_whose_collection_is_gone_comes_back(deck: Deck) -> None:
     """On Milvus 2.3.5 it dangles and is altered, on Milvus Lite it went with its collection and is created."""
+    if deck.room.backend.keeps_aliased_collections:
+        pytest.skip("a collection that has aliases cannot be dropped there")
     deck.point(a="c2")
     deck.room.backend.admin.drop_collection(deck.room.name("c2"), deck.room.database)
     assert deck.live() == {}
