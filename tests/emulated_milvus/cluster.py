@@ -55,7 +55,7 @@ def check_name(name: str) -> None:
 
 @dataclass(slots=True)
 class Collection:
-    """`partitions` has the loaded replicas of each, `owner` the partition of each row; `policy` filters what is read."""
+    """`partitions` has the loaded replicas of each, `owner` the partition of a row; `policy` filters what is read."""
 
     id: int
     schema: schema_pb2.CollectionSchema
