@@ -32,7 +32,7 @@ from reconciler.core.pending_verification import PendingVerifications, needs_pro
 from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set
 from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.rejections import Rejected, block_rejected
-from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport
+from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets
 from reconciler.journal import Ledger, NoRun, Origins
@@ -135,7 +135,7 @@ def apply_plan(
             if target in runnable and not stop.is_set():
                 report = _apply_target(target, opened, context, on_result)
             else:
-                report = TargetReport(target, _untouched(target, refused=bool(plan.refusals)))
+                report = not_applied(target, refused=bool(plan.refusals))
             reports.append(report)
             if not keep_going and any(result.outcome not in SETTLED for result in report.results):
                 runnable = []
@@ -229,16 +229,6 @@ def _apply_target(
     pending = [(pending.step.set, pending.step.alias) for pending in plan.pending_verification]
     steps = [(step.set, step.alias) for step in plan.steps]
     return TargetReport(plan, tuple(last[key] for key in (*(key for key in pending if key in last), *steps)))
-
-
-def _untouched(plan: TargetPlan, *, refused: bool) -> tuple[StepResult, ...]:
-    """Return the results of a database on which nothing was done."""
-    return tuple(
-        StepResult(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
-        if step.blocked and not refused
-        else StepResult(step, Outcome.NOT_ATTEMPTED)
-        for step in plan.steps
-    )
 
 
 def common_connection(sets: Sequence[AliasSet]) -> Connection:

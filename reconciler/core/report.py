@@ -121,6 +121,19 @@ class TargetReport(Struct, frozen=True):
     results: tuple[StepResult, ...]
 
 
+def not_applied(plan: TargetPlan, *, refused: bool) -> TargetReport:
+    """Return the report of a database that nothing was done to."""
+    return TargetReport(
+        plan,
+        tuple(
+            StepResult(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+            if step.blocked and not refused
+            else StepResult(step, Outcome.NOT_ATTEMPTED)
+            for step in plan.steps
+        ),
+    )
+
+
 class Report(Struct, frozen=True):
     """The outcome of a plan. With a refusal in the plan nothing was written.
 

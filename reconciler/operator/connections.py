@@ -8,11 +8,11 @@ from threading import Lock
 import structlog
 
 from reconciler.core.errors import InvalidInput
+from reconciler.core.reasons import Reason
 from reconciler.documents.timestamps import now
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import ConnectionObject, Ref
-from reconciler.operator.reasons import Reason
 
 log = structlog.get_logger()
 

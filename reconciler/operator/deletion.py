@@ -19,6 +19,7 @@ from reconciler.catalog.read import read_live
 from reconciler.core.errors import CatalogError, InvalidInput
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Scope, Verify
+from reconciler.core.reasons import Reason
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.core.text import counted, listed
 from reconciler.gates.loaded import LoadedGate
@@ -29,7 +30,6 @@ from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
-from reconciler.operator.reasons import Reason
 from reconciler.operator.world import View
 from reconciler.reconcile import apply_plan, make_plan, target_of
 

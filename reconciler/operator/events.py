@@ -13,13 +13,13 @@ from threading import Thread
 import structlog
 
 from reconciler.core.plan import Action, describe_location
+from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.core.text import counted, printable_lines, shortened
 from reconciler.manifest.shape import API_VERSION
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
-from reconciler.operator.reasons import MEANINGS, Reason
 
 MAX_NOTE = 1000
 """Characters; the API server takes 1,024."""
@@ -144,8 +144,7 @@ def _change(result: StepResult) -> tuple[str, str, bool]:
 
 
 def _drift(finding: Finding) -> str:
-    steps = finding.plan.steps if finding.plan else ()
-    first, *_ = steps
+    first, *_ = steps = finding.drift
     found, expected = describe_location(first.current), describe_location(first.desired)
     more = f" (and {len(steps) - 1:,} more)" if len(steps) > 1 else ""
     return f'alias "{first.alias}" is {found}, not {expected}{more}'

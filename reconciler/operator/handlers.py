@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import kopf
 
+from reconciler.core.reasons import Reason
 from reconciler.manifest.shape import GROUP, VERSION
 from reconciler.operator.cluster import bearer_token
 from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, connection_object, ref_of, set_object
 from reconciler.operator.queue import Queue, Trigger
-from reconciler.operator.reasons import Reason
 from reconciler.operator.reconciler import Reconciler
 from reconciler.operator.status import condition
 from reconciler.operator.world import World

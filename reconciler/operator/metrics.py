@@ -10,9 +10,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Ref
-from reconciler.operator.reasons import MEANINGS, Ready, Reason
 from reconciler.service.metrics import SECONDS, CommonMetrics
 
 
@@ -134,8 +134,7 @@ class _Sets(Collector):
                 found = None if goes_on else self._findings[ref]  # of the last look, which by now is another state
                 ready.add_metric(own, float(found is not None and MEANINGS[found.reason].ready is Ready.TRUE))
                 progressing.add_metric(own, float(goes_on))
-                drifted = found.plan.steps if found and found.plan and found.drift and not found.report else ()
-                drift.add_metric(own, len(drifted))
+                drift.add_metric(own, len(found.drift) if found else 0)
                 if found and (MEANINGS[found.reason].stalled or found.stalled):
                     stalled.add_metric([*own, str(found.reason)], 1)
             for ref, seconds in self._intervals.items():

@@ -8,13 +8,13 @@ from dataclasses import replace
 import structlog
 
 from reconciler.core.json_strict import without_none
+from reconciler.core.reasons import Reason
 from reconciler.documents.timestamps import now
 from reconciler.operator import status
 from reconciler.operator.cluster import Cluster
 from reconciler.operator.events import Events, of_finding
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import SetObject
-from reconciler.operator.reasons import Reason
 from reconciler.operator.world import World
 
 log = structlog.get_logger()

@@ -13,6 +13,7 @@ import structlog
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.model import AliasSet
+from reconciler.core.reasons import MEANINGS
 from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
 from reconciler.operator import status
 from reconciler.operator.clients import Clients
@@ -20,14 +21,13 @@ from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.connections import ConnectionStatuses
 from reconciler.operator.deletion import finalize, orphaned_note, seconds_left
 from reconciler.operator.events import Events
-from reconciler.operator.examine import Examiner, ReconcileHooks
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import APPROVE, FINALIZER, Body, Ref, SetObject, connection_object
 from reconciler.operator.publisher import Publisher
 from reconciler.operator.queue import Trigger, Wake
 from reconciler.operator.reads import next_tick
-from reconciler.operator.reasons import MEANINGS, Next
+from reconciler.operator.reconcile_set import ReconcileHooks, SetReconciler
 from reconciler.operator.world import View, World
 from reconciler.reconcile import target_of
 from reconciler.service.backoff import backoff, jittered
@@ -37,7 +37,7 @@ LONGEST_RETRY_SECONDS = 300.0
 JITTER = 0.2
 CONNECTION_SECONDS = 5.0
 """How long a MilvusConnection that was asked for serves other sets."""
-RETRIED = frozenset(reason for reason, meaning in MEANINGS.items() if meaning.next is Next.RETRY)
+RETRIED = frozenset(reason for reason, meaning in MEANINGS.items() if meaning.reconciling)
 """Reasons after which every further try would only make the conditions flap."""
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Reconciler:
     Args:
         cluster: the Kubernetes API.
         world: all objects.
-        examiner: looks at a set.
+        set_reconciler: reconciles a single set.
         clients: open connections.
         events: where changes are told.
         metrics: where they are counted.
@@ -68,7 +68,7 @@ class Reconciler:
         self,
         cluster: Cluster,
         world: World,
-        examiner: Examiner,
+        set_reconciler: SetReconciler,
         clients: Clients,
         events: Events,
         metrics: Metrics,
@@ -76,7 +76,7 @@ class Reconciler:
     ) -> None:
         self._cluster = cluster
         self._world = world
-        self._examiner = examiner
+        self._set_reconciler = set_reconciler
         self._clients = clients
         self._connections = ConnectionStatuses(cluster)
         self._events = events
@@ -168,7 +168,7 @@ class Reconciler:
             consume_approval=self._consume_approval,
             step_aside=lambda each: self._step_aside(each.ref),
         )
-        finding = self._examiner.examine(set_object, view, trigger, hooks)
+        finding = self._set_reconciler.reconcile(set_object, view, trigger, hooks)
         if not self._publisher.publish(set_object, finding):
             self._forget(set_object)
             return None
@@ -185,8 +185,8 @@ class Reconciler:
             set_object,
             view,
             self._clients,
-            may_write=self._examiner.may_write,
-            read_only=self._examiner.read_only,
+            may_write=self._set_reconciler.may_write,
+            read_only=self._set_reconciler.read_only,
             stop=stop,
         )
         if farewell.orphaned:
@@ -205,7 +205,7 @@ class Reconciler:
 
     def _with_finalizer(self, set_object: SetObject) -> SetObject:
         """Ours is there exactly while the aliases are to go with the object."""
-        if not isinstance(set_object.spec, AliasSetManifest) or self._examiner.read_only:
+        if not isinstance(set_object.spec, AliasSetManifest) or self._set_reconciler.read_only:
             return set_object
         desired = set_object.spec.operation.deletion_policy is DeletionPolicy.DELETE
         if desired == set_object.keeps_finalizer:
@@ -279,11 +279,11 @@ class Reconciler:
     def _release_unused(self) -> None:
         in_use = self._world.view().connections_in_use
         self._clients.close_unused(in_use)
-        self._examiner.outages.forget(in_use)
+        self._set_reconciler.outages.forget(in_use)
 
     def _next(self, set_object: SetObject, finding: Finding) -> Wake:
         interval = status.interval_of(set_object)
-        if MEANINGS[finding.reason].next is Next.RETRY and not finding.stalled:
+        if MEANINGS[finding.reason].reconciling and not finding.stalled:
             return self._retry(set_object.ref, min(interval, LONGEST_RETRY_SECONDS, seconds_left(set_object) + 1))
         self._retries.pop(set_object.ref, None)
         desired = self._world.view().desired.get(set_object.ref)

@@ -9,6 +9,7 @@ from typing import cast
 from reconciler.core.json_strict import without_none
 from reconciler.core.model import Target
 from reconciler.core.plan import Action, Plan, Step, spec_digest
+from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.rejections import Rejected, Rejection
 from reconciler.core.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
 from reconciler.core.text import printable_lines
@@ -16,7 +17,6 @@ from reconciler.manifest.records import AliasSetManifest
 from reconciler.operator import pending_verification
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
-from reconciler.operator.reasons import MEANINGS, Reason
 
 MAX_ROWS = 100
 MAX_HISTORY = 5
@@ -183,13 +183,12 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
             "state": "Contested",
             "message": f"AliasSet {contest.owner} is older and has authority over it",
         }
-    if finding.report and finding.report.results:
-        for result in finding.report.results:
-            if result.outcome not in ACHIEVED or result.code:
-                state = STATES.get(result.outcome, "Unknown")
-                yield _row(result.step, state, result.message, moved=_at_target(result))
-        return
-    for step in finding.plan.steps if finding.plan else ():
+    results = finding.report.results if finding.report else ()
+    for result in results:
+        if result.outcome not in ACHIEVED or result.code:
+            state = STATES.get(result.outcome, "Unknown")
+            yield _row(result.step, state, result.message, moved=_at_target(result))
+    for step in finding.drift or (finding.plan.steps if finding.plan and not results else ()):
         if step.blocked:
             yield _row(step, "Blocked", step.blocked.message)
         else:
@@ -225,7 +224,7 @@ def _counts(set_object: SetObject, finding: Finding, rows: list[dict[str, object
         "aliases": len(listed) + contested,
         "inSync": len(listed) - astray,
         "blocked": states["Blocked"],
-        "drift": len(finding.plan.steps) if finding.drift and finding.plan and not finding.report else 0,
+        "drift": len(finding.drift),
     }
 
 

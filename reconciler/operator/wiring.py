@@ -12,12 +12,12 @@ from reconciler.core.model import Connection
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.cluster import Cluster
 from reconciler.operator.events import Events
-from reconciler.operator.examine import Examiner
 from reconciler.operator.handlers import Watcher, registry
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.outages import Outages
 from reconciler.operator.queue import Queue, Trigger
 from reconciler.operator.reads import SharedReads
+from reconciler.operator.reconcile_set import SetReconciler
 from reconciler.operator.reconciler import Reconciler
 from reconciler.operator.watching import watch
 from reconciler.operator.world import World
@@ -66,11 +66,11 @@ class Operator:
         self._clients = Clients(secrets, open_database)
         self._events = Events(cluster, identity)
         outages = Outages(lambda ref: self.queue.wake(ref, Trigger.LISTED))
-        examiner = Examiner(self._clients, secrets, SharedReads(), outages, may_write, read_only=read_only)
+        set_reconciler = SetReconciler(self._clients, secrets, SharedReads(), outages, may_write, read_only=read_only)
         self._reconciler = Reconciler(
             cluster,
             self.world,
-            examiner,
+            set_reconciler,
             self._clients,
             self._events,
             self.metrics,

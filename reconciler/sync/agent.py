@@ -1,17 +1,17 @@
-"""One look: where the ref is, which revision is in force, what is to be done, and doing it.
+"""Reconcile once: read the ref, choose the revision in force, decide what to do, and do it.
 
-    ref ──▶ head commit ──▶ signature, manifests ──▶ good: in force          plan ──▶ apply ──▶ applied
-     │                                    └──▶ not good: the last good one stays in force
+    ref ──▶ head commit ──▶ signature, manifests ──▶ valid: in force ──▶ plan ──▶ decide ──▶ run ──▶ applied
+     │                                    └──▶ not valid: the last valid one stays in force
      └──▶ cannot be read: nothing is changed
 
-Attempted, in force and applied are three things: the newest commit that was seen, the newest good one, and the newest
-one of which all was done. The last two are kept in the mirror, as refs, and so outlive a restart.
+Attempted, in force and applied are three things: the newest commit that was read, the newest valid one, and the newest
+one that was fully applied. The last two are kept in the mirror, as refs, so that they survive a restart.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
@@ -19,25 +19,27 @@ from threading import Event, Thread
 import structlog
 
 from reconciler.catalog import Catalogs, Connect
-from reconciler.core.errors import AliasctlError, Interrupted, InvalidInput
-from reconciler.core.plan import Plan, Step
-from reconciler.core.report import VERIFICATION_FAILED, ExitCode, Report
+from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide, not_tried
+from reconciler.core.errors import AliasctlError, CatalogError, Interrupted, InvalidInput
+from reconciler.core.plan import Plan
+from reconciler.core.reasons import Reason
+from reconciler.core.report import VERIFICATION_FAILED, Report, not_applied
 from reconciler.core.text import counted, listed, printable, shortened
+from reconciler.documents.timestamps import now
 from reconciler.git import Commit, GitError, RefNotFound, Repository, RepositoryUnreachable, TooLarge
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.sync.finding import Finding, Reason, names, of_run
-from reconciler.sync.last_applied import InPlace
-from reconciler.sync.pace import Corrections
-from reconciler.sync.pending_verification import pending, with_verification, without_verification
+from reconciler.sync.finding import Finding
+from reconciler.sync.last_applied import LastApplied
+from reconciler.sync.pace import BackOff
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import ConnectionsUnusable, Revision, SignatureRejected, read_revision
 from reconciler.sync.settings import Settings
 
 IN_FORCE, APPLIED = "in-force", "applied"
 SHORT = 12
-MAX_TOLD = 10
-"""Mistakes or remarks of one commit that are told; a stranger's commit may have a million."""
+MAX_LOGGED = 10
+"""Mistakes or remarks of one commit that are logged; a stranger's commit may have a million."""
 MAX_LINE = 500
 WATCH_SECONDS = 0.2
 
@@ -45,15 +47,15 @@ log = structlog.get_logger()
 
 
 class Agent:
-    """See above.
+    """Keeps the aliases of one ref up to date.
 
     Args:
         settings: what is followed.
         repository: the mirror.
-        journal: where runs are written down.
+        journal: where runs are recorded.
         connect: opens a database.
-        stop: set to end what is going on.
-        wake: set when somebody says that the ref may have moved; whoever heeds it clears it.
+        stop: set to end a run early.
+        wake: set when the ref may have moved; cleared by the thread that reads the ref then.
     """
 
     def __init__(
@@ -65,39 +67,41 @@ class Agent:
         self._connect = connect
         self._stop = stop
         self._wake = wake
-        self._corrections = Corrections(settings.interval)
-        self._verifications = Corrections(settings.interval)  # each costs a soak, and a run in the journal
+        self._corrections = BackOff(settings.interval)
+        self._verifications = BackOff(settings.interval)  # each costs a soak, and a run in the journal
+        self._verification_failed = ""
         self._progress = Progress()
-        self._in_place = InPlace(settings.state / f"in-place-{settings.key}.json")
+        self._last_applied = LastApplied(settings.state / f"last-applied-{settings.key}.json")
         self._attempted = ""
         self._refused_fetch: tuple[str, TooLarge] | None = None
         self._in_force: Revision | None = None
-        self._told = ""
+        self._logged = ""
         self.applied = ""
-        """The newest commit of which all was done; empty if there is none, or it is not known yet."""
+        """The newest commit that was fully applied; empty if there is none, or it is not known yet."""
         self.working = False
-        """Whether a run is going on, which may take long on purpose."""
+        """Whether a run is in progress, which may take long on purpose."""
 
-    def look(self) -> Finding:
-        """Look once, and do what is to be done."""
+    def reconcile(self) -> Finding:
+        """Read the ref once and apply what it says."""
         try:
             head = self._repository.head()
             broken = self._attempt(head)
             self._clear_copies()
         except (AliasctlError, OSError) as error:
-            return Finding(_of_error(error), str(error), self._attempted, self._id_in_force)
-        if broken:  # judged anew: whose signature counts, or a connection, may have changed meanwhile
+            reason = Reason.GIT_UNREACHABLE if isinstance(error, OSError) else _reason_of(error)
+            return Finding(reason, str(error), self._attempted, self._id_in_force)
+        if broken:  # read again: the accepted signatures, or a connection, may have changed since
             self._in_force = self._known(IN_FORCE)
         revision = self._in_force
         if revision is None:
-            found = broken or Finding(Reason.INVALID_REVISION, "nothing is in force")
+            found = broken or Finding(Reason.INVALID_REVISION, "no valid commit yet")
             return replace(found, attempted=self._attempted, in_force="")
         found = self._enforce(revision, head)
         if found.reason is Reason.LIMIT_EXCEEDED and (last := self._known(APPLIED)) and last.commit != revision.commit:
             kept = self._enforce(last, head)
             found = replace(found, in_force=last.commit.id, report=kept.report)
         if broken:
-            aside = "" if found.reason is Reason.SYNCED else f"; meanwhile {found.message}"
+            aside = "" if found.reason is Reason.SUCCEEDED else f"; at the last valid commit: {found.message}"
             return replace(found, reason=broken.reason, message=broken.message + aside, attempted=self._attempted)
         return replace(found, attempted=self._attempted)
 
@@ -106,7 +110,7 @@ class Agent:
         return self._in_force.commit.id if self._in_force else ""
 
     def _attempt(self, head: str) -> Finding | None:
-        """Take what the ref is at; if it cannot be used, why. Raises `GitError` if it cannot be had."""
+        """Put the head commit in force, or return why it cannot be used. Raises `GitError` if it cannot be fetched."""
         try:
             if self._refused_fetch and self._refused_fetch[0] == head:
                 raise self._refused_fetch[1]
@@ -114,7 +118,7 @@ class Agent:
         except TooLarge as error:
             self._refused_fetch = (head, error)
             return self._broken(Reason.INVALID_REVISION, head, str(error))
-        self._tell_of_history(commit)
+        self._log_history(commit)
         self._attempted = commit.id
         try:
             revision = read_revision(self._repository, commit, self._settings)
@@ -123,10 +127,10 @@ class Agent:
         except (InvalidInput, GitError) as error:
             return self._broken(Reason.INVALID_REVISION, commit.id, _in_short(error))
         if commit.id != self._id_in_force:
-            self._corrections.forget()
-            self._verifications.forget()
+            self._corrections.reset()
+            self._verifications.reset()
             self._keep(IN_FORCE, commit.id)
-        self._tell_remarks(revision)
+        self._log_remarks(revision)
         self._in_force = revision
         return None
 
@@ -141,7 +145,7 @@ class Agent:
         return self._repository.kept(f"{self._settings.key}/{name}")
 
     def _known(self, name: str) -> Revision | None:
-        """A revision that was kept before; None if there is none, or it cannot be used any more."""
+        """Return a revision that was kept before; None if there is none, or it cannot be used any more."""
         try:
             commit = self._kept(name)
             return read_revision(self._repository, commit, self._settings) if commit else None
@@ -150,52 +154,78 @@ class Agent:
             return None
 
     def _enforce(self, revision: Revision, head: str) -> Finding:
-        """Make Milvus what a revision says."""
+        """Apply a revision; errors become findings."""
         try:
-            return self._reconcile(revision, head)
+            return self._apply(revision, head)
         except (AliasctlError, OSError) as error:
-            reason = _of_error(error) if isinstance(error, GitError | Interrupted) else Reason.MILVUS_FAILED
-            return Finding(reason, str(error), in_force=revision.commit.id)
+            return Finding(_reason_of(error), str(error), in_force=revision.commit.id)
 
-    def _reconcile(self, revision: Revision, head: str) -> Finding:
+    def _apply(self, revision: Revision, head: str) -> Finding:
+        """Plan a revision and do what `decide` says."""
         kept = self._kept(APPLIED)
         self.applied = kept.id if kept else ""
         applied = self.applied == revision.commit.id
         self._progress.begin(revision.commit.id, applied=applied)
-        self._in_place.begin(revision.sets if applied else ())
-        reported = [item for item in revision.reported if self._in_place.has(item)]
-        desired = [alias_set for alias_set in revision.sets if alias_set not in reported]
-        found = Finding(Reason.SYNCED, _in_place(revision), in_force=revision.commit.id)
+        self._last_applied.load(revision.sets if applied else ())
+        found = Finding(Reason.SUCCEEDED, _up_to_date(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
-            watched = make_plan(reported, catalogs=catalogs, journal=self._journal if reported else None)
-            whole = with_verification(make_plan(desired, catalogs=catalogs, journal=self._journal), watched)
-            plan = without_verification(whole) if self._verifications.hold and not whole.runnable else whole
-            moved = self._progress.again(plan.runnable)
-            if (plan.runnable or plan.pending_verification) and not plan.refusals:  # a proof may repeat an alter
-                if moved and (hold := self._corrections.hold):
-                    return replace(found, reason=Reason.DRIFT_HELD, message=self._held(moved, hold))
-                if self._repository.head() != head:
-                    return replace(found, reason=Reason.INTERRUPTED, message="the ref has just moved; looking again")
-                changed = {step.set for step in plan.runnable}
-                self._in_place.leave(alias_set for alias_set in desired if alias_set.key in changed)
-            report = self._apply(plan, catalogs, revision, head)
-        self._progress.ended(revision.commit.id, report)
-        self._in_place.ended(revision.sets, desired, report)
-        if not report.wrote:
-            self._corrections.rest()
-        elif moved:
-            self._corrections.note()
-        left = pending(whole, report)
+            plan = self._plan(revision, catalogs)
+            match decide(plan, _policy(revision), self._memory(revision, plan)):
+                case Wait(reason=Reason.DRIFT_BACK_OFF, message=message):
+                    return replace(found, reason=Reason.DRIFT_BACK_OFF, message=message)
+                case Wait(plan=waiting, reason=reason, message=message):
+                    report = _not_applied(waiting)
+                case Nothing():
+                    reason, message, report = Reason.SUCCEEDED, "", _not_applied(plan)
+                case Apply(plan=changes, drift=drift):
+                    if self._repository.head() != head:
+                        return replace(found, reason=Reason.PROGRESSING, message="the ref has moved; reading it again")
+                    report = self._run(changes, catalogs, revision, head)
+                    reason, message = conclude(report, drift)
+        self._remember(revision, report, reason)
+        return replace(found, reason=reason, message=message or found.message, report=report)
+
+    def _plan(self, revision: Revision, catalogs: Catalogs) -> Plan:
+        """Return the plan of all sets. Those whose drift is only reported do not change, so they are planned apart."""
+        reported = [alias_set for alias_set in revision.reported if self._last_applied.has(alias_set)]
+        others = [alias_set for alias_set in revision.sets if alias_set not in reported]
+        plan = make_plan(others, catalogs=catalogs, journal=self._journal)
+        if reported:
+            drift = make_plan(reported, catalogs=catalogs, journal=self._journal)
+            plan = replace(plan, targets=(*plan.targets, *drift.targets))
+        return plan
+
+    def _memory(self, revision: Revision, plan: Plan) -> Memory:
+        failed = self._verification_failed if plan.pending_verification and self._verifications.seconds else ""
+        return Memory(
+            applied=frozenset(alias_set.key for alias_set in revision.sets if self._last_applied.has(alias_set)),
+            verification_failed=failed,
+            made=self._progress.made(plan.runnable),
+            corrections=self._corrections.count,
+            back_off=self._corrections.seconds,
+        )
+
+    def _remember(self, revision: Revision, report: Report, reason: Reason) -> None:
+        """Keep what the next reconcile, or the next process, must know."""
+        corrected = report.wrote and self._progress.made(report.plan.runnable)
+        self._progress.record(revision.commit.id, report)
+        self._last_applied.record(revision.sets, report)
+        if corrected:
+            self._corrections.repeated()
+        elif not report.wrote:
+            self._corrections.not_needed()
         if any(result.code in VERIFICATION_FAILED for result in report.results):
-            self._verifications.note()
-        elif not left:
-            self._verifications.forget()
-        if report.exit_code is ExitCode.DONE and not report.interrupted and not left and not applied:
+            self._verification_failed = conclude(report)[1]
+            self._verifications.repeated()
+        elif not not_tried(report):
+            self._verifications.reset()
+        if reason in (Reason.SUCCEEDED, Reason.DRIFT_DETECTED) and self.applied != revision.commit.id:
             self._keep(APPLIED, revision.commit.id)
             self.applied = revision.commit.id
-        return of_run(found, report, watched, left)
 
-    def _apply(self, plan: Plan, catalogs: Catalogs, revision: Revision, head: str) -> Report:
+    def _run(self, plan: Plan, catalogs: Catalogs, revision: Revision, head: str) -> Report:
+        changing = {step.set for step in plan.runnable}
+        self._last_applied.invalidate(alias_set for alias_set in revision.sets if alias_set.key in changing)
         origins = Origins.of_this_process(
             command="sync", source=(self._settings.place,), provenance=revision.provenance
         )
@@ -209,18 +239,11 @@ class Agent:
                 progress=lambda sentence: log.info(sentence),
             )
 
-    def _held(self, moved: Sequence[Step], hold: float) -> str:
-        times = counted(self._corrections.made, "time")
-        return (
-            f"corrected {times} at this revision, and moved again by others: {names(moved)}; "
-            f"corrected again in {hold:.0f} s, or at the next commit"
-        )
-
     @contextmanager
     def _watching(self, head: str) -> Iterator[Event]:
-        """An event that ends a run early: when the agent is to stop, and when the ref has moved on.
+        """Yield an event that ends a run early: when the agent is to stop, and when the ref has moved.
 
-        A commit that takes a change back must not wait for the soak of that change.
+        A commit that reverts a change must not wait for the soak of that change.
         """
         ended, over = Event(), Event()
 
@@ -228,13 +251,13 @@ class Agent:
             due = time.monotonic() + self._settings.interval
             while not over.wait(WATCH_SECONDS):
                 if self._wake.is_set() or time.monotonic() > due:
-                    self._wake.clear()  # before the look, not after: it may be set again meanwhile
+                    self._wake.clear()  # before reading the ref, not after: it may be set again in between
                     if not self._stop.is_set() and self._moved(head):
                         ended.set()
                     due = time.monotonic() + self._settings.interval
                 if self._stop.is_set() or ended.is_set():
                     ended.set()
-                    self._wake.set()  # the next look, or the end, is due at once
+                    self._wake.set()  # the next reconcile, or the end, is due at once
                     return
 
         thread = Thread(target=watch, name="watch", daemon=True)
@@ -250,9 +273,9 @@ class Agent:
         try:
             return self._repository.head() != head
         except AliasctlError:
-            return False  # the run was begun at what was the head; it may go on
+            return False  # the run began at the head of that time; it may go on
 
-    def _tell_of_history(self, commit: Commit) -> None:
+    def _log_history(self, commit: Commit) -> None:
         before = self._attempted
         if before and before != commit.id and self._repository.rewritten(commit.id, before):
             log.warning(
@@ -261,17 +284,17 @@ class Agent:
                 now=commit.id[:SHORT],
             )
 
-    def _tell_remarks(self, revision: Revision) -> None:
-        """Once for each commit."""
-        if self._told != revision.commit.id:
-            self._told = revision.commit.id
-            for remark in revision.remarks[:MAX_TOLD]:
+    def _log_remarks(self, revision: Revision) -> None:
+        """Log the remarks once per commit."""
+        if self._logged != revision.commit.id:
+            self._logged = revision.commit.id
+            for remark in revision.remarks[:MAX_LOGGED]:
                 log.warning(str(remark), commit=revision.commit.id[:SHORT])
-            if (left := len(revision.remarks) - MAX_TOLD) > 0:
+            if (left := len(revision.remarks) - MAX_LOGGED) > 0:
                 log.warning(f"and {left:,} more remarks", commit=revision.commit.id[:SHORT])
 
     def _clear_copies(self) -> None:
-        """Remove the files that only earlier commits needed, or such as could not be used."""
+        """Remove the files of earlier commits, and of commits that could not be used."""
         needed = self._in_force.copies if self._in_force else frozenset()
         for path in (self._settings.state / "files").glob("*"):
             if path not in needed:
@@ -279,19 +302,34 @@ class Agent:
 
 
 def _in_short(error: AliasctlError) -> str:
-    return printable(listed([shortened(line, MAX_LINE) for line in str(error).splitlines()], MAX_TOLD, "; "))
+    return printable(listed([shortened(line, MAX_LINE) for line in str(error).splitlines()], MAX_LOGGED, "; "))
 
 
-def _of_error(error: Exception) -> Reason:
-    if isinstance(error, ConnectionsUnusable):
-        return Reason.MILVUS_FAILED
-    if isinstance(error, Interrupted):
-        return Reason.INTERRUPTED
-    if isinstance(error, RefNotFound):
-        return Reason.REF_NOT_FOUND
-    return Reason.GIT_UNREACHABLE if isinstance(error, RepositoryUnreachable | OSError) else Reason.GIT_REFUSED
+def _reason_of(error: Exception) -> Reason:
+    match error:
+        case Interrupted():
+            return Reason.PROGRESSING
+        case RefNotFound():
+            return Reason.REF_NOT_FOUND
+        case RepositoryUnreachable():
+            return Reason.GIT_UNREACHABLE
+        case GitError():
+            return Reason.GIT_REFUSED
+        case CatalogError() | InvalidInput() | ConnectionsUnusable():
+            return Reason.CONNECTION_FAILED
+    return Reason.STORAGE_OPERATION_FAILED
 
 
-def _in_place(revision: Revision) -> str:
+def _policy(revision: Revision) -> Policy:
+    """Return the policy of a revision; sets with `approval: Manual` are not in it."""
+    return Policy(report_drift=frozenset(alias_set.key for alias_set in revision.reported))
+
+
+def _not_applied(plan: Plan) -> Report:
+    at = now()
+    return Report(plan, tuple(not_applied(target, refused=bool(plan.refusals)) for target in plan.targets), at, at)
+
+
+def _up_to_date(revision: Revision) -> str:
     aliases = sum(len(alias_set.aliases) for alias_set in revision.sets if not alias_set.suspend)
-    return f"{counted(aliases, 'alias')} as {revision.commit.id[:SHORT]} says: {revision.commit.subject}"
+    return f"{counted(aliases, 'alias')} up to date with commit {revision.commit.id[:SHORT]}"

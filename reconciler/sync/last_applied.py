@@ -1,7 +1,7 @@
-"""What each set wanted when it was last all in place: it tells what others moved from what is still to be made.
+"""Hash of each set's spec when it was last fully applied; tells drift from pending changes.
 
-The commit that was applied last does not tell that: a commit may leave a set as it was, and one set of a commit may be
-in place while another one waits. So it is kept for each set, and on the disk: a restart must not take back what
+The commit that was applied last does not tell them apart: a commit may leave a set as it was, and one set of a commit
+may be applied while another one waits. So the hash is kept per set, and in a file: a restart must not correct what
 somebody moved by hand in a set with `drift: Report`.
 """
 
@@ -21,72 +21,72 @@ from reconciler.core.plan import spec_digest
 from reconciler.core.report import ACHIEVED, VERIFICATION_FAILED, Report, StepResult
 from reconciler.files import MIB, read_limited, replace_file
 
-KIND = "InPlace"
+KIND = "LastApplied"
 FORMAT_VERSION = 1
 MAX_BYTES = 64 * MIB
 
 log = structlog.get_logger()
 
 
-class InPlace:
-    """See above.
+class LastApplied:
+    """The hashes, by the key of the set.
 
     Args:
-        file: where it is kept; only one process may use it.
+        file: where they are kept; only one process may use it.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._digests: Mapping[str, str] = {}
         self._written: Mapping[str, str] | None = None
-        self._read = False
+        self._loaded = False
 
-    def begin(self, applied: Iterable[AliasSet]) -> None:
+    def load(self, applied: Iterable[AliasSet]) -> None:
         """Read the file, unless that was done.
 
         Args:
-            applied: the sets of the commit that is known to be all applied, to go by where there is no file to be used.
+            applied: the sets of the commit that is known to be fully applied; they count if there is no usable file.
         """
-        if not self._read:
+        if not self._loaded:
             self._written = self._load()
-            self._digests, self._read = self._written or {}, True
+            self._digests, self._loaded = self._written or {}, True
         if self._written is None:
-            known = {item.key: spec_digest(item) for item in applied if not item.suspend}
+            known = {alias_set.key: spec_digest(alias_set) for alias_set in applied if not alias_set.suspend}
             self._digests = {**known, **self._digests}
 
     def has(self, alias_set: AliasSet) -> bool:
-        """Whether all that a set wants was in place once, so that somebody else has changed what differs now."""
+        """Return whether this very spec was fully applied before, so that its differences are drift."""
         return self._digests.get(alias_set.key) == spec_digest(alias_set)
 
-    def leave(self, sets: Iterable[AliasSet]) -> None:
-        """Say which sets are about to be changed: what another wish had in place is nobody's drift from then on.
+    def invalidate(self, sets: Iterable[AliasSet]) -> None:
+        """Forget the earlier specs of sets that are about to change: from then on no difference from them is drift.
 
         Raises:
             AliasctlError: the file cannot be written.
         """
-        left = {alias_set.key for alias_set in sets if not self.has(alias_set)}
-        self._keep({key: digest for key, digest in self._digests.items() if key not in left})
+        changing = {alias_set.key for alias_set in sets if not self.has(alias_set)}
+        self._write({key: digest for key, digest in self._digests.items() if key not in changing})
 
-    def ended(self, sets: Iterable[AliasSet], planned: Iterable[AliasSet], report: Report) -> None:
-        """A run has ended.
+    def record(self, sets: Iterable[AliasSet], report: Report) -> None:
+        """Record which sets are fully applied after a run.
 
         Args:
-            sets: all sets that there are; one that has gone, and comes back later, is a new wish.
-            planned: those of them that the run was about.
-            report: of the run.
+            sets: all sets that there are; a set that is removed and comes back later counts as new.
+            report: of a run over some or all of them.
 
         Raises:
             AliasctlError: the file cannot be written.
         """
         if report.plan.refusals:
             return
-        present = {alias_set.key for alias_set in sets}
-        astray = {result.step.set for result in report.results if not is_there(result)}
-        there = {item.key: spec_digest(item) for item in planned if not item.suspend and item.key not in astray}
-        self._keep({key: digest for key, digest in self._digests.items() if key in present} | there)
+        by_key = {alias_set.key: alias_set for alias_set in sets}
+        incomplete = {result.step.set for result in report.results if not is_applied(result)}
+        planned = {set_plan.set for set_plan in report.plan.set_plans if not set_plan.suspended} - incomplete
+        kept = {key: digest for key, digest in self._digests.items() if key in by_key}
+        self._write(kept | {key: spec_digest(by_key[key]) for key in planned & by_key.keys()})
 
-    def _keep(self, digests: Mapping[str, str]) -> None:
-        """In one step, and safe on the disk: half a file would be forgotten as a whole."""
+    def _write(self, digests: Mapping[str, str]) -> None:
+        """Replace the file atomically and durably: half a file could not be used at all."""
         if digests == self._written:
             return
         document = {"kind": KIND, "formatVersion": FORMAT_VERSION, "sets": dict(sorted(digests.items()))}
@@ -97,7 +97,7 @@ class InPlace:
         self._digests = self._written = digests
 
     def _load(self) -> Mapping[str, str] | None:
-        """What is in the file; None if there is none, or it cannot be used."""
+        """Return the content of the file; None if there is none, or it cannot be used."""
         try:
             return _digests_of(read_limited(self._file, MAX_BYTES))
         except FileNotFoundError:
@@ -105,7 +105,7 @@ class InPlace:
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else str(error)) or "not readable"
             log.warning(
-                "what each set had in place is not known: the file cannot be used, and is made anew",
+                "the file of the sets that were fully applied cannot be used and is replaced",
                 file=str(self._file),
                 reason=reason,
             )
@@ -113,7 +113,7 @@ class InPlace:
 
 
 def _digests_of(content: bytes) -> Mapping[str, str]:
-    """Raises `ValueError`."""
+    """Decode the file. Raises `ValueError`."""
     try:
         document: Any = json_strict.loads(content)
     except ValueError as error:
@@ -128,6 +128,6 @@ def _digests_of(content: bytes) -> Mapping[str, str]:
     return sets
 
 
-def is_there(result: StepResult) -> bool:
-    """Whether an alias was moved where it should be; that it is good there is another question."""
+def is_applied(result: StepResult) -> bool:
+    """Return whether an alias is where the step was to put it, verified or not."""
     return result.outcome in ACHIEVED or result.code in VERIFICATION_FAILED

@@ -19,12 +19,13 @@ import structlog
 from reconciler.catalog import connect
 from reconciler.core.errors import AliasctlError
 from reconciler.core.model import Credential
+from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.text import printable
 from reconciler.journal import Journal
 from reconciler.service.process import serving, stopping_on_signals
 from reconciler.service.web import JSON, Answer, liveness, probe
 from reconciler.sync.agent import Agent
-from reconciler.sync.finding import MEANINGS, Finding, Reason
+from reconciler.sync.finding import Finding
 from reconciler.sync.metrics import SyncMetrics
 from reconciler.sync.pace import Pace
 from reconciler.sync.revision import read_connections
@@ -73,7 +74,7 @@ class Sync:
         """
         with self._prepared():
             self._reconcile()
-        return self._finding or Finding(Reason.INTERRUPTED, "interrupted")
+        return self._finding or Finding(Reason.PROGRESSING, "interrupted")
 
     def run(self, listen: str, webhook_secret: Credential | None) -> None:
         """Reconcile again and again, until stopped.
@@ -118,7 +119,7 @@ class Sync:
     def _reconcile(self) -> Finding | None:
         """Reconcile once and log the result; None after an internal error."""
         try:
-            finding = self._agent.look()
+            finding = self._agent.reconcile()
         except Exception:
             log.exception("internal error, please report it")
             return None
@@ -135,9 +136,9 @@ class Sync:
         """Log a problem each time, and success once for each commit and after each write."""
         same = before is not None and (before.reason, before.attempted) == (finding.reason, finding.attempted)
         wrote = bool(finding.report and finding.report.wrote)
-        if finding.reason is Reason.SYNCED and same and not wrote:
+        if finding.reason is Reason.SUCCEEDED and same and not wrote:
             return
-        level = log.info if finding.reason in (Reason.SYNCED, Reason.INTERRUPTED) else log.warning
+        level = log.warning if MEANINGS[finding.reason].warning else log.info
         counts = finding.report.counts if finding.report else {}
         level(
             "reconciled",
@@ -169,7 +170,7 @@ class Sync:
             "ref": self._settings.ref,
             "path": self._settings.path,
             "reason": str(found.reason) if found else None,
-            "meaning": MEANINGS[found.reason] if found else "not reconciled yet",
+            "meaning": MEANINGS[found.reason].summary if found else "not reconciled yet",
             "message": printable(found.message) if found else None,
             "attempted": found.attempted if found else None,
             "inForce": found.in_force if found else None,

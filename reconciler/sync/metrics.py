@@ -6,8 +6,9 @@ import time
 
 from prometheus_client import Counter, Gauge
 
+from reconciler.core.reasons import Reason
 from reconciler.service.metrics import CommonMetrics
-from reconciler.sync.finding import Finding, Reason
+from reconciler.sync.finding import Finding
 from reconciler.sync.settings import Settings
 
 
@@ -41,10 +42,10 @@ class SyncMetrics(CommonMetrics):
         self._state.labels(str(finding.reason)).set(1)
         self._revision.clear()
         self._revision.labels(finding.attempted, finding.in_force).set(1)
-        self._synced.set(finding.reason is Reason.SYNCED)
+        self._synced.set(finding.reason is Reason.SUCCEEDED)
         if finding.saw_the_ref:
             self._read.set(time.time())
-        if finding.reason is Reason.SYNCED:
+        if finding.reason is Reason.SUCCEEDED:
             self._success.set(time.time())
         if finding.report:
             self.carried_out(finding.report)

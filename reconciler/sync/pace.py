@@ -1,15 +1,16 @@
-"""When to look again."""
+"""When to reconcile again, and how long to back off."""
 
 from __future__ import annotations
 
 import time
 
+from reconciler.core.reasons import MEANINGS
 from reconciler.service.backoff import backoff, jittered
-from reconciler.sync.finding import QUICKLY_RETRIED, Finding
+from reconciler.sync.finding import Finding
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 300.0
-LONGEST_HOLD_SECONDS = 3600.0
+LONGEST_BACK_OFF_SECONDS = 3600.0
 QUIET_INTERVALS = 5
 JITTER = 0.1
 """Share of the interval, so that agents started together spread out."""
@@ -19,7 +20,7 @@ class Pace:
     """The pauses of one agent.
 
     Args:
-        interval: seconds between two looks when nothing happens.
+        interval: seconds between two reconciles when nothing happens.
     """
 
     def __init__(self, interval: float) -> None:
@@ -27,8 +28,8 @@ class Pace:
         self._failures = 0
 
     def after(self, finding: Finding) -> float:
-        """Seconds until the next look: the interval, or after what may pass by itself, twice as long each time."""
-        if finding.reason in QUICKLY_RETRIED:
+        """Return the seconds until the next reconcile: the interval, or for a retry twice as long each time."""
+        if MEANINGS[finding.reason].reconciling:
             longest = min(max(self._interval, FIRST_RETRY_SECONDS), LONGEST_RETRY_SECONDS)
             delay = backoff(self._failures, FIRST_RETRY_SECONDS, longest)
             self._failures += 1
@@ -38,48 +39,47 @@ class Pace:
         return jittered(delay, JITTER)
 
 
-class Corrections:
-    """How often drift is corrected while nobody changes the wish.
+class BackOff:
+    """How often something is repeated while the manifests stay the same: corrections of drift, or verifications.
 
-    The first correction is made at once. If others move the aliases again and again, such as a script, or an agent that
-    follows another branch, each further one waits twice as long: aliases that go to and fro are worse than either end.
-    The same pace is kept where what could not be verified is verified again.
+    The first repetition is made at once, and each further one after twice as long. If a script, or an agent that
+    follows another branch, moves the same aliases again and again, this keeps them from flapping.
 
     Args:
-        interval: seconds between two looks.
+        interval: seconds between two reconciles.
     """
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._made = 0
+        self._count = 0
         self._last = float("-inf")
 
     @property
-    def hold(self) -> float:
-        """Seconds until the next correction may be made; 0 for now."""
-        if self._made == 0:
+    def seconds(self) -> float:
+        """Return the seconds until the next repetition; 0 for now."""
+        if self._count == 0:
             return 0.0
         return max(0.0, self._last + self._pause - time.monotonic())
 
     @property
-    def made(self) -> int:
-        """How many were made in a row."""
-        return self._made
+    def count(self) -> int:
+        """Return the number of repetitions in a row."""
+        return self._count
 
-    def note(self) -> None:
-        """A correction was made."""
-        self._made += 1
+    def repeated(self) -> None:
+        """Count a repetition."""
+        self._count += 1
         self._last = time.monotonic()
 
-    def rest(self) -> None:
-        """Nothing was to be corrected; after a quiet time, longer than the pauses were, all is forgotten."""
+    def not_needed(self) -> None:
+        """Start afresh after a quiet time that is longer than the pauses were."""
         if time.monotonic() - self._last > max(2 * self._pause, QUIET_INTERVALS * self._interval):
-            self._made = 0
+            self._count = 0
 
-    def forget(self) -> None:
-        """The wish is another one."""
-        self._made = 0
+    def reset(self) -> None:
+        """Start afresh."""
+        self._count = 0
 
     @property
     def _pause(self) -> float:
-        return backoff(self._made - 2, self._interval, LONGEST_HOLD_SECONDS) if self._made > 1 else 0.0
+        return backoff(self._count - 2, self._interval, LONGEST_BACK_OFF_SECONDS) if self._count > 1 else 0.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.reasons import Reason
 from reconciler.generate import published
-from reconciler.sync.finding import Reason
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.operator.reasons import MEANINGS, Ready, Reason
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from tests.docs.test_commands import ROOT, blocks, prepare
 from tests.install.built import OVERLAYS, build, container
 from tests.kubernetes.cluster import admin_of

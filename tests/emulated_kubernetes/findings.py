@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.catalog import Catalogs
+from reconciler.core.decide import conclude
 from reconciler.core.errors import UnexpectedAnswer
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import Plan
+from reconciler.core.reasons import Reason
 from reconciler.manifest.objects import connect, read_alias_set, read_connection
-from reconciler.operator.finding import Finding, in_sync, of_report
+from reconciler.operator.finding import Finding, up_to_date
 from reconciler.operator.objects import SetObject, set_object
-from reconciler.operator.reasons import Reason
 from reconciler.reconcile import apply_plan, make_plan
 from tests.emulated_kubernetes.emulator import API_VERSION, Object
 from tests.emulated_kubernetes.harness import entries
@@ -61,7 +62,7 @@ def look(alias_set: AliasSet, recorder: Recorder, *, fail: tuple[str, ...] = ())
     recorder.before = before
     plan = plan_for(alias_set, recorder.catalogs())
     report = apply_plan(plan, catalogs=recorder.catalogs()) if plan.steps else None
-    reason, message = of_report(report) if report else (Reason.SUCCEEDED, "")
+    reason, message = conclude(report) if report else (Reason.SUCCEEDED, "")
     if reason is Reason.SUCCEEDED:
-        reason, message = in_sync(alias_set, ())
+        reason, message = up_to_date(alias_set, ())
     return Finding(reason, message, desired=alias_set, plan=plan, report=report)

@@ -10,10 +10,10 @@ from pathlib import Path
 import kmock
 import pytest
 
+from reconciler.core.reasons import Reason
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.events import MAX_PER_RUN, Events, of_finding
 from reconciler.operator.finding import Finding
-from reconciler.operator.reasons import Reason
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import ApiServer
 from tests.emulated_kubernetes.findings import an_object, desired, look, plan_for
@@ -72,11 +72,11 @@ def test_many_changes_end_in_a_summary() -> None:
 def test_drift_is_told_before_it_is_corrected() -> None:
     item = desired({"a": "v1", "b": "v1"})
     plan = plan_for(item, Recorder(server("v1", "v2", aliases={"a": "v2"})).catalogs())
-    finding = Finding(Reason.PROGRESSING, "", desired=item, plan=plan, drift=True)
+    finding = Finding(Reason.PROGRESSING, "", desired=item, plan=plan, drift=plan.steps)
     [(reason, note, warning)] = of_finding(finding, Reason.SUCCEEDED)
     assert (reason, warning) == ("DriftDetected", True)
     assert note.startswith('alias "a" is at "v2", not at "v1"')
-    assert told(replace(finding, drift=False), Reason.SUCCEEDED) == []
+    assert told(replace(finding, drift=()), Reason.SUCCEEDED) == []
 
 
 @pytest.fixture

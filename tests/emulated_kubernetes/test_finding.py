@@ -1,19 +1,28 @@
-"""How a report, or a plan that cannot go on, becomes one reason."""
+"""How a report, or a plan that cannot go on, becomes one reason, for the operator and the sync agent alike."""
 
 from __future__ import annotations
 
 import pytest
 
-from reconciler.core.model import Alias, Limits
-from reconciler.core.plan import Block, BlockReason, Step
+from reconciler.core.decide import BLOCKS, Memory, Policy, Wait, conclude, decide
+from reconciler.core.model import Alias, Limits, Target
+from reconciler.core.plan import Block, BlockReason, Plan, SetPlan, Step, TargetPlan
+from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.operator.claims import Contest
-from reconciler.operator.finding import BLOCKS, in_sync, of_blocked, of_report
+from reconciler.operator.finding import up_to_date
 from reconciler.operator.objects import Ref
-from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.reconcile import apply_plan, make_plan
-from tests.builders import alias_set, catalogs, server
+from tests.builders import LOCAL, alias_set, catalogs, server
 
 FOLLOWS = {BlockReason.EARLIER_WAVE, BlockReason.COMPANION}
+
+
+def why_blocked(*steps: Step) -> tuple[Reason, str]:
+    """The reason and the message of a plan whose changes are all blocked."""
+    target = TargetPlan(Target("localhost:19530", "default"), LOCAL, (SetPlan("shop", steps),))
+    decision = decide(Plan((target,), "", ""), Policy(), Memory())
+    assert isinstance(decision, Wait)
+    return decision.reason, decision.message
 
 
 def blocked(alias: str, reason: BlockReason) -> Step:
@@ -23,7 +32,7 @@ def blocked(alias: str, reason: BlockReason) -> Step:
 @pytest.mark.parametrize("reason", sorted(set(BlockReason) - FOLLOWS))
 def test_each_block_means_something(reason: BlockReason) -> None:
     steps = (blocked("z", BlockReason.EARLIER_WAVE), blocked("a", reason))
-    assert of_blocked(steps) == (BLOCKS[reason], f'"a": because of {reason}')
+    assert why_blocked(*steps) == (BLOCKS[reason], f'"a": because of {reason}')
 
 
 def test_the_gravest_block_is_told_and_the_others_are_counted() -> None:
@@ -36,13 +45,13 @@ def test_the_gravest_block_is_told_and_the_others_are_counted() -> None:
             ("d", BlockReason.EARLIER_WAVE),
         )
     )
-    assert of_blocked(steps) == (Reason.BLOCKED, f'"c": because of {BlockReason.PROTECTED} (2 more blocked)')
+    assert why_blocked(*steps) == (Reason.BLOCKED, f'"c": because of {BlockReason.PROTECTED} (2 more blocked)')
 
 
 def test_a_run_that_did_something_tells_what_is_blocked() -> None:
     made = server("v1")
     plan = make_plan([alias_set({"a": "v1", "b": "v9"})], catalogs=catalogs(made))
-    reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
+    reason, message = conclude(apply_plan(plan, catalogs=catalogs(made)))
     assert reason is Reason.DEPENDENCY_NOT_READY
     assert message.startswith('"b": ')
 
@@ -51,7 +60,7 @@ def test_a_protected_alias_goes_before_a_missing_collection() -> None:
     made = server("v1", "v2", aliases={"a": "v1"})
     desired = alias_set({"b": "v9", "c": "v1"}, Alias("a", "v2", protect=True), limits=Limits())
     plan = make_plan([desired], catalogs=catalogs(made))
-    reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
+    reason, message = conclude(apply_plan(plan, catalogs=catalogs(made)))
     assert reason is Reason.BLOCKED
     assert message.startswith('"a": ')
 
@@ -60,16 +69,16 @@ def test_a_secondary_cluster_is_a_matter_for_a_person() -> None:
     made = server("v1", "v2", aliases={"a": "v1"})
     made.secondary = True
     plan = make_plan([alias_set({"a": "v2"})], catalogs=catalogs(made))
-    reason, message = of_report(apply_plan(plan, catalogs=catalogs(made)))
+    reason, message = conclude(apply_plan(plan, catalogs=catalogs(made)))
     assert (reason, MEANINGS[reason].stalled) == (Reason.BLOCKED, True)
     assert "secondary cluster" in message
 
 
 def test_a_few_contests_are_named_and_the_rest_counted() -> None:
     contests = tuple(Contest(name, Ref("team", "older")) for name in "abcde")
-    reason, message = in_sync(alias_set({}), contests)
+    reason, message = up_to_date(alias_set({}), contests)
     assert reason is Reason.OWNERSHIP_CONFLICT
     assert '"c" (AliasSet team/older)' in message
     assert '"d"' not in message
     assert "2 more" in message
-    assert in_sync(alias_set({"a": "v1"}), ()) == (Reason.SUCCEEDED, "1 alias in place")
+    assert up_to_date(alias_set({"a": "v1"}), ()) == (Reason.SUCCEEDED, "1 alias up to date")

@@ -26,7 +26,7 @@ def test_a_new_set_gets_its_aliases(operator: Operator, kube: Kube, milvus: Milv
     status = kube.wait("Succeeded")
     assert milvus.aliases == {"a": "v1", "b": "v2"}
     [ready] = status["conditions"]
-    assert (ready["type"], ready["status"], ready["message"]) == ("Ready", "True", "3 aliases in place")
+    assert (ready["type"], ready["status"], ready["message"]) == ("Ready", "True", "3 aliases up to date")
     assert status["counts"] == {"aliases": 3, "inSync": 3, "blocked": 0, "drift": 0}
     [run] = status["history"]
     assert {key: run[key] for key in ("result", "creates", "alters", "drops", "failed", "reverted")} == {
@@ -224,7 +224,7 @@ def test_a_server_that_is_down_is_waited_for(operator: Operator, kube: Kube, mil
     }
     milvus.down = False
     kube.wait("Succeeded")
-    assert kube.wait_for_event("Ready") == "1 alias in place"
+    assert kube.wait_for_event("Ready") == "1 alias up to date"
     assert kube.reasons().count("ConnectionFailed") == 1
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.plan import spec_digest
+from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.operator.claims import Contest
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Ref
-from reconciler.operator.reasons import MEANINGS, Reason
 from reconciler.operator.status import merge_patch, status_of
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import Object

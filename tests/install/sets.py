@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.operator.reasons import MEANINGS, Reason
+from reconciler.core.reasons import MEANINGS, Reason
 from tests.install.built import Object
 
 GENERATION = 3

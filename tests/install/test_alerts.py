@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from reconciler.core import errors
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref
-from reconciler.operator.reasons import MEANINGS, Ready, Reason
 from tests.install.built import ROOT, Object, only
 from tests.install.scraped import RULES, assert_firing
 from tests.install.tools import output, promtool

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.operator.reasons import Reason
+from reconciler.core.reasons import Reason
 from tests.install.built import ROOT, Object
 from tests.install.sets import alias_set, condition, with_reason
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.operator.reasons import MEANINGS, Ready, Reason
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from tests.install.built import ROOT, Object
 from tests.install.sets import alias_set, with_reason
 

@@ -83,7 +83,7 @@ def test_a_new_set_gets_its_aliases(scene: Scene) -> None:
     scene.create_set({"a": "v1", "b": "v2", "old": None})
     stored = scene.namespace.wait_until_ready()
     assert scene.live == {"a": "v1", "b": "v2"}
-    assert (stored.reason, stored.message) == ("Succeeded", "3 aliases in place")
+    assert (stored.reason, stored.message) == ("Succeeded", "3 aliases up to date")
     assert stored.status["counts"] == {"aliases": 3, "inSync": 3, "blocked": 0, "drift": 0}
     [run] = stored.status["history"]
     assert [run[key] for key in ("result", "creates", "alters", "drops", "failed")] == ["Succeeded", 1, 1, 1, 0]

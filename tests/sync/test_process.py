@@ -66,7 +66,7 @@ def test_a_killed_agent_goes_on_where_it_was(stage: Stage, relay: Relay) -> None
 
 def test_a_second_agent_in_one_folder_is_refused(stage: Stage) -> None:
     with stage.following() as agent:
-        agent.found("Synced", stage.origin.head)
+        agent.found("Succeeded", stage.origin.head)
         done = stage.once()
         assert done.code == 1
         assert done.stderr.count("\n") == 1

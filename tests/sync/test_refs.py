@@ -26,11 +26,11 @@ def test_a_force_push_is_followed_and_said(stage: Stage, long: bool) -> None:
     stage.origin.back_to(first)
     stage.merge({"a": "v2"})
     with stage.following() as agent:
-        agent.found("Synced", stage.origin.head)
+        agent.found("Succeeded", stage.origin.head)
         stage.origin.back_to(first)
         forced = stage.origin.commit({FILE: stage.manifest({"a": "v3"})}, "Another history")
         stage.origin.push("+HEAD:refs/heads/main")
-        agent.found("Synced", forced, done=1)
+        agent.found("Succeeded", forced, done=1)
         assert stage.shop.live == {"a": "v3"}
         told = agent.event(REWRITTEN)
         assert told["now"] == forced[:12]
@@ -38,15 +38,15 @@ def test_a_force_push_is_followed_and_said(stage: Stage, long: bool) -> None:
 
 def test_many_commits_at_once_are_no_rewritten_history(stage: Stage) -> None:
     with stage.following() as agent:
-        agent.found("Synced", stage.origin.head)
-        agent.found("Synced", long_history(stage))
+        agent.found("Succeeded", stage.origin.head)
+        agent.found("Succeeded", long_history(stage))
         assert not [record for record in agent.log if REWRITTEN in record["event"]]
 
 
 def test_a_branch_that_vanishes_changes_nothing_until_it_is_back(stage: Stage) -> None:
     with stage.following() as agent:
         good = stage.merge({"a": "v2"})
-        agent.found("Synced", good)
+        agent.found("Succeeded", good)
         stage.origin.vanish()
         gone = agent.found("RefNotFound")
         assert gone["detail"] == "the repository has no branch or tag main"
@@ -54,7 +54,7 @@ def test_a_branch_that_vanishes_changes_nothing_until_it_is_back(stage: Stage) -
         agent.looks(2)
         assert stage.shop.live == {"a": "v1"}
         stage.origin.push()
-        agent.found("Synced", good, since=agent.log.index(gone), done=1)
+        agent.found("Succeeded", good, since=agent.log.index(gone), done=1)
         assert stage.shop.live == {"a": "v2"}
 
 

@@ -11,7 +11,7 @@ def test_a_merge_is_applied_a_bad_one_leaves_the_last_good_in_force_and_a_revert
     shop = any_stage.shop
     with any_stage.following() as agent:
         good = any_stage.merge({"a": "v2"})
-        agent.found("Synced", good, in_force=good, done=1)
+        agent.found("Succeeded", good, in_force=good, done=1)
         assert shop.live == {"a": "v2"}
         assert agent.status["applied"] == good
 
@@ -26,11 +26,11 @@ def test_a_merge_is_applied_a_bad_one_leaves_the_last_good_in_force_and_a_revert
         assert agent.metric('aliasctl_sync_reason{reason="InvalidRevision"}') == 1
         assert agent.metric("aliasctl_sync_synced") == 0
 
-        agent.found("Synced", any_stage.merge({"a": "v3"}, message="Mend it"))
+        agent.found("Succeeded", any_stage.merge({"a": "v3"}, message="Mend it"))
         assert (shop.live, agent.metric("aliasctl_sync_synced")) == ({"a": "v3"}, 1)
-        agent.found("Synced", any_stage.merge({"a": "v1"}, message="Move on"))
+        agent.found("Succeeded", any_stage.merge({"a": "v1"}, message="Move on"))
         back = any_stage.origin.revert()
-        agent.found("Synced", back, done=1)
+        agent.found("Succeeded", back, done=1)
         assert shop.live == {"a": "v3"}
 
 
@@ -60,7 +60,7 @@ def test_what_a_limit_refuses_leaves_in_force_what_was_applied_last(stage: Stage
     limits = {"maxDrops": 1}
     with stage.following() as agent:
         good = stage.merge({"a": "v2", "b": "v1", "c": "v1"}, limits=limits)
-        agent.found("Synced", good)
+        agent.found("Succeeded", good)
         agent.found("LimitExceeded", stage.merge({"a": None, "b": None, "c": "v1"}, limits=limits), in_force=good)
         stage.shop.move(c="v3")
         agent.found("LimitExceeded", in_force=good, done=1)
@@ -74,7 +74,7 @@ def test_a_commit_that_arrives_during_a_soak_ends_the_soak(stage: Stage) -> None
         assert stage.shop.live == {"a": "v2"}
         assert agent.request("/healthz").status == 200
         back = stage.origin.revert()
-        agent.found("Synced", back, done=1)
+        agent.found("Succeeded", back, done=1)
         assert stage.shop.live == {"a": "v1"}
 
 
@@ -90,11 +90,11 @@ def test_what_a_failed_soak_moved_back_is_not_moved_again_until_the_set_changes(
         bad = stage.merge({"a": "new"}, verify={"soak": "20s"}, onFailure="Revert")
         agent.event("watching 1 alias for 20 s")
         stage.shop.admin.release("new", stage.shop.database)
-        agent.found("Incomplete", bad, reverted=1)
+        agent.found("Rejected", bad, reverted=1)
         assert (stage.shop.live, len(alters)) == ({"a": "old"}, 2)
         stage.shop.admin.load("new", stage.shop.database)
-        agent.found("Blocked", bad)
+        agent.found("Rejected", bad, blocked=1)
         agent.looks(2)
         assert (stage.shop.live, len(alters)) == ({"a": "old"}, 2)
-        agent.found("Synced", stage.merge({"a": "v3"}, onFailure="Revert"))
+        agent.found("Succeeded", stage.merge({"a": "v3"}, onFailure="Revert"))
         assert stage.shop.live == {"a": "v3"}

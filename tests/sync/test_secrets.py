@@ -18,7 +18,7 @@ def test_none_in_log_status_metrics_mirror_or_journal(stage: Stage, tally: Calla
         stage.connect_to(milvus.uri)
         stage.merge({"a": "v2"})
         with tried.case(faults=1), stage.following(*options, env=given) as agent:
-            assert "refuses the token" in str(agent.found("MilvusFailed"))
+            assert "refuses the token" in str(agent.found("ConnectionFailed"))
             refused = agent.request("/hook", b"{}", X_Hub_Signature_256="sha256=" + "0" * 64)
             assert refused.status == 401
             told = [

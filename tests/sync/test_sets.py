@@ -14,7 +14,7 @@ def test_sets_that_wait_for_a_person_are_named_and_the_others_applied(stage: Sta
     elsewhere = connection("http://127.0.0.1:1", token={"env": "TOKEN"})
     commit = stage.merge({"a": "v2"}, manual, suspended, elsewhere)
     with stage.following() as agent:
-        agent.found("Synced", commit, done=1)
+        agent.found("Succeeded", commit, done=1)
         assert stage.shop.live == {"a": "v2", "m": "v1", "s": "v1"}
         left = agent.event('AliasSet "by-hand" has approval: Manual and is left alone')
         assert left["event"].startswith("aliases/shop.yaml:")
@@ -25,37 +25,37 @@ def test_sets_that_wait_for_a_person_are_named_and_the_others_applied(stage: Sta
 
 def test_drift_of_a_set_that_only_reports_is_reported_and_not_corrected(stage: Stage) -> None:
     with stage.following() as agent:
-        agent.found("Synced", stage.merge({"a": "v2"}, drift="Report"), done=1)
+        agent.found("Succeeded", stage.merge({"a": "v2"}, drift="Report"), done=1)
         stage.shop.move(a="v3")
         told = agent.found("DriftDetected")
         assert told["detail"] == "1 alias not as applied; drift is only reported: a"
         agent.looks(1)
         assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "DriftDetected")
-        agent.found("Synced", stage.merge({"a": "v1"}, drift="Report"), done=1)
+        agent.found("Succeeded", stage.merge({"a": "v1"}, drift="Report"), done=1)
         assert stage.shop.live == {"a": "v1"}
 
 
 def test_drift_is_only_reported_while_another_set_waits_for_a_collection_too(stage: Stage) -> None:
     stuck = alias_set({"b": "nowhere"}, name="stuck", database=stage.shop.database)
     with stage.following() as agent:
-        agent.found("Incomplete", stage.merge({"a": "v2"}, stuck, drift="Report"), done=1)
-        agent.found("Blocked")
+        moved = agent.found("DependencyNotReady", stage.merge({"a": "v2"}, stuck, drift="Report"), done=1)
+        agent.found("DependencyNotReady", since=agent.log.index(moved) + 1)
         stage.shop.move(a="v3")
         agent.said(lambda record: "drift is only reported: a" in record.get("detail", ""))
         agent.looks(1)
-        assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "Blocked")
+        assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "DependencyNotReady")
 
 
 def test_what_was_moved_by_hand_stays_where_it_is_across_a_restart_while_another_set_waits(stage: Stage) -> None:
     stuck = alias_set({"b": "nowhere"}, name="stuck", database=stage.shop.database)
     stage.merge({"a": "v2"}, stuck, drift="Report")
     with stage.following() as agent:
-        agent.found("Incomplete", done=1)
+        agent.found("DependencyNotReady", done=1)
     stage.shop.move(a="v3")
     with stage.following() as agent:
         agent.said(lambda record: "drift is only reported: a" in record.get("detail", ""))
         agent.looks(1)
-        assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "Blocked")
+        assert (stage.shop.live, agent.status["reason"]) == ({"a": "v3"}, "DependencyNotReady")
 
 
 def test_each_time_that_the_agent_looks_once_it_remembers_what_was_in_place_before(stage: Stage) -> None:
@@ -71,7 +71,7 @@ def test_each_time_that_the_agent_looks_once_it_remembers_what_was_in_place_befo
 
 def test_a_commit_that_leaves_the_set_as_it_was_does_not_undo_what_was_moved_by_hand(stage: Stage) -> None:
     with stage.following() as agent:
-        agent.found("Synced", stage.merge({"a": "v2"}, drift="Report"), done=1)
+        agent.found("Succeeded", stage.merge({"a": "v2"}, drift="Report"), done=1)
         stage.shop.move(a="v3")
         agent.found("DriftDetected")
         elsewhere = stage.origin.commit({"README.md": "A shop\n"}, "Only the README")

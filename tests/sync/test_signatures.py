@@ -99,7 +99,7 @@ def test_an_unsigned_merge_leaves_the_last_signed_one_in_force(
     """And a key that is taken out counts no more: what it signed is not kept in force either."""
     with stage.following("--allowed-signers", "allowed") as agent:
         signed = stage.merge({"a": "v2"}, signer=robins_key)
-        agent.found("Synced", signed)
+        agent.found("Succeeded", signed)
         unsigned = stage.merge({"a": "v3"})
         agent.found("SignatureInvalid", unsigned, in_force=signed)
         stage.shop.move(a="v1")

@@ -22,7 +22,7 @@ def test_signed_merges_are_applied_whatever_else_comes_and_nothing_flaps(
     ):
         first = stage.merge({"a": "v2"}, signer=robins_key)
         for agent in (item, two):
-            agent.found("Synced", first)
+            agent.found("Succeeded", first)
         assert shop.live == {"a": "v2"}
 
         unsigned = stage.merge({"a": "v3"})
@@ -34,17 +34,17 @@ def test_signed_merges_are_applied_whatever_else_comes_and_nothing_flaps(
         forced = origin.commit({FILE: stage.manifest({"a": "v3"})}, "Another history", robins_key)
         origin.push("+HEAD:refs/heads/main")
         for agent in (item, two):
-            agent.found("Synced", forced)
+            agent.found("Succeeded", forced)
             agent.event("the history was rewritten")
         assert shop.live == {"a": "v3"}
 
         http.down()
         gone = item.found("GitUnreachable")
         back = stage.merge({"a": "v1"}, signer=robins_key)
-        two.found("Synced", back, done=1)
+        two.found("Succeeded", back, done=1)
         assert shop.live == {"a": "v1"}
         http.up()
-        item.found("Synced", back, since=item.log.index(gone))
+        item.found("Succeeded", back, since=item.log.index(gone))
         item.looks(2)
         two.looks(2)
         moves = [record for agent in (item, two) for record in agent.log if record.get("done")]

@@ -13,12 +13,13 @@ import pytest
 from reconciler.catalog.memory import MemoryServer
 from reconciler.core.errors import UnexpectedAnswer
 from reconciler.core.model import Row
+from reconciler.core.reasons import Reason
 from reconciler.core.report import ExitCode
 from reconciler.git import Access, Signers
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.sync.agent import Agent
-from reconciler.sync.finding import Finding, Reason
+from reconciler.sync.finding import Finding
 from reconciler.sync.settings import Settings
 from tests.builders import LOCAL, live
 from tests.cli.shop import alias_set, connection, manifest
@@ -48,8 +49,8 @@ class Trial:
         self.origin.push()
         return commit
 
-    def look(self) -> Finding:
-        return self.agent.look()
+    def reconcile(self) -> Finding:
+        return self.agent.reconcile()
 
     def restart(self) -> None:
         self.agent = new_agent(self.origin, self.recorder, self.folder)
@@ -104,13 +105,13 @@ def trial(origin: Origin, tmp_path: Path) -> Trial:
     recorder = Recorder(server)
     trial = Trial(origin, recorder, tmp_path, new_agent(origin, recorder, tmp_path))
     trial.merge("old")
-    assert trial.look().reason is Reason.SYNCED
+    assert trial.reconcile().reason is Reason.SUCCEEDED
     trial.spoil()
     return trial
 
 
 def insist_on_trouble(trial: Trial) -> Finding:
-    found = trial.look()
+    found = trial.reconcile()
     assert (found.reason, found.exit_code, trial.live) == (
         Reason.VERIFICATION_FAILED,
         ExitCode.INCOMPLETE,
@@ -134,8 +135,8 @@ def test_a_failed_soak_is_reported_until_it_is_verified_and_no_commit_counts_as_
     assert commit != before
     trial.mend()
     trial.restart()
-    assert (trial.look().reason, trial.agent.applied) == (Reason.SYNCED, later)
-    assert trial.look().reason is Reason.SYNCED
+    assert (trial.reconcile().reason, trial.agent.applied) == (Reason.SUCCEEDED, later)
+    assert trial.reconcile().reason is Reason.SUCCEEDED
 
 
 def test_another_wish_ends_it(trial: Trial) -> None:
@@ -143,8 +144,8 @@ def test_another_wish_ends_it(trial: Trial) -> None:
     insist_on_trouble(trial)
     trial.mend()
     commit = trial.merge("newer", verify=SOAK)
-    found = trial.look()
-    assert (found.reason, trial.live, trial.agent.applied) == (Reason.SYNCED, {"a": "newer"}, commit)
+    found = trial.reconcile()
+    assert (found.reason, trial.live, trial.agent.applied) == (Reason.SUCCEEDED, {"a": "newer"}, commit)
 
 
 def test_it_is_verified_again_less_and_less_often_and_at_once_at_the_next_commit(
@@ -172,7 +173,7 @@ def test_what_is_to_be_moved_does_not_wait_for_the_next_time(trial: Trial) -> No
     for _ in range(3):
         insist_on_trouble(trial)
     trial.recorder.server.connect(LOCAL, "default").alter_alias("a", "newer")
-    found = trial.look()
+    found = trial.reconcile()
     assert found.report
     assert (found.report.wrote, trial.live) == (True, {"a": "new"})
 
@@ -183,9 +184,9 @@ def test_a_set_whose_drift_is_only_reported_is_verified_and_never_moved(trial: T
         insist_on_trouble(trial)
     trial.recorder.server.connect(LOCAL, "default").alter_alias("a", "old")
     for _ in range(2):
-        assert (trial.look().reason, trial.live) == (Reason.DRIFT_DETECTED, {"a": "old"})
+        assert (trial.reconcile().reason, trial.live) == (Reason.DRIFT_DETECTED, {"a": "old"})
     trial.restart()
-    assert (trial.look().reason, trial.live) == (Reason.DRIFT_DETECTED, {"a": "old"})
+    assert (trial.reconcile().reason, trial.live) == (Reason.DRIFT_DETECTED, {"a": "old"})
 
 
 def test_a_set_that_waits_beside_it_does_not_hide_it(trial: Trial) -> None:
@@ -200,10 +201,10 @@ def test_readers_that_stay_with_the_old_collection_are_reported_too(trial: Trial
     trial.recorder.server.stick_readers("a", alters=100)
     trial.merge("new", verify={"propagation": {"timeout": "300ms"}})
     for _ in range(3):
-        assert (trial.look().reason, trial.live) == (Reason.VERIFICATION_FAILED, {"a": "new"})
+        assert (trial.reconcile().reason, trial.live) == (Reason.VERIFICATION_FAILED, {"a": "new"})
     trial.recorder.server.unstick_readers("a")
     trial.restart()
-    assert trial.look().reason is Reason.SYNCED
+    assert trial.reconcile().reason is Reason.SUCCEEDED
 
 
 def test_the_agent_tells_it_in_its_status_metrics_and_exit_code(stage: Stage) -> None:

@@ -24,13 +24,13 @@ def signature(body: bytes, secret: str = SECRET) -> str:
 
 
 def looks(agent: Agent) -> float:
-    return agent.metric('aliasctl_sync_reconcile_total{reason="Synced"}')
+    return agent.metric('aliasctl_sync_reconcile_total{reason="Succeeded"}')
 
 
 def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: Stage) -> None:
     (stage.shop.folder / "secret.txt").write_text(SECRET + "\n")
     with stage.following("--webhook-secret-file", "secret.txt", interval="1h") as agent:
-        agent.found("Synced", stage.origin.head)
+        agent.found("Succeeded", stage.origin.head)
         commit = stage.merge({"a": "v2"})
         refused: list[tuple[bytes | None, str | None, Mapping[str, str], int]] = [
             (BODY, None, {}, 401),
@@ -48,7 +48,7 @@ def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: St
         assert agent.request("/elsewhere", BODY, X_Hub_Signature_256=signature(BODY)).status == 404
 
         assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
-        agent.found("Synced", commit, done=1)
+        agent.found("Succeeded", commit, done=1)
         assert (stage.shop.live, looks(agent)) == ({"a": "v2"}, 2)
 
         stage.merge({"a": "v3"}, verify={"soak": "10m"})
@@ -56,7 +56,7 @@ def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: St
         agent.event("watching 1 alias for 600 s")
         back = stage.origin.revert()
         assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
-        agent.found("Synced", back, done=1)
+        agent.found("Succeeded", back, done=1)
         assert stage.shop.live == {"a": "v2"}
         told = str(agent.log)
         assert SECRET not in told + agent.request("/status").text
@@ -64,14 +64,14 @@ def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: St
 
 def test_without_a_secret_there_is_no_webhook_and_a_client_that_hangs_up_leaves_no_trace(stage: Stage) -> None:
     with stage.following(interval="1h") as agent:
-        agent.found("Synced", stage.origin.head)
+        agent.found("Succeeded", stage.origin.head)
         assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY, "")).status == 404
         client = socket.create_connection(("127.0.0.1", agent.port))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
         client.close()  # with a reset; the end of the test finds nothing but log records on standard error
         assert agent.request("/healthz").text == "ok\n"
-        assert (agent.request("/readyz").text, looks(agent)) == ("ok: Synced\n", 1)
+        assert (agent.request("/readyz").text, looks(agent)) == ("ok: Succeeded\n", 1)
 
 
 def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stage) -> None:
@@ -91,16 +91,16 @@ def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stag
             assert agent.status["reason"] is None
             go_on.set()
             head = stage.origin.head
-            agent.found("Synced", head)
+            agent.found("Succeeded", head)
             assert agent.request("/readyz").status == 200
             status = agent.status
             assert status == {
                 "repository": http.url(),
                 "ref": "main",
                 "path": "aliases",
-                "reason": "Synced",
-                "meaning": "everything is as the newest commit says",
-                "message": f"1 alias as {head[:12]} says: Take over the aliases",
+                "reason": "Succeeded",
+                "meaning": "everything is up to date",
+                "message": f"1 alias up to date with commit {head[:12]}",
                 "attempted": head,
                 "inForce": head,
                 "applied": head,

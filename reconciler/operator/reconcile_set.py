@@ -1,0 +1,286 @@
+"""Reconcile one set: compare its spec with the live aliases, and make the changes that may be made now.
+
+spec invalid ─▶ InvalidSpec     suspended ─▶ Suspended     no connection or Secret ─▶ DependencyNotReady
+Milvus does not answer ─▶ ConnectionFailed     else a plan is made, and `core.decide` says what to do about it
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+
+import structlog
+
+from reconciler.catalog import Catalogs
+from reconciler.catalog.read import read_live
+from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide
+from reconciler.core.errors import (
+    AuthenticationFailed,
+    CallTimedOut,
+    CatalogError,
+    ConnectionFailed,
+    DatabaseNotFound,
+    InvalidInput,
+    PermissionDenied,
+)
+from reconciler.core.model import AliasSet, Target
+from reconciler.core.options import GatesToEvaluate
+from reconciler.core.plan import Plan, spec_digest
+from reconciler.core.reasons import Reason
+from reconciler.core.text import counted
+from reconciler.journal import Origins, new_run_id
+from reconciler.manifest.records import Approval, DriftPolicy, Operation
+from reconciler.operator import pending_verification, status
+from reconciler.operator.clients import Clients, Secrets
+from reconciler.operator.finding import Finding, up_to_date
+from reconciler.operator.ledger import OperatorLedger
+from reconciler.operator.objects import SetObject
+from reconciler.operator.outages import Outages
+from reconciler.operator.queue import Trigger
+from reconciler.operator.reads import SharedReads, last_tick
+from reconciler.operator.world import View
+from reconciler.reconcile import Read, apply_plan, make_plan, target_of
+
+APPROVABLE = frozenset({Reason.APPROVAL_REQUIRED, Reason.DRIFT_DETECTED, Reason.REJECTED})
+"""Reasons to wait that end when a person approves the plan."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileHooks:
+    """What the caller does around a run.
+
+    Args:
+        stop: when set, calls in flight are finished and nothing further is started.
+        still_desired: publishes what is about to be done, reads the set again, and returns whether it is unchanged.
+        consume_approval: removes the approval from the object; takes the digest of the present plan.
+        step_aside: called before a run that takes long.
+    """
+
+    stop: Event
+    still_desired: Callable[[SetObject, Finding], bool]
+    consume_approval: Callable[[SetObject, str], None]
+    step_aside: Callable[[SetObject], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SetReconciler:
+    """Reconciles sets, one at a time in each thread.
+
+    Args:
+        clients: open connections.
+        secrets: their credentials.
+        reads: shared reads.
+        outages: servers that do not answer.
+        may_write: whether this process holds the Lease.
+        read_only: change nothing, only report what would change.
+    """
+
+    clients: Clients
+    secrets: Secrets
+    reads: SharedReads
+    outages: Outages
+    may_write: Callable[[], bool]
+    read_only: bool = False
+
+    def reconcile(self, set_object: SetObject, view: View, trigger: Trigger, hooks: ReconcileHooks) -> Finding:
+        """Compare a set with the live aliases, and make the changes that may be made now.
+
+        Args:
+            set_object: the set.
+            view: all sets.
+            trigger: why it is reconciled now.
+            hooks: what the caller does around a run.
+
+        Raises:
+            ClusterError: the Kubernetes API cannot be used.
+        """
+        if isinstance(set_object.spec, InvalidInput):
+            return Finding(Reason.INVALID_SPEC, _in_one_line(set_object.spec))
+        if set_object.spec.suspend:
+            return Finding(Reason.SUSPENDED, "suspended: nothing is read or changed")
+        desired = view.desired[set_object.ref]
+        if isinstance(desired, InvalidInput):
+            absent = view.missing(set_object.ref)
+            return Finding(
+                Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or _in_one_line(desired)
+            )
+        connection, operation = desired.connection, set_object.spec.operation
+        if trigger is not Trigger.CHANGED and (outage := self.outages.found_by_others(set_object.ref, connection)):
+            return Finding(Reason.CONNECTION_FAILED, outage, unreachable=True)
+        try:
+            finding = self._with_new_credentials(
+                desired, lambda: self._compare(set_object, operation, desired, view, trigger, hooks)
+            )
+        except InvalidInput as error:
+            return Finding(Reason.DEPENDENCY_NOT_READY, _in_one_line(error))
+        except CatalogError as error:
+            stalled = isinstance(error, AuthenticationFailed | PermissionDenied | DatabaseNotFound)
+            unreachable = error.transient or isinstance(error, AuthenticationFailed)
+            if isinstance(error, ConnectionFailed | CallTimedOut):
+                self.outages.met(set_object.ref, connection, str(error))
+            return Finding(Reason.CONNECTION_FAILED, str(error), unreachable=unreachable, stalled=stalled)
+        self.outages.over(set_object.ref, connection)
+        return finding
+
+    def _with_new_credentials(self, desired: AliasSet, compare: Callable[[], Finding]) -> Finding:
+        """Compare; if the token is refused, do it again with the present content of the Secret."""
+        try:
+            return compare()
+        except AuthenticationFailed:
+            if desired.connection:
+                self.secrets.forget(desired.connection)
+            return compare()
+
+    def _compare(
+        self,
+        set_object: SetObject,
+        operation: Operation,
+        desired: AliasSet,
+        view: View,
+        trigger: Trigger,
+        hooks: ReconcileHooks,
+    ) -> Finding:
+        """Make the plan and do what `decide` says."""
+        resolved, contests = view.claims[target_of(desired)].resolved(set_object.ref)
+        with self.clients.session() as catalogs:
+            plan = self._plan(set_object, resolved, catalogs, self._reader(set_object, resolved, view, trigger))
+            memory = _memory(set_object, resolved, plan)
+            found = Finding(
+                *up_to_date(resolved, contests),
+                desired=resolved,
+                contests=contests,
+                plan=plan,
+                drift=plan.steps if memory.applied else (),
+            )
+            self._consume_approval(set_object, plan, hooks)
+            match decide(plan, self._policy(operation, resolved), memory):
+                case Nothing():
+                    return found
+                case Wait(reason=reason, message=message):
+                    return _waiting(found, plan, reason, message)
+                case Apply() as decision:
+                    return self._apply(set_object, found, decision, catalogs, hooks)
+
+    def _plan(self, set_object: SetObject, desired: AliasSet, catalogs: Catalogs, read: Read) -> Plan:
+        """Make the plan. The approval of a plan with rejected moves also lifts their rejection."""
+        ledger = self._ledger(set_object, desired, new_run_id())
+        # A run uses the approval up, so an approved plan is made with all gates, and not only with the cheap ones.
+        evaluate = GatesToEvaluate.ALL if set_object.approved else GatesToEvaluate.CHEAP
+        plan = make_plan([desired], catalogs=catalogs, journal=ledger, read=read, evaluate=evaluate)
+        if plan.steps and set_object.approved == plan.digest and ledger.rejected():
+            forgiving = OperatorLedger({}, ledger.pending_verification(), new_run_id(), self.may_write)
+            plan = make_plan([desired], catalogs=catalogs, journal=forgiving, evaluate=evaluate)
+        return plan
+
+    def _reader(self, set_object: SetObject, desired: AliasSet, view: View, trigger: Trigger) -> Read:
+        """Return how to read the live aliases: sets that are due together share a read."""
+        if trigger is Trigger.LISTED:
+            return self.reads.sharing(_companions(desired, view))
+        if trigger is Trigger.INTERVAL:
+            due = last_tick(time.monotonic(), status.interval_of(set_object), target_of(desired))
+            return self.reads.sharing(_companions(desired, view), due)
+        return read_live
+
+    def _policy(self, operation: Operation, desired: AliasSet) -> Policy:
+        return Policy(
+            read_only=self.read_only,
+            manual=operation.approval is Approval.MANUAL,
+            report_drift=frozenset({desired.key} if operation.drift is DriftPolicy.REPORT else ()),
+        )
+
+    def _consume_approval(self, set_object: SetObject, plan: Plan, hooks: ReconcileHooks) -> None:
+        """Remove an approval that is used now, or is of another plan; keep one whose plan is refused or blocked."""
+        approved = set_object.approved == plan.digest
+        is_kept = approved and plan.steps and (plan.refusals or not plan.runnable)
+        if set_object.approved and not self.read_only and not is_kept:
+            hooks.consume_approval(set_object, plan.digest)
+
+    def _apply(
+        self, set_object: SetObject, found: Finding, decision: Apply, catalogs: Catalogs, hooks: ReconcileHooks
+    ) -> Finding:
+        plan, desired, whole = decision.plan, found.desired, found.plan
+        if whole is None or desired is None or desired.connection is None:
+            return found
+        found = replace(found, approved_by=set_object.approver if set_object.approved == whole.digest else "")
+        message = f"making {counted(len(plan.runnable), 'change')}"
+        if not plan.runnable:
+            message = f"verifying {counted(len(plan.pending_verification), 'alias')} again"
+        about_to = replace(found, reason=Reason.PROGRESSING, message=message, plan=plan, run=new_run_id())
+        if not hooks.still_desired(set_object, about_to):
+            return replace(about_to, message="changed before the run; reconciling again", run="")
+        if desired.verify.soak:
+            hooks.step_aside(set_object)
+        catalog = catalogs.open(desired.connection, desired.database)
+        try:
+            report = apply_plan(
+                plan,
+                catalogs=catalogs,
+                stop=hooks.stop,
+                journal=self._ledger(set_object, desired, about_to.run),
+                origins=_origins(set_object, found.approved_by),
+                progress=lambda sentence: log.info(sentence),
+            )
+        finally:
+            self.reads.wrote(catalog)
+        reason, message = conclude(report, decision.drift)
+        if reason is Reason.SUCCEEDED:
+            reason, message = up_to_date(desired, found.contests)
+        done = replace(found, reason=reason, message=message, drift=decision.drift, report=report)
+        return _waiting(done, whole, reason, message) if reason is Reason.DRIFT_DETECTED else done
+
+    def _ledger(self, set_object: SetObject, desired: AliasSet, run: str) -> OperatorLedger:
+        target = target_of(desired)
+        left = pending_verification.read(set_object.status, desired, target)
+        return OperatorLedger(status.rejected(set_object, target), left, run, self.may_write)
+
+
+def _companions(desired: AliasSet, view: View) -> Callable[[Target], Sequence[AliasSet]]:
+    """Return the sets that one read can serve: of one database, through one connection, and not suspended."""
+
+    def companions(target: Target) -> list[AliasSet]:
+        return [
+            other
+            for other in view.by_target.get(target, {}).values()
+            if other.connection == desired.connection and not other.suspend
+        ]
+
+    return companions
+
+
+def _memory(set_object: SetObject, desired: AliasSet, plan: Plan) -> Memory:
+    """Return what the object remembers: its approval, and its status.
+
+    A failed verification waits until the spec changes, or a person requests a run (`requestedAt`) after it. The history
+    says so, and not the condition, which has another reason while Milvus is away.
+    """
+    run = status.newest_run(set_object)
+    acknowledged = status.run_requested(set_object) or run.get("acknowledged")
+    failed = run.get("result") == Reason.VERIFICATION_FAILED and run.get("generation") == set_object.generation
+    applied = plan.steps and set_object.status.get("lastAppliedSpec") == spec_digest(desired)
+    return Memory(
+        approved=set_object.approved or "",
+        applied=frozenset({desired.key} if applied else ()),
+        verification_failed=str(run.get("message")) if failed and not acknowledged else "",
+    )
+
+
+def _waiting(found: Finding, plan: Plan, reason: Reason, message: str) -> Finding:
+    """Return the finding of a plan that waits, and how to approve it if a person can."""
+    if reason in APPROVABLE:
+        message = f"{message}; approve with the annotation aliasctl.dev/approve={plan.digest}"
+    pending = bool(plan.steps) and (reason in APPROVABLE or reason is Reason.READ_ONLY)
+    return replace(found, reason=reason, message=message, pending=pending)
+
+
+def _origins(set_object: SetObject, approved_by: str) -> Origins:
+    source = [f"AliasSet {set_object.ref}, generation {set_object.generation}"]
+    source += [f"approved by {approved_by}"] if approved_by else []
+    return Origins.of_this_process(command="operator", source=tuple(source), provenance=set_object.provenance)
+
+
+def _in_one_line(error: InvalidInput) -> str:
+    return "; ".join(problem.message for problem in error.problems)
