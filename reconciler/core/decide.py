@@ -22,24 +22,17 @@ Change: TypeAlias = tuple[str, str]
 """The key of a set and the name of an alias."""
 
 BLOCKS = {
-    BlockReason.COLLECTION_MISSING: Reason.DEPENDENCY_NOT_READY,
+    BlockReason.REJECTED: Reason.REJECTED,
     BlockReason.COLLECTION_IS_ALIAS: Reason.BLOCKED,
     BlockReason.NAME_TAKEN: Reason.BLOCKED,
     BlockReason.PROTECTED: Reason.BLOCKED,
     BlockReason.LOSES_OTHERS: Reason.BLOCKED,
     BlockReason.GATE_FAILED: Reason.GATE_FAILED,
-    BlockReason.REJECTED: Reason.REJECTED,
+    BlockReason.COLLECTION_MISSING: Reason.DEPENDENCY_NOT_READY,
     BlockReason.MOVED: Reason.PROGRESSING_WITH_RETRY,
 }
-"""The reason for each kind of block, except for those that only follow from another block."""
-
-SEVERITY_ORDER = (
-    Reason.REJECTED,
-    Reason.BLOCKED,
-    Reason.GATE_FAILED,
-    Reason.DEPENDENCY_NOT_READY,
-    Reason.PROGRESSING_WITH_RETRY,
-)
+"""The reason for each kind of block, the most severe first, without blocks that only follow from another one."""
+SEVERITY_ORDER = tuple(dict.fromkeys(BLOCKS.values()))
 
 
 class Policy(Struct, frozen=True):

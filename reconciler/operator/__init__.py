@@ -3,8 +3,8 @@
     API server ─kopf─▶ handlers ─▶ world (all objects)      who has authority over which name: claims
                            │ wake
                            ▼
-                         queue ─▶ reconciler ─▶ examine ─▶ make_plan, apply_plan (the same as the command line's)
-                                      │            │          clients, reads: connections and reads that sets share
+                         queue ─▶ reconciler ─▶ reconcile_set ─▶ make_plan, decide, apply_plan (as the others)
+                                      │            │           clients, reads: connections and reads that sets share
                                       │            └ deletion, for objects that go
                                       └ status, events, metrics: the result
 

@@ -1,4 +1,4 @@
-"""Two sets that want one alias: the older object keeps it, the younger leaves it alone and says so."""
+"""Resolve which set has authority over a name that two sets claim: the older object keeps it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Contest:
 
 
 class Claims:
-    """Who has authority over which names of one database.
+    """Which set has authority over which names of one database.
 
     Args:
         sets: all sets of the database, the oldest first.
@@ -37,7 +37,7 @@ class Claims:
         self._order = {ref: position for position, ref in enumerate(sets)}
 
     def resolved(self, ref: Ref) -> tuple[AliasSet, tuple[Contest, ...]]:
-        """A set without what older ones have authority over, and what that is."""
+        """Return a set without the names that older sets have authority over, and those names."""
         desired = self._sets[ref]
         scopes = [(other, self._sets[other].scope) for other in self._scoped if self._order[other] < self._order[ref]]
         owners = {alias.name: self._owner(alias.name, ref, scopes) for alias in desired.aliases}
@@ -52,12 +52,12 @@ class Claims:
         return resolved, tuple(Contest(name, owner) for name, owner in sorted(contests.items()))
 
     def _owner(self, name: str, ref: Ref, older: Sequence[tuple[Ref, Scope]]) -> Ref:
-        """The oldest set with a claim on a name that `ref` claims; `older` are the scopes that go before its own."""
+        """Return the oldest set with a claim on a name that `ref` claims; `older` are the scopes of older sets."""
         scoped = next((other for other, scope in older if scope.covers(name)), ref)
         return min(scoped, self._listed.get(name, ref), key=self._order.__getitem__)
 
     def _overlaps(self, desired: AliasSet, older: list[Ref]) -> dict[str, Ref]:
-        """For each older scope that could match a name of this one, such a name."""
+        """Return an example of a common name for each older scope that overlaps with the scope of this set."""
         found = {}
         for other in older:
             theirs, ours = self._sets[other].scope, desired.scope

@@ -1,8 +1,8 @@
-"""Deleting a set whose `deletionPolicy` is Delete: its aliases go first, as far as they are still its own.
+"""Drop the aliases of a deleted set whose `deletionPolicy` is Delete.
 
-Only listed aliases that still point where the spec says are dropped, protected ones never. It needs no approval and
-minds no `maxDrops`; it waits while the set is suspended. If it cannot be done, or has taken longer than
-`deletionTimeout`, the aliases stay, and an Event says so: a namespace must never hang on us.
+Only listed aliases that still point where the spec says are dropped, and no protected ones. This needs no approval, and
+`maxDrops` does not apply; it waits while the set is suspended. If it cannot be done, or has taken longer than
+`deletionTimeout`, the aliases stay, and an Event says so: the deletion of a namespace must not hang.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from reconciler.reconcile import apply_plan, make_plan, target_of
 
 @dataclass(frozen=True, slots=True)
 class DeletionResult:
-    """What is to become of an object that is being deleted.
+    """What to do with an object that is being deleted.
 
     Args:
-        release: whether the finalizer may go.
-        finding: what there is to tell; None for nothing.
+        release: whether to remove the finalizer.
+        finding: the result to publish; None for none.
         orphaned: why aliases stay; empty if none do.
     """
 
@@ -58,7 +58,7 @@ def finalize(
     read_only: bool,
     stop: Event,
 ) -> DeletionResult:
-    """Drop what a deleted set leaves behind, if that is asked for and can be done."""
+    """Drop the aliases of a deleted set, if its `deletionPolicy` says so and it can be done."""
     if not isinstance(set_object.spec, AliasSetManifest):
         return DeletionResult(release=True, orphaned="its spec cannot be used")
     operation = set_object.spec.operation
@@ -89,7 +89,7 @@ def finalize(
 
 
 def seconds_left(set_object: SetObject) -> float:
-    """Until the `deletionTimeout` of a set is over; infinite while it is not being deleted."""
+    """Return the seconds until the `deletionTimeout` of a set is over; infinite while it is not being deleted."""
     if not set_object.deleting or not isinstance(set_object.spec, AliasSetManifest):
         return math.inf
     waited = (datetime.now(UTC) - datetime.fromisoformat(set_object.deleting)).total_seconds()
@@ -97,7 +97,7 @@ def seconds_left(set_object: SetObject) -> float:
 
 
 def _later(set_object: SetObject, message: str, report: Report | None) -> DeletionResult:
-    """Try again, unless that has gone on for too long."""
+    """Retry, unless the `deletionTimeout` is over."""
     if seconds_left(set_object) <= 0:
         return DeletionResult(release=True, orphaned=f"not done within the deletionTimeout: {message}")
     return DeletionResult(False, Finding(Reason.PROGRESSING_WITH_RETRY, message, report=report))
@@ -112,7 +112,7 @@ def _drop(
     may_write: Callable[[], bool],
     stop: Event,
 ) -> Report | None:
-    """Drop the aliases that are still where the set wants them; None if there are none.
+    """Drop the aliases that are still where the spec says; return None if there are none.
 
     Raises:
         CatalogError: Milvus cannot be read.
@@ -149,6 +149,6 @@ def _drop(
 
 
 def orphaned_note(set_object: SetObject, why: str) -> str:
-    """What the Event says of aliases that stay."""
+    """Return the note of the Event about aliases that stay."""
     number = len(set_object.spec.aliases) if isinstance(set_object.spec, AliasSetManifest) else 0
     return f"{counted(number, 'alias')} stay in Milvus: {why}"

@@ -1,9 +1,8 @@
-"""A server that does not answer: one set finds out, and the others need not each wait for the same silence.
+"""Share the failure of an unreachable server among its sets.
 
-A call to a server that hangs takes its whole timeout, and only a few sets of a server are looked at at once. So what
-one set has just found is the answer for the others too, until it is `LASTS_SECONDS` old; only a set that somebody has
-edited asks for itself, and so does the one that found out. When the server answers again, all that were let down look
-again.
+A call to a server that hangs takes its whole timeout, and only a few sets of a server are reconciled at once. So the
+failure of one set is the result of the others too, until it is `LASTS_SECONDS` old. Only a set that was edited, and the
+set that failed, try the server themselves. When the server responds again, all sets that failed are reconciled.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from reconciler.core.model import Connection
 from reconciler.operator.objects import Ref
 
 LASTS_SECONDS = 10.0
-"""How long a server that did not answer is taken to be down."""
+"""How long a failure counts for other sets."""
 
 
 @dataclass(slots=True)
 class _Outage:
-    """What one set found at one moment (seconds of the monotonic clock), and which ones wait for the end of it."""
+    """The failure of one set at one moment (seconds of the monotonic clock), and the sets that wait for its end."""
 
     finder: Ref
     message: str
@@ -31,10 +30,10 @@ class _Outage:
 
 
 class Outages:
-    """By connection. Used by several threads.
+    """The unreachable servers, by connection. Used by several threads.
 
     Args:
-        wake: called for each set that waits, when its server answers again.
+        wake: called for each waiting set when its server responds again.
     """
 
     def __init__(self, wake: Callable[[Ref], None]) -> None:
@@ -43,7 +42,7 @@ class Outages:
         self._outages: dict[Connection | None, _Outage] = {}
 
     def found_by_others(self, ref: Ref, connection: Connection | None) -> str | None:
-        """What another set has just met at this server; None if it is to be asked."""
+        """Return the recent failure of another set at this server; None if the server should be tried."""
         with self._lock:
             outage = self._outages.get(connection)
             if outage is None or outage.finder == ref or time.monotonic() - outage.at > LASTS_SECONDS:
@@ -52,21 +51,21 @@ class Outages:
             return outage.message
 
     def met(self, ref: Ref, connection: Connection | None, message: str) -> None:
-        """A set that asked for itself got no answer."""
+        """Record that a set got no response."""
         with self._lock:
             earlier = self._outages.get(connection)
             waiting = earlier.waiting if earlier else set()
             self._outages[connection] = _Outage(ref, message, time.monotonic(), waiting | {ref})
 
     def over(self, ref: Ref, connection: Connection | None) -> None:
-        """A set got an answer."""
+        """Record that a set got a response, and wake the sets that wait for it."""
         with self._lock:
             outage = self._outages.pop(connection, None)
         for other in outage.waiting - {ref} if outage else ():
             self._wake(other)
 
     def forget(self, in_use: frozenset[Connection]) -> None:
-        """Only these connections matter still."""
+        """Forget the failures of all connections but these."""
         with self._lock:
             for connection in self._outages.keys() - in_use:
                 del self._outages[connection]

@@ -1,10 +1,10 @@
-"""What runs of a set moved and did not see through, as its status keeps it: no process need end well for that.
+"""Persist moves that are pending verification in the status, so that a crash loses none.
 
-    a run begins ─▶ all that it may move is written down ─▶ it ends: what is verified, undone or was never begun goes
+    a run begins ─▶ all moves that it may make are written ─▶ it ends: verified, reverted and unmade moves are removed
 
-A run that nobody heard of again so leaves too much rather than too little. What is too much costs a look: only aliases
-that are in place are verified again. Aliases that went one way together share an entry, so that the cut-over of a large
-set fits beside its spec; where the names do not, the entry stands for every alias that it may mean.
+So a run that crashed leaves too many entries rather than too few. That costs little: only aliases that are at the
+desired collection are verified again. Aliases with the same move share an entry, so that the cut-over of a large set
+fits beside its spec; if the names do not fit, the entry stands for every alias that it may be about.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reconciler.operator.objects import Body
 MAX_REASON = 200
 """Characters."""
 EVERY = "*"
-"""Instead of names: every alias that the set wants at the entry's collection, or, without one, anywhere."""
+"""Instead of names: every alias that the set lists with the entry's collection, or, without one, with any."""
 
 Group: TypeAlias = dict[str, object]
 """An entry of the list."""
@@ -35,7 +35,7 @@ Known: TypeAlias = Mapping[str, PendingVerification]
 
 
 def read(status: Body, desired: AliasSet, target: Target) -> PendingVerifications:
-    """What the status of a set says is not verified, as far as the set still wants it there."""
+    """Return the moves that are pending verification by the status of a set, and still match its spec."""
     found: dict[tuple[Target, str], PendingVerification] = {}
     for group in sorted(cast("Sequence[Body]", status.get("pendingVerification") or ()), key=_stands_for_every):
         names = cast("Sequence[str]", group.get("aliases") or ())
@@ -50,7 +50,7 @@ def read(status: Body, desired: AliasSet, target: Target) -> PendingVerification
 
 
 def written(known: Known) -> list[Group] | None:
-    """The list, in one of the forms that fit; None for nothing."""
+    """Return the list in the most precise form that fits; None if it is empty."""
     groups = _grouped(known.values())
     anything: Group = {"aliases": [EVERY]}
     forms = (groups, _for_every(groups), [anything])
@@ -58,23 +58,23 @@ def written(known: Known) -> list[Group] | None:
 
 
 def after(status: Body, finding: Finding) -> list[Group] | None:
-    """The list after a look at a set, which had something to compare."""
+    """Return the list for the next status, after a set was reconciled."""
     desired, plan, report = finding.desired, finding.plan, finding.report
     if desired is None or plan is None or not plan.targets or not needs_proof(desired.verify):
         return None
-    known = {alias: item for (_, alias), item in read(status, desired, plan.targets[0].target).items()}
+    known = {alias: pending for (_, alias), pending in read(status, desired, plan.targets[0].target).items()}
     if report:
         return written(_ended(known, report))
     if finding.run:
         moves = (step for step in plan.runnable if step.desired)
         return written(known | {step.alias: PendingVerification(step, finding.run, NO_RECORDED_END) for step in moves})
-    # An alias that is in place and that the plan does not name is at another collection of the same name.
-    open_ones = {step.alias for step in plan.steps} | {pending.step.alias for pending in plan.pending_verification}
-    return written({alias: item for alias, item in known.items() if alias in open_ones})
+    # An alias that the plan does not name is verified, or at a new collection of the same name.
+    planned = {step.alias for step in plan.steps} | {pending.step.alias for pending in plan.pending_verification}
+    return written({alias: pending for alias, pending in known.items() if alias in planned})
 
 
 def _ended(known: Known, report: Report) -> Known:
-    """What is left after a run; what it did not come to is left as it was."""
+    """Return what is pending after a run; what the run did not try stays."""
     left = dict(known)
     for result in report.results:
         left.pop(result.step.alias, None)
@@ -97,12 +97,12 @@ def _pending_verification(desired: AliasSet, alias: str, collection: str, group:
 
 def _grouped(known: Iterable[PendingVerification]) -> list[Group]:
     names: dict[str, list[str]] = defaultdict(list)
-    for item in known:
-        names[json.dumps(_way(item), sort_keys=True)].append(item.step.alias)
-    return [json.loads(way) | {"aliases": sorted(aliases)} for way, aliases in sorted(names.items())]
+    for pending in known:
+        names[json.dumps(_move(pending), sort_keys=True)].append(pending.step.alias)
+    return [json.loads(move) | {"aliases": sorted(aliases)} for move, aliases in sorted(names.items())]
 
 
-def _way(pending: PendingVerification) -> Group:
+def _move(pending: PendingVerification) -> Group:
     step = pending.step
     content = {
         "collection": step.desired,
@@ -116,7 +116,7 @@ def _way(pending: PendingVerification) -> Group:
 
 
 def _for_every(groups: Iterable[Group]) -> list[Group]:
-    """One entry for each collection, without names."""
+    """Return one entry for each collection, without names."""
     first: dict[object, Group] = {}
     for group in groups:
         first.setdefault(group.get("collection"), group | {"aliases": [EVERY]})

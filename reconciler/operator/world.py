@@ -1,7 +1,7 @@
-"""All AliasSets and MilvusConnections that we know of, as they were last seen.
+"""Keep all AliasSets and MilvusConnections as they were last seen.
 
-The threads of kopf put objects in, the threads that reconcile look at a `View`: a picture of one moment, which holds
-what only all objects together tell: which sets share a database, and whose claim on a name is older.
+The threads of kopf put objects in. The threads that reconcile use a `View`: a snapshot, with what follows only from all
+objects together, such as which sets share a database, and which set has authority over a name.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from reconciler.reconcile import target_of
 
 @dataclass(frozen=True)
 class View:
-    """What was known at one moment."""
+    """A snapshot of all objects."""
 
     sets: Mapping[Ref, SetObject]
     connections: Mapping[Ref, ConnectionObject]
 
     @cached_property
     def desired(self) -> Mapping[Ref, AliasSet | InvalidInput]:
-        """Each set whose spec can be used, with its connection, or why that is not there."""
+        """Return each set with a valid spec and its connection, or why it has no connection."""
         by_namespace: dict[str, dict[str, ConnectionManifest]] = defaultdict(dict)
         for ref, connection in self.connections.items():
             if isinstance(connection.spec, ConnectionManifest):
@@ -45,7 +45,7 @@ class View:
         return found
 
     def missing(self, ref: Ref) -> str:
-        """Which connections a set names that are not there or cannot be used; empty if it lacks none."""
+        """Return which connections of a set are missing or cannot be used; empty if none are."""
         spec = self.sets[ref].spec
         if not isinstance(spec, AliasSetManifest):
             return ""
@@ -61,7 +61,7 @@ class View:
 
     @cached_property
     def by_target(self) -> Mapping[Target, Mapping[Ref, AliasSet]]:
-        """The sets of each database, the oldest first."""
+        """Return the sets of each database, the oldest first."""
         targets: dict[Target, dict[Ref, AliasSet]] = defaultdict(dict)
         for ref in sorted(self.desired, key=lambda ref: self.sets[ref].age):
             desired = self.desired[ref]
@@ -71,12 +71,12 @@ class View:
 
     @cached_property
     def claims(self) -> Mapping[Target, Claims]:
-        """Who has authority over which names, by database."""
+        """Return which set has authority over which names, by database."""
         return {target: Claims(sets) for target, sets in self.by_target.items()}
 
     @cached_property
     def connections_in_use(self) -> frozenset[Connection]:
-        """Of all sets, their endpoints included."""
+        """Return the connections of all sets, including their endpoints."""
         sets = [alias_set for alias_set in self.desired.values() if isinstance(alias_set, AliasSet)]
         return frozenset(
             connection
@@ -92,51 +92,52 @@ class World:
     def __init__(self) -> None:
         self._lock = RLock()
         self._sets: dict[Ref, SetObject] = {}
-        self._heeded: dict[Ref, SetObject] = {}  # what a look was made at, or was asked for
+        self._observed: dict[Ref, SetObject] = {}  # as last reconciled, or queued for it
         self._connections: dict[Ref, ConnectionObject] = {}
         self._view: View | None = None
 
     def view(self) -> View:
-        """The present moment; the same view as before while nothing has changed that it shows, status apart."""
+        """Return a snapshot; the same one as before while nothing but a status has changed."""
         with self._lock:
             if self._view is None:
                 self._view = View(dict(self._sets), dict(self._connections))
             return self._view
 
     def get(self, ref: Ref) -> SetObject | None:
-        """A set as it was last seen, with its newest status."""
+        """Return a set as it was last seen, with its newest status."""
         with self._lock:
             return self._sets.get(ref)
 
     def get_connection(self, ref: Ref) -> ConnectionObject | None:
+        """Return a connection as it was last seen."""
         with self._lock:
             return self._connections.get(ref)
 
     def put(self, set_object: SetObject) -> bool:
-        """The watch told of a set; whether it asks for anything that was not heeded yet."""
+        """Store a set from the watch. Return whether it changed, status apart, since it was last reconciled."""
         with self._lock:
-            observed = self._heeded.get(set_object.ref)
-            self._heeded[set_object.ref] = set_object
+            observed = self._observed.get(set_object.ref)
+            self._observed[set_object.ref] = set_object
             self._keep(set_object)
             return observed is None or not set_object.asks_as(observed)
 
     def take(self, body: Body, *, observed: bool) -> SetObject:
-        """A set as the API server has just given it; if the watch has told of a newer one meanwhile, that one.
+        """Store a set from a response of the API server, unless the watch has delivered a newer one. Return the newest.
 
         Args:
             body: the whole object.
-            heeded: whether the caller acts on all that it asks for. If not, as with the answer to a write of the
-                status, a wish that it brings is still news when the watch tells of it.
+            observed: whether the caller reconciles it. If not, as after a write of the status, a change of the spec
+                that the response contains is still news when the watch delivers it.
         """
-        item = set_object(body, self.get(ref_of(body)))
+        received = set_object(body, self.get(ref_of(body)))
         with self._lock:
-            known = self._sets.get(item.ref)
-            if known and known.uid == item.uid and known.version > item.version:
+            known = self._sets.get(received.ref)
+            if known and known.uid == received.uid and known.version > received.version:
                 return known
             if observed:
-                self._heeded[item.ref] = item
-            self._keep(item)
-        return item
+                self._observed[received.ref] = received
+            self._keep(received)
+        return received
 
     def _keep(self, set_object: SetObject) -> None:
         earlier = self._sets.get(set_object.ref)
@@ -145,7 +146,7 @@ class World:
             self._view = None
 
     def put_connection(self, connection_object: ConnectionObject) -> bool:
-        """A connection was seen; whether it differs from before."""
+        """Store a connection. Return whether it has changed."""
         with self._lock:
             changed = self._connections.get(connection_object.ref) != connection_object
             self._connections[connection_object.ref] = connection_object
@@ -154,22 +155,23 @@ class World:
             return changed
 
     def remove(self, set_object: SetObject) -> bool:
-        """A set is gone; whether there is none of its name now, as somebody may have made a new one meanwhile."""
+        """Remove a deleted set. Return whether no set has its name now; there may be a new one."""
         with self._lock:
             known = self._sets.get(set_object.ref)
             if known and known.uid == set_object.uid:
                 del self._sets[set_object.ref]
-                self._heeded.pop(set_object.ref, None)
+                self._observed.pop(set_object.ref, None)
                 self._view = None
             return set_object.ref not in self._sets
 
     def remove_connection(self, ref: Ref) -> None:
+        """Remove a deleted connection."""
         with self._lock:
             if self._connections.pop(ref, None):
                 self._view = None
 
     def using(self, connection: Ref) -> list[Ref]:
-        """The sets that name a connection, as their own or as an endpoint."""
+        """Return the sets that name a connection, as their own or as an endpoint."""
         with self._lock:
             return [
                 ref

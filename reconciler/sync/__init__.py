@@ -1,16 +1,15 @@
-"""The Git sync agent: what a ref of a repository says, Milvus is made to be.
+"""The Git sync agent: applies the AliasSets that a ref of a Git repository contains.
 
-    settings   what the command line says
-    tree       a commit's files, as the manifest reader takes them
-    revision   a commit → AliasSets, or why it cannot be used
-    agent      one look: where the ref is, which revision is in force, what is to be done, and doing it
-    progress   which of its changes are still to be made, and which others undid
-    in_place   what each set wanted when it was last all in place, across restarts
-    verifying  what earlier runs moved and did not verify: what is verified again, and what is left
-    pace       when to look again: jitter, back-off, and drift that others keep making
-    finding    what a look found, for the log, `/status`, the metrics and the exit code
-    main       the loop, and what surrounds it
+    settings      the settings of the command line
+    tree          the files of a commit, as the manifest reader takes them
+    revision      a commit → AliasSets, or why it cannot be used
+    agent         reconcile once: read the ref, choose the revision in force, plan, decide, apply
+    progress      which changes of a revision are made for the first time, and which again
+    last_applied  the hash of each set's spec when it was last fully applied, across restarts
+    pace          when to reconcile again: jitter and back-off
+    finding       the result, for the log, `/status`, the metrics and the exit code
+    main          the process: one reconcile, or the loop with its web server
 
-The agent writes only what it has just seen at the ref: while the repository cannot be read, nothing is changed. A
-revision that cannot be used leaves the last good one in force.
+The agent applies only what it has just read at the ref: while the repository cannot be read, nothing is changed. A
+revision that cannot be used leaves the last valid one in force.
 """

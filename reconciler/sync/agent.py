@@ -20,20 +20,20 @@ import structlog
 
 from reconciler.catalog import Catalogs, Connect
 from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide, not_tried
-from reconciler.core.errors import AliasctlError, CatalogError, Interrupted, InvalidInput
+from reconciler.core.errors import AliasctlError, InvalidInput
 from reconciler.core.plan import Plan
 from reconciler.core.reasons import Reason
 from reconciler.core.report import VERIFICATION_FAILED, Report, not_applied
 from reconciler.core.text import counted, listed, printable, shortened
 from reconciler.documents.timestamps import now
-from reconciler.git import Commit, GitError, RefNotFound, Repository, RepositoryUnreachable, TooLarge
+from reconciler.git import Commit, GitError, Repository, TooLarge
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.sync.finding import Finding
+from reconciler.sync.finding import Finding, reason_of
 from reconciler.sync.last_applied import LastApplied
 from reconciler.sync.pace import BackOff
 from reconciler.sync.progress import Progress
-from reconciler.sync.revision import ConnectionsUnusable, Revision, SignatureRejected, read_revision
+from reconciler.sync.revision import Revision, SignatureRejected, read_revision
 from reconciler.sync.settings import Settings
 
 IN_FORCE, APPLIED = "in-force", "applied"
@@ -88,7 +88,7 @@ class Agent:
             broken = self._attempt(head)
             self._clear_copies()
         except (AliasctlError, OSError) as error:
-            reason = Reason.GIT_UNREACHABLE if isinstance(error, OSError) else _reason_of(error)
+            reason = Reason.GIT_UNREACHABLE if isinstance(error, OSError) else reason_of(error)
             return Finding(reason, str(error), self._attempted, self._id_in_force)
         if broken:  # read again: the accepted signatures, or a connection, may have changed since
             self._in_force = self._known(IN_FORCE)
@@ -158,7 +158,7 @@ class Agent:
         try:
             return self._apply(revision, head)
         except (AliasctlError, OSError) as error:
-            return Finding(_reason_of(error), str(error), in_force=revision.commit.id)
+            return Finding(reason_of(error), str(error), in_force=revision.commit.id)
 
     def _apply(self, revision: Revision, head: str) -> Finding:
         """Plan a revision and do what `decide` says."""
@@ -170,7 +170,8 @@ class Agent:
         found = Finding(Reason.SUCCEEDED, _up_to_date(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
             plan = self._plan(revision, catalogs)
-            match decide(plan, _policy(revision), self._memory(revision, plan)):
+            policy = Policy(report_drift=frozenset(alias_set.key for alias_set in revision.reported))
+            match decide(plan, policy, self._memory(revision, plan)):
                 case Wait(reason=Reason.DRIFT_BACK_OFF, message=message):
                     return replace(found, reason=Reason.DRIFT_BACK_OFF, message=message)
                 case Wait(plan=waiting, reason=reason, message=message):
@@ -303,26 +304,6 @@ class Agent:
 
 def _in_short(error: AliasctlError) -> str:
     return printable(listed([shortened(line, MAX_LINE) for line in str(error).splitlines()], MAX_LOGGED, "; "))
-
-
-def _reason_of(error: Exception) -> Reason:
-    match error:
-        case Interrupted():
-            return Reason.PROGRESSING
-        case RefNotFound():
-            return Reason.REF_NOT_FOUND
-        case RepositoryUnreachable():
-            return Reason.GIT_UNREACHABLE
-        case GitError():
-            return Reason.GIT_REFUSED
-        case CatalogError() | InvalidInput() | ConnectionsUnusable():
-            return Reason.CONNECTION_FAILED
-    return Reason.STORAGE_OPERATION_FAILED
-
-
-def _policy(revision: Revision) -> Policy:
-    """Return the policy of a revision; sets with `approval: Manual` are not in it."""
-    return Policy(report_drift=frozenset(alias_set.key for alias_set in revision.reported))
 
 
 def _not_applied(plan: Plan) -> Report:

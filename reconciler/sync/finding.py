@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reconciler.core.errors import CatalogError, Interrupted, InvalidInput
 from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.report import ExitCode, Report
+from reconciler.git import GitError, RefNotFound, RepositoryUnreachable
+from reconciler.sync.revision import ConnectionsUnusable
 
+ERRORS: Sequence[tuple[type[Exception], Reason]] = (
+    (Interrupted, Reason.PROGRESSING),
+    (RefNotFound, Reason.REF_NOT_FOUND),
+    (RepositoryUnreachable, Reason.GIT_UNREACHABLE),
+    (GitError, Reason.GIT_REFUSED),
+    (CatalogError, Reason.CONNECTION_FAILED),
+    (InvalidInput, Reason.CONNECTION_FAILED),
+    (ConnectionsUnusable, Reason.CONNECTION_FAILED),
+)
+"""The reason for each error; the first that fits counts. Any other error is about the journal or the state folder."""
 REF_NOT_READ = frozenset({Reason.GIT_UNREACHABLE, Reason.GIT_REFUSED, Reason.REF_NOT_FOUND, Reason.PROGRESSING})
 MOST_SEVERE_FIRST = (ExitCode.INCOMPLETE, ExitCode.ERROR, ExitCode.REFUSED, ExitCode.DONE)
 
@@ -41,3 +55,8 @@ class Finding:
             return ExitCode.INCOMPLETE
         codes = {MEANINGS[self.reason].exit_code, self.report.exit_code if self.report else ExitCode.DONE}
         return next(code for code in MOST_SEVERE_FIRST if code in codes)
+
+
+def reason_of(error: Exception) -> Reason:
+    """Return the reason for an error that ended a reconcile."""
+    return next((reason for kind, reason in ERRORS if isinstance(error, kind)), Reason.STORAGE_OPERATION_FAILED)

@@ -1,4 +1,4 @@
-"""A commit → what it wants, or why it cannot be used."""
+"""Read the AliasSets of a commit, or find out why it cannot be used."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from reconciler.core.model import AliasSet, Source
 from reconciler.core.provenance import Provenance
 from reconciler.git import Commit, Repository, Signature
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, resolve
-from reconciler.manifest.records import AliasSetManifest, Approval, ConnectionManifest, DriftPolicy
+from reconciler.manifest.records import Approval, ConnectionManifest, DriftPolicy
 from reconciler.sync.settings import Settings
 from reconciler.sync.tree import CommitTree
 
 
 class SignatureRejected(AliasctlError):
-    """A commit whose signature does not count."""
+    """A commit without an accepted signature."""
 
 
 class ConnectionsUnusable(AliasctlError):
-    """The agent's own connections cannot be used: no fault of the commit's."""
+    """The connections of the agent cannot be used; the commit is not to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class Revision:
     Args:
         commit: which.
         provenance: where it comes from.
-        sets: what it wants, without those that are refused.
-        reported: those of the sets whose drift is only reported.
-        remarks: what somebody should know: sets that are refused, connections that are not used.
-        copies: the files that it needs on the disk.
+        sets: its sets, without those with `approval: Manual`.
+        reported: the sets whose drift is only reported.
+        remarks: warnings, such as sets that are left out and connections that are not used.
+        copies: the files of the commit that are needed on disk.
     """
 
     commit: Commit
@@ -46,30 +46,30 @@ class Revision:
 
 
 def read_connections(path: Path) -> Mapping[tuple[str, str], ConnectionManifest]:
-    """The MilvusConnections of the agent, by namespace and name.
+    """Return the MilvusConnections of the agent, by namespace and name.
 
     Raises:
-        InvalidInput: they cannot be used, or there is something else.
+        InvalidInput: they cannot be used, or there is an AliasSet among them.
     """
     manifests = read([path])
     if manifests.sets:
-        message = "an AliasSet among the connections; what is wanted comes from the repository"
+        message = "an AliasSet among the connections; AliasSets are read from the repository"
         raise InvalidInput(*(Problem(message, alias_set.source) for alias_set in manifests.sets))
     return manifests.connections
 
 
 def read_revision(repository: Repository, commit: Commit, settings: Settings) -> Revision:
-    """What a commit wants, with connections that are not the commit's.
+    """Return the AliasSets of a commit, with the connections of the agent.
 
     Args:
         repository: has the commit.
         commit: which.
-        settings: what is followed, and whose signature counts.
+        settings: what is followed, and whose signatures are accepted.
 
     Raises:
-        Unverified: nobody signed it whose signature counts.
+        SignatureRejected: it has no accepted signature.
         ConnectionsUnusable: the connections cannot be read.
-        InvalidInput: everything that is wrong with it.
+        InvalidInput: all errors in it.
         GitError: it cannot be read, or is too large.
     """
     signature = settings.signers.verify(repository, commit.id) if settings.signers else Signature()
@@ -85,13 +85,8 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
         raise ConnectionsUnusable(str(error)) from error
     known = Manifests(connections, found.sets, found.skipped, found.warnings)
     sets = resolve(known, settings.overrides, Overrides())
-    manual = {
-        key for alias_set in found.sets if alias_set.operation.approval is Approval.MANUAL for key in [_key(alias_set)]
-    }
-    reported = {
-        key for alias_set in found.sets if alias_set.operation.drift is DriftPolicy.REPORT for key in [_key(alias_set)]
-    }
-    desired = tuple(alias_set for alias_set in sets if (alias_set.namespace, alias_set.name) not in manual)
+    operations = {alias_set.key: alias_set.operation for alias_set in found.sets}
+    desired = tuple(alias_set for alias_set in sets if operations[alias_set.key].approval is Approval.AUTO)
     return Revision(
         commit,
         Provenance(
@@ -102,18 +97,14 @@ def read_revision(repository: Repository, commit: Commit, settings: Settings) ->
             signature=f"good, by {signature.by}" if signature.good else "not verified",
         ),
         desired,
-        tuple(alias_set for alias_set in desired if (alias_set.namespace, alias_set.name) in reported),
+        tuple(alias_set for alias_set in desired if operations[alias_set.key].drift is DriftPolicy.REPORT),
         (*found.warnings, *_unused(found), *_manual(found), *endpoints_left_out(known, sets)),
         copies=frozenset(tree.copied),
     )
 
 
-def _key(manifest: AliasSetManifest) -> tuple[str, str]:
-    return (manifest.namespace, manifest.name)
-
-
 def _unused(found: Manifests) -> list[Problem]:
-    """The repository may describe servers for other front doors; here it must not say where credentials are sent."""
+    """Warn about connections in the repository, which must not decide where credentials are sent."""
     message = "this MilvusConnection is not used: the agent's own come from --connections"
     return [Problem(message, connection.source) for connection in found.connections.values()]
 
@@ -121,8 +112,8 @@ def _unused(found: Manifests) -> list[Problem]:
 def _manual(found: Manifests) -> list[Problem]:
     return [
         Problem(
-            f'AliasSet "{alias_set.name}" has approval: Manual and is left alone: the agent can ask nobody; '
-            "use the operator, or a pipeline with a reviewed plan",
+            f'AliasSet "{alias_set.name}" has approval: Manual and is left alone: the agent cannot ask for an '
+            "approval; use the operator, or a pipeline with a reviewed plan",
             alias_set.source,
         )
         for alias_set in found.sets

@@ -320,6 +320,18 @@ def test_drift_is_only_reported(operator: Operator, kube: Kube, milvus: Milvus) 
     assert status["counts"]["drift"] == 0
 
 
+def test_no_limit_refuses_drift_that_is_only_reported(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    kube.create({"a": "v1", "b": None, "c": None}, interval="100ms", drift="Report", limits={"maxDrops": 1})
+    kube.wait("Succeeded")
+    milvus.point("b", "v1")
+    milvus.point("c", "v1")
+    wait_until("counted", lambda: kube.status()["counts"]["drift"] == 2)
+    assert kube.condition()["reason"] == "DriftDetected"
+    kube.annotate(approve=kube.digest())
+    kube.wait("LimitExceeded")
+    assert set(milvus.aliases) == {"a", "b", "c"}
+
+
 def test_an_edit_is_no_drift(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1"}, drift="Report")
     kube.wait("Succeeded")

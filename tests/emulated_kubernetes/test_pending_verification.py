@@ -209,6 +209,28 @@ def test_without_verification_it_goes_on(kube: Kube, milvus: Milvus) -> None:
     assert milvus.aliases == DONE
 
 
+def test_drift_that_is_only_reported_hides_no_verification(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    kube.create({"a": "v1", "b": "v1"}, gates=LOADED, interval="200ms")
+    kube.wait("Succeeded")
+    milvus.before = lambda action, alias: milvus.server.release("v2")
+    kube.edit({"a": "v2", "b": "v2"}, verify={"soak": "300ms"})
+    kube.wait("VerificationFailed")
+    assert pending_verification(kube) == ["a", "b"]
+    milvus.before = lambda action, alias: None
+    milvus.server.load("v2")
+    milvus.point("b", "v3")
+    kube.edit(drift="Report")
+    status = kube.wait("DriftDetected")
+    assert pending_verification(kube) == ["b"]
+    assert [(row["name"], row["state"]) for row in status["aliases"]] == [("b", "Drifted")]
+    assert (status["counts"]["inSync"], status["counts"]["drift"]) == (1, 1)
+    assert kube.digest() in status["conditions"][0]["message"]
+    assert milvus.aliases == {"a": "v2", "b": "v3"}
+    kube.annotate(approve=kube.digest())
+    assert "pendingVerification" not in kube.wait("Succeeded")
+    assert milvus.aliases == {"a": "v2", "b": "v2"}
+
+
 def test_an_approval_is_not_asked_for_to_watch_again(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
     kube.connection()
     first = start()

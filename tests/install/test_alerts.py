@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reconciler.core import errors
-from reconciler.core.reasons import MEANINGS, Ready, Reason
+from reconciler.core.reasons import MEANINGS, SYNC_ONLY, Ready, Reason
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref
@@ -94,7 +94,7 @@ def alerts_of(reason: Reason) -> set[str]:
     return {"AliasctlSetStalled" if MEANINGS[reason].stalled else "AliasctlSetNotReady"}
 
 
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("reason", sorted(set(Reason) - SYNC_ONLY))
 def test_what_the_operator_tells_of_a_set_fires_its_alert(reason: Reason, tmp_path: Path) -> None:
     """A set that is not ready was, two hours ago."""
     metrics = leading()

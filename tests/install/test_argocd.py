@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.core.reasons import Reason
+from reconciler.core.reasons import SYNC_ONLY, Reason
 from tests.install.built import ROOT, Object
 from tests.install.sets import alias_set, condition, with_reason
 
@@ -45,7 +45,7 @@ def health(obj: Object) -> dict[str, Any]:
     return dict(script(lua.table_from(obj, recursive=True)))
 
 
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("reason", sorted(set(Reason) - SYNC_ONLY))
 def test_every_reason_has_its_health_and_its_message(reason: Reason) -> None:
     told = health(with_reason(reason, "of search_main and 2 more"))
     assert told == {"status": HEALTH[reason], "message": "of search_main and 2 more"}

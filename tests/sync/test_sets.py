@@ -128,4 +128,4 @@ def test_an_alias_set_among_the_agents_connections_is_refused(stage: Stage) -> N
     stage.shop.write("connections.yaml", connection(stage.shop.uri), alias_set({"a": "v2"}))
     done = stage.once()
     assert (done.code, "connections.yaml:" in done.stderr, stage.shop.live) == (1, True, {"a": "v1"})
-    assert "an AliasSet among the connections; what is wanted comes from the repository" in done.stderr
+    assert "an AliasSet among the connections; AliasSets are read from the repository" in done.stderr

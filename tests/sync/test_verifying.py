@@ -168,6 +168,18 @@ def test_it_is_verified_again_less_and_less_often_and_at_once_at_the_next_commit
     assert trial.runs == before + 1
 
 
+def test_a_wave_behind_it_waits_and_does_not_have_it_verified_over_and_over(trial: Trial) -> None:
+    waves: dict[str, Any] = {"a": "new", "b": {"collection": "newer", "wave": 1}}
+    trial.origin.commit({FILE: manifest(alias_set(waves, verify=SOAK))})
+    trial.origin.push()
+    for _ in range(4):
+        insist_on_trouble(trial)
+    assert trial.runs == 2  # the move, and the one repetition that is made at once
+    trial.mend()
+    trial.restart()
+    assert (trial.reconcile().reason, trial.live) == (Reason.SUCCEEDED, {"a": "new", "b": "newer"})
+
+
 def test_what_is_to_be_moved_does_not_wait_for_the_next_time(trial: Trial) -> None:
     trial.merge("new", verify=SOAK)
     for _ in range(3):
