@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from threading import Event
 from typing import Any
 
@@ -34,9 +35,9 @@ def watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Even
     Returns:
         Whether it was stopped, as opposed to a watch that failed.
     """
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(_log_warning)
-    return loop.run_until_complete(_watch(handlers, namespaces, stop, ready))
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.set_exception_handler(_log_warning)
+        return loop.run_until_complete(_watch(handlers, namespaces, stop, ready))
 
 
 async def _watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event, ready: Event | None) -> bool:
