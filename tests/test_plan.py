@@ -298,7 +298,7 @@ def test_sets_of_one_database_with_different_credentials_are_refused_unless_one_
     made, _ = move_and_create()
     reader = replace(LOCAL, name="reader", token=Credential(env="READ_ONLY"))
     sets = [alias_set({"a": "c2"}), alias_set({"b": "c2"}, name="other", connection=reader)]
-    with pytest.raises(InvalidInput, match='with different connections, "reader" and "local"; use one'):
+    with pytest.raises(InvalidInput, match='default, "reader" and "local"; use one for both'):
         make_plan(sets, catalogs=catalogs(made))
     active = make_plan([sets[0], replace(sets[1], suspend=True)], catalogs=catalogs(made))
     assert active.targets[0].connection == LOCAL

@@ -27,7 +27,7 @@ from reconciler.core.model import (
     Target,
     Verify,
 )
-from reconciler.core.record import ALWAYS, INLINE, INTERNAL, Count, Digest, Record, Time
+from reconciler.core.record import ALWAYS, INLINE, INTERNAL, NOT_READ, Count, Digest, Record, Time
 
 
 class Action(StrEnum):
@@ -91,6 +91,8 @@ class Step(Record, frozen=True):
     steps have a wave of their own, after the last one.
     """
 
+    derived = ("action",)
+
     set: Annotated[str, Meta(description="The AliasSet: name, or namespace/name.")]
     alias: str
     current: Annotated[str | None, Meta(description="The collection that the alias points at; null for no alias.")] = (
@@ -133,15 +135,24 @@ class Step(Record, frozen=True):
         return (self.wave, self.action is Action.DROP, self.alias)
 
 
-class PendingVerification(Struct, frozen=True):
-    """An alias that was moved but whose verification did not pass.
+class PendingVerification(Record, frozen=True):
+    """An alias that was moved but whose verification did not pass."""
 
-    `step` moved it, in the run `run`; `reason` says in a few words what is missing.
-    """
+    derived = ("alias", "collection")
 
-    step: Step
-    run: str
-    reason: str
+    step: Annotated[Step, INTERNAL]
+    run: Annotated[str, Meta(description="The run that moved it and did not verify it.")]
+    reason: Annotated[str, Meta(description="What is missing, in a few words.")]
+
+    @property
+    def alias(self) -> str:
+        """The alias."""
+        return self.step.alias
+
+    @property
+    def collection(self) -> str:
+        """Where the alias is, and should be."""
+        return self.step.desired or ""
 
 
 class SetPlan(Record, frozen=True):
@@ -165,11 +176,11 @@ class SetPlan(Record, frozen=True):
     verify: Annotated[Verify, INTERNAL] = Verify()
     on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
-    pending_verification: Annotated[tuple[PendingVerification, ...], INTERNAL] = ()
+    pending_verification: Annotated[tuple[PendingVerification, ...], NOT_READ] = ()
 
 
 class TargetPlan(Record, frozen=True):
-    """What would change in one database. `notices` are known problems of the server that affect this run."""
+    """What would change in one database."""
 
     target: Annotated[Target, INLINE]
     connection: Connection
@@ -180,7 +191,7 @@ class TargetPlan(Record, frozen=True):
     )
     calls: Annotated[Count, Meta(description="Calls to the server that planning took."), ALWAYS] = 0
     offline: Annotated[bool, Meta(description="The live side came from an export."), ALWAYS] = False
-    notices: Annotated[tuple[str, ...], INTERNAL] = ()
+    notices: Annotated[tuple[str, ...], Meta(description="Known problems of the server that affect this run.")] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

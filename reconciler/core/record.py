@@ -12,7 +12,7 @@ two differ otherwise, a mark on the field says how.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -23,10 +23,11 @@ class Mark(Enum):
     ALWAYS = "written and required, although it has a default"
     INLINE = "a record whose fields stand beside the others, not in an object of their own"
     INTERNAL = "not part of the document"
+    NOT_READ = "written, but not read back: the record has its default then"
     TIME = "an RFC 3339 time with its offset from UTC"
 
 
-ALWAYS, INLINE, INTERNAL = Mark.ALWAYS, Mark.INLINE, Mark.INTERNAL
+ALWAYS, INLINE, INTERNAL, NOT_READ = Mark.ALWAYS, Mark.INLINE, Mark.INTERNAL, Mark.NOT_READ
 
 Count = Annotated[int, Meta(ge=0)]
 Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
@@ -34,4 +35,6 @@ Time = Annotated[str, Mark.TIME]
 
 
 class Record(Struct, frozen=True, rename="camel"):
-    """Base of the records that are, or are part of, a JSON document."""
+    """Base of the records that are, or are part of, a JSON document. `derived` names properties that it has too."""
+
+    derived: ClassVar[tuple[str, ...]] = ()

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cache, partial
 from inspect import cleandoc
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import NODEFAULT, UNSET, Meta, Struct
@@ -99,7 +99,7 @@ def _record(record: type[RecordType], form: Struct) -> RecordType:
     for field in _fields(record):
         if field.inline:
             values[field.name] = _record(field.type, form)
-        elif (value := getattr(form, field.name)) is not UNSET:
+        elif field.read and (value := getattr(form, field.name)) is not UNSET:
             values[field.name] = _value(value)
     return record(**values)
 
@@ -131,16 +131,22 @@ class _Field(NamedTuple):
     default: object
     required: bool
     inline: bool
+    read: bool
 
 
 @cache
 def _fields(record: type[Struct]) -> tuple[_Field, ...]:
-    return tuple(
-        _described(field) for field in msgspec.structs.fields(record) if Mark.INTERNAL not in _marks(field.type)
-    )
+    derived = (_of_property(name, getattr(record, name)) for name in getattr(record, "derived", ()))
+    fields = msgspec.structs.fields(record)
+    return (*derived, *(_of_field(field) for field in fields if Mark.INTERNAL not in _marks(field.type)))
 
 
-def _described(field: msgspec.structs.FieldInfo) -> _Field:
+def _of_property(name: str, derived: property) -> _Field:
+    described = (get_type_hints(derived.fget)["return"], Meta(description=derived.__doc__))
+    return _Field(name, name, Annotated[described], None, required=True, inline=False, read=False)
+
+
+def _of_field(field: msgspec.structs.FieldInfo) -> _Field:
     marks = _marks(field.type)
     default = field.default if field.default_factory is NODEFAULT else field.default_factory()
     inline = Mark.INLINE in marks
@@ -151,6 +157,7 @@ def _described(field: msgspec.structs.FieldInfo) -> _Field:
         default,
         required=field.required or Mark.ALWAYS in marks,
         inline=inline,
+        read=Mark.NOT_READ not in marks,
     )
 
 

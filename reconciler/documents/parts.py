@@ -1,7 +1,7 @@
 """The parts that plans, reports and the journal have in common, where a document is not simply its record.
 
-Steps stand beside their sets, with the action that follows from their ends; the address of a server stands beside its
-connection. A credential is written as the place it is read from; no secret is ever in a document.
+Steps stand beside their sets, and the address of a server beside its connection. A credential is written as the place
+it is read from; no secret is ever in a document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from reconciler.core.model import Connection, Origin, Verify
-from reconciler.core.plan import Action, PendingVerification, SetPlan, Step, TargetPlan
+from reconciler.core.plan import SetPlan, Step, TargetPlan
 from reconciler.core.record import ALWAYS, INLINE, Count, Record
 from reconciler.core.report import Outcome, StepResult, TargetReport
 
@@ -29,30 +29,6 @@ class Tool(Record, frozen=True):
 
     version: str
     name: Annotated[Literal["aliasctl"], ALWAYS] = "aliasctl"
-
-
-class StepDocument(Record, frozen=True):
-    """One change of one alias: from one collection to another."""
-
-    action: Action
-    step: Annotated[Step, INLINE]
-
-    @classmethod
-    def of(cls, step: Step) -> StepDocument:
-        """Return the document of a step."""
-        return cls(step.action, step)
-
-
-class ResultDocument(Record, frozen=True):
-    """One step and its outcome."""
-
-    action: Action
-    result: Annotated[StepResult, INLINE]
-
-    @classmethod
-    def of(cls, result: StepResult) -> ResultDocument:
-        """Return the document of a result."""
-        return cls(result.step.action, result)
 
 
 class EndpointDocument(Record, frozen=True):
@@ -78,35 +54,19 @@ class VerifyDocument(Record, frozen=True):
         return replace(self.verify, endpoints=tuple(saved(item.connection, item.address) for item in self.endpoints))
 
 
-class PendingVerificationDocument(Record, frozen=True):
-    """An alias that was moved but whose verification did not pass."""
-
-    alias: str
-    collection: Annotated[str, Meta(description="Where the alias is, and should be.")]
-    run: Annotated[str, Meta(description="The run that moved it there and did not verify it.")]
-    reason: str
-
-    @classmethod
-    def of(cls, pending: PendingVerification) -> PendingVerificationDocument:
-        """Return the document of a pending verification."""
-        return cls(pending.step.alias, pending.step.desired or "", pending.run, pending.reason)
-
-
 class SetDocument(Record, frozen=True):
     """What one set would change."""
 
     plan: Annotated[SetPlan, INLINE]
     verify: VerifyDocument = VerifyDocument()
-    pending_verification: tuple[PendingVerificationDocument, ...] = ()
 
     @classmethod
     def of(cls, plan: SetPlan) -> SetDocument:
         """Return the document of a set."""
-        pending = tuple(map(PendingVerificationDocument.of, plan.pending_verification))
-        return cls(plan, VerifyDocument.of(plan.verify), pending)
+        return cls(plan, VerifyDocument.of(plan.verify))
 
     def record(self, steps: Sequence[Step]) -> SetPlan:
-        """Return the set with its steps. What was pending is left out: the journal has what is by now."""
+        """Return the set with its steps."""
         return replace(self.plan, verify=self.verify.record(), steps=tuple(steps))
 
 
@@ -131,24 +91,23 @@ class TargetDocument(Record, frozen=True):
 class PlannedTarget(TargetDocument, frozen=True):
     """What would change in one database."""
 
-    steps: tuple[StepDocument, ...]
+    steps: tuple[Step, ...]
 
     @classmethod
     def of(cls, plan: TargetPlan) -> PlannedTarget:
         """Return the document of one database of a plan."""
-        return cls(plan, tuple(map(SetDocument.of, plan.sets)), tuple(map(StepDocument.of, plan.steps)))
+        return cls(plan, tuple(map(SetDocument.of, plan.sets)), plan.steps)
 
 
 class ReportedTarget(TargetDocument, frozen=True):
     """The outcomes of one database's steps."""
 
-    steps: tuple[ResultDocument, ...]
+    steps: tuple[StepResult, ...]
 
     @classmethod
     def of(cls, report: TargetReport) -> ReportedTarget:
         """Return the document of one database of a report."""
-        sets = tuple(map(SetDocument.of, report.plan.sets))
-        return cls(report.plan, sets, tuple(map(ResultDocument.of, report.results)))
+        return cls(report.plan, tuple(map(SetDocument.of, report.plan.sets)), report.results)
 
 
 def saved(connection: Connection, address: str) -> Connection:

@@ -67,9 +67,9 @@ def load_plan(path: Path) -> Plan:
         InvalidInput: not readable, not a plan, of another format, or edited since it was written.
     """
     document, content = load(path, FORM, PlanDocument)
-    targets = [target_plan_of(item, [each.step for each in item.steps], path, FORM) for item in content.targets]
-    plan = Plan(tuple(targets), content.created, content.tool.version)
-    actions = [step.action for target in content.targets for step in target.steps]
+    targets = tuple(target_plan_of(target, target.steps, path, FORM) for target in content.targets)
+    plan = Plan(targets, content.created, content.tool.version)
+    actions = [step["action"] for target in document["targets"] for step in target["steps"]]
     unchanged = checksum(document) == content.checksum and plan.digest == content.digest
     if not unchanged or [step.action for step in plan.steps] != actions:
         raise invalid(path, "the plan file was edited: it does not have the checksum it carries; plan again")

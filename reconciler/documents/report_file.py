@@ -66,8 +66,8 @@ def load_report(path: Path) -> Report:
     _, content = load(path, FORM, ReportDocument)
     targets = []
     for target in content.targets:
-        results = tuple(item.result for item in target.steps)
-        targets.append(TargetReport(target_plan_of(target, [result.step for result in results], path, FORM), results))
+        plan = target_plan_of(target, [result.step for result in target.steps], path, FORM)
+        targets.append(TargetReport(plan, target.steps))
     return Report(
         plan=Plan(tuple(target.plan for target in targets), content.started, content.tool.version),
         targets=tuple(targets),

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from reconciler.core.model import Connection, Target
-from reconciler.core.record import ALWAYS, INLINE, INTERNAL, Record
+from reconciler.core.record import ALWAYS, INLINE, Record
 
 
 class Result(StrEnum):
@@ -64,14 +64,14 @@ class Condition(Record, frozen=True):
 
 
 class TargetAccess(Record, frozen=True):
-    """The conditions of one database, or of an endpoint. `known_problems` are the server's, each with its remedy."""
+    """The conditions of one database, or of an endpoint."""
 
     target: Annotated[Target, INLINE]
     connection: Connection
     server_version: Annotated[str, Meta(description="Empty where the server cannot be reached.")]
     conditions: tuple[Condition, ...]
     endpoint: Annotated[bool, Meta(description="A further proxy that verify.endpoints names."), ALWAYS] = False
-    known_problems: Annotated[tuple[str, ...], INTERNAL] = ()
+    known_problems: Annotated[tuple[str, ...], Meta(description="Of the server, each with its remedy.")] = ()
 
     @property
     def results(self) -> Mapping[Subject, Result]:

@@ -24,7 +24,7 @@ from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
 from reconciler.core.gates import Gates
 from reconciler.core.model import Connection, OnFailure, Source, Target
-from reconciler.core.plan import Action, Plan, SetPlan, Step, TargetPlan
+from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan
 from reconciler.core.provenance import Provenance
 from reconciler.core.record import INLINE, Count, Digest, Record, Time
 from reconciler.core.report import ExitStatus, Outcome, Report, StepResult
@@ -85,7 +85,6 @@ class Intent(Line, frozen=True):
 
     act: Act
     target: Annotated[Target, INLINE]
-    action: Action
     step: Annotated[Step, INLINE]
 
 
@@ -93,7 +92,6 @@ class Result(Line, frozen=True):
     """The outcome of a step; of several lines the last one counts."""
 
     target: Annotated[Target, INLINE]
-    action: Action
     result: Annotated[StepResult, INLINE]
 
 
@@ -167,15 +165,14 @@ def _set_planned(run: str, target: Target, plan: SetPlan) -> bytes:
 
 def intent(run: str, target: Target, step: Step, act: Act) -> bytes:
     """Return the line before a call."""
-    return _line(Intent(run, now(), act, target, step.action, step), step)
+    return _line(Intent(run, now(), act, target, step), step)
 
 
 def result(run: str, target: Target, of_step: StepResult) -> bytes:
     """Return the line after a step. How its gates are specified is in the intent."""
     step = replace(of_step.step, gates=Gates())
     message = None if of_step.message is None else shortened(of_step.message, MAX_TEXT)
-    judged = replace(of_step, step=step, message=message)
-    return _line(Result(run, now(), target, step.action, judged), step)
+    return _line(Result(run, now(), target, replace(of_step, step=step, message=message)), step)
 
 
 def run_ended(run: str, report: Report) -> bytes:

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from reconciler.core.model import Connection, Target, Verify
 from reconciler.core.plan import Step
 from reconciler.core.provenance import Provenance
-from reconciler.core.record import ALWAYS, Count, Record
+from reconciler.core.record import ALWAYS, INLINE, Count, Record
 from reconciler.core.report import Outcome, StepResult
 
 
@@ -72,17 +72,13 @@ class PastTarget(Struct, frozen=True):
     verify: dict[str, Verify]
 
 
-class PastStep(Struct, frozen=True):
-    """One step of a run, in the order in which they were begun.
+class PastStep(Record, frozen=True):
+    """One step of a recorded run, with its outcome if one was recorded."""
 
-    `result` is None where none was recorded. `begun` is the call that was about to be made when the record ends: it
-    may or may not have been made.
-    """
-
-    target: Target
-    step: Step
-    result: StepResult | None
-    begun: Act | None = None
+    target: Annotated[Target, INLINE]
+    step: Annotated[Step, INLINE]
+    result: Annotated[StepResult | None, INLINE]
+    begun: Annotated[Act | None, Meta(description="A call that may or may not have been made.")] = None
 
     @property
     def outcome(self) -> Outcome | None:

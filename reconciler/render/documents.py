@@ -12,10 +12,9 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
-from reconciler.core.model import Source, Target
-from reconciler.core.plan import Action, Step
+from reconciler.core.model import Source
 from reconciler.core.record import INLINE, Count, Digest, Record, Time
-from reconciler.core.report import ExitStatus, Outcome, StepResult
+from reconciler.core.report import ExitStatus, Outcome
 from reconciler.documents.codec import Document
 from reconciler.documents.kinds import DocumentKind
 from reconciler.documents.parts import OutcomeCounts, Tool
@@ -24,7 +23,7 @@ from reconciler.documents.report_file import REPORT
 from reconciler.inspect.access import TargetAccess, exit_code
 from reconciler.inspect.alias_status import StatusRow
 from reconciler.inspect.unreferenced import Unreferenced
-from reconciler.journal import Act, Origins, PastRun, PastStep, Recorded, RunState
+from reconciler.journal import Origins, PastRun, PastStep, Recorded, RunState
 from reconciler.journal.lines import journal_schema
 from reconciler.journal.runs import counts_of
 from reconciler.manifest.records import Manifests
@@ -168,21 +167,6 @@ def version_document(tool: str, python: str, clients: Mapping[str, str], server:
     return VERSION.document(VersionDocument(tool, python, clients, ServerVersion(*server) if server else None))
 
 
-class PastStepDocument(Record, frozen=True):
-    """One step of a recorded run, with its outcome if one was recorded."""
-
-    target: Annotated[Target, INLINE]
-    action: Action
-    step: Annotated[Step, INLINE]
-    result: Annotated[StepResult | None, INLINE]
-    begun: Annotated[Act | None, Meta(description="A call that may or may not have been made.")] = None
-
-    @classmethod
-    def of(cls, past: PastStep) -> PastStepDocument:
-        """Return the document of a step."""
-        return cls(past.target, past.step.action, past.step, past.result, past.begun)
-
-
 class RunDocument(Record, frozen=True):
     """One recorded run."""
 
@@ -193,7 +177,7 @@ class RunDocument(Record, frozen=True):
     plan_digest: Annotated[Digest, Meta(description="SHA-256 of what was to be done.")]
     started: Time
     summary: OutcomeCounts
-    steps: tuple[PastStepDocument, ...]
+    steps: tuple[PastStep, ...]
     ended: Time | None = None
     exit_code: ExitStatus | None = None
     interrupted: Annotated[bool | None, Meta(description="A signal ended it early.")] = None
@@ -210,7 +194,7 @@ class RunDocument(Record, frozen=True):
             plan_digest=run.digest,
             started=run.started,
             summary={outcome: counts[outcome] for outcome in Outcome},
-            steps=tuple(map(PastStepDocument.of, run.steps_of(alias))),
+            steps=run.steps_of(alias),
             ended=run.end.time if run.end else None,
             exit_code=run.end.exit_code if run.end else None,
             interrupted=run.end.interrupted if run.end else None,

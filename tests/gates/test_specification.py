@@ -78,9 +78,9 @@ def test_a_plan_names_the_file_that_a_digest_leaves_out() -> None:
 @pytest.mark.parametrize(
     ("specification", "message"),
     [
-        ({"rows": {"min": "many"}}, "Expected `int | null`, got `str` - at `$.min`"),
-        ({"rows": {"least": 1}}, "Object contains unknown field `least`"),
-        ({"canary": {"k": 1}}, "Object missing required field `minOverlap`"),
+        ({"rows": {"min": "many"}}, "Expected `int | null`, got `str` - at `$.rows.min`"),
+        ({"rows": {"least": 1}}, "Object contains unknown field `least` - at `$.rows`"),
+        ({"canary": {"k": 1}}, "Object missing required field `minOverlap` - at `$.canary`"),
         ({"onUnknown": "Maybe"}, "Invalid enum value 'Maybe'"),
         ({"rows": {}, "vibes": {}}, unknown_gate('"vibes"')),
     ],

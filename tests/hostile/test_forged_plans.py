@@ -48,8 +48,8 @@ def forged(document: dict[str, Any], path: Path) -> Path:
     try:
         path.write_text(json.dumps(document))
         _, content = load(path, FORM, PlanDocument)
-        targets = [target_plan_of(item, [each.step for each in item.steps], path, FORM) for item in content.targets]
-        document = {**document, "digest": Plan(tuple(targets), "", "").digest}
+        targets = tuple(target_plan_of(target, target.steps, path, FORM) for target in content.targets)
+        document = {**document, "digest": Plan(targets, "", "").digest}
         document["checksum"] = checksum(document)
     except (AliasctlError, AttributeError, TypeError):
         pass
