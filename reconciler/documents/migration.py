@@ -10,6 +10,8 @@ from typing import Any
 from reconciler.documents.codec import Malformed
 
 RENAMED = {"wayBack": "reverting", "wish": "specHash", "unverified": "pendingVerification"}
+RENAMED_FIGURES = {"wantedReplicas": "desiredReplicas"}
+"""Of the gate `loaded`."""
 RENAMED_REASONS = {"targetMissing": "collectionMissing", "targetIsAlias": "collectionIsAlias"}
 FREE = frozenset({"figures", "gateSpecification"})
 """Fields whose content has names of the user's or of a gate's, and was not renamed."""
@@ -35,4 +37,6 @@ def _migrated(value: Any) -> Any:
     found = {RENAMED.get(name, name): part if name in FREE else _migrated(part) for name, part in value.items()}
     if isinstance(blocked := found.get("blocked"), dict) and isinstance(reason := blocked.get("reason"), str):
         found["blocked"] = blocked | {"reason": RENAMED_REASONS.get(reason, reason)}
+    if found.get("gate") == "loaded" and isinstance(figures := found.get("figures"), dict):
+        found["figures"] = {RENAMED_FIGURES.get(name, name): figure for name, figure in figures.items()}
     return found

@@ -91,7 +91,13 @@ def test_a_journal_takes_lines_of_both_versions(tmp_path: Path) -> None:
     assert (len(recorded.runs), recorded.unreadable, recorded.newer) == (2, 0, 0)
 
 
-def test_what_users_and_gates_name_keeps_its_name() -> None:
+def test_the_figure_of_a_gate_is_renamed_too() -> None:
+    figures = {"state": "Loaded", "replicas": 1, "wantedReplicas": 2}
+    (gate,) = migrated({"gates": [{"gate": "loaded", "figures": figures}]})["gates"]
+    assert gate["figures"] == {"state": "Loaded", "replicas": 1, "desiredReplicas": 2}
+
+
+def test_what_users_name_keeps_its_name() -> None:
     gates = [{"gate": "contract", "result": "pass", "detail": "", "figures": {"wish": "wayBack"}}]
     specification = {"contract": {"properties": {"unverified": "wish"}}}
     step = {"wayBack": True, "gates": gates, "gateSpecification": specification, "blocked": {"reason": "protected"}}
