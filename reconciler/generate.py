@@ -112,7 +112,7 @@ def _command_reference() -> Iterator[str]:
 
 
 def _command(name: str, command: click.Command) -> Iterator[str]:
-    """A command's own words and its options; not click's layout of them, which differs between its versions."""
+    """Yield a command's help text and its options; click's own layout differs between its versions."""
     words = "\n".join(line for line in cleandoc(command.help or "").splitlines() if line != "\b")
     yield f"## {name}\n\n```text\n{words}\n```\n"
     arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]

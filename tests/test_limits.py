@@ -25,7 +25,7 @@ def test_ten_drops_are_allowed_by_default_and_eleven_are_not() -> None:
     assert refusals(desired, many(10)) == ()
     placed = replace(desired, source=Source("shop.yaml", 3, 1))
     assert refusals(placed, many(11)) == (
-        'set "shop" wants to drop 11 aliases, over its maxDrops of 10; if that is meant, run with --max-drops 11 or '
+        'set "shop" would drop 11 aliases, over its maxDrops of 10; if that is meant, run with --max-drops 11 or '
         "raise limits.maxDrops (shop.yaml:3:1)",
     )
 
@@ -55,7 +55,7 @@ def test_change_percent_is_over_the_live_aliases_listed_or_covered(moved: int, r
     found = refusals(alias_set(desired, limits=Limits(max_change_percent=50)), existing)
     assert bool(found) is refused
     if refused:
-        assert found[0].startswith('set "shop" wants to alter or drop 6 of 10 live aliases (60.0 %), over its')
+        assert found[0].startswith('set "shop" would alter or drop 6 of 10 live aliases (60.0 %), over its')
 
 
 def test_creates_do_not_count_and_an_empty_base_does_not_either() -> None:

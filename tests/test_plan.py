@@ -241,7 +241,7 @@ def test_what_the_review_saw_as_blocked_or_refused_is_not_done_after_it() -> Non
 
     drop = [alias_set({"a": None, "p": "c1"})]
     refused = make_plan(drop, Options(max_drops=0), catalogs=catalogs(made))
-    with pytest.raises(StalePlan, match='the reviewed plan was refused: set "shop" wants to drop 1 alias'):
+    with pytest.raises(StalePlan, match='the reviewed plan was refused: set "shop" would drop 1 alias'):
         ensure_reviewed(make_plan(drop, catalogs=catalogs(made)), refused)
 
 

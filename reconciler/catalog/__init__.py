@@ -17,7 +17,7 @@ __all__ = ["Catalog", "Catalogs", "Connect", "Observe", "Secrets", "connect", "l
 
 
 def lite_file(connection: Connection) -> Path | None:
-    """The Milvus Lite file that a connection names; None if it names a server."""
+    """Return the Milvus Lite file that a connection names, or None if it names a server."""
     is_file = connection.uri.endswith(".db") and "://" not in connection.uri
     return Path(connection.uri) if is_file else None
 

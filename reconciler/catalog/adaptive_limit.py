@@ -47,7 +47,7 @@ class AdaptiveLimit:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """The right to one call at a time; waits for it."""
+        """Wait for the right to make one call, and hold it."""
         with self._changed:
             self._changed.wait_for(lambda: self._in_flight < self.limit)
             self._in_flight += 1

@@ -19,7 +19,7 @@ _PORTS = {"http": 19530, "https": 443}
 
 
 def normalise(uri: str, base: Path) -> tuple[str, str]:
-    """The uri as a client takes it, and the address: equal for two ways to write one server.
+    """Return the URI as a client takes it, and the address, which is equal for all ways to write one server.
 
     Args:
         uri: `http(s)://host[:port]`, or the path of a Milvus Lite file.

@@ -307,7 +307,7 @@ class MilvusCatalog:
             return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
 
     def _read_as(self, taken: Callable[[Any], T], method: str, *args: str, sends: int = 1, **options: object) -> T:
-        """What `taken` makes of an answer, which may be anything."""
+        """Return what `taken` makes of an answer, which may be anything."""
         with self._our_errors():
             return taken(self._read(method, *args, sends=sends, **options))
 

@@ -15,7 +15,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
 def key_filter(primary: str, keys: Iterable[PrimaryKey]) -> str:
-    r"""The filter for the rows that have one of `keys`.
+    r"""Return the filter for the rows that have one of `keys`.
 
     Only `\`, `"` and line ends are escaped: Milvus Lite refuses the escapes `\u0000` and `\'`, and takes all other
     characters as they are, as Milvus does. The least INT64 cannot be written: 2.3.5 reads its digits first.
@@ -28,7 +28,7 @@ def _literal(key: PrimaryKey) -> str:
 
 
 def key_of(answer: Mapping[str, Any], primary: str) -> PrimaryKey:
-    """The primary key of a row. Raises `UnexpectedAnswer` if it is not there: Milvus Lite leaves out unknown fields."""
+    """Return the primary key of a row. Raises `UnexpectedAnswer` without one: Milvus Lite leaves out unknown fields."""
     key = answer.get(primary)
     if isinstance(key, int | str):
         return key
@@ -46,7 +46,7 @@ def _value(value: Any) -> object:
 
 
 def index_of(answer: Mapping[str, Any] | None) -> Index | None:
-    """An index as `describe_index` tells it; None for one that was dropped meanwhile."""
+    """Return the index of a `describe_index` answer, or None if it was dropped in the meantime."""
     if not answer:
         return None
     return Index(
@@ -70,7 +70,7 @@ def serving_replicas(answer: Iterable[Any]) -> int:
 
 
 def schema_of(answer: Mapping[str, Any]) -> Schema:
-    """A schema as `describe_collection` tells it."""
+    """Return the schema of a `describe_collection` answer."""
     shown = (item for item in answer["fields"] if not item.get("is_dynamic"))
     return Schema(
         fields=tuple(field for item in shown for field in _fields(item)),
@@ -87,7 +87,7 @@ def schema_of(answer: Mapping[str, Any]) -> Schema:
 
 
 def _fields(answer: Mapping[str, Any]) -> Iterator[Field]:
-    """A field and, if it is an array of structs, what is in them, as Milvus names it: `chunks[text]`.
+    """Yield a field and, if it is an array of structs, the fields in them, as Milvus names them: `chunks[text]`.
 
     Structs were read, not measured: Milvus has them from 2.6 on.
     """

@@ -114,7 +114,7 @@ class Caller:
 def open_client(
     connection: Connection, database: str, timeout: SingleAttempt, caller: Caller, secrets: Secrets | None = None
 ) -> Any:
-    """A `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
+    """Open a `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
 
     It has three methods more: `grants_of_role(role, database)`, `describe_alias_in(alias, database)` and
     `show_partitions(collection, database, in_memory=False)`.
@@ -140,7 +140,7 @@ def open_client(
 
 
 def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:
-    """A way to have the ids that came with the names in a thread's last answer to `list_collections`.
+    """Return a function that gives the ids in the last answer to `list_collections` of the calling thread.
 
     Milvus tells both in one answer (`ShowCollections`), and pymilvus throws the ids away. Milvus Lite tells none.
     Should a later pymilvus keep its stub elsewhere there are none either, and whoever wants one describes the
@@ -165,8 +165,11 @@ def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:
 
 
 def _grants_of_role(client: Any, role: str, database: str, **options: Any) -> list[dict[str, str]]:
-    """What `describe_role` tells of a role's grants, without what it asks beside that: the role's users, for which the
-    caller needs a privilege, while everyone may read the grants of their own roles (measured on 2.3.5)."""
+    """Return the grants of a role.
+
+    `describe_role` also reads the users of the role, for which the caller needs a privilege; the grants of their own
+    roles everyone may read (measured on 2.3.5).
+    """
     context = client._generate_call_context()
     found = client._get_connection().select_grant_for_one_role(role, database, context=context, **options)
     return [dict(group) for group in found.groups]

@@ -188,7 +188,7 @@ def worth_another_read(error: BaseException) -> bool:
 
 
 def _origin(error: BaseException) -> MilvusException | RpcError:
-    """The error that the server or gRPC gave, under the wrappings of pymilvus.
+    """Return the error of the server or gRPC under the wrappings of pymilvus.
 
     pymilvus ends each of them with `raise e from e`, so a cause may be the error itself; `__context__` is then what it
     was wrapped around. What is not of pymilvus or gRPC is an older story, in whose handling this call was made.

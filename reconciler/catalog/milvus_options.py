@@ -42,7 +42,7 @@ def client_options(connection: Connection, secrets: Secrets | None = None) -> It
 
 
 def _on_disk(tls: Tls, namespace: str, secrets: Secrets, folder: Path) -> Tls:
-    """The TLS settings with files in place of Secrets."""
+    """Return the TLS settings with files in place of Secrets."""
 
     def written(credential: Credential | None, name: str) -> Credential | None:
         if credential is None or credential.secret is None:

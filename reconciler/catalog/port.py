@@ -83,7 +83,7 @@ class Catalog(Protocol):
         """All aliases of the database. Dangling ones are hidden by the server."""
 
     def aliases_of(self, collection: str) -> frozenset[str] | None:
-        """The aliases that point at a collection; None if there is no such collection.
+        """Return the aliases that point to a collection, or None if there is no such collection.
 
         Milvus Lite answers an empty set for a collection that does not exist.
         """
@@ -95,13 +95,13 @@ class Catalog(Protocol):
         """
 
     def collections(self) -> dict[str, Collection]:
-        """The collections that the caller may see, by name.
+        """Return the collections that the caller may see, by name.
 
         `id` is given where the same call tells it: on Milvus 2.3.5 (measured), on newer ones (read, not measured).
         """
 
     def describe(self, collection: str) -> Collection | None:
-        """A collection by its own name; None if it does not exist, or the name is an alias."""
+        """Return a collection by its own name, or None if it does not exist or the name is an alias."""
 
     def load_state(self, collection: str) -> LoadState:
         """Whether a collection is loaded; `MISSING` if there is none."""
@@ -120,7 +120,7 @@ class Catalog(Protocol):
         """
 
     def schema(self, collection: str) -> Schema:
-        """The schema of a collection. Raises `CollectionNotFound`.
+        """Return the schema of a collection. Raises `CollectionNotFound`.
 
         Milvus Lite forgets the description of a collection, and how long the texts in an array may be; Milvus 2.3.5
         forgets functions.
@@ -133,7 +133,7 @@ class Catalog(Protocol):
         """
 
     def count(self, collection: str) -> int:
-        """The rows of a collection, exactly: with strong consistency, unflushed rows and deletions included.
+        """Count the rows of a collection exactly: with strong consistency, including unflushed rows and deletions.
 
         As with every read of data here, the name may be an alias: the answer then comes from wherever a proxy sends
         it. All of them raise `CollectionNotFound`, and `NotLoaded` where the server says so; a collection that is not
@@ -166,7 +166,7 @@ class Catalog(Protocol):
         where: str = "",
         strong: bool = True,
     ) -> tuple[tuple[PrimaryKey, ...], ...]:
-        """The keys of the nearest rows of each vector, nearest first by the metric of the index; no vectors, no call.
+        """Return the keys of the nearest rows of each vector, nearest first by the index's metric.
 
         Args:
             field: a field of dense float vectors.

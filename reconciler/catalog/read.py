@@ -64,7 +64,7 @@ def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
 
 
 def locate(catalog: Catalog, desired: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The collection that each alias points at now, None for one that is gone, sorted by alias.
+    """Return the collection that each alias points to now, or None for a missing one, sorted by alias.
 
     It takes T + A calls: T collections that two or more of the aliases are wanted on, or were found on; A aliases that
     no list had.
@@ -126,7 +126,7 @@ def _look_up(
 def _placed(
     pool: ThreadPoolExecutor, catalog: Catalog, collections: Iterable[str], desired: Mapping[str, str | None]
 ) -> dict[str, Collection | None]:
-    """The wanted aliases that some collections say are theirs."""
+    """Return the desired aliases that some collections list as theirs."""
     return {
         alias: Collection(name)
         for name, aliases in _each(pool, catalog.aliases_of, collections).items()
@@ -143,7 +143,7 @@ def _droppable(sets: Iterable[AliasSet], names: Sequence[str], desired: Mapping[
 def _involved(
     desired: Mapping[str, str | None], pointing: Mapping[str, str | None], droppable: Iterable[str]
 ) -> set[str]:
-    """The collections that aliases would come to or go from."""
+    """Return the collections that aliases would be moved to or from."""
     involved = {pointing[alias] for alias in droppable}
     for alias, collection in desired.items():
         current = pointing.get(alias)

@@ -25,7 +25,7 @@ class Catalogs:
         self._lock = Lock()
 
     def open(self, connection: Connection, database: str) -> Catalog:
-        """The catalog of a database, opened at the first call. Raises `CatalogError` or `InvalidInput`."""
+        """Return the catalog of a database, opened at the first call. Raises `CatalogError` or `InvalidInput`."""
         target = Target(connection.address, database)
         with self._lock:
             if target not in self._open:

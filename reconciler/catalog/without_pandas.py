@@ -20,7 +20,7 @@ _NAMES = ("pandas", "pandas.api", "pandas.api.types")
 
 
 def without_pandas(load: Callable[[], T]) -> T:
-    """What `load` imports, without pandas where that is possible.
+    """Return what `load` imports, without pandas where that is possible.
 
     Args:
         load: imports pymilvus; called a second time, on clean ground, if the stand-in was not enough.
@@ -58,7 +58,7 @@ class _StandIn(ModuleType):
 
 
 def _later(module: str, name: str) -> Callable[..., Any]:
-    """A function of pandas that is looked up when it is called."""
+    """Return a stand-in for a function of pandas that is imported when it is called."""
 
     def function(*args: Any, **options: Any) -> Any:
         return getattr(importlib.import_module(module), name)(*args, **options)

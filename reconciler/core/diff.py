@@ -59,7 +59,7 @@ def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_p
 
 
 def _step_of(desired: AliasSet, alias: Alias, live: LiveCatalog, allow_protected: Names[str]) -> Step | None:
-    """The change that one listed alias needs, or None."""
+    """Return the change that a listed alias needs, or None."""
     current = live.pointing.get(alias.name)
     if current == alias.collection:
         return None
@@ -109,7 +109,7 @@ def _protection(alias: Alias, allow_protected: Names[str]) -> Block | None:
 
 
 def _obstacle(alias: Alias, current: str | None, live: LiveCatalog) -> Block | None:
-    """What in the catalog stands in the way of pointing an alias at its collection."""
+    """Return what in the catalog prevents an alias from pointing to its collection, or None."""
     if alias.collection is None:
         return None
     database = live.target.database

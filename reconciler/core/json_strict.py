@@ -13,7 +13,7 @@ _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def loads(content: bytes) -> Any:
-    """What a JSON text in UTF-8 says.
+    """Decode a JSON text in UTF-8.
 
     Raises:
         ValueError: it is none; or a key is given twice, a number is not finite, or a string is not text.
@@ -29,7 +29,7 @@ def loads(content: bytes) -> Any:
 
 
 def dumps(document: object) -> str:
-    """A document in one line of ASCII that `loads` takes: see `whole_characters`."""
+    """Encode a document as one line of ASCII that `loads` accepts (see `whole_characters`)."""
     text = json.dumps(document, separators=(",", ":"))
     if not _HALF_CHARACTER.search(text):
         return text
@@ -54,7 +54,7 @@ def without_none(**fields: object) -> dict[str, Any]:
 
 
 def whole_characters(text: str) -> str:
-    """The same text, with a sign in place of each half of a character.
+    """Replace each lone surrogate in a text.
 
     Python has such halves in the names of files that are not UTF-8, and from JSON of others. UTF-8 cannot hold them.
     """

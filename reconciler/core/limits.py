@@ -1,7 +1,7 @@
-"""Guards: small policies over a whole set's plan. Any refusal keeps the run from writing anything.
+"""Limits: small policies over the plan of a whole set. Any refusal keeps the run from writing anything.
 
-A refusal is one sentence with the object, the number, the limit and the way out. Guards count what is wanted, not only
-what could be done at the moment: a drop that waits for a blocked wave counts, a protected one does not.
+A refusal is one sentence with the object, the number, the limit and the override. Limits count what is desired, not
+only what could be done now: a drop that waits for a blocked wave counts, a protected one does not.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ Limit = Callable[[SetPlan, AliasSet], str | None]
 
 
 def check_limits(plan: SetPlan, desired: AliasSet) -> SetPlan:
-    """The plan with the refusals of every guard."""
-    return replace(plan, refusals=tuple(refusal for guard in LIMITS if (refusal := guard(plan, desired))))
+    """Return the plan with the refusals of every limit."""
+    return replace(plan, refusals=tuple(refusal for limit in LIMITS if (refusal := limit(plan, desired))))
 
 
 def max_drops(plan: SetPlan, desired: AliasSet) -> str | None:
-    """No more drops in one run than `limits.maxDrops`."""
+    """Refuse more drops in one run than `limits.maxDrops`."""
     drops = sum(step.action is Action.DROP for step in _changes(plan))
     limit = desired.limits.max_drops
     if drops <= limit:
         return None
     return (
-        f'set "{plan.set}" wants to drop {_aliases(drops)}, over its maxDrops of {limit}; '
+        f'set "{plan.set}" would drop {_aliases(drops)}, over its maxDrops of {limit}; '
         f"if that is meant, run with --max-drops {drops} or raise limits.maxDrops{_at(desired)}"
     )
 
 
 def max_change_percent(plan: SetPlan, desired: AliasSet) -> str | None:
-    """No more alters and drops than `limits.maxChangePercent` of the live aliases that the set lists or covers."""
+    """Refuse to change more than `limits.maxChangePercent` of the live aliases that the set lists or covers."""
     limit = desired.limits.max_change_percent
     changes = sum(step.action is not Action.CREATE for step in _changes(plan))
     if limit is None or plan.governed == 0 or changes * 100 <= limit * plan.governed:
         return None
     return (
-        f'set "{plan.set}" wants to alter or drop {changes} of {plan.governed} live aliases '
+        f'set "{plan.set}" would alter or drop {changes} of {plan.governed} live aliases '
         f"({changes * 100 / plan.governed:.1f} %), over its maxChangePercent of {limit:g}; "
         f"if that is meant, raise limits.maxChangePercent{_at(desired)}"
     )
 
 
 def empty_set(plan: SetPlan, desired: AliasSet) -> str | None:
-    """A scope over live aliases without a single wanted collection: a vanished block is not a wish."""
+    """Refuse a set whose scope covers live aliases but which lists no collection: its list may just be missing."""
     if (
         desired.limits.allow_empty
         or not plan.steps

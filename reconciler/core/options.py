@@ -87,14 +87,14 @@ def check_names(options: Options, sets: Sequence[AliasSet], gates: Collection[st
 
 
 def limited(desired: AliasSet, options: Options) -> AliasSet:
-    """The set with the limits of this run."""
+    """Return the set with the limits of this run."""
     if options.max_drops is None:
         return desired
     return replace(desired, limits=replace(desired.limits, max_drops=options.max_drops))
 
 
 def with_skipped_gates(plan: SetPlan, options: Options) -> SetPlan:
-    """The plan, each step with the gates that this run skips for its alias."""
+    """Return the plan, each step with the gates that this run skips for its alias."""
     steps = (
         replace(step, skipped_gates=tuple(sorted(gate for gate, alias in options.skip_gates if alias == step.alias)))
         for step in plan.steps

@@ -47,7 +47,7 @@ class Undecided(Exception):
 def common_name(
     included: Sequence[str], also_included: Sequence[str], excluded: Sequence[str], *, max_steps: int = 50_000
 ) -> str | None:
-    """A shortest valid alias name that both groups of patterns match and no excluded pattern does.
+    """Return a shortest valid alias name that both groups of patterns match and no excluded pattern does.
 
     Args:
         included, also_included: the two groups; a group matches what any of its patterns matches.
@@ -87,7 +87,7 @@ def common_name(
 
 
 def _alphabet(globs: Iterable[str]) -> str:
-    """The characters worth trying: those the patterns name, and one letter and one digit that stand for all others."""
+    """Return the characters to try: those in the patterns, and one letter and one digit that stand for all others."""
     named = set("".join(globs)).intersection(_CHARACTERS)
     others = [next((c for c in group if c not in named), "") for group in (_FIRST_CHARACTERS, digits)]
     return "".join(sorted(named)) + "".join(others)

@@ -271,7 +271,7 @@ def _digested(step: Step) -> dict[str, object]:
 
 
 def _digested_sets(target: TargetPlan) -> dict[str, object]:
-    """What follows the changes of each set: nothing where all of them have the defaults."""
+    """Return what follows the changes of each set; empty if all of them have the defaults."""
     after = {
         alias_set.set: verify_specification(alias_set.verify) | _on_failure_specification(alias_set.on_failure)
         for alias_set in target.sets

@@ -18,7 +18,7 @@ from reconciler.core.text import listed
 
 
 def aliases_with_prefix(alias: str, names: Iterable[str]) -> list[str]:
-    """The names that a drop of `alias` would take along."""
+    """Return the names that a drop of `alias` would delete as well."""
     return sorted(name for name in names if name != alias and name.startswith(alias))
 
 
@@ -67,5 +67,5 @@ def _surely_before(step: Step, drop: Step) -> bool:
 
 
 def _perhaps_before(step: Step, drop: Step) -> bool:
-    """Sets do not wait for each other."""
+    """Return whether a step may be made before a drop; sets do not wait for each other."""
     return step.set != drop.set or step.wave <= drop.wave

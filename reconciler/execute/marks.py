@@ -82,7 +82,7 @@ class CountMark:
 
 
 def find_mark(catalog: Catalog, current: str, desired: str) -> Mark | str:
-    """What tells two collections apart, or in words why nothing does.
+    """Find what tells two collections apart, or return a sentence that says why nothing does.
 
     It takes two calls for the schemas, two for keys and two to look for them in the other collection; two more for
     values where the keys are the same, and two for the counts where the values are. On 2.3.5 all but the schemas take
@@ -153,7 +153,7 @@ def _by_keys(old: _Side, new: _Side) -> Mark | None:
 
 
 def _by_values(old: _Side, new: _Side) -> Mark | None:
-    """A field whose values differ under the same keys; scalars first, because they are shorter.
+    """Find a field whose values differ under the same keys; scalars first, because they are shorter.
 
     The field may be of another type or dimension: vectors of another model are the plainest difference of all.
     """
@@ -196,5 +196,5 @@ def _keys_as_rows(primary: str, keys: Iterable[PrimaryKey]) -> dict[PrimaryKey, 
 
 
 def _some(keys: set[PrimaryKey]) -> list[PrimaryKey]:
-    """The highest ones: often the newest, and so the last to expire."""
+    """Return the highest keys: often the newest, and so the last to expire."""
     return sorted(keys, key=lambda key: (isinstance(key, str), key))[-MARKED_KEYS:]

@@ -165,7 +165,7 @@ class SetRun:
             self._results.fail(f'"{blocking_step.alias}" is blocked: {blocking_step.blocked.message}')
 
     def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Creates and alters, drops, read-back, propagation, soak; the wave as it was judged, with what was blocked."""
+        """Create and alter, drop, read back, prove, soak; return the wave as evaluated, with blocked steps."""
         moves = tuple(step for step in wave if step.action is not Action.DROP)
         prover = self._prover(moves)
         moved = self._attempt_all(moves)

@@ -102,7 +102,7 @@ class _Searches:
         self.trouble = f"{side.collection} cannot be searched"
 
     def run(self, *, strong: bool = True) -> list[Hits]:
-        """The hits of each query."""
+        """Return the hits of each query."""
         found: dict[int, Hits] = {}
         for where in dict.fromkeys(self._filters):
             numbers = [number for number, filter_ in enumerate(self._filters) if filter_ == where]
@@ -135,7 +135,7 @@ class _Searches:
 
 
 def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits], list[Hits]]:
-    """The hits on both sides.
+    """Return the hits on both sides.
 
     What the current collection cannot answer makes the gate not applicable; but a query that both refuse is a mistake
     in the query, such as in its filter, and must not pass for that.
@@ -156,6 +156,6 @@ def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits
 
 
 def _overlap(before: Hits, after: Hits, own: PrimaryKey | None, k: int) -> float | None:
-    """The share of the first k hits before that are among the first k after; None where there are none."""
+    """Return the share of the first k hits before that are among the first k after, or None without hits."""
     expected, found = ([key for key in hits if key != own][:k] for hits in (before, after))
     return len(set(found).intersection(expected)) / len(expected) if expected else None

@@ -66,7 +66,7 @@ def _check(gate: ContractGate, step: Step, probe: Probe) -> GateResult:
 
 
 def described(description: str) -> dict[str, str]:
-    """The pairs in a description; values that are no text in JSON as JSON writes them."""
+    """Return the pairs in a description; values other than strings as JSON writes them."""
     try:
         content = json.loads(description)
     except (ValueError, RecursionError):

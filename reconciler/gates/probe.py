@@ -70,7 +70,7 @@ class Probe:
         return self._asking.search(collection, field, vectors, limit=limit, where=where, strong=strong)
 
     def once(self, question: Hashable, ask: Callable[[], T]) -> T:
-        """The first thread that has a question asks it; the others wait for its answer, or its error."""
+        """Return the answer to a question; the first thread computes it, and others wait for its answer or error."""
         with self._lock:
             answer = self._answers.get(question)
             first = answer is None
@@ -149,7 +149,7 @@ def schemas(current: str, desired: str, probe: Probe) -> tuple[Schema, Schema]:
 
 
 def has_current(collection: str | None) -> str:
-    """The collection that the alias serves now. Raises `CannotTell` where there is none: an alias is created."""
+    """Return the current collection. Raises `CannotTell` if there is none, because the alias is created."""
     if collection is None:
         raise CannotTell(Verdict.NOT_APPLICABLE, "there is no collection to compare with yet")
     return collection

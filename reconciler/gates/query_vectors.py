@@ -40,7 +40,7 @@ class Query:
 
 
 def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
-    """The queries of a file, and the SHA-256 of its bytes in hexadecimal.
+    """Read the queries of a file, and the SHA-256 of its bytes in hexadecimal.
 
     Raises:
         ContentError: its content cannot be used.
@@ -64,7 +64,7 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
 
 
 def parse_queries(text: str) -> tuple[Query, ...]:
-    """The queries of a text. Raises `ContentError` at the first line that is wrong."""
+    """Parse the queries of a text. Raises `ContentError` at the first invalid line."""
     if len(text) > MAX_BYTES:
         raise _too_large()
     queries: list[Query] = []

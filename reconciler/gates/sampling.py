@@ -87,6 +87,6 @@ def _evenly(keys: Sequence[PrimaryKey], size: int) -> list[PrimaryKey]:
 
 
 def _vectors(rows: Mapping[PrimaryKey, Row], side: Side) -> dict[PrimaryKey, Vector]:
-    """The rows that have a vector: in Milvus 2.6 and later it may be null."""
+    """Return the vectors of the rows that have one: in Milvus 2.6 and later it may be null."""
     found = {key: row.get(side.vector.name) for key, row in rows.items()}
     return {key: cast("Vector", vector) for key, vector in found.items() if isinstance(vector, tuple)}

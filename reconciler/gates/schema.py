@@ -81,7 +81,7 @@ def _metrics_of_target(desired: str, probe: Probe) -> dict[str, str]:
 
 
 def _by_field(indexes: tuple[Index, ...]) -> dict[str, str]:
-    """The metric of each field whose index tells one."""
+    """Return the metric of each field whose index has one."""
     return {index.field: index.metric.upper() for index in indexes if index.metric}
 
 

@@ -25,7 +25,7 @@ class SchemaPolicy(StrEnum):
 
 
 def changes(current: Schema, desired: Schema, policy: SchemaPolicy) -> dict[str, str]:
-    """What is changed of each field and function, in words, by its name; the dynamic field is `$meta`."""
+    """Describe the change of each field and function, by its name; the dynamic field is `$meta`."""
     identical = policy is SchemaPolicy.IDENTICAL
     found: dict[str, list[str]] = {}
     for part in (_of_fields, _of_dynamic_field, _of_functions):
@@ -56,7 +56,7 @@ def _of_fields(current: Schema, desired: Schema, identical: bool) -> Iterator[tu
 
 
 def _differences(before: Field, after: Field, identical: bool) -> Iterator[str]:
-    """What is changed of a field that both have."""
+    """Describe the changes of a field that both have."""
     if before.type != after.type:
         yield f"{_typed(before)} → {_typed(after)}"
     else:

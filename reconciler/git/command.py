@@ -183,7 +183,7 @@ def check_version() -> None:
 
 
 def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """Configuration as `git help config` describes it for the environment (GIT_CONFIG_COUNT)."""
+    """Return configuration as `git help config` describes it for the environment (GIT_CONFIG_COUNT)."""
     found = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -202,14 +202,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _content(file: IO[bytes], last: int | None = None) -> bytes:
-    """What is in a file, or the last bytes of it."""
+    """Return the content of a file, or its last bytes."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - last) if last else 0)
     return file.read()
 
 
 def complaint(done: Done) -> str:
-    """The sentence of git's that says most, printable and without its kind."""
+    """Return the most telling line of git's error output, printable and without its prefix."""
     lines = [printable(line.strip()) for line in done.error.splitlines() if line.strip()]
     lines = [line for line in lines if line not in VAGUE] or lines
     for kind in ("fatal: ", "error: ", "remote: "):

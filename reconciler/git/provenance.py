@@ -16,7 +16,7 @@ _SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", 
 
 
 def of_checkout(path: Path) -> Provenance:
-    """The commit at a path, and whether what is there differs from it; empty outside of Git, or without it.
+    """Return the commit at a path, and whether the files differ from it; empty outside of Git or without Git.
 
     Here the user's own git settings count: it is their checkout, and their keys say whose signature is good.
     """
@@ -37,7 +37,7 @@ def of_checkout(path: Path) -> Provenance:
 
 
 def of_pipeline(environment: Mapping[str, str]) -> Provenance:
-    """What the pipeline that runs us says of itself: its page, and the ref that it runs for.
+    """Return what the environment says about the pipeline: its page, and the ref that it runs for.
 
     Knows the variables of GitHub Actions, GitLab CI and Jenkins; `ALIASCTL_PIPELINE_URL` goes before them.
     """

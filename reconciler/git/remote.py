@@ -41,7 +41,7 @@ class Remote:
     git: Git
 
     def refs(self, desired: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """The ids and names of refs, as far as there are such. Raises as `refuse`."""
+        """Yield the ids and names of the refs that exist. Raises like `refuse`."""
         done = self._run(
             "ls-remote", "--quiet", "--", self.access.address, *desired, folder=None, seconds=LIST_SECONDS, mib=8
         )
@@ -70,7 +70,7 @@ class Remote:
         return self._run("fetch", *options, "--", *where, folder=folder, seconds=FETCH_SECONDS, mib=mib)
 
     def _run(self, *arguments: str, folder: Path | None, seconds: float, mib: int) -> Done:
-        """A call over the network; its credentials are read just before, and forgotten after."""
+        """Call git over the network; credentials are read just before, and discarded after."""
         special = Git(
             {**self.git.settings, **self.access.settings()},
             {**self.git.variables, **self.access.variables()},

@@ -94,7 +94,7 @@ class Repository:
         self._tidy()
 
     def head(self) -> str:
-        """The id of what the ref names now: one short exchange with the server.
+        """Return the commit that the ref names now, in one short exchange with the server.
 
         Raises:
             RefNotFound: there is no such branch or tag, or both.
@@ -153,7 +153,7 @@ class Repository:
         )
 
     def commit(self, oid: str) -> Commit:
-        """What is known of a commit that is here. Raises `RefNotFound`."""
+        """Return a commit of the mirror. Raises `RefNotFound`."""
         form = "--format=%H%x00%an <%ae>%x00%cI%x00%s"
         done = self._local("log", "-1", "--no-show-signature", form, "--end-of-options", f"{oid}^{{commit}}")
         parts = done.output.decode("utf-8", "backslashreplace").rstrip("\n").split("\0")
@@ -173,7 +173,7 @@ class Repository:
         return not set(roots).intersection(cut)
 
     def tree(self, commit: str, path: str) -> Mapping[str, Blob]:
-        """The files of a commit below a folder, by their names from the top.
+        """Return the files of a commit below a folder, by their paths.
 
         Args:
             commit: which.
@@ -202,7 +202,7 @@ class Repository:
         return found
 
     def contents(self, blobs: Sequence[Blob], mib: int) -> Iterator[bytes]:
-        """The contents of files, in their order.
+        """Yield the contents of files, in their order.
 
         Args:
             blobs: which.
@@ -230,7 +230,7 @@ class Repository:
             raise GitError(f"cannot write to the mirror {self._folder}: {complaint(done)}")
 
     def kept(self, name: str) -> Commit | None:
-        """What was kept under a name; None if nothing was."""
+        """Return the commit that was kept under a name, or None."""
         done = self._local("rev-parse", "--verify", "--quiet", f"{KEPT}{name}^{{commit}}")
         return None if done.code else self.commit(done.output.decode().strip())
 
@@ -267,7 +267,7 @@ def _entry(line: bytes) -> tuple[str, Blob]:
 
 
 def _shown(text: str) -> str:
-    """What a stranger wrote, fit for logs."""
+    """Return text from a commit, made safe for logs."""
     return printable(shortened(text, MAX_TEXT))
 
 

@@ -93,7 +93,7 @@ class Signers:
 
     @contextmanager
     def _home(self) -> Iterator[Path]:
-        """A keyring for this one judgement, so that a key taken out of the file is gone at once."""
+        """Create a keyring for one verification, so that a key removed from the file no longer counts."""
         with TemporaryDirectory(prefix="aliasctl-") as folder:
             home = Path(folder)
             if self.keyring:

@@ -28,7 +28,7 @@ __all__ = ["Condition", "Result", "Subject", "TargetAccess", "check_access", "ex
 
 
 def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAccess, ...]:
-    """What holds for each database of some sets, and for each endpoint that they name, sorted by address.
+    """Return the conditions of each database of some sets, and of each endpoint that they name, sorted by address.
 
     It takes five calls a database; one for each alias that its sets list, or fewer; and for each privilege on
     collections one call for every collection that an alias is at or would come to.
@@ -71,7 +71,7 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
 
 
 def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:
-    """The further proxies through which it is proved that readers have moved."""
+    """Check the further proxies through which propagation is verified."""
     for connection in sorted(
         {endpoint for each in sets for endpoint in each.verify.endpoints}, key=lambda item: item.address
     ):
@@ -87,7 +87,7 @@ def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalog
 
 
 def _opened(connection: Connection, database: str, catalogs: Catalogs) -> Catalog | CatalogError:
-    """The catalog, which has told its version; or why it cannot be asked."""
+    """Return the open catalog, or the error why it cannot be opened."""
     try:
         catalog = catalogs.open(connection, database)
         catalog.server_version()

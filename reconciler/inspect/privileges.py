@@ -112,7 +112,7 @@ class Asking:
         return Condition(subject, Result.MISSING, f"the privilege {write.privilege} is missing", remedy)
 
     def _grant(self, object_type: str, privilege: str, name: str) -> str:
-        """The call, by an administrator's MilvusClient, that grants a privilege to a role of ours."""
+        """Return the MilvusClient call with which an administrator grants a privilege."""
         database = self._catalog.database
         if not self._catalog.behaviour.has_grant_privilege_v2:
             arguments = f'"ROLE", "{object_type}", "{privilege}", "{name}", db_name="{database}"'
@@ -125,7 +125,7 @@ class Asking:
         return self._catalog.sample_keys(name, primary.name if primary else "id", 1)
 
     def _search(self, name: str) -> object:
-        """The nearest row to the origin."""
+        """Search for the row nearest to the origin."""
         dense = next((vector for vector in self._schema(name).vectors if vector.type == "FLOAT_VECTOR"), None)
         field = dense or Field("vector", "FLOAT_VECTOR", dimension=1)
         return self._catalog.search(name, field.name, [(0.0,) * (field.dimension or 1)], limit=1)
@@ -146,5 +146,5 @@ def _error(ask: Callable[[str], object], name: str) -> CatalogError | None:
 
 
 def _one_of(names: Sequence[str]) -> str:
-    """A name to ask about where one stands for all; one that does not exist will do."""
+    """Return one name that stands for all; it need not exist."""
     return names[0] if names else IMPOSSIBLE_NAME

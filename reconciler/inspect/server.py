@@ -22,7 +22,7 @@ REFRESHES = {
 
 
 def server_conditions(connection: Connection, catalog: Catalog) -> Iterator[Condition]:
-    """The conditions of a server that has let us in and told its version."""
+    """Yield the conditions of a server that accepted the connection and reported its version."""
     yield from _held(connection, (Subject.ADDRESS, Subject.TLS, Subject.TOKEN))
     yield _version(catalog)
 
@@ -43,7 +43,7 @@ def database_condition(catalog: Catalog) -> Condition:
 
 
 def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Subject]) -> list[Condition]:
-    """The conditions of a server that could not be asked: those before the trouble hold, those after it are unknown.
+    """Yield the conditions of an unreachable server: those before the failure hold, later ones are unknown.
 
     Args:
         error: why.
@@ -118,7 +118,7 @@ def _tls(connection: Connection) -> Condition:
 
 
 def _where(credential: Credential) -> str:
-    """The place of a credential, never its content."""
+    """Return where a credential is read from, never its content."""
     if credential.secret:
         return f"Secret {credential.secret.name}"
     return f"environment variable {credential.env}" if credential.env else f"file {credential.file}"

@@ -32,7 +32,7 @@ class Unreferenced(Record, frozen=True):
 def unreferenced(
     catalog: Catalog, target: Target, connection: str, departures: Mapping[tuple[Target, str], str]
 ) -> list[Unreferenced]:
-    """The loaded collections of a database that no alias points at, by name.
+    """Return the loaded collections of a database that no alias points to, by name.
 
     Somebody may move an alias meanwhile, to a collection that is new or was idle. So collections are listed before
     aliases are read, and what seems idle is asked for its aliases at last: whoever serves must not be named here.

@@ -72,10 +72,10 @@ class Ledger(Protocol):
         """Start to record a run. Raises `JournalError`."""
 
     def rejected(self) -> Rejected:
-        """What an earlier run had to move back."""
+        """Return the moves that earlier runs reverted."""
 
     def pending_verification(self) -> PendingVerifications:
-        """What an earlier run moved and did not see through."""
+        """Return the moves that earlier runs did not verify."""
 
 
 def default_path() -> Path:
@@ -118,9 +118,9 @@ class Journal:
         return list(self.read().runs)
 
     def rejected(self) -> Mapping[tuple[Target, str], Rejection]:
-        """What an earlier run had to move back, and no later one moved there again. Raises `JournalError`."""
+        """Return the moves that earlier runs reverted and no later run repeated. Raises `JournalError`."""
         return reading.rejected(self.path)
 
     def pending_verification(self) -> PendingVerifications:
-        """What an earlier run moved and did not see through, and no later one did. Raises `JournalError`."""
+        """Return the moves that no run has verified yet. Raises `JournalError`."""
         return reading.pending_verification(self.path)

@@ -255,7 +255,7 @@ def _run(start: RunStarted, end: RunEnded | None, lines: list[bytes]) -> PastRun
 
 
 def _state(origins: Origins, started: datetime) -> RunState:
-    """What a run without an end is doing."""
+    """Return the state of a run that has no recorded end."""
     if origins.host != socket.gethostname():
         return RunState.UNFINISHED
     return RunState.RUNNING if _is_alive(origins.pid, started) else RunState.INTERRUPTED
@@ -330,7 +330,7 @@ def _record(line: bytes) -> Line | None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, none where there is none; what is too long to be a line of ours comes in pieces."""
+    """Yield the lines of a file, none if it is missing; lines over the maximum length come in pieces."""
     try:
         with path.open("rb") as file:
             yield from iter(partial(file.readline, LONGEST_LINE), b"")

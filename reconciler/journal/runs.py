@@ -12,7 +12,7 @@ from reconciler.journal import Act, PastRun
 
 
 def find_run(runs: Sequence[PastRun], name: str) -> PastRun:
-    """The run of an id, or of the beginning of one.
+    """Find a run by its id or the beginning of its id.
 
     Raises:
         InvalidInput: there is none, or more than one.
@@ -38,12 +38,12 @@ def counts_of(run: PastRun) -> tuple[Counter[Outcome], int]:
 
 
 def newest(runs: Sequence[PastRun], alias: str | None) -> Iterator[PastRun]:
-    """The runs, newest first; of one alias, those that did anything with it."""
+    """Yield the runs, newest first; with an alias, only those that changed it."""
     return (run for run in reversed(runs) if alias is None or run.steps_of(alias))
 
 
 def begun_words(act: Act) -> str:
-    """What is not known of a step at which the record of its run ends."""
+    """Describe a step at which the record of its run ends."""
     if act is Act.REVERT:
         return "interrupted: it may or may not have been moved back"
     return "interrupted: the call may or may not have been made"

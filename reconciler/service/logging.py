@@ -81,7 +81,7 @@ def _join_standard_logging(
     threshold: int,
     also: Sequence[str],
 ) -> None:
-    """The core logs as a library does, through `logging`: show that in the same form."""
+    """Render records of `logging`, which library packages use, in the same form."""
     import structlog
 
     handler = logging.StreamHandler(sys.stderr)

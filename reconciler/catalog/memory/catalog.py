@@ -205,7 +205,7 @@ class MemoryCatalog:
         """Nothing to release."""
 
     def _asked_for(self, write: AliasWrite) -> str | None:
-        """The privilege; Milvus 2.3 asks for none to alter."""
+        """Return the privilege that a write needs; Milvus 2.3 needs none to alter."""
         return None if write is AliasWrite.ALTER and self._is_2_3 else write.privilege
 
     @contextmanager
@@ -216,7 +216,7 @@ class MemoryCatalog:
             yield db
 
     def _target(self, db: StoredDatabase, name: str) -> int:
-        """The id to point at. Milvus Lite accepts an alias for a collection here, and resolves it."""
+        """Return the id to point to. Milvus Lite accepts an alias as collection, and resolves it."""
         return existing(db.find(name) if self._is_lite else db.collections.get(name), name).id
 
     @contextmanager

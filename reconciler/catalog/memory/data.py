@@ -21,12 +21,12 @@ DEFAULT_SCHEMA = Schema(
 
 
 def flat_indexes(schema: Schema, metric: str = "L2") -> tuple[Index, ...]:
-    """An index for each vector field of a schema."""
+    """Return an index for each vector field of a schema."""
     return tuple(Index(vector.name, "FLAT", metric) for vector in schema.vectors)
 
 
 def as_lite_tells(schema: Schema) -> Schema:
-    """A schema as Milvus Lite gives it back: without the description, and the length of texts in arrays."""
+    """Return a schema as Milvus Lite does: without the description, and the length of texts in arrays."""
     fields = (replace(field, length=None) if field.type.startswith("ARRAY") else field for field in schema.fields)
     return replace(schema, fields=tuple(fields), description="")
 
@@ -65,7 +65,7 @@ class StoredCollection:
     def rows(
         self, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, unknown_too: bool
     ) -> dict[PrimaryKey, Row]:
-        """A dynamic field that a row does not have is left out, one of the schema is None there.
+        """Return rows; a dynamic field that a row lacks is left out, and a field of the schema is None.
 
         Args:
             unknown_too: overlook fields that no row can have, as Milvus Lite does.
@@ -101,13 +101,13 @@ class StoredCollection:
         return tuple(map(nearest, vectors))
 
     def _by_key(self, primary: str) -> Mapping[PrimaryKey, Row]:
-        """The rows, for a question about the primary key in which it has this name."""
+        """Return the rows by primary key, for a query that calls it by this name."""
         if primary != self.primary:
             raise UnexpectedAnswer(f"{primary} is not the primary key")
         return self.data
 
     def _known(self, name: str) -> int | None:
-        """The dimension of a field, if it has one."""
+        """Return the dimension of a field, if it has one."""
         found = next((field for field in self.schema.fields if field.name == name), None)
         if found is None and not self.schema.dynamic:
             raise UnexpectedAnswer(f"field {name} not exist")
@@ -115,7 +115,7 @@ class StoredCollection:
 
 
 def existing(found: StoredCollection | None, name: str) -> StoredCollection:
-    """What was found under a name. Raises `CollectionNotFound`."""
+    """Return what was found under a name. Raises `CollectionNotFound` if nothing was."""
     if found is None:
         raise CollectionNotFound(f"there is no collection {name}")
     return found

@@ -25,7 +25,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def parse_filter(text: str) -> Matches:
-    """A filter such as `price >= 10 and shop in ["a", "b"]`; an empty one passes every row.
+    """Parse a filter such as `price >= 10 and shop in ["a", "b"]`; an empty one matches every row.
 
     Known are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, each between a field and a number, a string or a list of
     them, joined by `and`, `or`, `not` and brackets. A row without the field does not pass a comparison.

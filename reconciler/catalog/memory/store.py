@@ -57,15 +57,15 @@ class StoredDatabase:
         return next((name for name, found in self.collections.items() if found.id == collection_id), None)
 
     def target(self, alias: str) -> str | None:
-        """The collection's name; None if there is no such alias, or it dangles."""
+        """Return the collection's name, or None if there is no such alias or it dangles."""
         return self.name_of(self.aliases[alias]) if alias in self.aliases else None
 
     def find(self, name: str) -> StoredCollection | None:
-        """A collection by its name or an alias."""
+        """Return a collection by its name or an alias."""
         return self.collections.get(self.target(name) or name)
 
     def serving(self, name: str, address: str) -> StoredCollection | None:
-        """The collection whose data a proxy at `address` gives for a name or an alias; it may be an old one."""
+        """Return the collection whose data a proxy at `address` serves for a name or an alias; it may be stale."""
         stuck = self.stuck.get(name)
         if stuck and stuck.collection is not None and stuck.address in (None, address):
             return self.collections.get(self.name_of(stuck.collection) or "")
