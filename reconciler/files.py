@@ -6,7 +6,6 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkstemp
 from typing import BinaryIO, TextIO
 
 KIB, MIB = 1024, 1024 * 1024
@@ -78,6 +77,8 @@ def write_beside(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[
     Raises:
         OSError: it cannot be written; none is left behind.
     """
+    from tempfile import mkstemp  # not needed to read
+
     descriptor, name = mkstemp(dir=path.parent, prefix=".aliasctl.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -6,7 +6,6 @@ Milvus Lite accepts any alias name, terminal escape codes included.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 MAX_DIGITS = 6
 
@@ -61,6 +60,8 @@ def alternatives(words: Iterable[str]) -> str:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that a misspelt one probably stands for, if there is any."""
+    from difflib import get_close_matches  # needed for wrong input only
+
     return next(iter(get_close_matches(word, list(known), n=1)), None)
 
 

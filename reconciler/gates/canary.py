@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Annotated
 
 from msgspec import Meta
@@ -153,6 +152,8 @@ def _overlap(
     if not shares:
         raise CannotTell(Verdict.NOT_APPLICABLE, "no query has hits on the current collection")
     counts = [share for share, _ in shares] + [0.0] * missing  # no query finds a missing row any more
+    from statistics import fmean  # not needed to read a manifest
+
     mean = fmean(counts)
     figures: dict[str, Figure] = {
         "overlap": round(mean, 4),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -43,6 +42,8 @@ def evaluate_gates(
         CatalogError: a transient error that affects every answer, such as a lost connection; an error that concerns
             one collection is the verdict `unknown`.
     """
+    from concurrent.futures import ThreadPoolExecutor  # not needed to read a manifest
+
     probe = Probe(catalog, halted)
     gates = [gate for gate in GATES.values() if which is None or gate.name in which]
     with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="gate") as pool:
