@@ -7,11 +7,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from threading import Event
 from types import FrameType
 
 import click
+from msgspec import Struct
 
 from reconciler.catalog import Catalogs
 from reconciler.cli.output import Output
@@ -30,8 +30,7 @@ LONG_WORK_STEPS = 20
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
+class ApplyOptions(Struct, frozen=True):
     """How a plan is applied.
 
     Args:

@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
+from msgspec import Struct, field
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.text import printable
@@ -33,8 +33,7 @@ def make_streams_safe() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-@dataclass(slots=True)
-class Output:
+class Output(Struct):
     """The output of one call; every command gets it through click's context.
 
     Args:
@@ -44,7 +43,7 @@ class Output:
     """
 
     format: Format = TEXT
-    files: list[tuple[Format, Path]] = field(default_factory=list)
+    files: list[tuple[Format, Path]] = []
     color: bool = field(default_factory=lambda: not os.environ.get("NO_COLOR"))
 
     def emit(self, result: Result) -> None:

@@ -6,16 +6,17 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.files import sync_folder, write_beside
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
+class Replacement(Struct, frozen=True):
     """A file by the name that the user gave, its content as it was read, and its new content."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reconciler.core.errors import AliasctlError
 from reconciler.render.lines import Line
@@ -23,8 +24,7 @@ def _no_view() -> View:
     raise TypeError("only plans and reports have a view")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The result of a command, in the forms that formats start from; each is made when it is used.
 
     Args:
@@ -38,8 +38,7 @@ class Result:
     view: Callable[[], View] = _no_view
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """An output format.
 
     Args:

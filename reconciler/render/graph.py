@@ -6,8 +6,9 @@ Every node has a generated name (`a1_1`, `c1_1`) and an escaped label, so that n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet
 from reconciler.core.plan import Step, TargetPlan
@@ -26,8 +27,7 @@ class EdgeKind(StrEnum):
     SUSPENDED = "suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrow:
+class Arrow(Struct, frozen=True):
     """An arrow from an alias to a collection; None for an alias that should be absent."""
 
     alias: str
@@ -35,8 +35,7 @@ class Arrow:
     kind: EdgeKind = EdgeKind.EXPECTED
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The arrows of one database."""
 
     title: str

@@ -7,7 +7,8 @@ aliases, so that a person can follow it; the most important ones are drawn, the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.core.text import shortened
 from reconciler.render.view import Row, Section
@@ -22,8 +23,7 @@ LETTERS = 29
 """Maximum number of characters in a box."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A box with a name; `short` is the part that fits."""
 
     x: float
@@ -33,8 +33,7 @@ class Box:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line between two boxes, as an SVG path; `words` describe it to screen readers."""
 
     path: str
@@ -42,8 +41,7 @@ class Line:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """Boxes and lines; `left_out` is the number of changes that are not drawn."""
 
     height: float

@@ -8,8 +8,10 @@ a format can escape the first as text that somebody may have written against its
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import (
@@ -54,16 +56,14 @@ class Topic(StrEnum):
     READERS = "readers"
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """A few words of our own about a step."""
 
     topic: Topic
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """The result of a gate: `state` for programs (a verdict, or `skipped`), `mark` for people.
 
     `figures` are `name=value`.
@@ -76,8 +76,7 @@ class Gate:
     figures: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One step.
 
     `current` and `desired` are empty for no collection. `kind` is a word for programs: the action, `blocked`, or the
@@ -100,8 +99,7 @@ class Row:
     show_route: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One database, with the names of its sets; `suspended` names the suspended ones.
 
     `notices` are known problems of the server; `credentials` say which secret a saved plan sends where.
@@ -117,8 +115,7 @@ class Section:
     credentials: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A whole plan or report.
 
     `kind` is `plan` or `report`; `mood` is `good`, `changes` or `bad`. `facts` are names and values for the end of a

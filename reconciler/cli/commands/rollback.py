@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs, connect
@@ -45,8 +45,7 @@ SHOWN = 3
 """Aliases that the closing remark names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What is rolled back: a run (its ID, the beginning of one, or a report), or an alias, to a collection if given."""
 
     run: str | None
@@ -54,8 +53,7 @@ class Subject:
     collection: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Databases:
+class Databases(Struct, frozen=True):
     """Where recorded runs are looked up, and how their databases are reached.
 
     Args:
