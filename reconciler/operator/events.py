@@ -1,4 +1,4 @@
-"""Kubernetes Events: one for each change of state, none for "still running"."""
+"""Kubernetes Events: one for each change of state, none while a state lasts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.operator.objects import Body, SetObject
 MAX_NOTE = 1000
 """Characters; the API server takes 1,024."""
 MAX_PER_RUN = 20
-"""Changes of aliases that one run tells one by one."""
+"""Changes of aliases in a run that have an Event each."""
 MAX_WAITING = 1000
 
 NORMAL, WARNING = "Normal", "Warning"
@@ -34,11 +34,11 @@ log = structlog.get_logger()
 
 
 class Events:
-    """Posts Events from a thread of its own, so that nobody waits for them.
+    """Posts Events from a thread of its own, so that no reconcile waits for them.
 
     Args:
-        cluster: where they go.
-        identity: which process tells it.
+        cluster: the Kubernetes API.
+        identity: name of this process.
     """
 
     def __init__(self, cluster: Cluster, identity: str) -> None:
@@ -49,8 +49,8 @@ class Events:
         self._thread = Thread(target=self._post_all, name="events", daemon=True)
         self._thread.start()
 
-    def tell(self, set_object: SetObject, reason: str, note: str, *, warning: bool = False) -> None:
-        """Post an Event about a set. If too many are waiting already it is lost: an Event is news, no record."""
+    def post(self, set_object: SetObject, reason: str, note: str, *, warning: bool = False) -> None:
+        """Post an Event about a set. If too many are waiting it is dropped: Events are no record."""
         now, note = datetime.now(UTC), printable_lines(note)
         event = {
             "metadata": {"namespace": set_object.ref.namespace, "name": f"{set_object.ref.name[:230]}.{token_hex(8)}"},
@@ -75,7 +75,7 @@ class Events:
             self._waiting.put_nowait(event)
 
     def close(self, timeout: float) -> None:
-        """Post what is waiting, for `timeout` seconds at most."""
+        """Post what is waiting, for at most `timeout` seconds."""
         self._closed.set()
         self._thread.join(timeout)
 
@@ -91,16 +91,16 @@ class Events:
                 self._cluster.post_event(event)
             except ClusterError as error:
                 log.warning("an event could not be posted", event_reason=event["reason"], why=str(error))
-            except Exception:  # of one Event; the others are still to be posted
+            except Exception:  # the other Events are posted all the same
                 log.exception("internal error, please report it", event_reason=event["reason"])
 
 
 def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, str, bool]]:
-    """What a look at a set is worth telling: reason, note, and whether it is a warning.
+    """Yield the Events for the result of a reconcile: reason, note, and whether it is a warning.
 
     Args:
-        finding: what was found now.
-        before: the reason that was told last, for the same spec; None for none.
+        finding: the result.
+        before: the reason that was last announced for this spec; None without one.
     """
     if finding.report:
         yield from _changes(finding.report, again=finding.reason is before)
@@ -116,15 +116,14 @@ def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, s
 
 
 def _changes(report: Report, *, again: bool) -> Iterator[tuple[str, str, bool]]:
-    """What was changed; and what could not be, unless a further try has come to the same."""
-    worth = {Outcome.DONE, Outcome.REVERTED} | (set() if again else {Outcome.FAILED})
-    told = [result for result in report.results if result.outcome in worth]
-    for result in told[:MAX_PER_RUN]:
+    """Yield what was changed; and what failed, unless it failed before."""
+    shown = {Outcome.DONE, Outcome.REVERTED} | (set() if again else {Outcome.FAILED})
+    results = [result for result in report.results if result.outcome in shown]
+    for result in results[:MAX_PER_RUN]:
         yield _change(result)
-    if len(told) > MAX_PER_RUN:
-        rest = told[MAX_PER_RUN:]
-        warning = any(item.outcome is not Outcome.DONE for item in rest)
-        outcomes = ", ".join(sorted({str(item.outcome) for item in rest}))
+    if rest := results[MAX_PER_RUN:]:
+        warning = any(result.outcome is not Outcome.DONE for result in rest)
+        outcomes = ", ".join(sorted({str(result.outcome) for result in rest}))
         yield "AliasesChanged", f"{counted(len(rest), 'more alias')}: {outcomes}", warning
 
 

@@ -1,9 +1,9 @@
-"""kopf: what the API server tells goes into the world, and wakes the sets that it is about. Nothing else is done here.
+"""kopf handlers: store the objects that the API server sends, and wake the sets that they concern. Nothing else.
 
-kopf puts its finalizer on objects that have timers, daemons or deletion handlers, and keeps notes in annotations. So
-there are none of those: only indexes, all of which kopf fills before it calls any other handler, and event handlers.
-The queue starts with the first event, when every object is known: no set is looked at while another one with an older
-claim on its names may still be on its way.
+kopf puts its finalizer on objects with timers, daemons or deletion handlers, and keeps notes in annotations. So there
+are only indexes, all of which kopf fills before it calls any other handler, and event handlers. The queue starts with
+the first event, when every object is known: no set is reconciled while one with an older claim on its names may still
+be missing.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ DELETED = "DELETED"
 
 
 class Watcher:
-    """What becomes of the news.
+    """Handles objects that were created, changed or deleted.
 
     Args:
-        world: where objects are put.
-        queue: where sets are woken.
-        reconciler: whose looks end when a set asks for something else.
+        world: stores the objects.
+        queue: wakes sets.
+        reconciler: ends reconciles of sets that were changed or deleted.
     """
 
     def __init__(self, world: World, queue: Queue, reconciler: Reconciler) -> None:
@@ -41,32 +41,32 @@ class Watcher:
         self._reconciler = reconciler
         self.complete = False
 
-    def all_is_known(self) -> None:
-        """The first listing is over."""
+    def listed(self) -> None:
+        """Start the queue once, after the first listing."""
         if not self.complete:
             self.complete = True
             self._queue.start()
 
-    def set_seen(self, set_object: SetObject) -> None:
+    def set_changed(self, set_object: SetObject) -> None:
         if self._world.put(set_object):
-            self._reconciler.seen(set_object)
+            self._reconciler.changed(set_object)
             self._queue.wake(set_object.ref, Trigger.CHANGED if self.complete else Trigger.LISTED)
             self._wake_contested(set_object.ref)
 
-    def set_gone(self, ref: Ref, uid: str) -> None:
-        """A set was deleted; kopf may tell that after it told of a new one with the same name."""
+    def set_deleted(self, ref: Ref, uid: str) -> None:
+        """Forget a set; kopf may report its deletion after the creation of another one with the same name."""
         known = self._world.get(ref)
         if known and known.uid != uid:
             return
         self._queue.forget(ref)
-        self._reconciler.gone(ref)
+        self._reconciler.deleted(ref)
         self._wake_contested(ref)
 
-    def connection_seen(self, connection_object: ConnectionObject) -> None:
+    def connection_changed(self, connection_object: ConnectionObject) -> None:
         if self._world.put_connection(connection_object):
             self._wake_users(connection_object.ref)
 
-    def connection_gone(self, ref: Ref) -> None:
+    def connection_deleted(self, ref: Ref) -> None:
         self._world.remove_connection(ref)
         self._wake_users(ref)
 
@@ -74,60 +74,60 @@ class Watcher:
         for ref in self._world.using(connection):
             self._queue.wake(ref, Trigger.LISTED)
 
-    def _wake_contested(self, than: Ref) -> None:
-        """Sets that leave names to older ones may have them now."""
+    def _wake_contested(self, changed: Ref) -> None:
+        """Wake the sets that left names to older ones: they may have them now."""
         for ref, alias_set in self._world.view().sets.items():
-            if ref != than and condition(alias_set.status, "Ready").get("reason") == Reason.OWNERSHIP_CONFLICT:
+            if ref != changed and condition(alias_set.status, "Ready").get("reason") == Reason.OWNERSHIP_CONFLICT:
                 self._queue.wake(ref, Trigger.CHANGED)
 
 
 def registry(world: World, watcher: Watcher, config: Any) -> kopf.OperatorRegistry:
-    """All handlers.
+    """Return the handlers for kopf.
 
     Args:
-        world: what is known already.
-        watcher: what becomes of the news.
-        config: how to reach the API server, as `cluster.load_config` gave it.
+        world: the objects that are known.
+        watcher: called for each object.
+        config: how to reach the API server, from `cluster.load_config`.
     """
-    made = kopf.OperatorRegistry()
+    handlers = kopf.OperatorRegistry()
 
-    @kopf.on.login(registry=made)
+    @kopf.on.login(registry=handlers)
     def login(**_: object) -> kopf.ConnectionInfo:
         return connection_info(config)
 
-    @kopf.on.startup(registry=made)
+    @kopf.on.startup(registry=handlers)
     def startup(settings: kopf.OperatorSettings, **_: object) -> None:
         settings.posting.enabled = False  # Events are ours
-        settings.scanning.disabled = True  # which would need to list namespaces and custom resource definitions
+        settings.scanning.disabled = True  # it would need permission to list namespaces and CRDs
         settings.watching.server_timeout = 300
         settings.networking.request_timeout = 30
         settings.networking.error_backoffs = (0.5, 1, 2, 4, 8, 10)
 
-    @kopf.index(*SETS, registry=made)
+    @kopf.index(*SETS, registry=handlers)
     async def sets(body: kopf.Body, **_: object) -> None:
-        watcher.set_seen(set_object(_plain(body), world.get(ref_of(_plain(body)))))
+        watcher.set_changed(set_object(_plain(body), world.get(ref_of(_plain(body)))))
 
-    @kopf.index(*CONNECTIONS, registry=made)
+    @kopf.index(*CONNECTIONS, registry=handlers)
     async def connections(body: kopf.Body, **_: object) -> None:
-        watcher.connection_seen(connection_object(_plain(body), world.get_connection(ref_of(_plain(body)))))
+        watcher.connection_changed(connection_object(_plain(body), world.get_connection(ref_of(_plain(body)))))
 
-    @kopf.on.event(*SETS, registry=made)
+    @kopf.on.event(*SETS, registry=handlers)
     async def on_set(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002 - kopf's name
-        watcher.all_is_known()
+        watcher.listed()
         if type == DELETED:
-            watcher.set_gone(ref_of(_plain(body)), str(body.metadata.uid))
+            watcher.set_deleted(ref_of(_plain(body)), str(body.metadata.uid))
 
-    @kopf.on.event(*CONNECTIONS, registry=made)
+    @kopf.on.event(*CONNECTIONS, registry=handlers)
     async def on_connection(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002
-        watcher.all_is_known()
+        watcher.listed()
         if type == DELETED:
-            watcher.connection_gone(ref_of(_plain(body)))
+            watcher.connection_deleted(ref_of(_plain(body)))
 
-    return made
+    return handlers
 
 
 def connection_info(config: Any) -> kopf.ConnectionInfo:
-    """The same way to the API server, in kopf's words; asked for again when the server refuses the token."""
+    """Return how to reach the API server, for kopf, which asks again when the server rejects the token."""
     cluster, user = config.cluster, config.user
     return kopf.ConnectionInfo(
         server=cluster.server,

@@ -1,4 +1,4 @@
-"""Prometheus metrics. Series of a set go when the set goes."""
+"""Prometheus metrics of the operator. The series of a set are removed with the set."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from reconciler.service.metrics import SECONDS, CommonMetrics
 
 
 class Metrics(CommonMetrics):
-    """Everything that `/metrics` tells. Used by several threads.
+    """All metrics of the operator. Thread-safe.
 
     Args:
-        alias_info: also tell where each alias points: a series an alias.
+        alias_info: export where each alias points, one series per alias.
     """
 
     def __init__(self, *, alias_info: bool = False) -> None:
@@ -31,13 +31,19 @@ class Metrics(CommonMetrics):
         self._duration = Histogram(
             "aliasctl_reconcile_duration_seconds", "Time of a reconcile.", buckets=SECONDS, registry=self.registry
         )
-        leader = Gauge("aliasctl_leader", "1 while this process holds the Lease.", registry=self.registry)
-        self.leader = leader
+        self.leader = Gauge("aliasctl_leader", "1 while this process holds the Lease.", registry=self.registry)
         self._sets = _Sets()
         self.registry.register(self._sets)
 
     def reconciled(self, ref: Ref, finding: Finding, seconds: float, interval: float) -> None:
-        """A set was looked at, which took `seconds`; it is looked at every `interval` seconds."""
+        """Record the result of a reconcile.
+
+        Args:
+            ref: the set.
+            finding: the result.
+            seconds: how long it took.
+            interval: seconds between two reconciles of this set.
+        """
         meaning = MEANINGS[finding.reason]
         result = "success" if meaning.ready is Ready.TRUE else "error" if meaning.warning else "waiting"
         self._runs.labels(result).inc()
@@ -49,27 +55,27 @@ class Metrics(CommonMetrics):
             self.evaluated(finding.plan.steps)
         self._sets.put(ref, finding, interval, alias_info=self._alias_info)
 
-    def begun(self, ref: Ref) -> None:
-        """A run of a set begins, which may take long."""
-        self._sets.begun(ref)
+    def run_started(self, ref: Ref) -> None:
+        """Record that a run of a set starts, which may take long."""
+        self._sets.run_started(ref)
 
-    def over(self, ref: Ref) -> None:
-        """No run of a set goes on any more."""
-        self._sets.over(ref)
+    def run_ended(self, ref: Ref) -> None:
+        """Record that no run of a set goes on."""
+        self._sets.run_ended(ref)
 
-    def broke(self, seconds: float) -> None:
-        """A look at a set ended with an error that says nothing about the set."""
+    def failed(self, seconds: float) -> None:
+        """Record a reconcile that ended with an error that says nothing about the set."""
         self._runs.labels("error").inc()
         self._errors.inc()
         self._duration.observe(seconds)
 
     def forget(self, ref: Ref) -> None:
-        """A set is gone."""
+        """Remove the series of a set."""
         self._sets.remove(ref)
 
 
 class _Sets(Collector):
-    """The series of each set, made when somebody asks."""
+    """The series of each set, made at each scrape."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -81,7 +87,7 @@ class _Sets(Collector):
 
     def put(self, ref: Ref, finding: Finding, interval: float, *, alias_info: bool) -> None:
         with self._lock:
-            if finding.reason is Reason.SUSPENDED:  # asleep on purpose: nothing to be alarmed about
+            if finding.reason is Reason.SUSPENDED:  # on purpose: no reason for an alert
                 self._remove(ref)
                 return
             self._findings[ref] = finding
@@ -92,11 +98,11 @@ class _Sets(Collector):
                     pairs = ((alias.name, alias.collection) for alias in finding.desired.aliases)
                     self._aliases[ref] = {name: collection for name, collection in pairs if collection}
 
-    def begun(self, ref: Ref) -> None:
+    def run_started(self, ref: Ref) -> None:
         with self._lock:
             self._progressing.add(ref)
 
-    def over(self, ref: Ref) -> None:
+    def run_ended(self, ref: Ref) -> None:
         with self._lock:
             self._progressing.discard(ref)
 
@@ -105,35 +111,35 @@ class _Sets(Collector):
             self._remove(ref)
 
     def _remove(self, ref: Ref) -> None:
-        for each in (self._findings, self._intervals, self._successes, self._aliases):
-            each.pop(ref, None)
+        for series in (self._findings, self._intervals, self._successes, self._aliases):
+            series.pop(ref, None)
         self._progressing.discard(ref)
 
     def collect(self) -> list[GaugeMetricFamily]:
         labels = ["namespace", "name"]
-        ready = GaugeMetricFamily("aliasctl_set_ready", "1 if a set is in place.", labels=labels)
+        ready = GaugeMetricFamily("aliasctl_set_ready", "1 if a set is up to date.", labels=labels)
         progressing = GaugeMetricFamily(
             "aliasctl_set_progressing", "1 while a set is changed, or watched in a soak.", labels=labels
         )
         stalled = GaugeMetricFamily(
-            "aliasctl_set_stalled", "1 for a set that only a person can help.", labels=[*labels, "reason"]
+            "aliasctl_set_stalled", "1 for a set that needs a person to act.", labels=[*labels, "reason"]
         )
-        drift = GaugeMetricFamily("aliasctl_alias_drift", "Aliases that others have moved.", labels=labels)
+        drift = GaugeMetricFamily("aliasctl_alias_drift", "Aliases that were moved by something else.", labels=labels)
         interval = GaugeMetricFamily(
-            "aliasctl_set_interval_seconds", "How often a set is looked at when nothing happens.", labels=labels
+            "aliasctl_set_interval_seconds", "Time between two reconciles of a set when nothing happens.", labels=labels
         )
         success = GaugeMetricFamily(
-            "aliasctl_last_success_timestamp_seconds", "When a set was last seen in place.", labels=labels
+            "aliasctl_last_success_timestamp_seconds", "When a set was last seen up to date.", labels=labels
         )
         info = GaugeMetricFamily(
             "aliasctl_alias_info", "Where an alias points.", labels=[*labels, "alias", "collection"]
         )
         with self._lock:
             for ref in self._progressing | self._findings.keys():
-                own, goes_on = [ref.namespace, ref.name], ref in self._progressing
-                found = None if goes_on else self._findings[ref]  # of the last look, which by now is another state
+                own, running = [ref.namespace, ref.name], ref in self._progressing
+                found = None if running else self._findings[ref]  # during a run, the last finding is outdated
                 ready.add_metric(own, float(found is not None and MEANINGS[found.reason].ready is Ready.TRUE))
-                progressing.add_metric(own, float(goes_on))
+                progressing.add_metric(own, float(running))
                 drift.add_metric(own, len(found.drift) if found else 0)
                 if found and (MEANINGS[found.reason].stalled or found.stalled):
                     stalled.add_metric([*own, str(found.reason)], 1)

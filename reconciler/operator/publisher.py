@@ -1,4 +1,4 @@
-"""Publishing what was found about a set: its status if it differs, Events for what is new, a line in the log."""
+"""Publish the result of a reconcile: the status if it differs, Events for what is new, and a log entry."""
 
 from __future__ import annotations
 
@@ -21,60 +21,60 @@ log = structlog.get_logger()
 
 
 class Publisher:
-    """Used by several threads, never for one set by two at once.
+    """Publishes results. Thread-safe, for different sets.
 
     Args:
-        cluster: where statuses are written.
-        world: where the objects go that come back.
-        events: where news are told.
+        cluster: the Kubernetes API.
+        world: stores the objects that it returns.
+        events: posts Events.
     """
 
     def __init__(self, cluster: Cluster, world: World, events: Events) -> None:
         self._cluster = cluster
         self._world = world
         self._events = events
-        self._statuses: dict[str, dict[str, object]] = {}  # by uid: what we wrote last, which a watch tells us late
-        self._owed: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of a run, and not written yet
-        self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: what was told last, and of which generation
+        self._statuses: dict[str, dict[str, object]] = {}  # by uid: as last written; the watch reports it later
+        self._pending: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of runs, not written yet
+        self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: last announced, and for which generation
 
     def newest(self, set_object: SetObject) -> SetObject:
-        """A set with the status that it has by now."""
+        """Return a set with the status that was last written."""
         return replace(set_object, status=self._statuses.get(set_object.uid, set_object.status))
 
     def take(self, set_object: SetObject) -> SetObject:
-        """A set as the API server has just given it, whose status is what ours has become, whoever changed it."""
+        """Return a set that was just read; its status counts from now on, whatever was last written."""
         if set_object.uid in self._statuses:
             self._statuses[set_object.uid] = dict(set_object.status)
         return set_object
 
-    def settle(self, set_object: SetObject) -> SetObject:
-        """Write what a run has found and could not be written at its end; the set with the status that it has then.
+    def write_pending(self, set_object: SetObject) -> SetObject:
+        """Write the result of a run that could not be written at its end, and return the set with that status.
 
-        Otherwise the next look would decide without it, and try again what had to be moved back. Raises `ClusterError`.
+        Without it the next reconcile would retry moves that had to be reverted. Raises `ClusterError`.
         """
-        if pending := self._owed.get(set_object.uid):
+        if pending := self._pending.get(set_object.uid):
             then, finding = pending
             self.write(replace(then, status=set_object.status), finding)
         return self.newest(set_object)
 
     def publish(self, set_object: SetObject, finding: Finding) -> bool:
-        """Tell the news and write the status; False if the set is gone. Raises `ClusterError`."""
-        self.tell(set_object, finding)
+        """Announce a result and write the status; return False if the set is gone. Raises `ClusterError`."""
+        self.announce(set_object, finding)
         return self.write(set_object, finding)
 
     def write(self, set_object: SetObject, finding: Finding, fields: Collection[str] = status.ALL) -> bool:
-        """Write the status, if it differs; False if the set is gone. Raises `ClusterError`.
+        """Write the status if it differs; return False if the set is gone. Raises `ClusterError`.
 
         Args:
-            one: the set.
-            finding: what was found.
-            fields: those of the status that are written.
+            set_object: the set.
+            finding: the result.
+            fields: the fields of the status to write.
         """
         known = self._world.get(set_object.ref)
         if known is None or known.uid != set_object.uid:
             return False
         if finding.report:
-            self._owed[set_object.uid] = (set_object, finding)
+            self._pending[set_object.uid] = (set_object, finding)
         set_object = self.newest(set_object)
         after = status.status_of(set_object, finding, now())
         patch = {name: value for name, value in status.merge_patch(set_object.status, after).items() if name in fields}
@@ -86,12 +86,12 @@ class Publisher:
             merged = {**set_object.status, **patch}
             self._statuses[set_object.uid] = without_none(**merged)
         if finding.report:
-            self._owed.pop(set_object.uid, None)
+            self._pending.pop(set_object.uid, None)
         return True
 
-    def tell(self, set_object: SetObject, finding: Finding) -> None:
-        """Tell the news in the log and by Events."""
-        before = self.told_last(set_object)
+    def announce(self, set_object: SetObject, finding: Finding) -> None:
+        """Log what is new, and post Events for it."""
+        before = self.last_reason(set_object)
         if finding.reason is not before or finding.report:
             log.info(
                 "reconciled",
@@ -101,12 +101,12 @@ class Publisher:
                 digest=finding.plan.digest if finding.plan and finding.plan.steps else None,
             )
         for reason, note, warning in of_finding(finding, before):
-            self._events.tell(set_object, reason, note, warning=warning)
+            self._events.post(set_object, reason, note, warning=warning)
         if finding.reason is not Reason.PROGRESSING:
             self._reasons[set_object.uid] = (set_object.generation, finding.reason)
 
-    def told_last(self, set_object: SetObject) -> Reason | None:
-        """The last reason that was more than "it goes on", of this very spec; a restart finds it in the status."""
+    def last_reason(self, set_object: SetObject) -> Reason | None:
+        """Return the last reason announced for this spec, `Progressing` aside; after a restart, from the status."""
         if set_object.uid not in self._reasons:
             ready = status.condition(self.newest(set_object).status, "Ready")
             if ready.get("reason") in set(Reason) - {Reason.PROGRESSING}:
@@ -116,7 +116,7 @@ class Publisher:
         return reason if generation == set_object.generation else None
 
     def forget(self, set_object: SetObject) -> None:
-        """A set is gone."""
+        """Drop what is known about a set that is gone."""
         self._statuses.pop(set_object.uid, None)
-        self._owed.pop(set_object.uid, None)
+        self._pending.pop(set_object.uid, None)
         self._reasons.pop(set_object.uid, None)

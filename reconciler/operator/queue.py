@@ -102,8 +102,8 @@ class Queue:
     def forget(self, ref: Ref) -> None:
         """Cancel what is planned for a set."""
         with self._changed:
-            for each in (self._waiting, self._queued, self._again):
-                each.pop(ref, None)
+            for wakes in (self._waiting, self._queued, self._again):
+                wakes.pop(ref, None)
 
     def step_aside(self, ref: Ref) -> None:
         """Free the room of a running set that will take long."""
@@ -129,7 +129,7 @@ class Queue:
     def overdue(self) -> float:
         """Seconds by which the set that waits longest is late; 0 if none is late."""
         with self._changed:
-            dues = [wake.due for each in (self._waiting, self._queued) for wake in each.values()]
+            dues = [wake.due for wakes in (self._waiting, self._queued) for wake in wakes.values()]
         return max(0.0, time.monotonic() - min(dues)) if dues else 0.0
 
     def _put(self, ref: Ref, wake: Wake) -> None:

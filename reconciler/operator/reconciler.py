@@ -1,4 +1,4 @@
-"""Around one look at one set: asking the API server for it, publishing what was found, and when to look again."""
+"""One reconcile of one set: read it from the API server, reconcile, publish the result, decide when to do so again."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 300.0
 JITTER = 0.2
 CONNECTION_SECONDS = 5.0
-"""How long a MilvusConnection that was asked for serves other sets."""
+"""How long a MilvusConnection that was read serves other sets."""
 RETRIED = frozenset(reason for reason, meaning in MEANINGS.items() if meaning.reconciling)
-"""Reasons after which every further try would only make the conditions flap."""
+"""Reasons after which publishing each further attempt would only make the conditions flap."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Running:
-    """A look that is going on, and what ends it early."""
+    """A reconcile that is running, and the event that ends it early."""
 
     set_object: SetObject
     stop: Event = field(default_factory=Event)
 
 
 class Reconciler:
-    """Work for the queue. Used by several threads, never for one set by two at once.
+    """Does the work of the queue. Thread-safe, for different sets.
 
     Args:
         cluster: the Kubernetes API.
         world: all objects.
-        set_reconciler: reconciles a single set.
-        clients: open connections.
-        events: where changes are told.
-        metrics: where they are counted.
-        step_aside: tells the queue that a run will take long.
+        set_reconciler: compares a set with Milvus and acts.
+        clients: connections to Milvus.
+        events: posts Events.
+        metrics: counts changes and results.
+        step_aside: called when a run will take long.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class Reconciler:
         self._stopping = False
 
     def lane_of(self, ref: Ref) -> str:
-        """The server that a set is on; sets without one share a lane."""
+        """Return the address of the server that a set is on; empty for a set without a valid connection."""
         desired = self._world.view().desired.get(ref)
         return target_of(desired).address if isinstance(desired, AliasSet) else ""
 
     def work(self, ref: Ref, trigger: Trigger) -> Wake | None:
-        """Look at a set; when to look again."""
+        """Reconcile a set, and return when to do so again; None to wait until it is woken."""
         started = time.monotonic()
         if trigger is Trigger.CHANGED:
             self._retries.pop(ref, None)
@@ -104,59 +104,55 @@ class Reconciler:
                 known = self._world.get(ref)
                 if known is None:
                     return None
-                asked = trigger in (Trigger.INTERVAL, Trigger.RETRY)
-                item = self._fetch(ref) if asked else self._publisher.newest(known)
-                if item is None:
+                periodic = trigger in (Trigger.INTERVAL, Trigger.RETRY)
+                set_object = self._fetch(ref) if periodic else self._publisher.newest(known)
+                if set_object is None:
                     self._forget(known)
                     return None
-                with self._ending_early(item) as stop:
-                    finding = self._look(item, trigger, stop)
+                with self._running_until_stopped(set_object) as stop:
+                    finding = self._reconcile(set_object, trigger, stop)
                 self._release_unused()
             except ClusterError as error:
                 log.warning("cannot work with the Kubernetes API", reason=str(error))
-                self._metrics.broke(time.monotonic() - started)
+                self._metrics.failed(time.monotonic() - started)
                 return self._retry(ref, LONGEST_RETRY_SECONDS)
             if finding is None:
                 return None
-            self._metrics.reconciled(ref, finding, time.monotonic() - started, status.interval_of(item))
-            if self._world.get(ref) is None:  # it went meanwhile, and its series go with it
-                self._forget(item)
+            self._metrics.reconciled(ref, finding, time.monotonic() - started, status.interval_of(set_object))
+            if self._world.get(ref) is None:  # deleted during the reconcile; its series go with it
+                self._forget(set_object)
                 return None
-            return self._next(item, finding)
+            return self._next(set_object, finding)
 
-    def seen(self, set_object: SetObject) -> None:
-        """A set asks for something else now: end the look that is going on."""
+    def changed(self, set_object: SetObject) -> None:
+        """End the running reconcile of a set whose spec is another one now."""
         with self._lock:
             running = self._running.get(set_object.ref)
-            if running and (running.set_object.uid, running.set_object.generation, running.set_object.deleting) != (
-                set_object.uid,
-                set_object.generation,
-                set_object.deleting,
-            ):
+            if running and not _same_spec(running.set_object, set_object):
                 running.stop.set()
 
     def stop(self) -> None:
-        """End every look: calls in flight are finished, and nothing further is started."""
+        """End every reconcile: calls in flight are finished, and nothing further is started."""
         with self._lock:
             self._stopping = True
             for running in self._running.values():
                 running.stop.set()
 
-    def gone(self, ref: Ref) -> None:
-        """A set does not exist any more."""
+    def deleted(self, ref: Ref) -> None:
+        """End the running reconcile of a set that does not exist any more, and forget the set."""
         with self._lock:
             if running := self._running.get(ref):
                 running.stop.set()
-        if item := self._world.get(ref):
-            self._forget(item)
+        if set_object := self._world.get(ref):
+            self._forget(set_object)
 
-    def _look(self, set_object: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
-        """Look at a set and publish it; None if there is nothing more to come."""
+    def _reconcile(self, set_object: SetObject, trigger: Trigger, stop: Event) -> Finding | None:
+        """Reconcile a set and publish the result; return None if the set is gone."""
         if not set_object.deleting:
-            set_object = self._with_finalizer(self._publisher.settle(set_object))
+            set_object = self._with_finalizer(self._publisher.write_pending(set_object))
         view = self._world.view()
         current = view.sets.get(set_object.ref)
-        if current is None:  # it went meanwhile
+        if current is None:
             return None
         if (current.uid, current.generation) != (set_object.uid, set_object.generation):
             set_object = self._publisher.newest(current)
@@ -164,9 +160,9 @@ class Reconciler:
             return self._delete(set_object, view, stop)
         hooks = ReconcileHooks(
             stop=stop,
-            still_desired=self._still_wanted,
+            still_desired=self._still_desired,
             consume_approval=self._consume_approval,
-            step_aside=lambda each: self._step_aside(each.ref),
+            step_aside=lambda running: self._step_aside(running.ref),
         )
         finding = self._set_reconciler.reconcile(set_object, view, trigger, hooks)
         if not self._publisher.publish(set_object, finding):
@@ -181,7 +177,7 @@ class Reconciler:
     def _delete(self, set_object: SetObject, view: View, stop: Event) -> Finding | None:
         if not set_object.keeps_finalizer:
             return None
-        farewell = finalize(
+        result = finalize(
             set_object,
             view,
             self._clients,
@@ -189,22 +185,22 @@ class Reconciler:
             read_only=self._set_reconciler.read_only,
             stop=stop,
         )
-        if farewell.orphaned:
-            self._events.tell(set_object, "AliasesOrphaned", orphaned_note(set_object, farewell.orphaned), warning=True)
-        if farewell.finding:
-            self._publisher.tell(set_object, farewell.finding)
-        if not farewell.release:
-            if farewell.finding:
-                self._publisher.write(set_object, farewell.finding)
-            return farewell.finding
-        if farewell.finding and farewell.finding.report:
-            self._metrics.carried_out(farewell.finding.report)
+        if result.orphaned:
+            self._events.post(set_object, "AliasesOrphaned", orphaned_note(set_object, result.orphaned), warning=True)
+        if result.finding:
+            self._publisher.announce(set_object, result.finding)
+        if not result.release:
+            if result.finding:
+                self._publisher.write(set_object, result.finding)
+            return result.finding
+        if result.finding and result.finding.report:
+            self._metrics.carried_out(result.finding.report)
         self._set_finalizers(set_object, tuple(name for name in set_object.finalizers if name != FINALIZER))
         self._forget(set_object)
         return None
 
     def _with_finalizer(self, set_object: SetObject) -> SetObject:
-        """Ours is there exactly while the aliases are to go with the object."""
+        """Add our finalizer if the aliases must be dropped with the object, remove it if not; return the set."""
         if not isinstance(set_object.spec, AliasSetManifest) or self._set_reconciler.read_only:
             return set_object
         desired = set_object.spec.operation.deletion_policy is DeletionPolicy.DELETE
@@ -218,43 +214,43 @@ class Reconciler:
         return self._taken(self._cluster.patch_metadata(set_object.ref, patch))
 
     def _consume_approval(self, set_object: SetObject, digest: str) -> None:
-        """An approval is good for one plan, once: it is taken off before anything is done with it."""
+        """Remove an approval, which is valid for one plan and one run, before it is used."""
         patch = {"annotations": {APPROVE: None}, "resourceVersion": set_object.resource_version}
         self._taken(self._cluster.patch_metadata(set_object.ref, patch))
         if set_object.approved != digest:
             approval = f"{set_object.approved} was approved by {set_object.approver}"
             note = f"{approval}, and the plan is {digest}; approve that, if it is meant"
-            self._events.tell(set_object, "ApprovalStale", note, warning=True)
+            self._events.post(set_object, "ApprovalStale", note, warning=True)
 
-    def _still_wanted(self, set_object: SetObject, about_to: Finding) -> bool:
-        """Say what is about to be done; whether the object, asked for anew, is still the same.
+    def _still_desired(self, set_object: SetObject, about_to: Finding) -> bool:
+        """Return whether the spec is still the same on the server; if so, publish what is about to be done.
 
-        What may be left unverified is written even where the rest would make the conditions flap.
+        What may be left pending verification is written even where the rest would make the conditions flap.
         """
         current = self._fetch(set_object.ref, observed=False)
-        same = current is not None and (current.uid, current.generation, current.deleting) == (
-            set_object.uid,
-            set_object.generation,
-            set_object.deleting,
-        )
-        if same:
-            self._metrics.begun(set_object.ref)
-        if current and same:
-            if self._publisher.told_last(set_object) in RETRIED:
-                self._publisher.write(current, about_to, {"pendingVerification"})
-            else:
-                self._publisher.publish(current, about_to)
-        return same
+        if current is None or not _same_spec(current, set_object):
+            return False
+        self._metrics.run_started(set_object.ref)
+        if self._publisher.last_reason(set_object) in RETRIED:
+            self._publisher.write(current, about_to, {"pendingVerification"})
+        else:
+            self._publisher.publish(current, about_to)
+        return True
 
     def _fetch(self, ref: Ref, *, observed: bool = True) -> SetObject | None:
-        """The set and its connection as they are now, whatever the watch has missed; `heeded` as for `World.take`."""
-        item = self._taken(self._cluster.alias_set(ref), observed=observed)
-        if item and isinstance(item.spec, AliasSetManifest):
-            self._fetch_connection(Ref(ref.namespace, item.spec.connection_name))
-        return item
+        """Read a set and its connection from the API server, whatever the watch has missed.
+
+        Args:
+            ref: the set.
+            observed: see `World.take`.
+        """
+        set_object = self._taken(self._cluster.alias_set(ref), observed=observed)
+        if set_object and isinstance(set_object.spec, AliasSetManifest):
+            self._fetch_connection(Ref(ref.namespace, set_object.spec.connection_name))
+        return set_object
 
     def _taken(self, body: Body | None, *, observed: bool = True) -> SetObject | None:
-        """An object that the API server gave; None if it has none."""
+        """Store an object that the API server returned, and return it with the status as published."""
         return self._publisher.take(self._world.take(body, observed=observed)) if body else None
 
     def _fetch_connection(self, ref: Ref) -> None:
@@ -298,7 +294,7 @@ class Reconciler:
         return Wake(time.monotonic() + delay, Trigger.RETRY)
 
     @contextmanager
-    def _ending_early(self, set_object: SetObject) -> Iterator[Event]:
+    def _running_until_stopped(self, set_object: SetObject) -> Iterator[Event]:
         running = _Running(set_object)
         with self._lock:
             self._running[set_object.ref] = running
@@ -309,4 +305,8 @@ class Reconciler:
         finally:
             with self._lock:
                 self._running.pop(set_object.ref, None)
-            self._metrics.over(set_object.ref)
+            self._metrics.run_ended(set_object.ref)
+
+
+def _same_spec(before: SetObject, after: SetObject) -> bool:
+    return (before.uid, before.generation, before.deleting) == (after.uid, after.generation, after.deleting)

@@ -90,8 +90,8 @@ def cluster(api: ApiServer, tmp_path: Path) -> Iterator[Cluster]:
 
 def test_an_event_is_posted_as_kubernetes_wants_it(cluster: Cluster, api: ApiServer) -> None:
     events = Events(cluster, "host_1_" + "x" * 200)
-    events.tell(an_object(), "GateFailed", "x" * 5000, warning=True)
-    events.tell(an_object(), "Ready", "fine")
+    events.post(an_object(), "GateFailed", "x" * 5000, warning=True)
+    events.post(an_object(), "Ready", "fine")
     events.close(10)
     long, short = sorted(api.list("Event"), key=lambda item: -len(item["message"]))
     assert long["type"] == "Warning"
@@ -117,10 +117,10 @@ def test_an_event_that_is_refused_is_no_end_of_the_others(
 
     api.emulator.refuse = refuse
     events = Events(cluster, "x")
-    events.tell(an_object(), "GateFailed", "one")
+    events.post(an_object(), "GateFailed", "one")
     wait_until("logged", lambda: "could not be posted" in caplog.text)
     api.emulator.refuse = lambda request: None
-    events.tell(an_object(), "Ready", "two")
+    events.post(an_object(), "Ready", "two")
     events.close(10)
     assert [item["message"] for item in api.list("Event")] == ["two"]
 
@@ -131,8 +131,8 @@ def test_a_bug_with_one_event_is_no_end_of_the_others(
     events = Events(cluster, "x")
     with monkeypatch.context() as broken:
         broken.setattr(cluster, "post_event", lambda event: [][0])
-        events.tell(an_object(), "GateFailed", "one")
+        events.post(an_object(), "GateFailed", "one")
         wait_until("logged", lambda: "internal error" in caplog.text)
-    events.tell(an_object(), "Ready", "two")
+    events.post(an_object(), "Ready", "two")
     events.close(10)
     assert [item["message"] for item in api.list("Event")] == ["two"]

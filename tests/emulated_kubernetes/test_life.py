@@ -535,7 +535,7 @@ def test_a_set_that_is_replaced_in_the_middle_of_a_call_takes_nothing_over(
 def test_a_deletion_that_is_told_late_is_not_the_new_ones(operator: Operator, kube: Kube, milvus: Milvus) -> None:
     kube.create({"a": "v1"}, interval="100ms")
     kube.wait("Succeeded")
-    operator.watcher.set_gone(Ref("team", "shop"), "of-an-earlier-one")
+    operator.watcher.set_deleted(Ref("team", "shop"), "of-an-earlier-one")
     milvus.point("a", "v2")
     wait_until("corrected", lambda: milvus.aliases == {"a": "v1"})
 
