@@ -1,4 +1,8 @@
-"""Logs: structlog to standard error, for people or as JSON. Standard output belongs to results."""
+"""Logs: structlog to standard error, for people or as JSON. Standard output is for results.
+
+The operator and the agent log through structlog. Libraries and the other commands log through `logging`; their entries
+take the same form, and structlog is imported only when there is one.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def configure_logging_when_needed(log_format: LogFormat, level: str, *, color: bool) -> None:
-    """As `configure_logging`, but structlog is imported when there is something to log: most commands have nothing.
-
-    It is for processes that log through `logging` alone.
+    """Call `configure_logging` before the first log entry, for processes that log through `logging` only.
 
     Args:
         log_format: see there.
@@ -33,7 +35,7 @@ def configure_logging_when_needed(log_format: LogFormat, level: str, *, color: b
 
 
 class _FirstEntry(logging.Handler):
-    """Has logging configured for the first entry, which then goes the way of all others."""
+    """Configures logging at the first entry, which is then handled like all others."""
 
     def __init__(self, configure: Callable[[], None]) -> None:
         super().__init__()
@@ -45,13 +47,13 @@ class _FirstEntry(logging.Handler):
 
 
 def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: Sequence[str] = ()) -> None:
-    """Set structlog up for this process.
+    """Configure structlog and `logging` for this process.
 
     Args:
-        log_format: `console` for people, `json` for one JSON object a line.
-        level: the least severe level to show; one of `LEVELS`.
+        log_format: `console` for people, `json` for one JSON object per line.
+        level: the minimum level; one of `LEVELS`.
         color: whether to colour the log for people.
-        also: loggers of libraries whose warnings are shown in the same form.
+        also: loggers of third parties whose warnings are shown in the same form.
     """
     import structlog
 
@@ -62,7 +64,7 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: S
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables, and so secrets
+        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables, which may be secrets
         _printable_values,
     ]
     threshold = getattr(logging, level.upper())

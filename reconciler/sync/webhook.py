@@ -1,4 +1,4 @@
-"""A signed webhook says that the ref may have moved. What is in it does not matter: the agent looks for itself."""
+"""A signed webhook reports that the ref may have moved. Its content is ignored: the agent reads the ref itself."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SIGNATURE = "x-hub-signature-256"
 
 
 def receive(secret: Credential, wake: Callable[[], None], headers: Mapping[str, str], body: Iterable[bytes]) -> Answer:
-    """Wake the agent, if whoever posts this knows the secret.
+    """Wake the agent if the signature of a request is valid.
 
     Args:
-        secret: where it is; read each time, so that it can be rotated.
-        wake: what a true one does.
+        secret: the key of the signature; read each time, so that it can be rotated.
+        wake: called for a valid request.
         headers: by their names in lower case.
-        body: what is signed, in pieces: a stranger's is never held in memory.
+        body: what is signed, in pieces, so that it is never held in memory.
     """
     try:
         key = read_secret(secret, "the webhook secret").encode()
@@ -36,4 +36,4 @@ def receive(secret: Credential, wake: Callable[[], None], headers: Mapping[str, 
     if not hmac.compare_digest(expected.encode(), headers.get(SIGNATURE, "").encode("utf-8", "replace")):
         return HTTPStatus.UNAUTHORIZED, TEXT, b"wrong or missing X-Hub-Signature-256\n"
     wake()
-    return HTTPStatus.ACCEPTED, TEXT, b"looking\n"
+    return HTTPStatus.ACCEPTED, TEXT, b"accepted\n"
