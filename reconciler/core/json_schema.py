@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import inspect
 
+from reconciler.core.json_strict import without_none
+
 Schema: TypeAlias = dict[str, Any]
 
 
@@ -56,13 +58,15 @@ def _of(info: inspect.Type, without: frozenset[str]) -> Schema:
             return {"type": "boolean"}
         case inspect.IntType() | inspect.FloatType():
             kind = "integer" if isinstance(info, inspect.IntType) else "number"
-            return _given(type=kind, minimum=info.ge, exclusiveMinimum=info.gt, maximum=info.le)
+            return without_none(type=kind, minimum=info.ge, exclusiveMinimum=info.gt, maximum=info.le)
         case inspect.StrType():
-            return _given(type="string", pattern=info.pattern, minLength=info.min_length, maxLength=info.max_length)
+            return without_none(
+                type="string", pattern=info.pattern, minLength=info.min_length, maxLength=info.max_length
+            )
         case inspect.DictType():
             names = _of(info.key_type, without)
             del names["type"]
-            return _given(
+            return without_none(
                 type="object",
                 minProperties=info.min_length,
                 maxProperties=info.max_length,
@@ -70,13 +74,13 @@ def _of(info: inspect.Type, without: frozenset[str]) -> Schema:
                 additionalProperties=_of(info.value_type, without),
             )
         case inspect.VarTupleType() | inspect.FrozenSetType():
-            return _given(type="array", maxItems=info.max_length, items=_of(info.item_type, without))
+            return without_none(type="array", maxItems=info.max_length, items=_of(info.item_type, without))
     raise TypeError(f"no JSON Schema for {info}")
 
 
 def _of_struct(info: inspect.StructType, without: frozenset[str]) -> Schema:
     fields = [field for field in info.fields if field.encode_name not in without]
-    return _given(
+    return without_none(
         type="object",
         required=[field.encode_name for field in fields if field.required] or None,
         properties={field.encode_name: _of_field(field, without) for field in fields},
@@ -90,10 +94,6 @@ def _of_field(field: inspect.Field, without: frozenset[str]) -> Schema:
     if isinstance(default, str):
         default = str(default)  # also for an enumeration, which YAML could not write
     return schema | {"default": default} if isinstance(default, bool | int | float | str) else schema
-
-
-def _given(**words: object) -> Schema:
-    return {word: value for word, value in words.items() if value is not None}
 
 
 def whole_numbers(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Git, as the `git` program does it: nothing here knows what is in a commit.
+"""Git repositories, by the `git` program. Nothing here knows what manifests are.
 
 command      the program itself: which settings it may see, how long it may take, how much it may write
 access       how a repository is reached: transport, credentials, keys

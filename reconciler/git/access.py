@@ -1,4 +1,4 @@
-"""How a repository is reached: over which transport, with whose credentials, trusting whom."""
+"""How a repository is reached: transport, credentials, and which servers are trusted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.credentials import read_secret
 
 SCHEMES = ("file", "http", "https", "ssh")
 _SCP = re.compile(r"(?P<user>[\w.-]+@)?(?P<host>[\w.-]+):(?!//|:)(?P<path>[^\s]+)")
-# What git runs to learn who we are; the values come in by the environment, so that no process list shows them.
+# Credential helper that git runs. The values are in the environment, so that no process list shows them.
 _HELPER = (
     '!f() { test "$1" = get && '
     'printf "username=%s\\npassword=%s\\n" "$ALIASCTL_GIT_USER" "$ALIASCTL_GIT_PASSWORD"; }; f'
@@ -26,14 +26,14 @@ CONNECT_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A repository and the way to it.
+    """A repository and how it is reached.
 
     Args:
         url: `https://…`, `ssh://…`, `git@host:path`, `file://…`, or the path of a folder.
-        username: that goes with the token; most servers take any.
-        token: a token or password for http(s); read anew at each call, so that it can be rotated.
-        ssh_key: a private key; None for the agent's or user's own.
-        known_hosts: the host keys to expect; None for the user's own file. An unknown host is always refused.
+        username: sent with the token; most servers accept any.
+        token: a token or password for http(s); read at each call, so that it can be rotated.
+        ssh_key: a private key; None for the user's SSH agent or default keys.
+        known_hosts: the host keys to accept; None for the user's own file. An unknown host is always refused.
         ca: PEM file of a private certificate authority; None for the system's.
     """
 
@@ -45,7 +45,7 @@ class Access:
     ca: Path | None = None
 
     def check(self) -> None:
-        """Raise `InvalidInput` for what cannot be meant, or would give a secret away."""
+        """Raise `InvalidInput` for invalid settings, and for those that would leak a secret."""
         if problems := [Problem(message, Source(place)) for place, message in self._problems()]:
             raise InvalidInput(*problems)
 
@@ -55,9 +55,9 @@ class Access:
             yield "REPO", f"expected a folder, git@HOST:PATH, or a URL that starts with {', '.join(SCHEMES)}"
             return
         if scheme in ("http", "https") and "@" in urlsplit(self.url).netloc:
-            yield "REPO", "a URL with a user or token in it ends in logs; use --git-token-env or --git-token-file"
+            yield "REPO", "a user or token in the URL would be logged; use --git-token-env or --git-token-file"
         if scheme == "ssh" and ":" in urlsplit(self.url).netloc.rpartition("@")[0]:
-            yield "REPO", "a URL with a password in it ends in logs; use --ssh-key"
+            yield "REPO", "a password in the URL would be logged; use --ssh-key"
         if self.token and scheme not in ("http", "https"):
             yield "--git-token-…", f"is for http and https, and this is {scheme}"
         if self.token and scheme == "http" and not self._on_this_machine:
@@ -72,7 +72,7 @@ class Access:
 
     @property
     def scheme(self) -> str:
-        """The transport; empty for what is no address."""
+        """The transport; empty for an invalid address."""
         if not self.url or self.url.startswith("-") or not self.url.isprintable():
             return ""
         if "://" in self.url:
@@ -97,11 +97,11 @@ class Access:
             return host == "localhost"
 
     def settings(self) -> dict[str, str]:
-        """Git's configuration for calls over the network."""
+        """Return git's configuration for calls over the network."""
         found: dict[str, str] = {}
         if self.token:
             parts = urlsplit(self.url)
-            # Only this very server is told: a redirect elsewhere finds no credentials.
+            # Only for this server: a redirect to another one gets no credentials.
             found[f"credential.{parts.scheme}://{parts.netloc}.helper"] = _HELPER
         if self.ca:
             found["http.sslCAInfo"] = str(self.ca.absolute())
@@ -114,7 +114,7 @@ class Access:
         options += ["ServerAliveInterval=15", "ServerAliveCountMax=2", "ForwardAgent=no", "UpdateHostKeys=no"]
         command = ["ssh"]
         if self.known_hosts:
-            # Quoted for ssh itself, which takes a space for the end of a name.
+            # Quoted for ssh, which would end the name at a space.
             options += [f'UserKnownHostsFile="{self.known_hosts.absolute()}"', "GlobalKnownHostsFile=none"]
         if self.ssh_key:
             command += ["-F", "none", "-i", str(self.ssh_key.absolute())]
@@ -122,12 +122,12 @@ class Access:
         return command + [part for option in options for part in ("-o", option)]
 
     def variables(self) -> dict[str, str]:
-        """Environment variables for calls over the network, the secret among them.
+        """Return environment variables for calls over the network, with the secret.
 
         Raises:
-            InvalidInput: the token is not there, or is none.
+            InvalidInput: the token cannot be read, or is no token.
         """
-        # Where TLS was asked for, no redirect leads away from it.
+        # With https, a redirect to http is not followed.
         transports = {"GIT_ALLOW_PROTOCOL": "http:https" if self.scheme == "http" else self.scheme}
         if self.token is None:
             return transports

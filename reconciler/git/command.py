@@ -1,8 +1,7 @@
-"""Running git: with the settings that we give it and no others, never asking anybody, and within limits.
+"""Run git with only our settings, without prompts, and within limits.
 
-A repository is written by strangers, and so are the machines that serve it. So no configuration of the system or user
-is read, no prompt is ever shown, no hook is run, every call has an end, and no file that git writes, its output
-included, may grow over a limit.
+Neither the content of a repository nor its server is trusted. So no configuration of the system or user is read, no
+prompt is shown, no hook is run, every call has a timeout, and every file that git writes, output included, has a limit.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from reconciler.files import MIB
 from reconciler.git.errors import GitError, OutOfMemory, TooLarge
 
 LOCAL_SECONDS = 60.0
-"""For a call that needs no network."""
+"""Timeout of a call that needs no network."""
 OUTPUT_MIB = 64
 MEMORY_MIB = 2048
-"""Address space of one git process. A small pack can stand for objects of many gigabytes, which git would hold."""
+"""Address space of a git process. A small pack can expand to objects of many gigabytes."""
 OLDEST = (2, 34)
 """Settings in the environment came with Git 2.31, signatures by SSH keys with 2.34 (its release notes)."""
 SAID_BYTES = 4000
@@ -44,7 +43,7 @@ SETTINGS = {
     "core.packedGitLimit": "256m",
     "core.packedGitWindowSize": "32m",
     "credential.helper": "",
-    # One file for each fetch: it is this file that the limit is for, and it is there as a whole or not at all.
+    # A fetch writes a single pack, so that the limit applies to all of it.
     "fetch.unpackLimit": "1",
     "gc.autoDetach": "false",
     "gc.pruneExpire": "1.hour.ago",
@@ -59,15 +58,15 @@ VAGUE = (
     "Please make sure you have the correct access rights",
     "and the repository exists.",
 )
-"""What git adds to a complaint of ssh's."""
-# The shell sets the limits, of files in blocks of 512 bytes and of memory in KiB, and then is git: a hook of Python's
-# between fork and exec could hang in a process with threads. Not every system can limit memory (macOS).
+"""Lines that git adds to an error of ssh."""
+# A shell sets the limits, of files in blocks of 512 bytes and of memory in KiB, and is then replaced by git: Python's
+# `preexec_fn` could deadlock in a process with threads. Not every system can limit memory (macOS).
 LIMITED = 'ulimit -c 0; ulimit -f "$1"; (ulimit -v "$2") 2>/dev/null && ulimit -v "$2"; shift 2; exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A call that has ended; `error` is what it wrote to standard error, as it was."""
+    """The result of a call; `error` is what it wrote to standard error."""
 
     code: int
     output: bytes
@@ -79,9 +78,9 @@ class Git:
     """The git program.
 
     Args:
-        settings: configuration on top of ours, by key. It travels in the environment, so that no process list shows it.
+        settings: configuration on top of ours, by key; passed in the environment, so that no process list shows it.
         variables: further environment variables.
-        stop: when set, a running call is ended and raises `Interrupted`.
+        stop: ends a running call, which then raises `Interrupted`.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -103,13 +102,13 @@ class Git:
             arguments: after `git`.
             folder: the repository; None for a call without one.
             given: its standard input.
-            seconds: how long it may take.
-            mib: how large any file that it writes may be, in MiB, its output among them.
+            seconds: its timeout.
+            mib: the limit of each file that it writes, output included, in MiB.
             settings: configuration of this call only.
 
         Raises:
-            GitError: it is not installed, or took too long.
-            TooLarge: it wanted to write more than it may.
+            GitError: git is not installed, or took too long.
+            TooLarge: it would write more than the limit.
             Interrupted: `stop` was set.
         """
         where = [f"--git-dir={folder}"] if folder else []
@@ -166,7 +165,7 @@ class Git:
 
 
 def program() -> str:
-    """Where git is. Raises `GitError`."""
+    """Return the path of git. Raises `GitError` if it is not installed."""
     found = shutil.which("git")
     if found is None:
         raise GitError("the git program is not installed here")
@@ -174,16 +173,16 @@ def program() -> str:
 
 
 def check_version() -> None:
-    """Raise `GitError` for a git that would pass over what we tell it: where settings are, and whose keys count."""
+    """Raise `GitError` for a version of git that would ignore our settings, such as whose signatures count."""
     said = Git().run("version").output.decode("utf-8", "replace").strip()
     found = re.match(r"git version (\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise GitError(f"{printable(said) or 'this git'} is too old or none that is known; {oldest} or later is needed")
+        raise GitError(f"{printable(said) or 'this git'} is too old or unknown; {oldest} or later is needed")
 
 
 def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return configuration as `git help config` describes it for the environment (GIT_CONFIG_COUNT)."""
+    """Return configuration as environment variables (`git help config`, GIT_CONFIG_COUNT)."""
     found = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -191,7 +190,7 @@ def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it has started."""
+    """End a process and its children."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -209,7 +208,7 @@ def _content(file: IO[bytes], last: int | None = None) -> bytes:
 
 
 def complaint(done: Done) -> str:
-    """Return the most telling line of git's error output, printable and without its prefix."""
+    """Return the most specific line of git's error messages, printable and without its prefix."""
     lines = [printable(line.strip()) for line in done.error.splitlines() if line.strip()]
     lines = [line for line in lines if line not in VAGUE] or lines
     for kind in ("fatal: ", "error: ", "remote: "):

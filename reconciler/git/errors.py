@@ -1,10 +1,10 @@
-"""What can go wrong with a repository.
+"""Errors of repositories.
 
-GitError                  the git program failed, or is not there
-├── RepositoryUnreachable     no answer, or none in time      (transient)
+GitError                  git failed, or is not installed
+├── RepositoryUnreachable     no answer in time               (transient)
 ├── RepositoryRefused         wrong credentials, unknown host key, or no such repository
 ├── RefNotFound               the repository has no such branch, tag or commit
-└── TooLarge                  more than we are ready to take
+└── TooLarge                  over one of our limits
     └── OutOfMemory               in memory
 """
 

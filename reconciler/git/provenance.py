@@ -16,9 +16,9 @@ _SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", 
 
 
 def of_checkout(path: Path) -> Provenance:
-    """Return the commit at a path, and whether the files differ from it; empty outside of Git or without Git.
+    """Return the commit at a path, and whether the files differ from it; empty outside of Git, or without git.
 
-    Here the user's own git settings count: it is their checkout, and their keys say whose signature is good.
+    The user's own git settings and keys apply: it is their checkout.
     """
     folder = path if path.is_dir() else path.parent
     shown = _git(folder, "log", "-1", "--no-show-signature", _FORM)
@@ -37,9 +37,9 @@ def of_checkout(path: Path) -> Provenance:
 
 
 def of_pipeline(environment: Mapping[str, str]) -> Provenance:
-    """Return what the environment says about the pipeline: its page, and the ref that it runs for.
+    """Return the page of the pipeline that runs this, and the ref that it runs for.
 
-    Knows the variables of GitHub Actions, GitLab CI and Jenkins; `ALIASCTL_PIPELINE_URL` goes before them.
+    By the variables of GitHub Actions, GitLab CI and Jenkins; `ALIASCTL_PIPELINE_URL` takes precedence.
     """
     github = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
     for form in ("{ALIASCTL_PIPELINE_URL}", "{CI_PIPELINE_URL}", github, "{BUILD_URL}"):
@@ -54,7 +54,7 @@ def of_pipeline(environment: Mapping[str, str]) -> Provenance:
 
 
 def _is_page(url: str) -> bool:
-    """Whether it is a web address without a secret in it."""
+    """Return whether this is a web address without credentials."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -66,7 +66,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    # Files of a checkout can look like a bare repository, whose settings would name programs to run.
+    # Files of a checkout can look like a bare repository, whose settings could name programs to run.
     settings = ["-c", "safe.bareRepository=explicit"]
     try:
         answer = subprocess.run(  # noqa: S603 - no shell

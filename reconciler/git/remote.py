@@ -1,4 +1,4 @@
-"""Calls to the server of a repository, and what its refusals mean."""
+"""Calls to the server of a repository, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.git.errors import GitError, RefNotFound, RepositoryRefused, Repo
 LIST_SECONDS = 30.0
 FETCH_SECONDS = 300.0
 OID = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
-# What git and ssh say when trying again will not help; from their sources, and seen in the tests.
+# Messages of git and ssh after which a retry does not help; read in their sources, and seen in the tests.
 REFUSALS = (
     "authentication failed",
     "could not read username",
@@ -35,18 +35,18 @@ REFUSALS = (
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository elsewhere: the way to it, and how git is run."""
+    """The repository on its server."""
 
     access: Access
     git: Git
 
     def refs(self, desired: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield the ids and names of the refs that exist. Raises like `refuse`."""
+        """Yield the ids and names of those refs that exist. Raises as `raise_error`."""
         done = self._run(
             "ls-remote", "--quiet", "--", self.access.address, *desired, folder=None, seconds=LIST_SECONDS, mib=8
         )
         if done.code:
-            self.refuse(done)
+            self.raise_error(done)
         for line in done.output.decode("utf-8", "replace").splitlines():
             oid, _, name = line.partition("\t")
             if OID.fullmatch(oid):
@@ -57,12 +57,12 @@ class Remote:
 
         Args:
             folder: the repository.
-            refspec: what, and the ref that it gets here.
-            depth: how many commits of its history.
-            mib: how much it may be, in MiB.
+            refspec: what to fetch, and the name of the ref here.
+            depth: number of commits of its history.
+            mib: limit of the fetch in MiB.
 
         Raises:
-            TooLarge: it is more.
+            TooLarge: it is over the limit.
             RepositoryUnreachable: no answer in time.
         """
         options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", f"--depth={depth}"]
@@ -70,7 +70,7 @@ class Remote:
         return self._run("fetch", *options, "--", *where, folder=folder, seconds=FETCH_SECONDS, mib=mib)
 
     def _run(self, *arguments: str, folder: Path | None, seconds: float, mib: int) -> Done:
-        """Call git over the network; credentials are read just before, and discarded after."""
+        """Run git over the network; the credentials are read for this call only."""
         special = Git(
             {**self.git.settings, **self.access.settings()},
             {**self.git.variables, **self.access.variables()},
@@ -83,15 +83,15 @@ class Remote:
         except GitError as error:
             raise RepositoryUnreachable(str(error)) from error
 
-    def refuse(self, done: Done) -> NoReturn:
-        """Tell why git failed.
+    def raise_error(self, done: Done) -> NoReturn:
+        """Raise the error that git's messages stand for.
 
         Raises:
-            RefNotFound: the server does not have it.
-            RepositoryRefused: we may not, or there is no repository.
+            RefNotFound: the server does not have the ref.
+            RepositoryRefused: access is denied, or the repository does not exist.
             RepositoryUnreachable: no answer.
         """
-        # Without the address, which may have any word in it.
+        # Without the address, which may contain any word.
         said = done.error.replace(self.access.address, "").lower()
         message = complaint(done)
         if "host key verification failed" in said:
@@ -101,7 +101,7 @@ class Remote:
         elif "dubious ownership" in said:
             message = "the folder belongs to another user; run the agent as that user, or follow it over ssh or https"
         if "not our ref" in said or "unadvertised object" in said or "couldn't find remote ref" in said:
-            raise RefNotFound(f"the server does not have it any more: {message}")
+            raise RefNotFound(f"the server does not have the ref any more: {message}")
         if any(words in said for words in REFUSALS):
             raise RepositoryRefused(f"the repository cannot be read: {message}")
         raise RepositoryUnreachable(f"the repository cannot be reached: {message}")

@@ -1,7 +1,7 @@
-"""A bare mirror of one ref of a remote repository: what it is at, and what is in a commit.
+"""A bare mirror of one ref of a remote repository: where the ref points, and the files of a commit.
 
-There is no work tree, so nobody can touch a file between its check and its use. The mirror is shallow. It keeps the
-commits that somebody asked it to keep (`keep`), under refs of ours.
+There is no work tree, so no file can be changed between check and use. The mirror is shallow. It keeps the commits that
+were passed to `keep`, under refs of its own.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
 from reconciler.git.remote import FETCH_SECONDS, OID, Remote
 
 DEPTH = 32
-"""Commits that are fetched: enough to tell a step forward from a rewritten history, in most repositories."""
+"""Commits to fetch: in most repositories enough to detect a rewritten history."""
 MOST_FETCHES = 4
-"""How large the mirror may be, in fetches of the largest size."""
+"""Limit of the mirror, as a multiple of the limit of a fetch."""
 MAX_ENTRIES = 10_000
 MAX_TEXT = 200
-"""Characters of an author or subject that are kept."""
+"""Characters of an author or subject."""
 LINK = "120000"
 KEPT = "refs/aliasctl/"
 
@@ -41,7 +41,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A file of a commit; `size` in bytes. A symbolic link is a file that holds a path."""
+    """A file of a commit, with its size in bytes. A symbolic link is a file that holds a path."""
 
     mode: str
     id: str
@@ -57,13 +57,13 @@ class Blob:
 
 
 class Repository:
-    """See above.
+    """The mirror.
 
     Args:
         access: the remote repository.
         ref: a branch, a tag, a full `refs/…`, or the id of a commit.
         folder: where the mirror is; `prepare` makes it.
-        max_fetch_mib: how much one fetch may write, in MiB.
+        max_fetch_mib: limit of a fetch in MiB.
         stop: ends a running git process, which then raises `Interrupted`.
     """
 
@@ -77,29 +77,29 @@ class Repository:
         self._max_fetch_mib = max_fetch_mib
 
     def prepare(self) -> None:
-        """Make the mirror if there is none.
+        """Create the mirror if it does not exist.
 
         Raises:
-            GitError: git is missing or too old, the mirror cannot be made, or the ref is no name for one.
+            GitError: git is missing or too old, the mirror cannot be created, or the name of the ref is invalid.
         """
         check_version()
         if OID.fullmatch(self._ref) is None:
             full = self._ref if self._ref.startswith("refs/") else f"refs/heads/{self._ref}"
             if self._git.run("check-ref-format", full).code:
-                raise GitError(f"--ref {self._ref}: not a name that a branch, tag or commit can have")
+                raise GitError(f"--ref {self._ref}: not a valid name of a branch, tag or commit")
         if not (self._folder / "HEAD").exists():
             done = self._git.run("init", "--quiet", "--bare", "--template=", str(self._folder))
             if done.code:
-                raise GitError(f"cannot make the mirror {self._folder}: {complaint(done)}")
+                raise GitError(f"cannot create the mirror {self._folder}: {complaint(done)}")
         self._tidy()
 
     def head(self) -> str:
-        """Return the commit that the ref names now, in one short exchange with the server.
+        """Return the id that the ref points at now, by one short call to the server.
 
         Raises:
-            RefNotFound: there is no such branch or tag, or both.
+            RefNotFound: there is no branch or tag of this name, or one of each.
             RepositoryUnreachable: no answer.
-            RepositoryRefused: we may not, or there is no repository.
+            RepositoryRefused: access is denied, or the repository does not exist.
         """
         if OID.fullmatch(self._ref):
             return self._ref
@@ -113,15 +113,15 @@ class Repository:
         return next(iter(found.values()))
 
     def fetch(self, oid: str) -> Commit:
-        """Have a commit here, or the commit that a tag points at.
+        """Fetch a commit, or the commit that a tag points at, and return it.
 
         Raises:
-            RefNotFound: it is gone from the server, or is no commit.
-            TooLarge: it is more than we take.
+            RefNotFound: the server does not have it any more, or it is no commit.
+            TooLarge: it is over the limit.
             RepositoryUnreachable: no answer.
-            RepositoryRefused: we may not.
+            RepositoryRefused: access is denied.
         """
-        # Not whether the commit is here: a server that sent it without its files would be believed for ever.
+        # That the commit exists here is no proof: a server may have sent it without its files.
         if self._local("rev-parse", "--verify", "--quiet", f"{KEPT}fetched").output.decode().strip() != oid:
             try:
                 self._fetch(oid, DEPTH)
@@ -144,10 +144,10 @@ class Repository:
         if full:
             raise TooLarge(f"fetching {oid[:12]} would write more than {limit}")
         if done.code:
-            self._remote.refuse(done)
+            self._remote.raise_error(done)
 
     def _is_full(self) -> bool:
-        """Whether a pack was as large as it may be: git does not always tell of what became of the program below it."""
+        """Return whether a pack has reached the limit; git does not always report why its child failed."""
         return any(
             path.stat().st_size >= self._max_fetch_mib * MIB for path in self._folder.glob("objects/pack/tmp_pack_*")
         )
@@ -162,7 +162,7 @@ class Repository:
         return Commit(*(_shown(part) for part in parts))
 
     def rewritten(self, new: str, old: str) -> bool:
-        """Whether the history of `new` does not have `old` in it; not, where too little was fetched to tell."""
+        """Return whether `old` is certainly not in the history of `new`, of which only a part was fetched."""
         if self._local("merge-base", "--is-ancestor", old, new).code == 0:
             return False
         if self._local("merge-base", old, new).code == 0:
@@ -173,14 +173,14 @@ class Repository:
         return not set(roots).intersection(cut)
 
     def tree(self, commit: str, path: str) -> Mapping[str, Blob]:
-        """Return the files of a commit below a folder, by their paths.
+        """Return the files of a commit below a folder, by their paths from the top.
 
         Args:
-            commit: which.
+            commit: its id.
             path: a folder or file; empty for all.
 
         Raises:
-            TooLarge: there are more than `MAX_ENTRIES`.
+            TooLarge: there are more than `MAX_ENTRIES` files.
             GitError: git cannot read the tree.
         """
         pathspec = [f":(literal,top){path}"] if path else []
@@ -205,32 +205,32 @@ class Repository:
         """Yield the contents of files, in their order.
 
         Args:
-            blobs: which.
-            mib: how much they may be together, in MiB.
+            blobs: the files.
+            mib: limit of all contents together, in MiB.
 
         Raises:
-            TooLarge: they are more.
-            GitError: git cannot read one.
+            TooLarge: they are over the limit.
+            GitError: git cannot read a file.
         """
-        asked = "".join(f"{blob.id}\n" for blob in blobs).encode()
-        done = self._git.run("cat-file", "--batch", folder=self._folder, given=asked, mib=mib)
+        ids = "".join(f"{blob.id}\n" for blob in blobs).encode()
+        done = self._git.run("cat-file", "--batch", folder=self._folder, given=ids, mib=mib)
         position = 0
         for blob in blobs:
             head, _, _ = done.output[position : position + 200].partition(b"\n")
             if head != f"{blob.id} blob {blob.size}".encode():
-                raise GitError(f"cannot read {blob.id[:12]}: {complaint(done) if done.code else 'it is no file'}")
+                raise GitError(f"cannot read {blob.id[:12]}: {complaint(done) if done.code else 'it is not a file'}")
             start = position + len(head) + 1
             yield done.output[start : start + blob.size]
             position = start + blob.size + 1
 
     def keep(self, name: str, commit: str) -> None:
-        """Remember a commit under a name, so that it stays here and is known after a restart. Raises `GitError`."""
+        """Keep a commit in the mirror, under a name by which `kept` finds it. Raises `GitError`."""
         done = self._local("update-ref", f"{KEPT}{name}", commit)
         if done.code:
             raise GitError(f"cannot write to the mirror {self._folder}: {complaint(done)}")
 
     def kept(self, name: str) -> Commit | None:
-        """Return the commit that was kept under a name, or None."""
+        """Return the commit that was kept under a name; None if there is none."""
         done = self._local("rev-parse", "--verify", "--quiet", f"{KEPT}{name}^{{commit}}")
         return None if done.code else self.commit(done.output.decode().strip())
 
@@ -240,13 +240,13 @@ class Repository:
         return special.run(*arguments, folder=self._folder)
 
     def _tidy(self) -> None:
-        """Remove what a git that was killed leaves behind: nobody else works here, and it would stay for ever."""
+        """Remove what a killed git leaves behind; no other process uses the mirror."""
         for pattern in ("objects/pack/tmp_*", "objects/tmp_*", "*.lock", "refs/**/*.lock"):
             for path in self._folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
     def _shrink(self) -> None:
-        """Forget the history once the mirror is too large. The commits that are kept stay, with their files."""
+        """Drop the history once the mirror is too large, but not the commits that are kept."""
         most = MOST_FETCHES * self._max_fetch_mib
         if sum(path.stat().st_size for path in self._folder.glob("objects/pack/*")) > most * MIB:
             kept = self._local("rev-list", "--no-walk", "--all")
@@ -267,7 +267,7 @@ def _entry(line: bytes) -> tuple[str, Blob]:
 
 
 def _shown(text: str) -> str:
-    """Return text from a commit, made safe for logs."""
+    """Return untrusted text in a form that is safe to log."""
     return printable(shortened(text, MAX_TEXT))
 
 

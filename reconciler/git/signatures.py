@@ -1,4 +1,4 @@
-"""Who signed a commit, judged as `git verify-commit` does, by the keys that we were given and no others."""
+"""Verify who signed a commit, like `git verify-commit`, by the given keys only."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ IMPORT_SECONDS = 30
 VERDICTS = {
     "N": "not signed",
     "B": "its signature is bad",
-    "E": "its signature is by a key that is not among ours",
-    "U": "its signature is by a key that is not among ours",
+    "E": "its signature is by a key that is not accepted",
+    "U": "its signature is by a key that is not accepted",
     "X": "its signature has expired",
     "Y": "its signature is by a key that has expired",
     "R": "its signature is by a key that was revoked",
@@ -31,7 +31,7 @@ VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a commit's signature is worth: `by` is the signer if it is good, `problem` says why it is not."""
+    """The result of a verification: `by` is the signer if it is good, `problem` the reason if it is not."""
 
     by: str = ""
     problem: str = ""
@@ -43,11 +43,11 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Signers:
-    """Whose signature counts.
+    """Whose signatures are accepted.
 
     Args:
-        allowed_signers: for SSH keys, in the form of ssh-keygen's ALLOWED SIGNERS. Git holds `valid-before` against
-            the date in the commit, which its author chooses: to shut somebody out, take the key out of the file.
+        allowed_signers: for SSH keys, in the form of ssh-keygen's ALLOWED SIGNERS. Git compares `valid-before` with the
+            date in the commit, which its author chooses: to revoke a key, remove it from the file.
         keyring: OpenPGP public keys, as `gpg --export` writes them, armoured or not.
     """
 
@@ -58,7 +58,7 @@ class Signers:
         return bool(self.allowed_signers or self.keyring)
 
     def check(self) -> None:
-        """Raise `InvalidInput` if a file is not there, or what judges it is not installed."""
+        """Raise `InvalidInput` if a file does not exist, or the program that verifies with it is not installed."""
         needed = ((self.allowed_signers, "--allowed-signers", "ssh-keygen"), (self.keyring, "--openpgp-keys", "gpg"))
         for path, flag, program in needed:
             if path and not path.is_file():
@@ -67,10 +67,10 @@ class Signers:
                 raise InvalidInput(Problem(f"needs the program {program}, which is not installed here", Source(flag)))
 
     def verify(self, repository: Repository, commit: str) -> Signature:
-        """Judge a commit that is in a mirror. Raises `InvalidInput`: the keys cannot be used."""
+        """Verify a commit of a mirror. Raises `InvalidInput` if the keys cannot be used."""
         settings = {
             "gpg.ssh.allowedSignersFile": str(self.allowed_signers.absolute() if self.allowed_signers else ""),
-            "gpg.x509.program": "false",  # it would count whom the system trusts
+            "gpg.x509.program": "false",  # it would accept whom the system trusts
         }
         with self._home() as home:
             variables = {"GNUPGHOME": str(home)}
@@ -85,7 +85,7 @@ class Signers:
 
     @staticmethod
     def _is_openpgp(repository: Repository, commit: str) -> bool:
-        """Whether all signatures of a commit are OpenPGP's. Other headers are the author's, and may say anything."""
+        """Return whether all signatures of a commit are OpenPGP's, by their header; the author writes all others."""
         done = repository.local("cat-file", "commit", commit, settings={}, variables={})
         lines = done.output.partition(b"\n\n")[0].splitlines()
         signatures = [line.partition(b" ")[2] for line in lines if line.startswith(b"gpgsig")]
@@ -93,11 +93,11 @@ class Signers:
 
     @contextmanager
     def _home(self) -> Iterator[Path]:
-        """Create a keyring for one verification, so that a key removed from the file no longer counts."""
+        """Yield a keyring for one verification, so that a key removed from the file is no longer accepted."""
         with TemporaryDirectory(prefix="aliasctl-") as folder:
             home = Path(folder)
             if self.keyring:
-                # No key that a server somewhere has for the signer: the system's own settings may ask for that.
+                # Without a key server, which the settings of the system may name.
                 (home / "gpg.conf").write_text("no-auto-key-retrieve\ndisable-dirmngr\n", encoding="ascii")
                 command = ["gpg", "--homedir", folder, "--batch", "--no-autostart", "--quiet", "--import", "--"]
                 done = subprocess.run(  # noqa: S603 - no shell, and the path is the user's own
@@ -108,5 +108,5 @@ class Signers:
                 )
                 if done.returncode:
                     said = printable(done.stderr.decode("utf-8", "replace").strip())
-                    raise InvalidInput(Problem(f"{self.keyring} holds no OpenPGP keys that can be used: {said}"))
+                    raise InvalidInput(Problem(f"{self.keyring} contains no usable OpenPGP keys: {said}"))
             yield home

@@ -64,7 +64,7 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: S
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables, which may be secrets
+        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables: secrets
         _printable_values,
     ]
     threshold = getattr(logging, level.upper())

@@ -89,9 +89,9 @@ def test_a_branch_and_a_tag_of_one_name_are_refused_with_the_way_out(stage: Stag
     ("ref", "message"),
     [
         ("nowhere", "the repository has no branch or tag nowhere"),
-        ("0" * 39 + "1", "the server does not have it"),
-        ("ma*n", "--ref ma*n: not a name that a branch, tag or commit can have"),
-        ("a..b", "--ref a..b: not a name"),
+        ("0" * 39 + "1", "the server does not have the ref"),
+        ("ma*n", "--ref ma*n: not a valid name of a branch, tag or commit"),
+        ("a..b", "--ref a..b: not a valid name"),
     ],
 )
 def test_a_ref_that_is_not_there_is_said(stage: Stage, ref: str, message: str) -> None:

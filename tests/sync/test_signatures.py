@@ -12,7 +12,7 @@ from tests.sync.origin import git
 from tests.sync.stage import Stage
 
 UNSIGNED = "and not signed"
-UNKNOWN = "and its signature is by a key that is not among ours"
+UNKNOWN = "and its signature is by a key that is not accepted"
 BAD = "and its signature is bad"
 
 

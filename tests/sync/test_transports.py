@@ -144,8 +144,8 @@ def test_a_folder_of_another_user_is_refused_with_the_way_out(stage: Stage) -> N
 @pytest.mark.parametrize(
     ("repository", "options", "message"),
     [
-        (f"https://robot:{GIT_TOKEN}@git.example.com/shop.git", (), "a URL with a user or token in it"),
-        (f"ssh://robot:{GIT_TOKEN}@git.example.com/shop.git", (), "a URL with a password in it"),
+        (f"https://robot:{GIT_TOKEN}@git.example.com/shop.git", (), "a user or token in the URL"),
+        (f"ssh://robot:{GIT_TOKEN}@git.example.com/shop.git", (), "a password in the URL"),
         ("http://git.example.com/shop.git", WITH_TOKEN, "a token is not sent without TLS"),
         ("git@git.example.com:shop.git", WITH_TOKEN, "is for http and https, and this is ssh"),
         ("ftp://git.example.com/shop.git", (), "expected a folder, git@HOST:PATH, or a URL"),
