@@ -6,11 +6,11 @@ plan, policy, memory ─▶ decide ─▶ Nothing | Wait(reason) | Apply(plan) �
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from math import inf
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.errors import NotPrimary
 from reconciler.core.plan import BlockReason, PendingVerification, Plan, SetPlan, Step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import Plan, Step
@@ -12,8 +12,7 @@ from reconciler.core.text import counted, listed
 from reconciler.operator.claims import Contest
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What reconciling one set found and did.
 
     Args:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event
 
 import structlog
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live

@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Event, Thread
 
 import structlog
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs, Connect
 from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide, not_tried

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.core.errors import CatalogError, Interrupted, InvalidInput
 from reconciler.core.reasons import MEANINGS, Reason
@@ -25,8 +26,7 @@ REF_NOT_READ = frozenset({Reason.GIT_UNREACHABLE, Reason.GIT_REFUSED, Reason.REF
 MOST_SEVERE_FIRST = (ExitCode.INCOMPLETE, ExitCode.ERROR, ExitCode.REFUSED, ExitCode.DONE)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What reconciling once found and did.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import kmock
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.reasons import Reason
 from reconciler.operator.cluster import Cluster, load_config
