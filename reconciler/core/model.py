@@ -92,7 +92,9 @@ class Connection(Record, frozen=True):
     )
     concurrency: Annotated[int, Meta(ge=1, le=64, description="Calls in flight."), ALWAYS] = DEFAULT_CONCURRENCY
     namespace: Annotated[str, INTERNAL] = ""
-    server_version: Annotated[str, INTERNAL] = ""
+    server_version: Annotated[
+        str, Meta(description="Stated by the manifest, for a server that does not report one.")
+    ] = ""
 
 
 class Target(Record, frozen=True, order=True):

@@ -111,6 +111,7 @@ class _ConnectionSpec(TypedDict):
     tls: NotRequired[_Tls]
     timeout: NotRequired[str]
     concurrency: NotRequired[int]
+    serverVersion: NotRequired[str]
 
 
 class _Connection(TypedDict):
@@ -138,6 +139,7 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
         tls=_tls(spec["tls"], folder) if "tls" in spec else None,
         timeout=parse_duration(spec["timeout"]) if "timeout" in spec else None,
         concurrency=None if concurrency is None else int(concurrency),
+        server_version=spec.get("serverVersion", ""),
         source=root.at(("metadata", "name")).source,
     )
 

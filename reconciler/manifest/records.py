@@ -12,7 +12,10 @@ from reconciler.core.model import Alias, Credential, Limits, OnFailure, Scope, S
 
 @dataclass(frozen=True, slots=True)
 class ConnectionManifest:
-    """A MilvusConnection; `timeout` (seconds) and `concurrency` are None where the document has none."""
+    """A MilvusConnection; `timeout` (seconds) and `concurrency` are None where the document has none.
+
+    `server_version` is empty where the document has none.
+    """
 
     name: str
     namespace: str
@@ -22,6 +25,7 @@ class ConnectionManifest:
     tls: Tls | None
     timeout: float | None
     concurrency: int | None
+    server_version: str
     source: Source
 
 

@@ -172,7 +172,7 @@ class _ConnectionResolver:
         if flags.uri:
             connection = Connection(name, *normalise(flags.uri, directory), Origin.FLAG)
         elif manifest:
-            connection = Connection(name, manifest.uri, manifest.address, Origin.MANIFEST, namespace=manifest.namespace)
+            connection = _written(manifest, name)
         elif environment.uri:
             connection = Connection(name, *normalise(environment.uri, directory), Origin.ENVIRONMENT)
         else:
@@ -196,7 +196,7 @@ class _ConnectionResolver:
         flags, environment = self._flags, self._environment
         return tuple(
             _override(
-                Connection(item.name, item.uri, item.address, Origin.MANIFEST, namespace=item.namespace),
+                _written(item, item.name),
                 item.token,
                 item.tls,
                 flags.timeout or item.timeout or environment.timeout,
@@ -217,6 +217,18 @@ class _ConnectionResolver:
                 Problem(f'"{name}" is the name of several connections, at {places}', Source("--connection"))
             )
         return of_that_name[0]
+
+
+def _written(manifest: ConnectionManifest, name: str) -> Connection:
+    """Return the server of a manifest, under a name, without its settings."""
+    return Connection(
+        name,
+        manifest.uri,
+        manifest.address,
+        Origin.MANIFEST,
+        namespace=manifest.namespace,
+        server_version=manifest.server_version,
+    )
 
 
 def _filled(connection: Connection, environment: Overrides, directory: Path) -> Connection:

@@ -52,6 +52,12 @@ def refusal(given: Manifests, flags: Overrides | None = None, env: Overrides | N
     return str(refused.value).splitlines()
 
 
+def test_a_stated_server_version_is_of_the_manifest_s_server_only() -> None:
+    given = manifests(PROD.replace("  timeout: 7s", '  timeout: 7s\n  serverVersion: "2.4.15"'), a_set())
+    assert item(given)[1].server_version == "2.4.15"
+    assert item(given, Overrides(uri="https://other:1"))[1].server_version == ""
+
+
 def test_manifests_by_themselves() -> None:
     found, connection = item(manifests(PROD, a_set()))
     assert connection == Connection(

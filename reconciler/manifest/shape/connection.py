@@ -23,6 +23,12 @@ def connection(operator: bool) -> Schema:
         "tls": _tls(operator),
         "timeout": duration("The most that one call may take", hours=1, default="10s"),
         "concurrency": whole_number("The most calls in flight at once; on Milvus Lite always 1.", 1, 64, default=8),
+        "serverVersion": text(
+            "The Milvus version of a server that does not report one. Ignored where it does.",
+            r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?",
+            'expected a Milvus version such as "2.4.15"',
+            14,
+        ),
     }
     rules = [
         Rule(
