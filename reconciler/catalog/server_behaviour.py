@@ -10,8 +10,9 @@ by one patch. For a version that is not fully known a row can be `POSSIBLE`: gua
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+
+import msgspec
 
 from reconciler.catalog.server_version import NEWEST, OLDEST, Number, Product, ServerVersion, parse_version
 from reconciler.core.model import Certainty
@@ -38,8 +39,7 @@ class Evidence(StrEnum):
     READ = "read"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One behaviour.
 
     Args:
@@ -281,8 +281,7 @@ class Rights(Enum):
     UNKNOWN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class ServerBehaviour:
+class ServerBehaviour(msgspec.Struct, frozen=True):
     """How one server behaves; each field is a row of `TABLE`."""
 
     version: ServerVersion

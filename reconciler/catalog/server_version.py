@@ -12,8 +12,9 @@ not known of a version stays open: `2.6` is any patch of 2.6, and a string witho
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 Number = tuple[int, int, int]
 """Major, minor and patch."""
@@ -35,8 +36,7 @@ class Product(StrEnum):
     LITE = "Milvus Lite"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerVersion:
+class ServerVersion(msgspec.Struct, frozen=True):
     """The versions that a server can be: one where `lowest` and `highest` are equal."""
 
     product: Product
