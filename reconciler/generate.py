@@ -20,8 +20,9 @@ import yaml
 from reconciler.catalog.server_behaviour import END, TABLE, Row
 from reconciler.catalog.server_version import OLDEST, Number, Product
 from reconciler.cli.main import aliasctl
-from reconciler.manifest import shape
-from reconciler.manifest.schema import KINDS, custom_resource_definition
+from reconciler.manifest.kinds import KINDS
+from reconciler.manifest.schema import custom_resource_definition, json_schema
+from reconciler.manifest.specs.status import status
 from reconciler.render.documents import SCHEMAS
 
 LIMITS = {
@@ -47,7 +48,8 @@ NOTICE = "Written by `python -m reconciler.generate`; change the code instead."
 
 def published() -> Iterator[tuple[str, str]]:
     """Every generated file: its path in the repository, and its text."""
-    for kind, schema in {**KINDS, **{kind: schema() for kind, schema in SCHEMAS.items()}}.items():
+    schemas = {kind: json_schema(kind) for kind in KINDS} | {kind: schema() for kind, schema in SCHEMAS.items()}
+    for kind, schema in schemas.items():
         yield f"schemas/{kind.lower()}.schema.json", json.dumps(schema, indent=2) + "\n"
     for kind in KINDS:
         definition = yaml.safe_dump(custom_resource_definition(kind), sort_keys=False, width=120)
@@ -63,8 +65,8 @@ def published() -> Iterator[tuple[str, str]]:
 def _manifest_reference() -> Iterator[str]:
     yield f"<!-- {NOTICE} -->\n# Manifests\n"
     yield "Every field, with its type, its default and its limits. `aliasctl schema KIND` prints the JSON Schema.\n"
-    for kind, schema in KINDS.items():
-        fields: Any = schema["properties"]
+    for kind in KINDS:
+        fields: Any = json_schema(kind)["properties"]
         yield f"## {kind}\n"
         yield "| field | type | meaning |\n|---|---|---|"
         yield from _rows("spec", fields["spec"], required=True)
@@ -72,7 +74,7 @@ def _manifest_reference() -> Iterator[str]:
         yield f"### The status of {'an' if kind[0] in 'AEIOU' else 'a'} {kind}\n"
         yield "Written by the operator, in Kubernetes only.\n"
         yield "| field | type | meaning |\n|---|---|---|"
-        yield from _rows("status", shape.status(kind), required=False)
+        yield from _rows("status", status(kind), required=False)
         yield ""
 
 

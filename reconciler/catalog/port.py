@@ -13,8 +13,8 @@ from typing import Protocol, TypeAlias
 
 from reconciler.catalog.server_behaviour import ServerBehaviour
 from reconciler.core.errors import InvalidName
+from reconciler.core.fields import NAME_PATTERN
 from reconciler.core.model import (
-    NAME_PATTERN,
     Collection,
     Connection,
     Index,

@@ -119,4 +119,4 @@ class Gates:
         return hash((frozenset(self.settings), self.on_unknown))
 
     def __repr__(self) -> str:
-        return f"Gates({', '.join(map(repr, self.settings.values()))}, on_unknown={self.on_unknown!r})"
+        return f"Gates({', '.join([*map(repr, self.settings.values()), f'on_unknown={self.on_unknown}'])})"

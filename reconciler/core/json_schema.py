@@ -1,12 +1,14 @@
 """JSON Schema of a record: derived from its types and `msgspec.Meta`, without references, ready for editors and CRDs.
 
-Optional fields are described by their type alone; that they may be left out is the absence from `required`.
+Optional fields are described by their type alone; that they may be left out is the absence from `required`. A type of
+our own gives its schema by a class method `json_schema(variant)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, Protocol, TypeAlias, cast
 
 import msgspec
 from msgspec import inspect
@@ -19,11 +21,13 @@ Schema: TypeAlias = dict[str, Any]
 class Rule(msgspec.Struct, frozen=True):
     """A condition across fields of one mapping, for each language that can express it.
 
+    A record has its rules in the class variable `rules`.
+
     Args:
         message: what a user reads when it does not hold.
         cel: for the API server; None where the JSON Schema of the CRD is enough, or the API server needs no such rule.
-        json: for JSON Schema; None where it cannot be expressed. The loader then checks `ascending` itself.
-        ascending: two numeric fields, of which the first must not be greater.
+        json: for JSON Schema; None where it cannot be expressed. The loader then checks it itself.
+        ascending: two numeric fields, of which the first must not be greater: for the loader.
     """
 
     message: str
@@ -32,68 +36,20 @@ class Rule(msgspec.Struct, frozen=True):
     ascending: tuple[str, str] | None = None
 
 
-def schema_of(record: type[msgspec.Struct], *, without: Collection[str] = ()) -> Schema:
-    """Return the JSON Schema of a record.
+def schema_of(record: type[msgspec.Struct], *, without: Collection[str] = (), variant: str = "") -> Schema:
+    """Return the JSON Schema of a record; its rules stand under `rules`, for the caller to translate.
 
     Args:
-        record: a Struct. `rules`, if it has any, are kept under that name for the caller to translate.
+        record: a Struct.
         without: names of fields to leave out.
+        variant: where the `extra` of a field has an entry of this name, it holds words that replace those of the
+            field's schema, and None for a word, or for the field, to leave out.
     """
-    return _of(inspect.type_info(record), frozenset(without))
+    return _Writer(frozenset(without), variant).of(_type_info(record))
 
 
-def _of(info: inspect.Type, without: frozenset[str]) -> Schema:
-    match info:
-        case inspect.Metadata():
-            schema = _of(info.type, without)
-            return {"type": schema.pop("type"), **(info.extra_json_schema or {}), **schema}
-        case inspect.StructType():
-            return _of_struct(info, without)
-        case inspect.UnionType():
-            (given,) = (member for member in info.types if not isinstance(member, inspect.NoneType))
-            return _of(given, without)
-        case inspect.EnumType():
-            return {"type": "string", "enum": [member.value for member in info.cls]}
-        case inspect.BoolType():
-            return {"type": "boolean"}
-        case inspect.IntType() | inspect.FloatType():
-            kind = "integer" if isinstance(info, inspect.IntType) else "number"
-            return without_none(type=kind, minimum=info.ge, exclusiveMinimum=info.gt, maximum=info.le)
-        case inspect.StrType():
-            return without_none(
-                type="string", pattern=info.pattern, minLength=info.min_length, maxLength=info.max_length
-            )
-        case inspect.DictType():
-            names = _of(info.key_type, without)
-            del names["type"]
-            return without_none(
-                type="object",
-                minProperties=info.min_length,
-                maxProperties=info.max_length,
-                propertyNames=names or None,
-                additionalProperties=_of(info.value_type, without),
-            )
-        case inspect.VarTupleType() | inspect.FrozenSetType():
-            return without_none(type="array", maxItems=info.max_length, items=_of(info.item_type, without))
-    raise TypeError(f"no JSON Schema for {info}")
-
-
-def _of_struct(info: inspect.StructType, without: frozenset[str]) -> Schema:
-    fields = [field for field in info.fields if field.encode_name not in without]
-    return without_none(
-        type="object",
-        required=[field.encode_name for field in fields if field.required] or None,
-        properties={field.encode_name: _of_field(field, without) for field in fields},
-        additionalProperties=False,
-        rules=list(getattr(info.cls, "rules", ())) or None,
-    )
-
-
-def _of_field(field: inspect.Field, without: frozenset[str]) -> Schema:
-    schema, default = _of(field.type, without), field.default
-    if isinstance(default, str):
-        default = str(default)  # also for an enumeration, which YAML could not write
-    return schema | {"default": default} if isinstance(default, bool | int | float | str) else schema
+_type_info = cache(inspect.type_info)
+"""Evaluating annotations takes most of the time, and gates are described for sets and for aliases."""
 
 
 def whole_numbers(value: object) -> object:
@@ -106,3 +62,78 @@ def whole_numbers(value: object) -> object:
         case list():
             return [whole_numbers(below) for below in value]
     return value
+
+
+class _OwnType(Protocol):
+    @classmethod
+    def json_schema(cls, variant: str) -> Schema: ...
+
+
+class _Writer:
+    def __init__(self, without: frozenset[str], variant: str) -> None:
+        self._without = without
+        self._variant = variant
+
+    def of(self, info: inspect.Type) -> Schema:
+        match info:
+            case inspect.Metadata():
+                schema = self.of(info.type)
+                words = (info.extra_json_schema or {}) | ((info.extra or {}).get(self._variant) or {})
+                return without_none(**{"type": schema["type"], "description": None, **words, **schema, **words})
+            case inspect.UnionType():
+                return self.of(_given_type(info))
+            case inspect.StructType():
+                return self._struct(info)
+            case inspect.CustomType():
+                return cast("type[_OwnType]", info.cls).json_schema(self._variant)
+            case inspect.EnumType():
+                return {"type": "string", "enum": [member.value for member in info.cls]}
+            case inspect.BoolType():
+                return {"type": "boolean"}
+            case inspect.IntType() | inspect.FloatType():
+                kind = "integer" if isinstance(info, inspect.IntType) else "number"
+                return without_none(type=kind, minimum=info.ge, exclusiveMinimum=info.gt, maximum=info.le)
+            case inspect.StrType():
+                limits = {"pattern": info.pattern, "minLength": info.min_length, "maxLength": info.max_length}
+                return without_none(type="string", **limits)
+            case inspect.DictType():
+                names = {word: value for word, value in self.of(info.key_type).items() if word != "type"}
+                return without_none(
+                    type="object",
+                    minProperties=info.min_length,
+                    maxProperties=info.max_length,
+                    propertyNames=names or None,
+                    additionalProperties=self.of(info.value_type),
+                )
+            case inspect.VarTupleType() | inspect.FrozenSetType():
+                return without_none(type="array", maxItems=info.max_length, items=self.of(info.item_type))
+        raise TypeError(f"no JSON Schema for {info}")
+
+    def _struct(self, info: inspect.StructType) -> Schema:
+        fields = [field for field in info.fields if not self._left_out(field)]
+        return without_none(
+            type="object",
+            required=[field.encode_name for field in fields if field.required] or None,
+            properties={field.encode_name: self._field(field) for field in fields},
+            additionalProperties=False,
+            rules=list(getattr(info.cls, "rules", ())) or None,
+        )
+
+    def _left_out(self, field: inspect.Field) -> bool:
+        info = _given_type(field.type)
+        extra = (info.extra or {}) if isinstance(info, inspect.Metadata) else {}
+        return field.encode_name in self._without or (self._variant in extra and extra[self._variant] is None)
+
+    def _field(self, field: inspect.Field) -> Schema:
+        schema, default = self.of(field.type), field.default
+        if isinstance(default, bool) or type(default) in (int, float):
+            return schema | {"default": default}
+        # An enumeration, which YAML could not write, and types of our own are written as manifests have them.
+        return schema | {"default": str(default)} if isinstance(default, str | float) else schema
+
+
+def _given_type(info: inspect.Type) -> inspect.Type:
+    """Return the type of a field that may be None."""
+    if isinstance(info, inspect.UnionType):
+        (info,) = (member for member in info.types if not isinstance(member, inspect.NoneType))
+    return info

@@ -14,13 +14,12 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import astuple, replace
 
+from reconciler.core.fields import Globs, ObjectName, text
 from reconciler.core.gates import Gates
 from reconciler.core.patterns import beginning_like, matches
 from reconciler.core.record import ALWAYS, INTERNAL, Count, Record
 
 DEFAULT_DATABASE = "default"
-NAME_PATTERN = "[A-Za-z_][A-Za-z0-9_]{0,254}"
-"""What Milvus accepts as the whole name of an alias or a collection; anything else is code 1100 (measured on 2.3.5)."""
 DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_CONCURRENCY = 8
 
@@ -46,11 +45,15 @@ class Origin(StrEnum):
     EARLIER_RUN = "earlier run"
 
 
-class SecretKeyRef(Struct, frozen=True):
+class SecretKeyRef(Record, frozen=True):
     """One key of a Kubernetes Secret in the object's own namespace."""
 
-    name: str
-    key: str
+    name: Annotated[ObjectName, Meta(description="The Secret.")]
+    key: Annotated[
+        str,
+        text("[A-Za-z0-9._-]{1,253}", 253, 'expected letters, digits, "-", "_" and ".", at most 253'),
+        Meta(description="A key of its data."),
+    ]
 
 
 class Credential(Record, frozen=True):
@@ -146,11 +149,13 @@ class Alias(Struct, frozen=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Alias) and _without_source(self) == _without_source(other)
 
+    __ne__ = object.__ne__  # that of a Struct would compare identities
+
     def __hash__(self) -> int:
         return hash(_without_source(self))
 
 
-class Claim(Struct, frozen=True):
+class Claim(Record, frozen=True):
     """What another set has authority over: the names it lists, and those its scope covers."""
 
     names: frozenset[str]
@@ -160,15 +165,17 @@ class Claim(Struct, frozen=True):
         return name in self.names or self.scope.covers(name)
 
 
-class Scope(Struct, frozen=True):
+class Scope(Record, frozen=True):
     """The names over which a set has authority: included, and not excluded. Protected names are never dropped.
 
     `yields` are claims that take precedence: what they hold, this scope does not cover.
     """
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    protect: tuple[str, ...] = ()
+    include: Annotated[
+        Globs, Meta(description="A live alias that matches, and that the set does not list, is dropped.")
+    ] = ()
+    exclude: Annotated[Globs, Meta(description="Aliases to leave alone although an include matches them.")] = ()
+    protect: Annotated[Globs, Meta(description="Aliases never to drop, and to alter only with --allow-protected.")] = ()
     yields: tuple[Claim, ...] = ()
 
     def covered(self, names: Sequence[str]) -> set[str]:
@@ -191,12 +198,20 @@ class Scope(Struct, frozen=True):
         return any(matches(glob, name) for glob in self.protect)
 
 
-class Limits(Struct, frozen=True):
+class Limits(Record, frozen=True):
     """How much one run may change of one set."""
 
-    max_drops: int = 10
-    max_change_percent: float | None = None
-    allow_empty: bool = False
+    max_drops: Annotated[int, Meta(ge=0, description="Maximum number of aliases that one run may drop.")] = 10
+    max_change_percent: (
+        Annotated[
+            float,
+            Meta(ge=0, le=100, description="Maximum share of the live aliases, in percent, that one run may change."),
+        ]
+        | None
+    ) = None
+    allow_empty: Annotated[
+        bool, Meta(description="Whether a set that lists no collection may drop all that its scope covers.")
+    ] = False
 
 
 class AliasSet(Struct, frozen=True, eq=False):
@@ -220,6 +235,8 @@ class AliasSet(Struct, frozen=True, eq=False):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AliasSet) and _without_source(self) == _without_source(other)
+
+    __ne__ = object.__ne__
 
     def __hash__(self) -> int:
         return hash(_without_source(self))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.core.errors import InvalidInput, Problem
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan import SetPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What one run may do beyond the manifests.
 
     Args:

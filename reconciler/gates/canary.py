@@ -8,10 +8,9 @@ hits on the current collection that are among the first k on the new one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from reconciler.core.fields import FilePath, MilvusName
 from reconciler.core.gates import ContentFile, GateSettings
@@ -124,8 +123,7 @@ def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdic
     return Side(collection, schema.primary, vector)
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
+class _Finding(Struct, frozen=True):
     """One measurement: its figures, in a few words, and what is wrong with it."""
 
     figures: dict[str, Figure]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.catalog.port import MAX_VECTORS
 from reconciler.core.errors import CatalogError, CollectionNotFound, NotLoaded, PermissionDenied
@@ -28,8 +29,7 @@ OF_THE_COLLECTION = (CollectionNotFound, NotLoaded, PermissionDenied)
 Hits = tuple[PrimaryKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """One of the two collections, with the fields that matter."""
 
     collection: str
@@ -37,8 +37,7 @@ class Side:
     vector: Field
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One query, what a person calls it, and the key of the row that it was made from: no hit, whoever finds it."""
 
     name: str
@@ -46,8 +45,7 @@ class Asked:
     own: PrimaryKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What came of it.
 
     `overlaps` has for each query the share of the current collection's hits that the other finds too; None where the

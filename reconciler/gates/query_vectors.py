@@ -15,8 +15,9 @@ import hashlib
 import json
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.core.gates import ContentError
 from reconciler.files import MIB, FileTooLarge, read_limited
@@ -30,8 +31,7 @@ _KEYS = {"vector", "from", "to", "filter"}
 _SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may have a "filter"'
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """One search on two collections: `current` for the one that the alias serves now, `wanted` for the new one."""
 
     current: tuple[float, ...]

@@ -11,9 +11,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from reconciler.core.fields import MAX_ITEMS, MILVUS_NAME_EXPECTED
+from reconciler.core.fields import MAX_ITEMS, NAME_EXPECTED, NAME_PATTERN, text
 from reconciler.core.gates import GateSettings
-from reconciler.core.model import NAME_PATTERN, Index
+from reconciler.core.model import Index
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import listed
 from reconciler.gates.gate import Call, Ends, Gate
@@ -22,12 +22,8 @@ from reconciler.gates.schema_changes import SchemaPolicy, changes
 
 Changeable = Annotated[
     str,
-    Meta(
-        pattern=rf"^(\$meta|{NAME_PATTERN})$",
-        max_length=255,
-        description="A field, a function, or $meta for the dynamic field.",
-        extra_json_schema={"errorMessage": f"{MILVUS_NAME_EXPECTED}, or $meta"},
-    ),
+    text(rf"(\$meta|{NAME_PATTERN})", 255, f"{NAME_EXPECTED}, or $meta"),
+    Meta(description="A field, a function, or $meta for the dynamic field."),
 ]
 
 

@@ -2,247 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 from reconciler.catalog.address import normalise
-from reconciler.core.gates import Gates
-from reconciler.core.model import (
-    Alias,
-    Credential,
-    Limits,
-    OnFailure,
-    Propagation,
-    Scope,
-    SecretKeyRef,
-    Source,
-    Tls,
-    Verify,
-)
-from reconciler.manifest.durations import parse_duration
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.json_schema import whole_numbers
+from reconciler.core.model import Alias, Credential, Propagation, SecretKeyRef, Tls, Verify
+from reconciler.core.record import Record
+from reconciler.manifest.durations import Duration
 from reconciler.manifest.gates import Content, gates_of
-from reconciler.manifest.records import (
-    AliasSetManifest,
-    Approval,
-    ConnectionManifest,
-    DeletionPolicy,
-    DriftPolicy,
-    Operation,
-)
+from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
+from reconciler.manifest.specs.alias_set import AliasSetSpec, VerifySpec
+from reconciler.manifest.specs.connection import MilvusConnectionSpec, TlsSpec
 from reconciler.manifest.yaml_marks import Node
 
-
-class _Metadata(TypedDict):
-    name: str
-    namespace: NotRequired[str]
-
-
-class _Alias(TypedDict):
-    name: str
-    collection: NotRequired[str]
-    wave: NotRequired[int]
-    protect: NotRequired[bool]
-    gates: NotRequired[dict[str, Any]]
-
-
-class _Limits(TypedDict, total=False):
-    maxDrops: int
-    maxChangePercent: float
-    allowEmpty: bool
-
-
-class _Propagation(TypedDict, total=False):
-    timeout: str
-
-
-class _Verify(TypedDict, total=False):
-    propagation: _Propagation
-    endpoints: list[dict[Literal["name"], str]]
-    soak: str
-
-
-class _AliasSetSpec(TypedDict):
-    connectionRef: dict[Literal["name"], str]
-    database: NotRequired[str]
-    scope: NotRequired[dict[Literal["include", "exclude", "protect"], list[str]]]
-    aliases: NotRequired[list[_Alias]]
-    limits: NotRequired[_Limits]
-    gates: NotRequired[dict[str, Any]]
-    verify: NotRequired[_Verify]
-    onFailure: NotRequired[Literal["Stop", "Revert"]]
-    suspend: NotRequired[bool]
-    interval: NotRequired[str]
-    approval: NotRequired[Literal["Auto", "Manual"]]
-    drift: NotRequired[Literal["Correct", "Report"]]
-    deletionPolicy: NotRequired[Literal["Orphan", "Delete"]]
-    deletionTimeout: NotRequired[str]
-
-
-class _AliasSet(TypedDict):
-    metadata: _Metadata
-    spec: _AliasSetSpec
-
-
-class _SecretKeyRef(TypedDict):
-    name: str
-    key: str
-
-
-class _Token(TypedDict, total=False):
-    env: str
-    file: str
-    secretKeyRef: _SecretKeyRef
-
-
-class _Tls(TypedDict, total=False):
-    caFile: str
-    caSecretKeyRef: _SecretKeyRef
-    certFile: str
-    certSecretKeyRef: _SecretKeyRef
-    keyFile: str
-    keySecretKeyRef: _SecretKeyRef
-    serverName: str
-
-
-class _ConnectionSpec(TypedDict):
-    uri: str
-    token: NotRequired[_Token]
-    tls: NotRequired[_Tls]
-    timeout: NotRequired[str]
-    concurrency: NotRequired[int]
-    serverVersion: NotRequired[str]
-
-
-class _Connection(TypedDict):
-    metadata: _Metadata
-    spec: _ConnectionSpec
+_Spec = TypeVar("_Spec", bound=Record)
 
 
 def connection(root: Node, folder: Path) -> ConnectionManifest:
-    """The record of a MilvusConnection.
+    """Return the record of a MilvusConnection.
 
     Args:
         root: a document in which `validation.problems_of` found nothing.
         folder: where its file is; relative paths start there.
+
+    Raises:
+        InvalidInput: a number is out of range.
     """
-    document = cast("_Connection", root.value)
-    spec = document["spec"]
-    uri, address = normalise(spec["uri"], folder)
-    concurrency = spec.get("concurrency")
+    spec = _spec(root, MilvusConnectionSpec)
+    uri, address = normalise(spec.uri, folder)
+    token = spec.token
     return ConnectionManifest(
-        name=document["metadata"]["name"],
-        namespace=document["metadata"].get("namespace", ""),
+        name=_text(root, "name"),
+        namespace=_text(root, "namespace"),
         uri=uri,
         address=address,
-        token=_token(spec["token"], folder) if "token" in spec else None,
-        tls=_tls(spec["tls"], folder) if "tls" in spec else None,
-        timeout=parse_duration(spec["timeout"]) if "timeout" in spec else None,
-        concurrency=None if concurrency is None else int(concurrency),
-        server_version=spec.get("serverVersion", ""),
+        token=_credential(token.file, token.secret_key_ref, folder, env=token.env) if token else None,
+        tls=_tls(spec.tls, folder) if spec.tls else None,
+        timeout=spec.timeout,
+        concurrency=spec.concurrency,
+        server_version=spec.server_version or "",
         source=root.at(("metadata", "name")).source,
     )
 
 
 def alias_set(root: Node, contents: Mapping[str, Content]) -> AliasSetManifest:
-    """The record of an AliasSet, every alias with the gates that hold for it.
+    """Return the record of an AliasSet, every alias with the gates that hold for it.
 
     Args:
         root: a document in which `validation.problems_of` found nothing.
         contents: the files whose content counts, by the name it gives them.
+
+    Raises:
+        InvalidInput: a number is out of range.
     """
-    document = cast("_AliasSet", root.value)
-    spec = document["spec"]
-    gates, scope = spec.get("gates", {}), spec.get("scope", {})
-    limits, verify = spec.get("limits", {}), spec.get("verify", {})
-    shared = gates_of(gates, contents)
+    spec = _spec(root, AliasSetSpec)
+    try:
+        aliases = tuple(_aliases(spec, root.at(("spec", "aliases")).items, contents))
+    except msgspec.ValidationError as error:
+        raise InvalidInput(Problem(str(error), root.at(("spec",)).source)) from error
     return AliasSetManifest(
-        name=document["metadata"]["name"],
-        namespace=document["metadata"].get("namespace", ""),
-        connection_name=spec["connectionRef"]["name"],
+        name=_text(root, "name"),
+        namespace=_text(root, "namespace"),
+        connection_name=spec.connection_ref.name,
         connection_source=root.at(("spec", "connectionRef", "name")).source,
-        database=spec.get("database"),
-        aliases=tuple(
-            _alias(
-                entry,
-                gates_of({**gates, **entry["gates"]}, contents) if "gates" in entry else shared,
-                node.fields["name"].source,
-            )
-            for entry, node in zip(spec.get("aliases", []), root.at(("spec", "aliases")).items, strict=True)
-        ),
-        scope=Scope(tuple(scope.get("include", ())), tuple(scope.get("exclude", ())), tuple(scope.get("protect", ()))),
-        limits=Limits(
-            max_drops=int(limits.get("maxDrops", Limits().max_drops)),
-            max_change_percent=limits.get("maxChangePercent"),
-            allow_empty=limits.get("allowEmpty", False),
-        ),
-        verify=_verify(verify),
+        database=spec.database,
+        aliases=aliases,
+        scope=spec.scope,
+        limits=spec.limits,
+        verify=_verify(spec.verify),
         endpoints={
-            endpoint["name"]: root.at(("spec", "verify", "endpoints", index, "name")).source
-            for index, endpoint in enumerate(verify.get("endpoints", []))
+            endpoint.name: root.at(("spec", "verify", "endpoints", index, "name")).source
+            for index, endpoint in enumerate(spec.verify.endpoints)
         },
-        on_failure=OnFailure(spec.get("onFailure", OnFailure.STOP)),
-        suspend=spec.get("suspend", False),
-        operation=_operation(spec),
+        on_failure=spec.on_failure,
+        suspend=spec.suspend,
+        operation=spec,
         source=root.at(("metadata", "name")).source,
     )
 
 
-def _alias(entry: _Alias, gates: Gates, source: Source) -> Alias:
-    return Alias(
-        name=entry["name"],
-        collection=entry.get("collection"),
-        wave=int(entry.get("wave", 0)),
-        protect=entry.get("protect", False),
-        gates=gates,
-        source=source,
-    )
+def _spec(root: Node, kind: type[_Spec]) -> _Spec:
+    spec = cast("dict[str, dict[str, Any]]", root.value)["spec"]
+    try:
+        return msgspec.convert(whole_numbers(spec), kind, dec_hook=_own_type)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(Problem(str(error), root.at(("spec",)).source)) from error
 
 
-def _verify(verify: _Verify) -> Verify:
-    propagation = verify.get("propagation")
+def _own_type(kind: type[Any], value: Any) -> object:
+    return kind.parse(value) if issubclass(kind, Duration) else kind(value)
+
+
+def _text(root: Node, name: str) -> str:
+    node = root.find("metadata", name)
+    return node.text if node else ""
+
+
+def _aliases(spec: AliasSetSpec, nodes: Sequence[Node], contents: Mapping[str, Content]) -> Iterator[Alias]:
+    shared = gates_of(spec.gates, contents)
+    for alias, node in zip(spec.aliases, nodes, strict=True):
+        yield Alias(
+            name=alias.name,
+            collection=alias.collection,
+            wave=alias.wave,
+            protect=alias.protect,
+            gates=shared if alias.gates is None else gates_of({**spec.gates, **alias.gates}, contents),
+            source=node.fields["name"].source,
+        )
+
+
+def _verify(spec: VerifySpec) -> Verify:
     return Verify(
-        propagation=None if propagation is None else _propagation(propagation),
-        soak=parse_duration(verify["soak"], hours=24) if "soak" in verify else None,
+        propagation=Propagation(float(spec.propagation.timeout)) if spec.propagation else None,
+        soak=float(spec.soak) if spec.soak else None,
     )
 
 
-def _propagation(propagation: _Propagation) -> Propagation:
-    return Propagation(parse_duration(propagation["timeout"])) if "timeout" in propagation else Propagation()
-
-
-def _operation(spec: _AliasSetSpec) -> Operation:
-    default = Operation()
-    return Operation(
-        interval=parse_duration(spec["interval"], hours=24) if "interval" in spec else default.interval,
-        approval=Approval(spec.get("approval", default.approval)),
-        drift=DriftPolicy(spec.get("drift", default.drift)),
-        deletion_policy=DeletionPolicy(spec.get("deletionPolicy", default.deletion_policy)),
-        deletion_timeout=(
-            parse_duration(spec["deletionTimeout"], hours=24) if "deletionTimeout" in spec else default.deletion_timeout
-        ),
-    )
-
-
-def _token(token: _Token, folder: Path) -> Credential:
-    if "env" in token:
-        return Credential(env=token["env"])
-    return _credential(token.get("file"), token.get("secretKeyRef"), folder)
-
-
-def _tls(tls: _Tls, folder: Path) -> Tls:
-    def part(file: str | None, secret: _SecretKeyRef | None) -> Credential | None:
-        return _credential(file, secret, folder) if file or secret else None
-
+def _tls(spec: TlsSpec, folder: Path) -> Tls:
     return Tls(
-        ca=part(tls.get("caFile"), tls.get("caSecretKeyRef")),
-        cert=part(tls.get("certFile"), tls.get("certSecretKeyRef")),
-        key=part(tls.get("keyFile"), tls.get("keySecretKeyRef")),
-        server_name=tls.get("serverName"),
+        ca=_credential(spec.ca_file, spec.ca_secret_key_ref, folder),
+        cert=_credential(spec.cert_file, spec.cert_secret_key_ref, folder),
+        key=_credential(spec.key_file, spec.key_secret_key_ref, folder),
+        server_name=spec.server_name,
     )
 
 
-def _credential(file: str | None, secret: _SecretKeyRef | None, folder: Path) -> Credential:
-    if secret:
-        return Credential(secret=SecretKeyRef(secret["name"], secret["key"]))
-    return Credential(file=str((folder / file).absolute()) if file else None)
+def _credential(
+    file: str | None, secret: SecretKeyRef | None, folder: Path, *, env: str | None = None
+) -> Credential | None:
+    """Return where something is read from; None where nothing is named."""
+    path = str((folder / file).absolute()) if file else None
+    return Credential(env, path, secret) if env or file or secret else None

@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import re
+from typing import Any, ClassVar, Self
 
 PATTERN = r"([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+"
-MAX_SECONDS = 3600.0
-FORMATS = {1: "go-duration", 24: "go-duration-24h"}
-"""What a schema calls a duration of at most so many hours."""
 EXPECTED = "expected a duration such as 10s, 1m30s or 500ms"
 
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+class Duration(float):
+    """A field with a duration of at most an hour, in seconds; a manifest writes it as text."""
+
+    hours: ClassVar[int] = 1
+    schema_format: ClassVar[str] = "go-duration"
+    """What a schema calls it."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a duration. Raises `ValueError`, see `parse_duration`."""
+        return cls(parse_duration(text, hours=cls.hours))
+
+    @classmethod
+    def json_schema(cls, variant: str) -> dict[str, Any]:  # noqa: ARG003 - the same for all
+        return {
+            "type": "string",
+            "pattern": f"^{PATTERN}$",
+            "maxLength": 32,
+            "errorMessage": EXPECTED,
+            "format": cls.schema_format,
+        }
+
+    def __str__(self) -> str:
+        """Write it in the largest unit that leaves no fraction, such as `5m`."""
+        unit, seconds = next(((unit, seconds) for unit, seconds in _UNITS.items() if not self % seconds), ("s", 1.0))
+        return f"{self / seconds:g}{unit}"
+
+
+class LongDuration(Duration):
+    """The same for at most a day."""
+
+    hours = 24
+    schema_format = "go-duration-24h"
 
 
 def parse_duration(text: str, *, hours: int = 1) -> float:
-    """A duration in seconds.
+    """Return a duration in seconds.
 
     Args:
         text: as the user wrote it.
-        hours: the most it may be.
+        hours: the maximum.
 
     Raises:
         ValueError: with a message for the user, where it is no duration, not positive, or too long.

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TypeAlias, cast
 
 import yaml
+from msgspec import Struct
 from yaml.resolver import Resolver
 
 from reconciler.core.errors import InvalidInput, Problem
@@ -32,8 +32,7 @@ _RESOLVER = Resolver()
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # YAML's; each begins a new line of a Source
 
 
-@dataclass(frozen=True, slots=True)
-class _Splice:
+class _Splice(Struct, frozen=True):
     """Characters of a text, and what to put in their place."""
 
     start: int

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import yaml
 
 from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.fields import NAME_PATTERN
 from reconciler.core.model import (
-    NAME_PATTERN,
     Alias,
     AliasSet,
     Collection,

@@ -7,9 +7,11 @@ import posixpath
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol, TextIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Source
@@ -35,8 +37,7 @@ class Tree(Protocol):
         """Where a copy of a file is, which nobody changes. Raises `OSError` as opening it would."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file to read: `name` is how the user knows it, `path` is None for standard input and for a file of a `tree`.
 
     `named` says that the user named this very file; `folders` are the named folders it is in.

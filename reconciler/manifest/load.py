@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import BinaryIO, TextIO
+
+from msgspec import Struct, field
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
@@ -13,9 +14,9 @@ from reconciler.core.text import alternatives, did_you_mean, quoted
 from reconciler.manifest import documents, files, yaml_marks
 from reconciler.manifest.content_files import ContentFiles
 from reconciler.manifest.files import File, Tree
+from reconciler.manifest.kinds import API_VERSION, GROUP, KINDS, VERSION
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import in_order
-from reconciler.manifest.shape import API_VERSION, GROUP, KINDS, VERSION
 from reconciler.manifest.validation import problems_of
 from reconciler.manifest.yaml_marks import Document, Node, described
 from reconciler.version import __version__
@@ -63,18 +64,17 @@ def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     return harvest.manifests()
 
 
-@dataclass(slots=True)
-class _Loaded:
+class _Loaded(Struct):
     """What the files had so far. `places` says where each object (kind, namespace, name) was first."""
 
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    connections: dict[tuple[str, str], ConnectionManifest] = field(default_factory=dict)
-    sets: list[AliasSetManifest] = field(default_factory=list)
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    connections: dict[tuple[str, str], ConnectionManifest] = {}
+    sets: list[AliasSetManifest] = []
     skipped: int = 0
-    places: dict[tuple[str, str, str], Source] = field(default_factory=dict)
+    places: dict[tuple[str, str, str], Source] = {}
     contents: ContentFiles = field(default_factory=ContentFiles)
-    edited: Mapping[str, str] = field(default_factory=dict)
+    edited: Mapping[str, str] = {}
 
     def manifests(self) -> Manifests:
         """All of it. Raises `InvalidInput` if anything is wrong."""
@@ -146,10 +146,14 @@ def _add(document: Document, file: File, harvest: _Loaded) -> None:
     contents = harvest.contents.of(root, file, problems)
     if problems:
         harvest.problems += problems
-    elif kind == "AliasSet":
-        harvest.sets.append(documents.alias_set(root, contents))
-    else:
-        harvest.connections[identity[1:]] = documents.connection(root, file.base)
+        return
+    try:
+        if kind == "AliasSet":
+            harvest.sets.append(documents.alias_set(root, contents))
+        else:
+            harvest.connections[identity[1:]] = documents.connection(root, file.base)
+    except InvalidInput as error:
+        harvest.problems += error.problems
 
 
 def _wrong_identity(root: Node) -> Iterator[Problem]:

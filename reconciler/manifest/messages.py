@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from jsonschema_rs import ValidationError
+from msgspec import Struct
 
 from reconciler.core.errors import Problem
 from reconciler.core.json_schema import Schema
@@ -48,8 +48,7 @@ _VALUE_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
+class _Finding(Struct, frozen=True):
     """One thing the validator found: the keyword `word` of `schema` asks for `wanted`, and the node is otherwise.
 
     `rule` is the message of the condition across fields that it belongs to, if it does.

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.fields import MILVUS_NAME_EXPECTED
-from reconciler.core.model import NAME_PATTERN, Credential, Origin, Source, Tls
-from reconciler.manifest.durations import MAX_SECONDS, parse_duration
+from reconciler.core.fields import NAME_EXPECTED, NAME_PATTERN
+from reconciler.core.model import Credential, Origin, Source, Tls
+from reconciler.manifest.durations import Duration, parse_duration
+from reconciler.manifest.specs.connection import MAX_CONCURRENCY
 
-MAX_CONCURRENCY = 64
 _Number = TypeVar("_Number", int, float)
 
 
@@ -96,8 +96,8 @@ class Overrides(Struct, frozen=True, kw_only=True):
             if getattr(self, item) and not getattr(self, other):
                 yield problem(item, f"needs {self.named(other)} too")
         if self.database and not re.fullmatch(NAME_PATTERN, self.database):
-            yield problem("database", MILVUS_NAME_EXPECTED)
-        if self.timeout is not None and not 0 < self.timeout <= MAX_SECONDS:
+            yield problem("database", NAME_EXPECTED)
+        if self.timeout is not None and not 0 < self.timeout <= Duration.hours * 3600:
             yield problem("timeout", "expected more than 0s and at most 1h")
         if self.concurrency is not None and not 1 <= self.concurrency <= MAX_CONCURRENCY:
             yield problem("concurrency", f"expected 1 to {MAX_CONCURRENCY}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+
+from msgspec import Struct
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Alias, Credential, Limits, OnFailure, Scope, Source, Tls, Verify
+from reconciler.manifest.specs.alias_set import Operation
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionManifest:
+class ConnectionManifest(Struct, frozen=True):
     """A MilvusConnection; `timeout` (seconds) and `concurrency` are None where the document has none.
 
     `server_version` is empty where the document has none.
@@ -29,40 +29,7 @@ class ConnectionManifest:
     source: Source
 
 
-class Approval(StrEnum):
-    """Whether the operator makes a set's changes by itself, or waits until a person has approved the plan."""
-
-    AUTO = "Auto"
-    MANUAL = "Manual"
-
-
-class DriftPolicy(StrEnum):
-    """What the operator does about an alias that was in place and that somebody else has moved since."""
-
-    CORRECT = "Correct"
-    REPORT = "Report"
-
-
-class DeletionPolicy(StrEnum):
-    """What becomes of the aliases in Milvus when the AliasSet is deleted."""
-
-    ORPHAN = "Orphan"
-    DELETE = "Delete"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """How the operator goes about a set; `interval` and `deletion_timeout` are in seconds."""
-
-    interval: float = 300.0
-    approval: Approval = Approval.AUTO
-    drift: DriftPolicy = DriftPolicy.CORRECT
-    deletion_policy: DeletionPolicy = DeletionPolicy.ORPHAN
-    deletion_timeout: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class AliasSetManifest:
+class AliasSetManifest(Struct, frozen=True):
     """An AliasSet; `database` is None where the document has none. `connection_source` is where it names its server.
 
     `verify` is without endpoints: `endpoints` has their names, each with the place where it stands. `operation` is for
@@ -90,11 +57,10 @@ class AliasSetManifest:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Manifests:
+class Manifests(Struct, frozen=True):
     """All that was read: connections by namespace and name; `skipped` counts the documents that are not ours."""
 
-    connections: Mapping[tuple[str, str], ConnectionManifest] = field(default_factory=dict)
+    connections: Mapping[tuple[str, str], ConnectionManifest] = {}
     sets: tuple[AliasSetManifest, ...] = ()
     skipped: int = 0
     warnings: tuple[Problem, ...] = ()

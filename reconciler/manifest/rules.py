@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Alias, AliasSet, Source
 from reconciler.core.patterns import Undecided, common_name
-from reconciler.manifest.shape import SELF_ALIAS
+from reconciler.manifest.specs.alias_set import SELF_ALIAS
 
 TargetKey: TypeAlias = tuple[str, ...]
 
@@ -83,8 +84,7 @@ def _at(source: Source | None) -> str:
     return f" at {source}" if source else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     alias: Alias
     owner: AliasSet
 

@@ -1,16 +1,30 @@
-"""What `shape` says, in the two languages that others read: JSON Schema, and CustomResourceDefinition.
+"""What users and servers read of the specs: JSON Schema, and CustomResourceDefinition.
 
-`reconciler.generate` writes both into the repository.
+The command line and the operator accept different things outside of the manifest itself: the operator takes http(s)
+addresses and Kubernetes Secrets, the command line also files, environment variables and Milvus Lite.
+`reconciler.generate` writes the results into the repository.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Annotated
 
-from reconciler.manifest import shape
-from reconciler.manifest.shape import API_VERSION, GROUP, VERSION, Rule, Schema
+from msgspec import Meta
 
+from reconciler.core.fields import NamespaceName, ObjectName
+from reconciler.core.json_schema import Rule, Schema, schema_of
+from reconciler.core.record import Record
+from reconciler.manifest.durations import Duration, LongDuration
+from reconciler.manifest.kinds import API_VERSION, GROUP, VERSION
+from reconciler.manifest.specs.alias_set import AliasSetSpec
+from reconciler.manifest.specs.connection import MilvusConnectionSpec
+from reconciler.manifest.specs.status import status
+
+_SPECS: Mapping[str, tuple[type[Record], str]] = {
+    "AliasSet": (AliasSetSpec, "Which alias of one Milvus database points to which collection."),
+    "MilvusConnection": (MilvusConnectionSpec, "How to reach a Milvus server."),
+}
 _EXPORTED_METADATA = (
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -36,7 +50,7 @@ _READY = ".status.conditions[?(@.type=='Ready')]"
 
 
 def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
-    """What `kubectl get` shows of an object; `wide` is only for `-o wide`."""
+    """Return what `kubectl get` shows of an object; `wide` is only for `-o wide`."""
     return {"name": name, "type": kind, "jsonPath": path, "priority": int(wide)}
 
 
@@ -59,8 +73,22 @@ _COLUMNS = {
 }
 
 
+class Metadata(Record, frozen=True, kw_only=True):
+    """What is read of the metadata of an object."""
+
+    name: Annotated[ObjectName, Meta(description="The object's name.")]
+    namespace: Annotated[NamespaceName, Meta(description="Its namespace.")] | None = None
+
+
+def spec_schema(kind: str, *, operator: bool) -> Schema:
+    """Return the schema of a kind's `spec`, with its conditions across fields under `rules` at each place."""
+    record, description = _SPECS[kind]
+    schema = schema_of(record, without=("yields",), variant="operator" if operator else "")  # no manifest has `yields`
+    return _with_derived_rules(schema | {"description": description}, operator)
+
+
 def json_schema(kind: str, *, operator: bool = False) -> Schema:
-    """The JSON Schema (draft 2020-12) of a kind: what the command line accepts, or what the operator does.
+    """Return the JSON Schema (draft 2020-12) of a kind: what the command line accepts, or what the operator does.
 
     Args:
         kind: `AliasSet` or `MilvusConnection`.
@@ -70,7 +98,7 @@ def json_schema(kind: str, *, operator: bool = False) -> Schema:
         "apiVersion": {"type": "string", "description": "The format's version.", "enum": [API_VERSION]},
         "kind": {"type": "string", "description": "What this document describes.", "enum": [kind]},
         "metadata": _metadata(),
-        "spec": _as_json_schema(shape.spec(kind, operator=operator)),
+        "spec": _as_json_schema(spec_schema(kind, operator=operator)),
         "status": {"description": "Written by the operator; ignored here."},
     }
     return {
@@ -86,7 +114,7 @@ def json_schema(kind: str, *, operator: bool = False) -> Schema:
 
 
 def custom_resource_definition(kind: str) -> Schema:
-    """The CustomResourceDefinition of a kind: what the API server accepts."""
+    """Return the CustomResourceDefinition of a kind: what the API server accepts."""
     plural, singular, short = _NAMES[kind]
     names = {"kind": kind, "plural": plural, "singular": singular, "shortNames": [short], "categories": ["aliasctl"]}
     version = {
@@ -106,21 +134,14 @@ def custom_resource_definition(kind: str) -> Schema:
 
 
 def _metadata() -> Schema:
+    schema = _as_json_schema(schema_of(Metadata))
     strings: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-    fields: Schema = {
-        "name": _as_json_schema(shape.object_name("The object's name.")),
-        "namespace": _as_json_schema(shape.namespace_name("Its namespace.")),
+    schema["properties"] |= {
         "labels": strings | {"description": "Kubernetes labels; ignored here."},
         "annotations": strings | {"description": "Kubernetes annotations; ignored here."},
+        **{name: {"description": "Written by Kubernetes; ignored here."} for name in _EXPORTED_METADATA},
     }
-    fields |= {name: {"description": "Written by Kubernetes; ignored here."} for name in _EXPORTED_METADATA}
-    return {
-        "type": "object",
-        "description": "The object's name, and what else Kubernetes keeps of it.",
-        "required": ["name"],
-        "properties": fields,
-        "additionalProperties": False,
-    }
+    return schema | {"description": "The object's name, and what else Kubernetes keeps of it."}
 
 
 def _resource(kind: str) -> Schema:
@@ -132,26 +153,71 @@ def _resource(kind: str) -> Schema:
             "apiVersion": {"type": "string", "description": f"{API_VERSION}."},
             "kind": {"type": "string", "description": f"{kind}."},
             "metadata": {"type": "object"},
-            "spec": _as_open_api(shape.spec(kind, operator=True)),
-            "status": shape.status(kind),
+            "spec": _as_open_api(spec_schema(kind, operator=True)),
+            "status": status(kind),
         },
     }
 
 
+def _with_derived_rules(schema: Schema, operator: bool) -> Schema:
+    """Add the rules that follow from limits which Kubernetes does not know, or gets wrong.
+
+    An exclusive minimum becomes a rule, because a minimum such as 0.01 would not do: for a value without a fraction,
+    Kubernetes cuts the minimum's off (measured on 1.36). Without `cel`, a rule is about what the operator refuses.
+    """
+    fields: dict[str, Schema] = schema.get("properties", {})
+    rules = [rule for rule in schema.pop("rules", ()) if rule.cel or not operator]
+    for name, field in fields.items():
+        rules += _above(name, field) + _duration_limits(name, field)
+        _with_derived_rules(field, operator)
+    if limits := schema.pop("propertyNames", None):
+        rules.append(_name_lengths(limits))
+    if isinstance(items := schema.get("items"), dict):
+        _with_derived_rules(items, operator)
+    if rules:
+        schema["rules"] = rules
+    return schema
+
+
+def _above(name: str, field: Schema) -> list[Rule]:
+    limit = field.pop("exclusiveMinimum", None)
+    if limit is None:
+        return []
+    field["minimum"] = limit
+    cel = f"!has(self.{name}) || self.{name} > {float(limit)}"
+    return [Rule(f"{name} must be above {limit}", cel, {"properties": {name: {"exclusiveMinimum": limit}}})]
+
+
+def _duration_limits(name: str, field: Schema) -> list[Rule]:
+    """Return the limits of a duration, for the API server, which knows no such format."""
+    hours = next((kind.hours for kind in (Duration, LongDuration) if kind.schema_format == field.get("format")), None)
+    if hours is None:
+        return []
+    value = f"duration(self.{name})"
+    limits = f"({value} > duration('0s') && {value} <= duration('{hours}h'))"
+    return [Rule(f"the {name} must be above 0s and at most {hours}h", f"!has(self.{name}) || {limits}")]
+
+
+def _name_lengths(limits: Schema) -> Rule:
+    low, high = limits["minLength"], limits["maxLength"]
+    cel = f"self.all(name, size(name) >= {low} && size(name) <= {high})"
+    return Rule(f"the name of a property has {low} to {high} characters", cel, {"propertyNames": limits})
+
+
 def _as_json_schema(source: Schema) -> Schema:
     def conditions(rules: list[Rule]) -> Schema:
-        said = [rule.json | {"errorMessage": rule.message} for rule in rules if rule.json]
-        return {"allOf": said} if said else {}
+        told = [rule.json | {"errorMessage": rule.message} for rule in rules if rule.json]
+        return {"allOf": told} if told else {}
 
     return _translated(source, conditions, lambda word: word.startswith("x-kubernetes-"))
 
 
 def _as_open_api(source: Schema) -> Schema:
     def conditions(rules: list[Rule]) -> Schema:
-        said = [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel]
-        return {"x-kubernetes-validations": said} if said else {}
+        told = [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel]
+        return {"x-kubernetes-validations": told} if told else {}
 
-    # Kubernetes prunes unknown fields by itself, and has no words for the others.
+    # Kubernetes prunes unknown fields by itself, and does not know the others.
     return _translated(source, conditions, lambda word: word in ("additionalProperties", "errorMessage", "format"))
 
 
@@ -159,16 +225,11 @@ def _translated(source: Schema, conditions: Callable[[list[Rule]], Schema], left
     result: Schema = {}
     for word, value in source.items():
         if word == "rules":
-            result |= conditions(cast("list[Rule]", value))
+            result |= conditions(value)
         elif word == "properties":
-            fields = cast("dict[str, Schema]", value)
-            result[word] = {name: _translated(field, conditions, left_out) for name, field in fields.items()}
+            result[word] = {name: _translated(field, conditions, left_out) for name, field in value.items()}
         elif isinstance(value, dict) and word in ("items", "additionalProperties"):
             result[word] = _translated(value, conditions, left_out)
         elif not left_out(word):
             result[word] = value
     return result
-
-
-KINDS: Mapping[str, Schema] = {kind: json_schema(kind) for kind in shape.KINDS}
-"""The JSON Schema of each kind."""

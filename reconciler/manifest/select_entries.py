@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Alias
@@ -11,8 +12,7 @@ from reconciler.core.text import did_you_mean, listed
 from reconciler.manifest.records import AliasSetManifest, Manifests
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """The collection that an entry is to have; the entry is as it was read."""
 
     owner: AliasSetManifest

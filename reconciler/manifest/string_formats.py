@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.catalog.address import normalise
-from reconciler.manifest.durations import FORMATS, parse_duration
+from reconciler.manifest.durations import Duration, LongDuration
 
 
 def complaint(name: str, value: object) -> str | None:
@@ -28,7 +28,7 @@ def complaint(name: str, value: object) -> str | None:
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "milvus-uri": lambda text: normalise(text, Path()),
-    **{name: partial(parse_duration, hours=hours) for hours, name in FORMATS.items()},
+    **{kind.schema_format: kind.parse for kind in (Duration, LongDuration)},
 }
 
 

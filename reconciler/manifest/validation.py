@@ -8,13 +8,14 @@ from functools import cache
 from jsonschema_rs import Draft202012Validator
 
 from reconciler.core.errors import Problem
+from reconciler.core.json_schema import Schema
 from reconciler.core.model import Alias, Source
 from reconciler.gates import GATES
 from reconciler.manifest.gates import gate_nodes
 from reconciler.manifest.messages import explained
 from reconciler.manifest.rules import wrong_among_aliases
-from reconciler.manifest.schema import KINDS, json_schema
-from reconciler.manifest.shape import OWN_CONNECTION, Schema
+from reconciler.manifest.schema import json_schema
+from reconciler.manifest.specs.alias_set import OWN_CONNECTION
 from reconciler.manifest.string_formats import CHECKS
 from reconciler.manifest.yaml_marks import Document, Node, Value
 
@@ -81,7 +82,7 @@ def _is_more(value: Value, other: Value) -> bool:
 @cache
 def _schema(kind: str, *, operator: bool) -> tuple[Schema, Draft202012Validator]:
     """The schema of a kind, and the validator of it."""
-    schema = json_schema(kind, operator=True) if operator else KINDS[kind]
+    schema = json_schema(kind, operator=operator)
     return schema, compiled(schema)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, cast
 
 import yaml
+from msgspec import Struct
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -121,8 +121,7 @@ def _source(file: str, mark: Mark | None) -> Source:
     return Source(file, mark.line + 1, mark.column + 1) if mark else Source(file)
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Document:
+class Document(Struct, eq=False):
     """One YAML document, and what is wrong with it so far; `root` has all of it that could be read."""
 
     root: Node

@@ -20,7 +20,7 @@ from lightkube.resources.core_v1 import Event, Secret
 from lightkube.types import PatchType
 
 from reconciler.core.errors import AliasctlError
-from reconciler.manifest.shape import GROUP, VERSION
+from reconciler.manifest.kinds import GROUP, VERSION
 from reconciler.operator.objects import Body, Ref
 
 AliasSet = create_namespaced_resource(GROUP, VERSION, "AliasSet", "aliassets")

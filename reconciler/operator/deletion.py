@@ -24,7 +24,8 @@ from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.core.text import counted, listed
 from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Origins, new_run_id
-from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
+from reconciler.manifest.records import AliasSetManifest
+from reconciler.manifest.specs.alias_set import DeletionPolicy
 from reconciler.operator.clients import Clients, SecretForbidden
 from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding

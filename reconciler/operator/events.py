@@ -16,7 +16,7 @@ from reconciler.core.plan import Action, describe_location
 from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.core.text import counted, printable_lines, shortened
-from reconciler.manifest.shape import API_VERSION
+from reconciler.manifest.kinds import API_VERSION
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject

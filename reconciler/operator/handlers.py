@@ -13,7 +13,7 @@ from typing import Any, cast
 import kopf
 
 from reconciler.core.reasons import Reason
-from reconciler.manifest.shape import GROUP, VERSION
+from reconciler.manifest.kinds import GROUP, VERSION
 from reconciler.operator.cluster import bearer_token
 from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, connection_object, ref_of, set_object
 from reconciler.operator.queue import Queue, Trigger

@@ -19,7 +19,7 @@ from reconciler.core.model import AliasSet, Target
 from reconciler.core.pending_verification import PendingVerifications, needs_proof
 from reconciler.core.plan import PendingVerification, Step
 from reconciler.core.report import NO_RECORDED_END, Report, missing_proof
-from reconciler.manifest.shape.status import MAX_PENDING_VERIFICATION
+from reconciler.manifest.specs.status import MAX_PENDING_VERIFICATION
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body
 

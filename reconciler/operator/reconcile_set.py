@@ -32,7 +32,7 @@ from reconciler.core.plan import Plan, spec_digest
 from reconciler.core.reasons import Reason
 from reconciler.core.text import counted
 from reconciler.journal import Origins, new_run_id
-from reconciler.manifest.records import Approval, DriftPolicy, Operation
+from reconciler.manifest.specs.alias_set import Approval, DriftPolicy, Operation
 from reconciler.operator import pending_verification, status
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.finding import Finding, up_to_date

@@ -14,7 +14,8 @@ import structlog
 from reconciler.core.errors import InvalidInput
 from reconciler.core.model import AliasSet
 from reconciler.core.reasons import MEANINGS
-from reconciler.manifest.records import AliasSetManifest, DeletionPolicy
+from reconciler.manifest.records import AliasSetManifest
+from reconciler.manifest.specs.alias_set import DeletionPolicy
 from reconciler.operator import status
 from reconciler.operator.clients import Clients
 from reconciler.operator.cluster import Cluster, ClusterError

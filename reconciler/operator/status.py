@@ -14,15 +14,10 @@ from reconciler.core.rejections import Rejected, Rejection
 from reconciler.core.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
 from reconciler.core.text import printable_lines
 from reconciler.manifest.records import AliasSetManifest
+from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE, MAX_HISTORY, MAX_MESSAGE, MAX_ROWS
 from reconciler.operator import pending_verification
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
-
-MAX_ROWS = 100
-MAX_HISTORY = 5
-MAX_MESSAGE = 1024
-"""Characters of the message of a row or a rejection."""
-MAX_CONDITION = 32_768
 
 OURS = (
     "conditions",
@@ -167,7 +162,7 @@ def _conditions(set_object: SetObject, finding: Finding, now: str) -> list[dict[
                 "type": kind,
                 "status": value,
                 "reason": str(finding.reason),
-                "message": printable_lines(finding.message)[:MAX_CONDITION],
+                "message": printable_lines(finding.message)[:MAX_CONDITION_MESSAGE],
                 "observedGeneration": set_object.generation,
                 "lastTransitionTime": since or now,
             }

@@ -11,7 +11,8 @@ from reconciler.core.model import AliasSet, Source
 from reconciler.core.provenance import Provenance
 from reconciler.git import Commit, Repository, Signature
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, resolve
-from reconciler.manifest.records import Approval, ConnectionManifest, DriftPolicy
+from reconciler.manifest.records import ConnectionManifest
+from reconciler.manifest.specs.alias_set import Approval, DriftPolicy
 from reconciler.sync.settings import Settings
 from reconciler.sync.tree import CommitTree
 

@@ -126,8 +126,7 @@ def test_schemas_definitions_and_the_reference_describe_it(store: Shop) -> None:
     gate = manifest["properties"]["spec"]["properties"]["gates"]["properties"]["multiple"]
     assert (gate["description"], gate["properties"]["of"]["minimum"]) == ("The rows come in batches.", 2)
     saved = json.loads(aliasctl(store, "schema", "Plan").stdout)
-    step = saved["properties"]["targets"]["items"]["properties"]["steps"]["items"]
-    assert step["properties"]["gateSpecification"]["properties"]["multiple"]["required"] == ["of"]
+    assert saved["$defs"]["Step"]["properties"]["gateSpecification"]["properties"]["multiple"]["required"] == ["of"]
     generate = [*WITH_THE_GATE, sys.executable, "-m", "reconciler.generate", str(store.folder)]
     subprocess.run(generate, cwd=REPOSITORY, check=True)
     assert "| `spec.gates.multiple.of` | integer | The divisor. At least: 2. |" in (

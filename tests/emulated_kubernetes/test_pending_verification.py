@@ -13,7 +13,7 @@ import pytest
 from reconciler.core.errors import UnexpectedAnswer
 from reconciler.core.model import Alias, AliasSet, Target
 from reconciler.core.plan import PendingVerification, Step
-from reconciler.manifest.shape.status import MAX_PENDING_VERIFICATION
+from reconciler.manifest.specs.status import MAX_PENDING_VERIFICATION
 from reconciler.operator.pending_verification import read, written
 from tests.builders import alias_set
 from tests.emulated_kubernetes.emulator import ApiServer, Object

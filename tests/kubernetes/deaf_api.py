@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
-from reconciler.manifest.shape import GROUP
+from reconciler.manifest.kinds import GROUP
 from tests.kubernetes.control_plane import HOST, ControlPlane
 
 CALL_TIMEOUT = 30.0

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-from reconciler.manifest.shape import API_VERSION, Schema, status
-from reconciler.manifest.shape.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE, MAX_PENDING_VERIFICATION
+from reconciler.core.json_schema import Schema
+from reconciler.manifest.kinds import API_VERSION
+from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE, MAX_PENDING_VERIFICATION, status
 
 ALIASES = 1000
 LONGEST_NAME = 255

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.manifest import read
 from reconciler.manifest.objects import read_alias_set
-from reconciler.manifest.shape.status import MAX_CONDITION_MESSAGE
+from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE
 from tests.manifest.largest import ALIASES, LONGEST_NAME, fullest_status, largest_set
 
 STORED_AT_MOST = 1_500_000

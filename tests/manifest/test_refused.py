@@ -10,9 +10,10 @@ import pytest
 from jsonschema_rs import ValidationErrorKind
 
 from reconciler.core.errors import InvalidInput
+from reconciler.core.json_schema import Schema
 from reconciler.manifest import check, read, validation, yaml_marks
-from reconciler.manifest.schema import KINDS
-from reconciler.manifest.shape import Schema
+from reconciler.manifest.kinds import KINDS
+from reconciler.manifest.schema import json_schema
 
 SAMPLES = sorted((Path(__file__).parent / "refused").glob("*.yaml"))
 SECRETS = ("hunter2", "s3cret", "root:Milvus", "PRIVATE KEY")
@@ -49,7 +50,7 @@ def test_every_constraint_of_the_schema_has_a_sample(kind: str) -> None:
     elsewhere = {*LENGTHS, "apiVersion", "kind"}
     desired = {
         constraint
-        for constraint in constraints(KINDS[kind])
+        for constraint in constraints(json_schema(kind))
         if constraint[:-1] and not elsewhere.intersection(map(str, constraint))
     }
     assert desired - violated(kind) == set()
@@ -57,10 +58,10 @@ def test_every_constraint_of_the_schema_has_a_sample(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lengths_are_limited(kind: str) -> None:
-    for *way, word in constraints(KINDS[kind]):
+    for *way, word in constraints(json_schema(kind)):
         if word not in LENGTHS:
             continue
-        schema: object = KINDS[kind]
+        schema: object = json_schema(kind)
         for step in way:
             schema = cast("dict[str | int, object]", schema)[step]
         limit = cast("dict[str, int]", schema)[str(word)]
@@ -102,7 +103,7 @@ def violated(kind: str) -> set[Constraint]:
     for sample in SAMPLES:
         for document in yaml_marks.parse(sample.read_text(), sample.name)[0]:
             if f"kind: {kind}" in sample.read_text():
-                for error in validation.compiled(KINDS[kind]).iter_errors(document.root.value):
+                for error in validation.compiled(json_schema(kind)).iter_errors(document.root.value):
                     path = tuple(error.schema_path)
                     if "allOf" in path:
                         found.add(path[: path.index("allOf") + 2])

@@ -12,9 +12,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from reconciler.manifest import shape
-from reconciler.manifest.schema import KINDS, custom_resource_definition
-from reconciler.manifest.shape import Rule, Schema
+from reconciler.core.json_schema import Rule, Schema
+from reconciler.manifest.kinds import KINDS
+from reconciler.manifest.schema import custom_resource_definition, json_schema, spec_schema
+from reconciler.manifest.specs import alias_set
 
 REPOSITORY = Path(__file__).parents[2]
 Place: TypeAlias = tuple[str, ...]
@@ -60,15 +61,15 @@ def fields(schema: Schema, place: Place = ()) -> Iterator[tuple[Place, Schema]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_published_files_are_what_the_code_says(kind: str) -> None:
     schema = (REPOSITORY / f"schemas/{kind.lower()}.schema.json").read_text()
-    assert json.loads(schema) == KINDS[kind], "run: python -m reconciler.generate"
+    assert json.loads(schema) == json_schema(kind), "run: python -m reconciler.generate"
     definition = (REPOSITORY / f"crds/{kind.lower()}s.aliasctl.dev.yaml").read_text()
     assert yaml.safe_load(definition) == custom_resource_definition(kind), "run: python -m reconciler.generate"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_json_schema_is_one_and_every_field_is_described(kind: str) -> None:
-    Draft202012Validator.check_schema(KINDS[kind])
-    for place, schema in fields(KINDS[kind]):
+    Draft202012Validator.check_schema(json_schema(kind))
+    for place, schema in fields(json_schema(kind)):
         assert schema.get("description") or place[:1] == ("metadata",), place
 
 
@@ -107,19 +108,19 @@ def test_conditions_are_told_in_both_languages(kind: str) -> None:
 
     # What JSON Schema cannot compare, the loader does: test_refused has the samples.
     without_words = {
-        shape.SELF_ALIAS,
-        shape.OWN_CONNECTION,
+        alias_set.SELF_ALIAS,
+        alias_set.OWN_CONNECTION,
         "min is more than max",
         "minPercentOfCurrent is more than maxPercentOfCurrent",
         "the timeout must be above 0s and at most 1h",
         "the soak must be above 0s and at most 24h",
         "the interval must be above 0s and at most 24h",
         "the deletionTimeout must be above 0s and at most 24h",
-        shape.FIXED_CONNECTION,
-        shape.FIXED_DATABASE,
+        alias_set.FIXED_CONNECTION,
+        alias_set.FIXED_DATABASE,
     }
     told, served = (json.dumps(spec) for spec in specs(kind))
-    for rule in rules(shape.spec(kind, operator=True)):
+    for rule in rules(spec_schema(kind, operator=True)):
         assert json.dumps(rule.message) in served
         assert (json.dumps(rule.message) in told) is (rule.message not in without_words)
 

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from reconciler.manifest.schema import KINDS
+from reconciler.manifest.kinds import KINDS
+from reconciler.manifest.schema import json_schema
 from reconciler.render.documents import SCHEMAS
 
 
@@ -20,4 +21,4 @@ def command(kind: str) -> None:
     \b
       aliasctl schema AliasSet
     """
-    click.echo(json.dumps(SCHEMAS[kind]() if kind in SCHEMAS else KINDS[kind], indent=2))
+    click.echo(json.dumps(SCHEMAS[kind]() if kind in SCHEMAS else json_schema(kind), indent=2))

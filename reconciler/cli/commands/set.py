@@ -13,7 +13,8 @@ from reconciler.cli import inputs, options, values
 from reconciler.cli.output import Output
 from reconciler.cli.replace_files import Replacement, ensure_replaceable, replace_all
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.model import NAME_PATTERN, Source
+from reconciler.core.fields import NAME_PATTERN
+from reconciler.core.model import Source
 from reconciler.core.text import counted, printable, quoted
 from reconciler.manifest import check, read
 from reconciler.manifest.editing import difference, edited

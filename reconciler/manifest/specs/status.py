@@ -1,6 +1,7 @@
-"""The shape of `status`, which only the operator writes: for CustomResourceDefinitions alone, in their own words.
+"""The schema of `status`, which only the operator writes: for CustomResourceDefinitions alone, in their own words.
 
-What is not said here the API server drops without an error. All lists are short: an object has at most 1.5 MB.
+The API server drops fields that are not declared here without an error. All lists are short: an object has at most
+1.5 MB. No record is derived from it, because nothing decodes a status.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from reconciler.core.json_schema import Schema
 MAX_ROWS = 100
 MAX_HISTORY = 5
 MAX_MESSAGE = 1024
+"""Characters of the message of a row or a rejection."""
 MAX_CONDITION_MESSAGE = 32_768
 MAX_NAME = 255
 MAX_PENDING_VERIFICATION = 24_000
@@ -26,10 +28,12 @@ _DIGEST = "sha256: with 64 hexadecimal digits."
 def status(kind: str) -> Schema:
     """The shape of a kind's `status`."""
     fields = {
-        "observedGeneration": _whole("The generation of the object that all the rest is about; -1: not seen yet.", -1),
+        "observedGeneration": _whole(
+            "The generation of the object that this status is about; -1: not reconciled yet.", -1
+        ),
         "conditions": _conditions(),
     }
-    about = "What the operator found when it last looked; only the operator writes it."
+    about = "What the operator found at the last reconciliation; only the operator writes it."
     if kind != "AliasSet":
         return _mapping(about, fields)
     # Without the default, tools that wait for a set (kstatus, and so Flux) would take one not seen yet for done.
@@ -38,8 +42,8 @@ def status(kind: str) -> Schema:
 
 def _conditions() -> Schema:
     about = (
-        "Ready says whether all is as this object wants. Reconciling (the operator goes on by itself) and Stalled (only"
-        " a person can help) are there only while they are true."
+        "Ready: whether everything is as this object specifies. Reconciling (the operator continues by itself) and"
+        " Stalled (only a person can help) are present only while they are true."
     )
     fields: dict[str, Schema] = {
         "type": _text("Ready, Reconciling or Stalled.", 316, minLength=1),
@@ -62,28 +66,27 @@ def _conditions() -> Schema:
 
 def _alias_set() -> dict[str, Schema]:
     return {
-        "lastAttemptedDigest": _digest("The digest of the last plan that had something to do."),
-        "lastAppliedDigest": _digest("The digest of the last plan that was carried out whole."),
+        "lastAttemptedDigest": _digest("The digest of the last plan with changes."),
+        "lastAppliedDigest": _digest("The digest of the last plan that was applied completely."),
         "lastAppliedSpec": _text(
-            "A hash of what this set wanted when all of it was last in place; by it the operator tells drift from a new"
-            " wish.",
+            "Hash of the spec when it was last fully applied; tells drift from pending changes.",
             128,
         ),
         "lastHandledReconcileAt": _text(
-            "The value of the annotation aliasctl.dev/requestedAt that was obeyed last.", _MAX_ANNOTATIONS
+            "The last value of the annotation aliasctl.dev/requestedAt that was handled.", _MAX_ANNOTATIONS
         ),
         "counts": _counts(),
         "aliases": _rows(
-            f"The aliases that are not as wanted, at most {MAX_ROWS} of them; counts are of all.",
-            "One alias that is not as wanted.",
+            f"The aliases that differ from the spec, at most {MAX_ROWS} of them; counts include all.",
+            "One alias that differs from the spec.",
             {
                 "name": _name("The alias."),
-                "collection": _name("The collection that it should point at; none if it should be absent."),
-                "current": _name("The collection that it points at now; none if there is no such alias."),
+                "collection": _name("The desired collection; none if the alias must not exist."),
+                "current": _name("The current collection; none if there is no such alias."),
                 "state": _text(
-                    "Pending: not changed yet. Blocked: it cannot be changed as things are. Drifted: somebody else"
-                    " changed it. Failed: the change failed or was undone. Unknown: what became of the change could not"
-                    " be read. Contested: an older set has authority over it.",
+                    "Pending: not changed yet. Blocked: a gate or protection forbids the change. Drifted: someone else"
+                    " changed it. Failed: the change failed or was reverted. Unknown: the result of the change could"
+                    " not be read. Contested: an older set has authority over it.",
                     64,
                 ),
                 "message": _message("Why."),
@@ -91,62 +94,62 @@ def _alias_set() -> dict[str, Schema]:
         ),
         "pendingPlan": _pending_plan(),
         "history": _rows(
-            "The last runs that changed something, or whose verification failed, the newest first.",
+            "The last runs that changed something, or whose verification failed, newest first.",
             "One run.",
             {
                 "digest": _digest("The digest of its plan."),
                 "started": _time("When it began."),
-                "ended": _time("When it was over."),
-                "generation": _whole("The generation of the spec that it carried out."),
+                "ended": _time("When it ended."),
+                "generation": _whole("The generation of the spec that it applied."),
                 "result": _text("The reason of the condition Ready after it.", 128),
                 "message": _message("That condition's message."),
-                "acknowledged": _flag("Whether its verification failed and somebody has asked for a look since."),
+                "acknowledged": _flag("Whether its verification failed and a reconciliation was requested since."),
                 **_changes("that it made"),
-                "failed": _whole("Changes that failed, or of which nobody knows what became."),
-                "reverted": _whole("Changes that were undone because another one failed."),
-                "approvedBy": _text("Who approved the plan, by the approver's own word: it proves no person.", 1024),
+                "failed": _whole("Changes that failed, or whose result is unknown."),
+                "reverted": _whole("Changes that were reverted because another one failed."),
+                "approvedBy": _text("Who approved the plan, as the approver states it; not a proof of identity.", 1024),
                 "provenance": _mapping(
-                    "Where the spec came from, by the annotations aliasctl.dev/commit and so on: no proof.",
+                    "Where the spec came from, as annotations such as aliasctl.dev/commit state it; not a proof.",
                     {
                         "commit": _message("The commit."),
                         "author": _message("Its author."),
                         "ref": _message("The branch or tag."),
                         "repository": _message("The repository."),
-                        "signature": _message("What the commit's signature is worth, and by whom."),
-                        "pipeline": _message("The page of the pipeline that brought it here."),
+                        "signature": _message("Whether the commit's signature is valid, and by whom."),
+                        "pipeline": _message("The page of the pipeline that applied it."),
                     },
                 ),
             },
             at_most=MAX_HISTORY,
         ),
         "rejected": _rows(
-            "Changes that were undone (onFailure: Revert); none is tried again until this set's wish is another one.",
-            "One change that is not tried again.",
+            "Changes that were reverted (onFailure: Revert); none is retried until the spec changes.",
+            "One change that is not retried.",
             {
                 "alias": _name("The alias."),
-                "collection": _name("The collection that it was moved away from."),
+                "collection": _name("The collection that it was moved back from."),
                 "collectionId": _whole("That collection's id, where the server has one."),
-                "specHash": _text("A hash of the aliases, gates and verification that this set wanted.", 128),
-                "run": _text("The run that undid it, as the operator's log calls it.", 64),
-                "time": _time("When it was undone."),
-                "reason": _message("Why it was undone."),
+                "specHash": _text("Hash of the aliases, gates and verification of the spec.", 128),
+                "run": _text("The run that reverted it, as in the operator's log.", 64),
+                "time": _time("When it was reverted."),
+                "reason": _message("Why it was reverted."),
             },
         ),
         "pendingVerification": _rows(
-            "What was moved and not verified where it is, because the verification failed or was cut short, or because"
-            " nobody heard of the run again. It is verified before a later wave starts; at most "
+            "Aliases that were moved and not verified, because the verification failed or was interrupted, or because"
+            " the run never reported its end. They are verified before a later wave starts; at most "
             f"{MAX_PENDING_VERIFICATION} bytes in all.",
-            "Aliases that went one way together.",
+            "Aliases that were moved together.",
             {
                 "collection": _name("The collection that they were moved to."),
                 "collectionId": _whole("That collection's id, where the server has one."),
-                "from": _name("The collection that they were at before; none if they are new."),
+                "from": _name("Their collection before; none if they are new."),
                 "fromId": _whole("That collection's id, where the server has one."),
-                "run": _text("The run that moved them, as the operator's log calls it.", 64),
+                "run": _text("The run that moved them, as in the operator's log.", 64),
                 "reason": _message("Why they are not verified."),
                 "aliases": {
                     "type": "array",
-                    "description": "The aliases; * for all that this set wants there, where their names do not fit.",
+                    "description": "The aliases; * for all that this set lists there, where their names do not fit.",
                     "x-kubernetes-list-type": "atomic",
                     "maxItems": _MAX_ALIASES,
                     "items": _name("An alias."),
@@ -160,11 +163,11 @@ def _alias_set() -> dict[str, Schema]:
 def _counts() -> Schema:
     fields = {
         "aliases": _whole("Aliases that this set lists."),
-        "inSync": _whole("Those of them that are as wanted."),
-        "blocked": _whole("Changes that cannot be made as things are."),
-        "drift": _whole("Aliases that somebody else changed after all was in place."),
+        "inSync": _whole("Those of them that are up to date."),
+        "blocked": _whole("Changes that a gate or protection forbids."),
+        "drift": _whole("Aliases that someone else changed after everything was applied."),
     }
-    return _mapping("How many aliases are how.", fields)
+    return _mapping("Numbers of aliases.", fields)
 
 
 def _pending_plan() -> Schema:
@@ -172,7 +175,7 @@ def _pending_plan() -> Schema:
         "digest": _digest("What the annotation aliasctl.dev/approve must hold to approve exactly this plan."),
         "created": _time("When it was made."),
         **_changes("in it"),
-        "blocked": _whole("Those of them that cannot be made as things are."),
+        "blocked": _whole("Those of them that a gate or protection forbids."),
         "steps": _rows(
             f"Its first {MAX_ROWS} changes.",
             "One change.",
@@ -180,13 +183,13 @@ def _pending_plan() -> Schema:
                 "action": _text("create, alter or drop.", 64),
                 "alias": _name("The alias."),
                 "from": _name("The collection that it points at now; none before a create."),
-                "to": _name("The collection that it is to point at; none for a drop."),
-                "wave": _whole("Changes of a higher wave begin when those of this one are done and verified."),
+                "to": _name("The desired collection; none for a drop."),
+                "wave": _whole("Changes of a higher wave start when those of this one are applied and verified."),
                 "blocked": _message("Why it cannot be made; none if it can."),
             },
         ),
     }
-    return _mapping("The changes that wait for somebody: for an approval, or for another word about drift.", fields)
+    return _mapping("The changes that wait for a person: for approval, or because of drift: Report.", fields)
 
 
 def _changes(which: str) -> dict[str, Schema]:
@@ -203,7 +206,7 @@ def _mapping(description: str, fields: dict[str, Schema], required: Sequence[str
 
 
 def _rows(description: str, each: str, fields: dict[str, Schema], *, at_most: int = MAX_ROWS) -> Schema:
-    """A list that is always written as a whole."""
+    """Return the schema of a list that is always written as a whole."""
     atomic: Schema = {"type": "array", "description": description, "x-kubernetes-list-type": "atomic"}
     return atomic | {"maxItems": at_most, "items": _mapping(each, fields)}
 

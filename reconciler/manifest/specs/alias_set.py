@@ -1,0 +1,252 @@
+"""The spec of an AliasSet: each field with its type, default, limits and description."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from reconciler.core.fields import MAX_ITEMS, MilvusName, ObjectName
+from reconciler.core.gates import OnUnknown
+from reconciler.core.json_schema import Rule, Schema, schema_of
+from reconciler.core.model import Limits, OnFailure, Scope
+from reconciler.core.record import Record
+from reconciler.gates import GATES
+from reconciler.manifest.durations import Duration, LongDuration
+
+MAX_ALIASES = 1000
+SELF_ALIAS = "an alias cannot be its own collection"
+OWN_CONNECTION = "an endpoint is a further proxy; the connection of the set is always asked"
+_REMEDY = 'may change only while the set is suspended; give "suspend: true" with the change, or write another set'
+FIXED_CONNECTION = f"the connection {_REMEDY}"
+FIXED_DATABASE = f"the database {_REMEDY}"
+_SUSPENDED = "(has(self.suspend) && self.suspend)"
+_ABSENT = "has(self.state) && self.state == 'Absent'"
+_IS_ABSENT: Schema = {"properties": {"state": {"const": "Absent"}}, "required": ["state"]}
+_BY_NAME = Meta(extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})
+"""A list of mappings with unique names."""
+
+
+class Approval(StrEnum):
+    """Whether the operator applies the changes of a set by itself, or waits until a person has approved the plan."""
+
+    AUTO = "Auto"
+    MANUAL = "Manual"
+
+
+class DriftPolicy(StrEnum):
+    """What the operator does about an alias that was applied and that someone else has moved since."""
+
+    CORRECT = "Correct"
+    REPORT = "Report"
+
+
+class DeletionPolicy(StrEnum):
+    """What happens to the aliases in Milvus when the AliasSet is deleted."""
+
+    ORPHAN = "Orphan"
+    DELETE = "Delete"
+
+
+class State(StrEnum):
+    """Whether an alias must exist."""
+
+    PRESENT = "Present"
+    ABSENT = "Absent"
+
+
+class ConnectionRef(Record, frozen=True, kw_only=True):
+    name: Annotated[ObjectName, Meta(description="A MilvusConnection in the same namespace.")]
+
+
+class AliasGates(dict[str, Any]):
+    """The gates of an alias as they are written; `reconciler.manifest.gates` reads them."""
+
+    @classmethod
+    def json_schema(cls, variant: str) -> Schema:
+        """Return the schema of all registered gates."""
+        return {
+            "type": "object",
+            "properties": {name: _gate_schema(name, variant) for name in GATES},
+            "additionalProperties": False,
+        }
+
+
+class SetGates(AliasGates):
+    """The gates of a set, which also says whether unknown answers pass."""
+
+    @classmethod
+    def json_schema(cls, variant: str) -> Schema:
+        schema = super().json_schema(variant)
+        schema["properties"]["onUnknown"] = {
+            "type": "string",
+            "description": "Whether a gate passes when the server cannot answer it.",
+            "enum": list(map(str, OnUnknown)),
+            "default": str(OnUnknown.FAIL),
+        }
+        return schema
+
+
+def _gate_schema(name: str, variant: str) -> Schema:
+    """Return the schema of a gate; nothing is required, because a gate that is off needs nothing but `enabled`."""
+    gate = GATES[name]
+    file = gate.settings.file
+    schema = schema_of(gate.settings, without=(file.sha256,) if file else (), variant=variant)
+    schema.pop("required", None)
+    fields: dict[str, Schema] = schema["properties"]
+    return schema | {"description": gate.about, "properties": {"enabled": fields.pop("enabled"), **fields}}
+
+
+class AliasSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            'no "collection" is given; name one, or say "state: Absent"',
+            f"({_ABSENT}) || has(self.collection)",
+            {"if": {"properties": {"state": {"const": "Present"}}}, "then": {"required": ["collection"]}},
+        ),
+        Rule(
+            'an absent alias has no collection; remove "collection" or "state: Absent"',
+            f"!({_ABSENT}) || !has(self.collection)",
+            {"if": _IS_ABSENT, "then": {"properties": {"collection": {"not": {}}}}},
+        ),
+        Rule(
+            'a protected alias is never dropped; remove "protect: true" or "state: Absent"',
+            f"!({_ABSENT}) || !(has(self.protect) && self.protect)",
+            {"if": _IS_ABSENT, "then": {"properties": {"protect": {"not": {"const": True}}}}},
+        ),
+        Rule(SELF_ALIAS, "!has(self.collection) || self.collection != self.name"),
+    )
+
+    name: Annotated[MilvusName, Meta(description="The alias.")]
+    collection: (
+        Annotated[MilvusName, Meta(description="The collection it points to; none where the state is Absent.")] | None
+    ) = None
+    state: Annotated[State, Meta(description="Absent: the alias must not exist.")] = State.PRESENT
+    wave: Annotated[
+        int, Meta(ge=0, le=1000, description="A wave starts when all lower ones are applied and verified.")
+    ] = 0
+    protect: Annotated[bool, Meta(description="Never drop it, and alter it only with --allow-protected.")] = False
+    gates: (
+        Annotated[AliasGates, Meta(description="Gates of this alias, each instead of the set's gate of that name.")]
+        | None
+    ) = None
+
+
+class PropagationSpec(Record, frozen=True, kw_only=True):
+    timeout: Annotated[Duration, Meta(description="Time for the reads to agree: above 0s, at most 1h.")] = Duration(30)
+
+
+class VerifySpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            'endpoints are for propagation; say "propagation: {}" too',
+            "!has(self.endpoints) || has(self.propagation)",
+            {"if": {"required": ["endpoints"]}, "then": {"required": ["propagation"]}},
+        ),
+    )
+
+    propagation: (
+        Annotated[
+            PropagationSpec,
+            Meta(
+                description="Read through the alias until the new collection answers; if it does not within the"
+                " timeout, the change has failed."
+            ),
+        ]
+        | None
+    ) = None
+    endpoints: Annotated[
+        tuple[Annotated[ConnectionRef, Meta(description="One proxy.")], ...],
+        Meta(max_length=MAX_ITEMS, description="Further proxies of the same Milvus to read through, each once."),
+        _BY_NAME,
+    ] = ()
+    soak: (
+        Annotated[
+            LongDuration,
+            Meta(description="Time to watch the aliases of a wave before the next one starts: above 0s, at most 24h."),
+        ]
+        | None
+    ) = None
+
+
+class Operation(Record, frozen=True, kw_only=True):
+    """How the operator treats a set."""
+
+    interval: Annotated[
+        LongDuration,
+        Meta(description="Operator only: maximum time between two reconciliations: above 0s, at most 24h."),
+    ] = LongDuration(300)
+    approval: Annotated[
+        Approval,
+        Meta(
+            description="Operator only. Auto: changes are applied. Manual: they are shown in status.pendingPlan, and"
+            " applied once the annotation aliasctl.dev/approve holds the digest of that plan."
+        ),
+    ] = Approval.AUTO
+    drift: Annotated[
+        DriftPolicy,
+        Meta(
+            description="Operator only, where someone else moved or dropped an alias that was applied. Correct: it is"
+            " moved back. Report: the status shows it, until this set is changed."
+        ),
+    ] = DriftPolicy.CORRECT
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Meta(
+            description="Operator only, when this object is deleted. Orphan: the aliases stay in Milvus. Delete: those"
+            " that are listed, not protected, and still point where this set says are dropped."
+        ),
+    ] = DeletionPolicy.ORPHAN
+    deletion_timeout: Annotated[
+        LongDuration,
+        Meta(
+            description="Operator only: time for a deletion with the policy Delete, above 0s and at most 24h; after"
+            " that the aliases stay in Milvus, and an Event reports it."
+        ),
+    ] = LongDuration(300)
+
+
+class AliasSetSpec(Operation, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            OWN_CONNECTION,
+            "!has(self.verify) || !has(self.verify.endpoints) || "
+            "self.verify.endpoints.all(endpoint, endpoint.name != self.connectionRef.name)",
+        ),
+        Rule(FIXED_CONNECTION, f"{_SUSPENDED} || self.connectionRef.name == oldSelf.connectionRef.name"),
+        Rule(
+            FIXED_DATABASE,
+            f"{_SUSPENDED} || (has(self.database) == has(oldSelf.database)"
+            " && (!has(self.database) || self.database == oldSelf.database))",
+        ),
+    )
+
+    connection_ref: Annotated[ConnectionRef, Meta(description="The server.")]
+    database: (
+        Annotated[
+            MilvusName, Meta(description="The database on that server.", extra_json_schema={"default": "default"})
+        ]
+        | None
+    ) = None
+    scope: Annotated[
+        Scope, Meta(description="The alias names over which this set has authority, beside those it lists.")
+    ] = Scope()
+    aliases: Annotated[
+        tuple[Annotated[AliasSpec, Meta(description="One alias.")], ...],
+        Meta(max_length=MAX_ALIASES, description="The desired aliases, each name once."),
+        _BY_NAME,
+    ] = ()
+    limits: Annotated[Limits, Meta(description="How much one run may change of this set.")] = Limits()
+    gates: Annotated[
+        SetGates, Meta(description="What must be true of a collection before an alias of this set points to it.")
+    ] = SetGates()
+    verify: Annotated[VerifySpec, Meta(description="What is verified after an alias was moved.")] = VerifySpec()
+    on_failure: Annotated[
+        OnFailure,
+        Meta(
+            description="What happens to a run's other changes of this set when one fails. Stop: no more are started."
+            " Revert: those made are reverted, too; and none is made while one is blocked."
+        ),
+    ] = OnFailure.STOP
+    suspend: Annotated[bool, Meta(description="Leave this set alone until it is false again.")] = False

@@ -1,0 +1,153 @@
+"""The spec of a MilvusConnection: each field with its type, default, limits and description."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from reconciler.catalog import address
+from reconciler.core.fields import NOT_FOR_OPERATOR, FilePath, text
+from reconciler.core.json_schema import Rule, Schema
+from reconciler.core.model import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, SecretKeyRef
+from reconciler.core.record import Record
+from reconciler.manifest.durations import Duration
+
+MAX_CONCURRENCY = 64
+_Secret = Annotated[
+    SecretKeyRef, Meta(description="A key of a Secret in the same namespace; only the operator reads it.")
+]
+
+
+def _either_source(part: str) -> Schema:
+    return {"anyOf": [{"required": [f"{part}File"]}, {"required": [f"{part}SecretKeyRef"]}]}
+
+
+def _needs(part: str, noun: str, other: str, other_noun: str) -> Rule:
+    return Rule(
+        f"a client {noun} needs its {other_noun}",
+        f"!has(self.{part}SecretKeyRef) || has(self.{other}SecretKeyRef)",
+        {"if": _either_source(part), "then": _either_source(other)},
+    )
+
+
+class TokenSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule("expected exactly one of env, file and secretKeyRef", json={"minProperties": 1, "maxProperties": 1}),
+    )
+
+    env: (
+        Annotated[
+            str,
+            text("[A-Za-z_][A-Za-z0-9_]{0,254}", 255, "expected the name of an environment variable"),
+            Meta(description="An environment variable."),
+            NOT_FOR_OPERATOR,
+        ]
+        | None
+    ) = None
+    file: Annotated[FilePath, Meta(description="A file, relative to this file.")] | None = None
+    secret_key_ref: _Secret | None = None
+
+
+class TlsSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        _needs("cert", "certificate", "key", "key"),
+        _needs("key", "key", "cert", "certificate"),
+        *(
+            Rule(
+                f"{part}File and {part}SecretKeyRef exclude each other",
+                json={"not": {"required": [f"{part}File", f"{part}SecretKeyRef"]}},
+            )
+            for part in ("ca", "cert", "key")
+        ),
+    )
+
+    server_name: (
+        Annotated[
+            str,
+            text("[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 253, "expected a host name"),
+            Meta(description="The name to expect in the server's certificate."),
+        ]
+        | None
+    ) = None
+    ca_secret_key_ref: _Secret | None = None
+    ca_file: Annotated[FilePath, Meta(description="The CA's certificates, PEM; relative to this file.")] | None = None
+    cert_secret_key_ref: _Secret | None = None
+    cert_file: Annotated[FilePath, Meta(description="The client's certificate, PEM; relative to this file.")] | None = (
+        None
+    )
+    key_secret_key_ref: _Secret | None = None
+    key_file: Annotated[FilePath, Meta(description="The client's key, PEM; relative to this file.")] | None = None
+
+
+class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            "tls needs a uri that starts with https://",
+            "!has(self.tls) || self.uri.matches('^[Hh][Tt][Tt][Pp][Ss]:')",
+            {"if": {"required": ["tls"]}, "then": {"properties": {"uri": {"pattern": "^[Hh][Tt][Tt][Pp][Ss]:.*$"}}}},
+        ),
+    )
+
+    uri: Annotated[
+        str,
+        text(f"({address.HTTP_PATTERN}|{address.LITE_PATTERN})", 2048, address.EXPECTED),
+        Meta(
+            description="http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db.",
+            extra_json_schema={"format": "milvus-uri"},
+            extra={
+                "operator": {
+                    "description": "http(s)://host[:port]",
+                    "pattern": f"^{address.HTTP_PATTERN}$",
+                    "errorMessage": "expected http(s)://host[:port]",
+                }
+            },
+        ),
+    ]
+    token: (
+        Annotated[
+            TokenSpec,
+            Meta(
+                description="Where to read the token; never the token itself.",
+                extra_json_schema={
+                    "errorMessage": "expected where to read the token: {env: NAME}, {file: PATH} or "
+                    "{secretKeyRef: {name: NAME, key: KEY}}"
+                },
+                extra={"operator": {"errorMessage": None, "required": ["secretKeyRef"]}},
+            ),
+        ]
+        | None
+    ) = None
+    tls: (
+        Annotated[TlsSpec, Meta(description="TLS settings; not needed for a server that the system trusts.")] | None
+    ) = None
+    timeout: (
+        Annotated[
+            Duration,
+            Meta(
+                description="Maximum duration of one call: above 0s, at most 1h.",
+                extra_json_schema={"default": str(Duration(DEFAULT_TIMEOUT_SECONDS))},
+            ),
+        ]
+        | None
+    ) = None
+    concurrency: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=MAX_CONCURRENCY,
+                description="Maximum number of calls in flight; on Milvus Lite always 1.",
+                extra_json_schema={"default": DEFAULT_CONCURRENCY},
+            ),
+        ]
+        | None
+    ) = None
+    server_version: (
+        Annotated[
+            str,
+            text(r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?", 14, 'expected a Milvus version such as "2.4.15"'),
+            Meta(description="The Milvus version of a server that does not report one. Ignored where it does."),
+        ]
+        | None
+    ) = None
