@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from reconciler.catalog.milvus_options import client_options
@@ -23,20 +25,32 @@ from reconciler.core.model import Connection
 
 
 @contextmanager
-def _environment_untouched() -> Iterator[None]:
-    """`pymilvus.settings` calls `load_dotenv()`: a `.env` file lying about must not become our environment."""
-    before = set(os.environ)
-    os.environ.setdefault("PYTHON_DOTENV_DISABLED", "1")  # honoured by newer python-dotenv; older ones load, we undo
+def _without_foreign_settings() -> Iterator[None]:
+    """Keep an application's settings from pymilvus and Milvus Lite, and a `.env` file from our environment.
+
+    Their modules read `MILVUS_URI`, `MILVUS_DEFAULT_CONNECTION`, `MILVUS_CONN_…` and `MILVUS_LITE_…` when they are
+    imported, and raise errors that repeat a value they cannot use, password included. `pymilvus.settings` calls
+    `load_dotenv`; not every version of python-dotenv can be turned off.
+    """
+    hidden = {name: value for name, value in os.environ.items() if name.startswith("MILVUS_")}
+    stand_in, actual = ModuleType("dotenv"), sys.modules.get("dotenv")
+    vars(stand_in)["load_dotenv"] = lambda *_, **__: False
+    sys.modules["dotenv"] = stand_in
+    for name in hidden:
+        del os.environ[name]
     try:
         yield
     finally:
-        for name in set(os.environ) - before:
-            del os.environ[name]
+        os.environ.update(hidden)
+        if actual:
+            sys.modules["dotenv"] = actual
+        else:
+            del sys.modules["dotenv"]
 
 
 # gRPC's C core writes TLS failures straight to stderr; we report them ourselves. Read when grpc is first imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-with _environment_untouched():
+with _without_foreign_settings():
     from grpc import RpcError, StatusCode
 
     without_pandas(lambda: import_module("pymilvus"))
@@ -122,7 +136,8 @@ def open_client(
     On UNAVAILABLE pymilvus would open a new channel before it reports, with all threads queueing for it, each for
     the whole timeout. gRPC reconnects by itself, so that hook is taken off.
     """
-    with client_options(connection, secrets) as options:
+    lite = "://" not in connection.uri
+    with client_options(connection, secrets) as options, _without_foreign_settings() if lite else nullcontext():
         caller.token = options.get("token", "")
         client = MilvusClient(
             uri=connection.uri,

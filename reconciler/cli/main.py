@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -102,10 +104,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except Exception as error:
         log.debug("internal error", exc_info=True)
-        output.failure(AliasctlError(f"internal error, please report it: {type(error).__name__}: {error}"))
+        output.failure(AliasctlError(f"internal error, please report it: {_place_of(error)}"))
     finally:
         let_go_of_stderr()
     sys.exit(AliasctlError.exit_code)
+
+
+def _place_of(error: Exception) -> str:
+    """Return the type of an error and the line that raised it; its text may hold a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    module = "/".join(Path(place.filename).parts[-3:])
+    return f"{type(error).__name__} at {module}:{place.lineno}; --log-level debug shows the traceback"
 
 
 def _usage_error(error: click.UsageError, output: Output) -> None:

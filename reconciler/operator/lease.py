@@ -134,7 +134,7 @@ class Elector:
                 reason = str(error)
                 log.warning("the lease could not be renewed", reason=reason)
             except Exception as error:  # if this thread ended, a lost Lease would go unnoticed
-                reason = repr(error)
+                reason = f"internal error: {type(error).__name__}"
                 log.exception("internal error, please report it", lease=str(self._ref))
             if not self.held and not self._released.is_set():
                 self._lost(reason)

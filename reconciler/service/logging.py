@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from reconciler.core.errors import AliasctlError
 from reconciler.core.text import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: S
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,  # the renderer's own tracebacks show local variables: secrets
+        structlog.processors.ExceptionRenderer(lambda information: traceback_without_values(information[1])),
         _printable_values,
     ]
     threshold = getattr(logging, level.upper())
@@ -98,6 +100,23 @@ def _join_standard_logging(
         logger.handlers = [handler]
         logger.setLevel(least)
         logger.propagate = False
+
+
+def traceback_without_values(error: BaseException | None) -> str:
+    """Return a traceback without local variables, and without the text of errors that are not ours: both hold secrets.
+
+    Args:
+        error: printed after what caused it.
+    """
+    chain: list[BaseException] = []
+    while error and error not in chain:  # pymilvus raises errors that are their own cause
+        chain.insert(0, error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(
+        "".join(traceback.format_tb(each.__traceback__))
+        + (f"{type(each).__name__}: {each}" if isinstance(each, AliasctlError) else type(each).__name__)
+        for each in chain
+    )
 
 
 def _printable_values(_logger: object, _method: str, event: EventDict) -> EventDict:

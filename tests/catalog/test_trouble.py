@@ -429,6 +429,33 @@ class TestImport:
             result = run(f"{prepare}import reconciler.catalog.milvus_client\n{show}", cwd=tmp_path)
             assert result.stdout.strip() == "[]", result.stderr
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("MILVUS_URI", "app:s3cret@milvus:19530"),
+            ("MILVUS_URI", "./demo.db"),
+            ("MILVUS_DEFAULT_CONNECTION", "app:s3cret@milvus:19530"),
+            ("MILVUS_CONN_TIMEOUT", "10s"),
+            ("MILVUS_CONN_ALIAS", "s3cret"),
+        ],
+    )
+    def test_takes_nothing_from_variables_of_an_application(self, name: str, value: str, tmp_path: Path) -> None:
+        show = (
+            "import os, pymilvus.settings, pymilvus.orm.connections as c; config = pymilvus.settings.Config; "
+            f"print([config.MILVUS_URI, config.MILVUS_CONN_ALIAS, config.MILVUS_CONN_TIMEOUT, os.environ['{name}']])"
+        )
+        result = run(f"import reconciler.catalog.milvus_client\n{show}", cwd=tmp_path, **{name: value})
+        assert (result.stdout.strip(), result.stderr) == (str(["", "default", 10.0, value]), "")
+
+    def test_of_milvus_lite_takes_nothing_from_variables_either(self, tmp_path: Path) -> None:
+        result = run(
+            "import sys; from tests.servers import connection_to; from reconciler.catalog import connect\n"
+            "connect(connection_to(sys.argv[1]), 'default', create=True).close()",
+            str(tmp_path / "x.db"),
+            MILVUS_LITE_WAL_SIZE_LIMIT_BYTES="s3cret",
+        )
+        assert result.stderr == ""
+
     def test_is_not_stopped_by_a_dotenv_file(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("MILVUS_CONN_TIMEOUT=soon\n")
         assert "ValueError" in run("import pymilvus", cwd=tmp_path).stderr

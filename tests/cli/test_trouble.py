@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.cli.command import TOKEN, Completed, run, run_python
+from tests.cli.command import TOKEN, Completed, clean_environment, run, run_python
 from tests.cli.shop import Shop
 from tests.faults.relay import Relay
 from tests.servers import ToyMilvus, aborting, free_port, slow, status
@@ -162,3 +165,31 @@ def test_a_dotenv_file_lying_about_is_not_our_environment(doorman: Doorman, tmp_
     (tmp_path / ".env").write_text("FROM_DOTENV=whatever\n")
     failed = run("version", "--uri", doorman.uri, "--token-env", "FROM_DOTENV", cwd=tmp_path)
     assert "FROM_DOTENV is not set" in failed.stderr
+
+
+def test_variables_of_an_application_change_nothing_and_are_not_repeated(doorman: Doorman, tmp_path: Path) -> None:
+    env = {"MILVUS_URI": f"app:{TOKEN}@milvus:19530", "MILVUS_DEFAULT_CONNECTION": "x", "MILVUS_CONN_TIMEOUT": "10s"}
+    asked = run("version", "--uri", doorman.uri, "--format", "json", cwd=tmp_path, env=env)
+    assert (asked.code, asked.stderr, doorman.count("GetVersion")) == (0, "", 1)
+    assert asked.document["server"]["address"] == f"127.0.0.1:{doorman.port}"
+
+
+def test_an_internal_error_does_not_repeat_what_a_library_says(tmp_path: Path) -> None:
+    """Neither in the message, nor in JSON, nor in the traceback of the debug log."""
+    broken = (
+        "from reconciler.cli import inputs, main\n"
+        "def fail(*_):\n"
+        f"    raise RuntimeError('Illegal uri: http://root:{TOKEN}@milvus') from KeyError('{TOKEN}')\n"
+        "inputs.read_manifests = fail\n"
+        "main.main(['plan', '-f', 'x', '--format', 'json', '--log-level', 'debug'])\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", broken], cwd=tmp_path, env=clean_environment({}), capture_output=True, text=True
+    )
+    assert process.returncode == 1
+    assert TOKEN not in process.stdout + process.stderr
+    message = json.loads(process.stdout)["errors"][0]["message"]
+    assert (
+        message == "internal error, please report it: RuntimeError at <string>:3; --log-level debug shows the traceback"
+    )
+    assert [line for line in process.stderr.splitlines() if line.endswith("Error")] == ["KeyError", "RuntimeError"]
