@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -46,13 +48,60 @@ def read_stream(stream: BinaryIO | TextIO, limit: int) -> bytes:
     return data
 
 
-def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that the user named: replace a regular file in one step, and write to anything else in place.
+
+    A regular file keeps its mode and owner; a new one gets the mode that the umask leaves. One that cannot be replaced,
+    because it is mounted or its folder is read-only, is written in place.
+
+    Raises:
+        OSError: it is not written, or, if that happens in place, not completely.
+    """
+    if (descriptor := _own_descriptor(path)) is not None:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+    elif path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(content)
+    elif not path.exists():
+        replace_file(path, content, mode=None)
+    else:
+        old = path.stat()
+        try:
+            replace_file(path, content, mode=stat.S_IMODE(old.st_mode), owner=(old.st_uid, old.st_gid))
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            path.write_bytes(content)
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """Return the open descriptor of this process that a path names, such as 1 for /dev/stdout.
+
+    To open the path instead would truncate the file behind standard output, or write from its beginning.
+    """
+    numbers = [1, 2]
+    if named := re.fullmatch(r"/(?:dev|proc/self)/fd/([0-9]{1,6})", str(path)):
+        numbers.append(int(named[1]))
+    for number in numbers:
+        with suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(number)):
+                return number
+    return None
+
+
+def replace_file(path: Path, content: bytes, *, mode: int | None = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Create or replace a file in one step, so that readers and crashes find the old content or the new one.
+
+    Args:
+        path: the file.
+        content: what to write.
+        mode: see `write_beside`.
+        owner: see `write_beside`.
 
     Raises:
         OSError: nothing was changed.
     """
-    new = write_beside(path, content, mode=mode)
+    new = write_beside(path, content, mode=mode, owner=owner)
     try:
         new.replace(path)
     except BaseException:
@@ -62,13 +111,13 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         sync_folder(path.parent)
 
 
-def write_beside(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> Path:
+def write_beside(path: Path, content: bytes, *, mode: int | None = 0o600, owner: tuple[int, int] | None = None) -> Path:
     """Write a new file into the folder of another one, to replace it later.
 
     Args:
         path: the file to be replaced, which need not exist.
         content: what to write; it is on the disk on return.
-        mode: permissions of the new file.
+        mode: permissions of the new file; None for those that the umask leaves.
         owner: user and group of the new file, as far as this process may give it away.
 
     Returns:
@@ -77,22 +126,24 @@ def write_beside(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[
     Raises:
         OSError: it cannot be written; none is left behind.
     """
-    from tempfile import mkstemp  # not needed to read
+    from secrets import token_hex  # not needed to read
 
-    descriptor, name = mkstemp(dir=path.parent, prefix=".aliasctl.")
+    new = path.parent / f".aliasctl.{token_hex(8)}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if owner:
                 with suppress(PermissionError):
                     os.fchown(descriptor, *owner)
-            os.fchmod(descriptor, mode)
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
-    return Path(name)
+    return new
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Event
-from types import FrameType
 
 import click
 from msgspec import Struct
 
 from reconciler.catalog import Catalogs
 from reconciler.cli.output import Output
+from reconciler.cli.signals import stopping_on_signals
 from reconciler.core.errors import Interrupted, InvalidInput, Problem
 from reconciler.core.plan import Plan
-from reconciler.core.report import ExitCode, Report, StepResult
+from reconciler.core.report import StepResult
 from reconciler.core.text import counted, printable
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan
@@ -72,20 +70,20 @@ def confirm_and_apply(
         output.print(plan_result(plan))
     if pending and not plan.refusals and not options.yes:
         _confirm(plan, output)
-    with _stopping_on_signals(output) as stop:
-        with _progress(plan, output) as on_result:
-            report = apply_plan(
-                plan,
-                catalogs=catalogs,
-                keep_going=options.keep_going,
-                stop=stop,
-                wait=options.wait or 0.0,
-                journal=journal,
-                origins=origins,
-                on_result=on_result,
-                progress=output.say,
-            )
-        return _print_report(report, output)
+    with stopping_on_signals(output) as stop, _progress(plan, output) as on_result:
+        report = apply_plan(
+            plan,
+            catalogs=catalogs,
+            keep_going=options.keep_going,
+            stop=stop,
+            wait=options.wait or 0.0,
+            journal=journal,
+            origins=origins,
+            on_result=on_result,
+            progress=output.say,
+        )
+    output.emit(report_result(report), report_below_plan(report))
+    return report.exit_code
 
 
 def _confirm(plan: Plan, output: Output) -> None:
@@ -100,39 +98,6 @@ def _confirm(plan: Plan, output: Output) -> None:
     places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
     if not click.confirm(printable(f"Apply {counted(len(plan.runnable), 'change')} to {places}?"), err=True):
         raise Interrupted("not applied")
-
-
-def _print_report(report: Report, output: Output) -> int:
-    """Print a report and return the exit code. After a write, failing to write the report exits with 5, not 1."""
-    try:
-        output.write_files(report_result(report))
-        output.print(report_below_plan(report))
-    except InvalidInput as error:
-        output.error(error)
-    except OSError as error:
-        output.give_up_stdout(error)
-    else:
-        return report.exit_code
-    return ExitCode.INCOMPLETE if report.wrote else ExitCode.ERROR
-
-
-@contextmanager
-def _stopping_on_signals(output: Output) -> Iterator[Event]:
-    """Finish the calls in flight and start no others on the first SIGINT or SIGTERM; let a second one kill."""
-    stop = Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        for number in previous:
-            signal.signal(number, signal.SIG_DFL)
-        output.say("Stopping: finishing the calls in flight; once more to quit at once")
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from reconciler.cli.output import Output, let_go_of_stderr, make_streams_safe
+from reconciler.cli.output import Output, StdoutError, let_go_of_stderr, make_streams_safe
 from reconciler.core.errors import AliasctlError, Interrupted, UsageError
 from reconciler.version import __version__
 
@@ -87,21 +87,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     output = Output()
     try:
-        sys.exit(aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False, obj=output))
+        code = aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False, obj=output)
+        sys.stdout.flush()
+        sys.exit(output.exit_code(code or 0))
     except click.UsageError as error:
         _usage_error(error, output)
     except click.ClickException as error:
         output.failure(UsageError(error.format_message()))
     except (click.Abort, KeyboardInterrupt):
         output.failure(Interrupted("interrupted before any write"))
-    except OSError as error:
-        if error.filename is None:
-            output.give_up_stdout(error)
-        else:
-            output.failure(AliasctlError(f"{error.filename}: {error.strerror}"))
+    except StdoutError as error:
+        output.give_up_stdout(error)
     except AliasctlError as error:
         output.failure(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        output.failure(AliasctlError(f"{place}{error.strerror or _place_of(error)}"))
     except Exception as error:
         log.debug("internal error", exc_info=True)
         output.failure(AliasctlError(f"internal error, please report it: {_place_of(error)}"))

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -14,12 +14,14 @@ import click
 from msgspec import Struct, field
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.report import ExitCode
 from reconciler.core.text import printable
-from reconciler.files import replace_file
+from reconciler.files import write_output
 from reconciler.render.formats import TEXT, Format, Result
 from reconciler.render.lines import Line
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.console import Console
 
 
@@ -31,6 +33,31 @@ def make_streams_safe() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout = _watched(sys.stdout)
+
+
+class StdoutError(OSError):
+    """Raised when standard output cannot be written, so that no other error is taken for that."""
+
+
+class _Stdout(FileIO):
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise StdoutError(error.errno, error.strerror) from error
+
+
+def _watched(stdout: TextIOWrapper) -> TextIOWrapper:
+    """Return standard output with the same settings, but with `StdoutError` for its errors."""
+    raw = _Stdout(stdout.fileno(), "w", closefd=False)
+    return TextIOWrapper(
+        BufferedWriter(raw),
+        encoding=stdout.encoding,
+        errors=stdout.errors,
+        line_buffering=stdout.line_buffering or stdout.write_through,
+    )
 
 
 class Output(Struct):
@@ -40,34 +67,45 @@ class Output(Struct):
         format: of standard output.
         files: further files for the result, each with its format.
         color: whether terminals get colors.
+        incomplete: whether standard output or a file could not be written after the work was done.
     """
 
     format: Format = TEXT
     files: list[tuple[Format, Path]] = []
     color: bool = field(default_factory=lambda: not os.environ.get("NO_COLOR"))
+    incomplete: bool = False
 
-    def emit(self, result: Result) -> None:
-        """Write a result to the files, then print it to standard output."""
-        self.write_files(result)
-        self.print(result)
+    def emit(self, result: Result, printed: Result | None = None) -> None:
+        """Print a result to standard output, then write it to the files. Report what cannot be written, and go on.
+
+        Args:
+            result: for the files.
+            printed: for standard output, if that differs.
+        """
+        try:
+            self.print(printed or result)
+        except StdoutError as error:
+            self.give_up_stdout(error)
+        for output_format, path in self.files:
+            try:
+                write_output(path, output_format.render(result).encode())
+            except OSError as error:
+                self.incomplete = True
+                self.error(AliasctlError(f"cannot write {path}: {error.strerror}"))
 
     def print(self, result: Result) -> None:
-        """Print a result to standard output."""
+        """Print a result to standard output. Raise `StdoutError` where that fails."""
         if self.format is TEXT:
             self._print(result.lines(), sys.stdout)
         else:
             click.echo(self.format.render(result), nl=False)
         sys.stdout.flush()
 
-    def write_files(self, result: Result) -> None:
-        """Write a result to the files, each completely or not at all. Raise `InvalidInput` where that fails."""
-        for output_format, path in self.files:
-            write_file(path, output_format.render(result))
-
-    def ensure_writable(self, *others: Path) -> None:
+    def ensure_writable(self) -> None:
         """Raise `InvalidInput` for files of this call that cannot be written, before any work is done."""
-        paths = (*(path for _, path in self.files), *others)
-        problems = [Problem(f"cannot write {path}: {obstacle}") for path in paths if (obstacle := _obstacle(path))]
+        problems = [
+            Problem(f"cannot write {path}: {obstacle}") for _, path in self.files if (obstacle := _obstacle(path))
+        ]
         if problems:
             raise InvalidInput(*problems)
 
@@ -94,11 +132,23 @@ class Output(Struct):
     def failure(self, error: AliasctlError) -> None:
         """Print an error in place of the result: in the format of standard output, if that has errors, and as text."""
         if self.format.render_error:
-            click.echo(self.format.render_error(error), nl=False)
+            try:
+                click.echo(self.format.render_error(error), nl=False)
+            except StdoutError as broken:
+                self.give_up_stdout(broken)
         self.error(error)
 
-    def give_up_stdout(self, error: OSError) -> None:
+    def exit_code(self, code: int) -> int:
+        """Return the exit code of this call.
+
+        Args:
+            code: what the aliases, or the plan, end with; 0 and 2 become 1 if the result is not written everywhere.
+        """
+        return ExitCode.ERROR if self.incomplete and code in (ExitCode.DONE, ExitCode.CHANGES) else code
+
+    def give_up_stdout(self, error: StdoutError) -> None:
         """Report that standard output is broken, and discard what else would be printed there."""
+        self.incomplete = True
         sys.stdout = _devnull("w")
         self.error(AliasctlError(f"cannot write to standard output: {error.strerror}"))
 
@@ -137,22 +187,11 @@ def let_go_of_stderr() -> None:
         sys.stderr = _devnull("w")
 
 
-def write_file(path: Path, content: str) -> None:
-    """Replace a file in one step, so that nobody reads half of it; a device or pipe is written to directly."""
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(content, encoding="utf-8")
-            return
-        replace_file(path.resolve(), content.encode(), mode=0o644)
-    except OSError as error:
-        raise InvalidInput(Problem(f"cannot write {path}: {error.strerror}")) from error
-
-
 def _obstacle(path: Path) -> str | None:
     folder = path.resolve().parent
     if path.is_dir():
         return "it is a folder"
-    if path.exists() and not path.is_file():
+    if path.exists():
         return None if os.access(path, os.W_OK) else "permission denied"
     if not folder.is_dir():
         return f"there is no folder {folder}"

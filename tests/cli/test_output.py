@@ -148,6 +148,104 @@ def test_files_are_written_through_links_and_into_pipes(shop: Shop) -> None:
     assert shop.read("actual")["kind"] == "Plan"
 
 
+@pytest.mark.parametrize(("aliases", "code"), [({"a": "v1"}, 1), ({"a": "v1", "b": "nowhere"}, 5)])
+def test_a_report_that_cannot_be_written_hides_nothing_and_changes_no_meaning(
+    aliases: dict[str, str], code: int, shop: Shop, relay: Relay
+) -> None:
+    """The workspace is cleaned while the run goes on. 5 would say that something desired is not done."""
+    reports = shop.folder / "out"
+    reports.mkdir()
+    relay.before["CreateAlias"] = lambda _: reports.rmdir()
+    shop.uri = relay.uri
+    shop.want(aliases)
+    files = ("--output", "json=out/report.json", "--output", "text=report.txt")
+    applied = shop.apply(*files)
+    assert (applied.code, shop.live) == (code, {"a": "v1"})
+    assert applied.stderr == "error: cannot write out/report.json: No such file or directory\n"
+    assert "+ a   → v1" in applied.stdout
+    assert "Apply: 1 done" in (shop.folder / "report.txt").read_text(), "the other files are written"
+    names = {path.name for path in shop.folder.iterdir()}
+    assert not [name for name in names if name.startswith(".")]
+
+
+def test_a_plan_is_printed_although_its_file_cannot_be_written(shop: Shop, relay: Relay) -> None:
+    reports = shop.folder / "out"
+    reports.mkdir()
+    relay.before["GetVersion"] = lambda _: reports.rmdir() if reports.exists() else None
+    shop.uri = relay.uri
+    shop.want({"a": "v1"})
+    planned = shop.plan("--out", "out/plan.json", "--detailed-exitcode", "--format", "json")
+    assert (planned.code, planned.document["summary"]["create"]) == (1, 1), "a job must not go on to apply the file"
+    assert planned.stderr == "error: cannot write out/plan.json: No such file or directory\n"
+
+
+@pytest.mark.parametrize("file", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "linked", "job.log"])
+def test_a_file_that_is_standard_output_is_written_where_it_is(file: str, shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    (shop.folder / "linked").symlink_to("/dev/stdout")
+    log = shop.folder / "job.log"
+    log.touch(mode=0o600)
+    script = 'exec > job.log; echo before; "$@"; echo after'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *ALIASCTL, "plan", "-f", "aliases.yaml", "--output", f"json={file}"],
+        cwd=shop.folder,
+        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.jsonl")}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = log.read_text().splitlines()
+    assert (done.returncode, done.stderr, lines[0], lines[-1]) == (0, "", "before", "after")
+    assert "Plan: 1 to create" in log.read_text()
+    assert '  "kind": "Plan",' in lines
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_files_keep_their_mode_and_new_ones_have_that_of_the_umask(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    (shop.folder / "old.json").touch(mode=0o640)
+    (shop.folder / "linked.json").symlink_to("old.json")
+    files = [f"--output=json={name}" for name in ("old.json", "new.json", "linked.json")]
+    through = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+    assert (
+        finish(start(["plan", "-f", "aliases.yaml", "--out", "plan.json", *files], shop.folder, through=through)).code
+        == 0
+    )
+    modes = {name: (shop.folder / name).stat().st_mode & 0o777 for name in ("old.json", "new.json", "plan.json")}
+    assert modes == {"old.json": 0o640, "new.json": 0o600, "plan.json": 0o600}
+    assert (shop.folder / "linked.json").is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_file_that_is_mounted_by_itself_is_written_in_place(shop: Shop) -> None:
+    """As `docker run -v ./report.json:/app/report.json` does; it cannot be replaced."""
+    shop.want({"a": "v1"})
+    for name in ("report.json", "host.json"):
+        (shop.folder / name).touch()
+    script = 'mount --bind host.json report.json || exit 77; exec "$@"'
+    through = ("unshare", "-m", "sh", "-c", script, "sh")
+    done = finish(
+        start(["apply", "-f", "aliases.yaml", "--yes", "--output", "json=report.json"], shop.folder, through=through)
+    )
+    if done.code in (77, 1) and "unshare" in done.stderr + done.stdout:
+        pytest.skip("no mount namespace here")
+    assert (done.code, done.stderr) == (0, "")
+    assert shop.read("host.json")["kind"] == "Report"
+    assert not [path for path in shop.folder.iterdir() if path.name.startswith(".aliasctl")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any folder")
+def test_a_file_in_a_folder_that_is_read_only_is_written_in_place(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    folder = shop.folder / "closed"
+    folder.mkdir()
+    (folder / "plan.json").touch()
+    folder.chmod(0o500)
+    assert shop.plan("--out", "closed/plan.json").code == 0
+    assert shop.read("closed/plan.json")["kind"] == "Plan"
+
+
 def test_long_work_at_a_terminal_moves_a_bar_and_leaves_only_the_report(shop: Shop, relay: Relay) -> None:
     shop.uri = relay.uri
     shop.want({f"a{number:02}": "v1" for number in range(25)})
@@ -173,7 +271,7 @@ def test_the_debug_log_has_every_call_and_goes_to_stderr(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "redirect", "code", "live"),
     [
-        (["--format", "json"], ">/dev/full", 5, {"a": "v1", "b": "v1"}),
+        (["--format", "json"], ">/dev/full", 1, {"a": "v1", "b": "v1"}),
         (["--log-level", "info"], "2>/dev/full", 0, {"a": "v1", "b": "v1"}),
         ([], ">/dev/full", 1, {}),
     ],

@@ -8,7 +8,7 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
-from reconciler.cli.output import Output, write_file
+from reconciler.cli.output import Output
 from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.report import plan_exit_code
 from reconciler.manifest import Overrides
@@ -60,7 +60,9 @@ def command(
       aliasctl plan -f aliases/ --out plan.json --detailed-exitcode
       aliasctl plan -f aliases/ --against export.yaml
     """
-    output.ensure_writable(*([out] if out else []))
+    if out:
+        output.files.append((JSON, out))
+    output.ensure_writable()
     manifests = inputs.read_manifests(paths, output)
     sets = inputs.desired_sets(manifests, flags, output)
     live = inputs.live_from_file(against, paths, sets, manifests, flags) if against else None
@@ -73,11 +75,7 @@ def command(
             evaluate=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
             journal=inputs.journal(journal),
         )
-    result = plan_result(plan)
-    output.write_files(result)
-    if out:
-        write_file(out, JSON.render(result))
-    output.print(result)
-    if out:
+    output.emit(plan_result(plan))
+    if out and not output.incomplete:
         output.say(f"Saved as {out}, digest {plan.digest}")
     return plan_exit_code(plan, detailed=detailed_exitcode)
