@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from reconciler.catalog import Catalogs
 from reconciler.cli.output import Output
-from reconciler.cli.signals import stopping_on_signals
+from reconciler.cli.signals import end_with, stopping_on_signals
 from reconciler.core.errors import Interrupted, InvalidInput, Problem
 from reconciler.core.plan import Plan
 from reconciler.core.report import StepResult
@@ -82,6 +82,7 @@ def confirm_and_apply(
             on_result=on_result,
             progress=output.say,
         )
+    end_with(report.exit_code)
     output.emit(report_result(report), report_below_plan(report))
     return report.exit_code
 

@@ -15,6 +15,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from reconciler.cli.output import Output, StdoutError, let_go_of_stderr, make_streams_safe
+from reconciler.cli.signals import ignore_signals
 from reconciler.core.errors import AliasctlError, Interrupted, UsageError
 from reconciler.version import __version__
 
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     output = Output()
     try:
         code = aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False, obj=output)
+        ignore_signals()
         sys.stdout.flush()
         sys.exit(output.exit_code(code or 0))
     except click.UsageError as error:

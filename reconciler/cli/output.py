@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 from msgspec import Struct, field
 
+from reconciler.cli.signals import ignore_signals
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.report import ExitCode
 from reconciler.core.text import printable
@@ -76,7 +77,9 @@ class Output(Struct):
     incomplete: bool = False
 
     def emit(self, result: Result, printed: Result | None = None) -> None:
-        """Print a result to standard output, then write it to the files. Report what cannot be written, and go on.
+        """Print the result of a call, then write it to the files. Report what cannot be written, and go on.
+
+        Afterwards the call has succeeded, whatever signal comes.
 
         Args:
             result: for the files.
@@ -92,6 +95,7 @@ class Output(Struct):
             except OSError as error:
                 self.incomplete = True
                 self.error(AliasctlError(f"cannot write {path}: {error.strerror}"))
+        ignore_signals()
 
     def print(self, result: Result) -> None:
         """Print a result to standard output. Raise `StdoutError` where that fails."""

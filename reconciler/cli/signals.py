@@ -1,21 +1,39 @@
-"""Signals while a command runs: stop early before the end of a run, and change nothing after it."""
+"""Signals: before a run has ended they stop it early; afterwards they change nothing about its result."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from reconciler.cli.output import Output
+from reconciler.service.signals import ending_signals
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
+
+
+def end_with(code: int) -> None:
+    """End the process at once with this exit code on each of `ending_signals`, even while it waits for a reader."""
+    for number in ending_signals():
+        signal.signal(number, lambda *_: os._exit(code))
+
+
+def ignore_signals() -> None:
+    """Ignore `ending_signals` until the process ends, so that it ends with the code of its result."""
+    for number in ending_signals():
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def stopping_on_signals(output: Output) -> Iterator[Event]:
-    """Finish the calls in flight and start no others on the first SIGINT or SIGTERM; let a second one kill."""
+    """Finish the calls in flight and start no others on the first of `ending_signals`; let a second one kill.
+
+    After an error they are as before; otherwise the caller goes on with `end_with`.
+    """
     stop = Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -24,9 +42,10 @@ def stopping_on_signals(output: Output) -> Iterator[Event]:
             signal.signal(number, signal.SIG_DFL)
         output.say("Stopping: finishing the calls in flight; once more to quit at once")
 
-    previous = {number: signal.signal(number, on_signal) for number in ENDING}
+    previous = {number: signal.signal(number, on_signal) for number in ending_signals()}
     try:
         yield stop
-    finally:
+    except BaseException:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        raise

@@ -4,5 +4,6 @@ process    stop on signals, serve probes and metrics, log start and end
 web        a small HTTP server
 metrics    Prometheus metrics
 logging    structlog to standard error, also for what libraries log
+signals    which signals end a process
 backoff    pauses between attempts
 """

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import structlog
 
 from reconciler.service.metrics import CommonMetrics
+from reconciler.service.signals import ending_signals
 from reconciler.service.web import Hook, Page, Web, exposition
 from reconciler.version import __version__
 
@@ -17,8 +18,8 @@ log = structlog.get_logger()
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call a function on SIGINT and SIGTERM, for as long as the block runs."""
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Call a function on each of `ending_signals`, for as long as the block runs."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in ending_signals()}
     try:
         yield
     finally:

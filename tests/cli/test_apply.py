@@ -82,7 +82,10 @@ def test_at_a_terminal_the_plan_is_shown_and_asked_about(
     assert {"y": "Apply: 2 done.", "n": "not applied"}[answer] in after
 
 
-def test_an_interrupt_while_applying_finishes_the_call_in_flight_and_reports(shop: Shop, relay: Relay) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_while_applying_finishes_the_call_in_flight_and_reports(
+    shop: Shop, relay: Relay, how: signal.Signals
+) -> None:
     in_flight = Event()
 
     def slow(_: grpc.ServicerContext) -> None:
@@ -94,13 +97,32 @@ def test_an_interrupt_while_applying_finishes_the_call_in_flight_and_reports(sho
     shop.want({f"a{number}": "v1" for number in range(5)})
     process = start(["apply", "-f", "aliases.yaml", "--yes", "--format", "json"], shop.folder)
     assert in_flight.wait(30)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     stopped = finish(process)
     report = stopped.document
     assert (stopped.code, report["exitCode"], report["interrupted"]) == (5, 5, True)
     assert (report["summary"]["done"], report["summary"]["notAttempted"]) == (1, 4)
     assert shop.live == {"a0": "v1"}
     assert stopped.stderr == "Stopping: finishing the calls in flight; once more to quit at once\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("command", "last"), [(["apply", "--yes"], "Apply: "), (["plan"], "Plan: ")])
+def test_a_signal_after_the_result_changes_nothing(
+    shop: Shop, command: list[str], last: str, how: signal.Signals
+) -> None:
+    """From the last line that is printed until the process has ended, which takes a moment."""
+    shop.want({"a": "v1"})
+    process = start([*command, "-f", "aliases.yaml"], shop.folder)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(last):
+            break
+    time.sleep(0.005)  # to return from the write
+    while process.poll() is None:
+        process.send_signal(how)
+        time.sleep(0.001)
+    assert (process.returncode, process.communicate()[1]) == (0, "")
 
 
 def test_a_second_interrupt_quits_at_once_and_claims_nothing(shop: Shop, relay: Relay) -> None:

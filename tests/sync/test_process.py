@@ -14,7 +14,7 @@ from tests.sync.stage import Stage
 EXPECTED = dict.fromkeys("abc", "v2")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_in_a_wave_ends_after_the_call_in_flight_and_the_next_start_goes_on(
     stage: Stage, relay: Relay, how: signal.Signals
 ) -> None:
