@@ -1,8 +1,12 @@
-"""Reading a secret from the place that a `Credential` names. An error names the place, never the content."""
+"""Reading a secret from the place that a `Credential` names. An error names the place, never the content.
+
+Where a variable is named that is not set, the name may be the secret itself, given by mistake; see `names_variable`.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from reconciler.core.errors import InvalidInput, Problem
@@ -13,8 +17,23 @@ MAX_BYTES = 64 * KIB
 """Of a secret in a file; what has more was named by mistake, or has no end."""
 
 
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_USUAL_NAME = re.compile("[A-Z]+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+"""Capital letters, or words of capital letters and digits with underscores between: no secret looks like that."""
+
+
+def names_variable(name: str) -> bool:
+    """Return whether a text is the name of an environment variable, and not a secret that was given by mistake."""
+    return bool(_NAME.fullmatch(name) and (name in os.environ or _USUAL_NAME.fullmatch(name)))
+
+
+def without_line_end(text: str) -> str:
+    """Return a secret without the line end that `echo` and editors add, wherever it comes from."""
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 def read_secret(credential: Credential, what: str) -> str:
-    """The content of an environment variable or file, without the newline at its end.
+    """Return the content of an environment variable or file, without the line end after it.
 
     Args:
         credential: which; not a Kubernetes Secret, which only the operator can read.
@@ -26,12 +45,14 @@ def read_secret(credential: Credential, what: str) -> str:
     if credential.env is not None:
         place = f"environment variable {credential.env}"
         content = os.environ.get(credential.env)
+        if content is None and not names_variable(credential.env):
+            raise _wrong(f"{what}'s environment variable is not set; its name is not repeated, as it may be a secret")
         if content is None:
             raise _wrong(f"{what}'s {place} is not set")
     else:
         place = f"file {credential.file}"
         content = _text_of(Path(str(credential.file)), f"{what}'s {place}")
-        content = content.removesuffix("\n").removesuffix("\r")
+    content = without_line_end(content)
     if not content:
         raise _wrong(f"{what}'s {place} is empty")
     if _undecodable(content):

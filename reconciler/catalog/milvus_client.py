@@ -6,6 +6,7 @@ All of it was measured with pymilvus 3.0.2; `tests/catalog/test_trouble.py` keep
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from reconciler.catalog.milvus_options import client_options
 from reconciler.catalog.port import Secrets
@@ -120,9 +122,18 @@ class Caller:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The password or key, and the token as it is sent."""
+        """The token and its password or key, in every form in which a server may repeat them; the longest first."""
         secret = self.token.partition(":")[2] or self.token
-        return (base64.b64encode(self.token.encode()).decode(), self.token, secret) if self.token else ()
+        texts = {text for whole in (self.token, secret) for text in (whole, " ".join(whole.split()))}
+        return tuple(sorted({form for text in texts if text for form in _forms(text)}, key=len, reverse=True))
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text as it is, in JSON, in hexadecimal digits, URL-encoded, and in base64 with and without padding."""
+    data = text.encode()
+    yield from (text, json.dumps(text)[1:-1], data.hex(), quote(text, safe=""), quote(text), quote_plus(text))
+    for encoded in (base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()):
+        yield from (encoded, encoded.rstrip("="))
 
 
 def open_client(

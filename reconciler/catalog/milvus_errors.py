@@ -121,12 +121,12 @@ def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[
     try:
         yield
     except (MilvusException, RpcError) as error:
-        said, hidden = str(_origin(error)), secrets()
-        hide = any(secret in said for secret in hidden)
+        hidden = secrets()
+        hide = _gives_away(hidden, str(_origin(error)))
         raise translate(error, target, timeout, hidden) from (None if hide else error)
     except NONSENSE as error:
         said, hidden = f"{type(error).__name__}: {error}", secrets()
-        hide = any(secret in said for secret in hidden)
+        hide = _gives_away(hidden, said)
         words = _without(hidden, _one_line(said))[:MAX_WORDS]
         message = f"an answer from {target.address} makes no sense: {words}"
         raise errors.UnexpectedAnswer(message) from (None if hide else error)
@@ -220,9 +220,15 @@ def _privilege(words: str) -> str | None:
 
 
 def _without(secrets: Collection[str], words: str) -> str:
+    """Return a text with an ellipsis for each secret, whatever the case of its letters: hexadecimal digits have two."""
     for secret in secrets:
-        words = words.replace(secret, "…")
+        words = re.sub(re.escape(secret), "…", words, flags=re.IGNORECASE)
     return words
+
+
+def _gives_away(secrets: Collection[str], text: str) -> bool:
+    """Return whether a text, or its translation into one line, contains a secret."""
+    return any(_without(secrets, form) != form for form in (text, _one_line(text)))
 
 
 def _one_line(text: str | None) -> str:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from reconciler.catalog.port import Secrets
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Connection, Credential, Tls
-from reconciler.credentials import read_secret
+from reconciler.credentials import read_secret, without_line_end
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _token(connection: Connection, credential: Credential, secrets: Secrets | No
         raise _unreadable_here("token", "--token-env or --token-file")
     place = f"Secret {credential.secret.name} (key {credential.secret.key})"
     try:
-        token = secrets(connection.namespace, credential.secret).decode().removesuffix("\n").removesuffix("\r")
+        token = without_line_end(secrets(connection.namespace, credential.secret).decode())
     except UnicodeDecodeError:  # whose text would show the content
         raise _invalid(f"the token's {place} is not text") from None
     if not token:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from reconciler.catalog import lite_file
 from reconciler.cli.output import Output
+from reconciler.cli.values import variable
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.core.provenance import Provenance
@@ -38,7 +39,10 @@ def desired_sets(manifests: Manifests, flags: Overrides, output: Output) -> tupl
 
 def environment() -> Overrides:
     """Return the settings of the `ALIASCTL_…` variables."""
-    return Overrides.from_environment(os.environ)
+    settings = Overrides.from_environment(os.environ)
+    if settings.token_env:
+        variable("ALIASCTL_TOKEN_ENV")(settings.token_env)
+    return settings
 
 
 def connection_without_sets(manifests: Manifests, flags: Overrides) -> tuple[Connection, str]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli.output import Output
-from reconciler.cli.values import duration, file_path, format_file, gate_alias, word
+from reconciler.cli.values import duration, file_path, format_file, gate_alias, variable, word
 from reconciler.core.options import Options
 from reconciler.manifest import Overrides
 from reconciler.render.formats import FORMATS, TEXT, Format
@@ -59,6 +59,13 @@ def option_group(parameter: str, record: Callable[..., object], *options: Callab
 
 
 name_option = partial(click.option, type=word, metavar="NAME")
+
+
+def variable_option(flag: str, *, help: str) -> Callable[[Command], Command]:  # noqa: A002 - click's name
+    """Return an option for the name of an environment variable that holds a secret."""
+    return click.option(flag, type=variable(flag), metavar="NAME", help=help)
+
+
 file_option = partial(click.option, metavar="FILE")
 
 _manifest_option = partial(
@@ -80,7 +87,7 @@ target_options = option_group(
     "flags",
     Overrides,
     name_option("--uri", metavar="URI", help="Server address or Milvus Lite file; drops the manifest's token and TLS."),
-    name_option("--token-env", help="Environment variable that holds the token."),
+    variable_option("--token-env", help="Environment variable that holds the token."),
     file_option("--token-file", type=word, help="File that holds the token."),
     file_option("--tls-ca", type=word, help="PEM file of the certificate authority."),
     file_option("--tls-cert", type=word, help="PEM file of the client certificate."),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.model import Source
+from reconciler.credentials import names_variable
 from reconciler.gates import GATES
 from reconciler.manifest.durations import parse_duration
 from reconciler.render.formats import FORMATS, Format
@@ -17,6 +20,24 @@ def word(text: str) -> str:
     if not text:
         raise click.BadParameter("is empty")
     return text
+
+
+def variable(setting: str) -> Callable[[str], str]:
+    """Return a function that returns the name of an environment variable that holds a secret.
+
+    It raises `InvalidInput`, without the text, for what may be the secret itself.
+
+    Args:
+        setting: the option that gives the name, for the message.
+    """
+
+    def parse(text: str) -> str:
+        if not names_variable(word(text)):
+            message = "expected the name of an environment variable that is set, never the secret itself"
+            raise InvalidInput(Problem(message, Source(setting)))
+        return text
+
+    return parse
 
 
 def file_path(text: str) -> Path:

@@ -21,6 +21,7 @@ from reconciler.core.errors import AliasctlError
 from reconciler.core.model import Credential
 from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.text import printable
+from reconciler.credentials import read_secret
 from reconciler.journal import Journal
 from reconciler.service.process import serving, stopping_on_signals
 from reconciler.service.web import JSON, Answer, liveness, probe
@@ -30,7 +31,7 @@ from reconciler.sync.metrics import SyncMetrics
 from reconciler.sync.pace import Pace
 from reconciler.sync.revision import read_connections
 from reconciler.sync.settings import Settings
-from reconciler.sync.webhook import receive
+from reconciler.sync.webhook import WEBHOOK_SECRET, receive
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two reconciles, however many webhooks come."""
@@ -84,9 +85,11 @@ class Sync:
             webhook_secret: what webhooks are signed with; None for no webhook.
 
         Raises:
-            InvalidInput: it cannot listen there.
+            InvalidInput: it cannot listen there, or the webhook's secret cannot be read.
             AliasctlError: another agent uses the state folder, or the mirror cannot be made.
         """
+        if webhook_secret:
+            read_secret(webhook_secret, WEBHOOK_SECRET)
         pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/status": self._status}
         hooks = {"/hook": partial(receive, webhook_secret, self._wake.set)} if webhook_secret else {}
         with self._prepared(), serving(listen, self._metrics, pages, hooks, follows=self._settings.place):

@@ -12,6 +12,7 @@ from reconciler.core.model import Credential
 from reconciler.credentials import read_secret
 from reconciler.service.web import TEXT, Answer
 
+WEBHOOK_SECRET = "the webhook secret"  # noqa: S105 - for messages
 SIGNATURE = "x-hub-signature-256"
 """GitHub's header (its documentation, "Validating webhook deliveries"); Gitea and Forgejo send the same."""
 
@@ -26,7 +27,7 @@ def receive(secret: Credential, wake: Callable[[], None], headers: Mapping[str, 
         body: what is signed, in pieces, so that it is never held in memory.
     """
     try:
-        key = read_secret(secret, "the webhook secret").encode()
+        key = read_secret(secret, WEBHOOK_SECRET).encode()
     except InvalidInput:
         return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"the secret cannot be read\n"
     digest = hmac.new(key, digestmod=hashlib.sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -296,3 +297,29 @@ def assert_readable(error: CatalogError) -> None:
     assert message.isprintable(), "one line, nothing a terminal would obey"
     assert "Retry" not in message, "pymilvus's wrapping"
     assert len(message) < 450
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "bob%3As3cr3t%2Bp%20%20ss",
+        "bob%3as3cr3t%2bp%20%20ss",
+        "s3cr3t%2Bp++ss",
+        b"s3cr3t+p  ss".hex(),
+        b"bob:s3cr3t+p  ss".hex().upper(),
+        base64.b64encode(b"s3cr3t+p  ss").decode(),
+        base64.urlsafe_b64encode(b"bob:s3cr3t+p  ss").decode().rstrip("="),
+        "s3cr3t+p ss",
+        "bob:s3cr3t+p\n ss",
+    ],
+)
+def test_nor_one_that_it_sends_back_in_another_form(toy: ToyMilvus, echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "bob:s3cr3t+p  ss")
+    toy.answers["AlterAlias"] = aborting(Status.UNAUTHENTICATED, f"<{echo}> is wrong")
+    catalog = connect(connection_to(toy.uri, token=Credential(env="TOKEN")), "default")
+    with pytest.raises(CatalogError) as caught:
+        catalog.alter_alias("a", "c")
+    catalog.close()
+    text = "".join(traceback.format_exception(caught.value))
+    assert "refuses the token, or wants one: <…> is wrong" in text
+    assert echo not in text

@@ -30,6 +30,18 @@ class TestToken:
         (tmp_path / "token").write_bytes(written.encode())
         assert options(with_token(Credential(file=str(tmp_path / "token")))) == {"token": TOKEN}
 
+    @pytest.mark.parametrize("written", [TOKEN, TOKEN + "\n", TOKEN + "\r\n"])
+    def test_from_the_environment(self, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A Secret made by `echo … | base64` reaches it with its line end, by way of valueFrom.secretKeyRef."""
+        monkeypatch.setenv("MY_TOKEN", written)
+        assert options(with_token(Credential(env="MY_TOKEN"))) == {"token": TOKEN}
+
+    @pytest.mark.parametrize("mistaken", ["s3cret", "db10ab60cd", "root:s3cret", "s3cret-key"])
+    def test_given_as_the_name_of_a_variable_is_not_repeated(self, mistaken: str) -> None:
+        with pytest.raises(InvalidInput, match="the token's environment variable is not set; its name") as caught:
+            options(with_token(Credential(env=mistaken)))
+        assert mistaken not in str(caught.value)
+
     def test_only_one_line_end_is_stripped(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_bytes(b" x \n\n")
         assert options(with_token(Credential(file=str(tmp_path / "token")))) == {"token": " x \n"}
@@ -68,6 +80,7 @@ class TestToken:
         [
             (Credential(env="UNSET_TOKEN"), "environment variable UNSET_TOKEN is not set"),
             (Credential(env="EMPTY_TOKEN"), "environment variable EMPTY_TOKEN is empty"),
+            (Credential(env="LINE_END"), "environment variable LINE_END is empty"),
             (Credential(file="/no/such/token"), "file /no/such/token: No such file"),
             (Credential(file="/"), "file /: Is a directory"),
             (Credential(file="empty"), "file empty is empty"),
@@ -81,6 +94,7 @@ class TestToken:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("UNSET_TOKEN", raising=False)
         monkeypatch.setenv("EMPTY_TOKEN", "")
+        monkeypatch.setenv("LINE_END", "\n")
         Path("empty").write_bytes(b"\n")
         Path("binary").write_bytes(b"s3cret\xff")
         with pytest.raises(InvalidInput) as caught:

@@ -141,6 +141,33 @@ def test_a_token_in_the_wrong_place_is_not_repeated(arguments: tuple[str, str], 
     assert failed.stderr.startswith(f"{arguments[0]}: error: ")
 
 
+@pytest.mark.parametrize("mistaken", ["hunter2", "db10ab60cd", "root:hunter2", "JBSWY3DPEHPK3PXP"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan", "-f", "aliases.yaml", "--token-env"),
+        ("plan", "-f", "aliases.yaml", "--against", "aliases.yaml", "--out", "plan.json", "--token-env"),
+        ("version", "--uri", "http://127.0.0.1:1", "--token-env"),
+        ("sync", ".", "--connections", "aliases.yaml", "--git-token-env"),
+        ("sync", ".", "--connections", "aliases.yaml", "--webhook-secret-env"),
+    ],
+    ids=["plan", "offline", "version", "git", "webhook"],
+)
+def test_a_secret_in_place_of_a_variable_is_not_repeated(
+    command: tuple[str, ...], mistaken: str, tmp_path: Path
+) -> None:
+    failed = folder_for("http://127.0.0.1:1", tmp_path).run(*command, mistaken)
+    message = "expected the name of an environment variable that is set, never the secret itself"
+    assert (failed.code, failed.stdout, failed.stderr) == (1, "", f"{command[-1]}: error: {message}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["aliases.yaml"]
+
+
+def test_nor_in_our_own_variable(tmp_path: Path) -> None:
+    failed = run("version", "--uri", "http://127.0.0.1:1", cwd=tmp_path, env={"ALIASCTL_TOKEN_ENV": "hunter2"})
+    assert (failed.code, "hunter2" in failed.stdout + failed.stderr) == (1, False)
+    assert failed.stderr.startswith("ALIASCTL_TOKEN_ENV: error: ")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -117,3 +117,19 @@ def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stag
 def test_where_it_cannot_listen_is_said(stage: Stage, listen: str) -> None:
     done = stage.shop.run("sync", *stage.options(None, "state", ("--listen", listen)))
     assert (done.code, done.stderr.startswith(f"error: --listen {listen}: ")) == (1, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--webhook-secret-env", "HOOK"), "the webhook secret's environment variable HOOK is not set"),
+        (
+            ("--webhook-secret-file", "none.txt"),
+            "cannot read the webhook secret's file {folder}/none.txt: No such file",
+        ),
+    ],
+)
+def test_a_missing_secret_is_said_at_once(stage: Stage, options: tuple[str, str], message: str) -> None:
+    done = stage.shop.run("sync", *stage.options(None, "state", ("--listen", "127.0.0.1:0", *options)))
+    assert done.code == 1
+    assert done.stderr.startswith("error: " + message.format(folder=stage.shop.folder)), done.stderr

@@ -63,7 +63,7 @@ access_options = options.option_group(
     options.option_group(
         "token",
         _git_token,
-        options.name_option("--git-token-env", help="Environment variable with a token for http(s)."),
+        options.variable_option("--git-token-env", help="Environment variable with a token for http(s)."),
         options.file_option("--git-token-file", type=values.file_path, help="File with a token for http(s)."),
     ),
     options.file_option("--git-ca", "ca", type=_PATH, help="PEM file of the server's certificate authority."),
@@ -85,7 +85,7 @@ signer_options = options.option_group(
 webhook_options = options.option_group(
     "webhook_secret",
     _webhook_secret,
-    options.name_option("--webhook-secret-env", help="Accept webhooks signed with the secret in this variable."),
+    options.variable_option("--webhook-secret-env", help="Accept webhooks signed with the secret in this variable."),
     options.file_option(
         "--webhook-secret-file",
         type=values.file_path,
