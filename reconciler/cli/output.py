@@ -27,13 +27,17 @@ if TYPE_CHECKING:
 
 
 def make_streams_safe() -> None:
-    """Replace closed streams by empty ones, and escape characters that the terminal's encoding lacks."""
+    """Replace closed streams by empty ones, and print UTF-8 in every locale unless PYTHONIOENCODING says otherwise.
+
+    Characters that the encoding lacks are escaped.
+    """
+    encoding = None if os.environ.get("PYTHONIOENCODING") else "utf-8"
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, _devnull("r" if name == "stdin" else "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
         sys.stdout = _watched(sys.stdout)
 
@@ -91,7 +95,7 @@ class Output(Struct):
             self.give_up_stdout(error)
         for output_format, path in self.files:
             try:
-                write_output(path, output_format.render(result).encode())
+                write_output(path, output_format.render(result).encode(errors="backslashreplace"))
             except OSError as error:
                 self.incomplete = True
                 self.error(AliasctlError(f"cannot write {path}: {error.strerror}"))
@@ -203,4 +207,4 @@ def _obstacle(path: Path) -> str | None:
 
 
 def _devnull(mode: Literal["r", "w"]) -> TextIO:
-    return Path(os.devnull).open(mode)
+    return Path(os.devnull).open(mode, encoding="utf-8", errors="backslashreplace")

@@ -69,6 +69,37 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     assert by_flag.stdout == by_variable.stdout == piped.stderr + piped.stdout
 
 
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_output_is_utf_8_in_every_locale(locale: str, shop: Shop) -> None:
+    shop.point(a="v1")
+    shop.want({"a": "v2"})
+    env = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    process = start(["plan", "-f", "aliases.yaml", "--output", "text=plan.txt"], shop.folder, env, encoding="utf-8")
+    planned = finish(process)
+    assert (planned.code, planned.stderr) == (0, "")
+    assert "~ a   v1 → v2   loaded ✓" in planned.stdout
+    assert (shop.folder / "plan.txt").read_text(encoding="utf-8") == planned.stdout
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR_FORCE"])
+def test_there_is_no_spinner_or_bar_without_a_terminal(variable: str, shop: Shop) -> None:
+    shop.want({f"a{number:02}": "v1" for number in range(25)})
+    forced = {variable: "1"}
+    for quiet, env in ((("--no-color",), forced), ((), {**forced, "NO_COLOR": "1"})):
+        planned = shop.run("plan", "-f", "aliases.yaml", *quiet, env=env)
+        assert (planned.stderr, "\x1b" in planned.stdout) == ("", False)
+    applied = shop.run("apply", "-f", "aliases.yaml", "--yes", env=forced)
+    assert (applied.code, applied.stderr) == (0, "")
+
+
+def test_no_color_wins_at_a_terminal_too(tmp_path: Path) -> None:
+    (tmp_path / "aliases.yaml").write_text(manifest(alias_set({"a": "v1"})))
+    asked = ("validate", "-f", "aliases.yaml", "--log-level", "debug")
+    for quiet, env in ((("--no-color",), {}), ((), {"NO_COLOR": "1"})):
+        shown = run_at_terminal(*asked, *quiet, cwd=tmp_path, env={"FORCE_COLOR": "1", **env})
+        assert "\x1b" not in shown.stdout
+
+
 def test_escape_codes_in_names_never_reach_a_terminal(shop: Shop) -> None:
     """Milvus Lite takes any string for an alias."""
     shop.point(**{"evil\x1b[31m\r\n": "v1"})
