@@ -37,8 +37,16 @@ def client_options(connection: Connection, secrets: Secrets | None = None) -> It
     elif secrets is None:
         yield token | _tls(connection, connection.tls)
     else:
-        with TemporaryDirectory(prefix="aliasctl-") as folder:
+        with _temporary_folder() as folder:
             yield token | _tls(connection, _on_disk(connection.tls, connection.namespace, secrets, Path(folder)))
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="aliasctl-")
+    except OSError as error:
+        message = f"TLS settings in Secrets need a folder for temporary files: {error.strerror}; set TMPDIR to one"
+        raise _invalid(message) from error
 
 
 def _on_disk(tls: Tls, namespace: str, secrets: Secrets, folder: Path) -> Tls:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.catalog import lite_file
 from reconciler.cli.output import Output
 from reconciler.cli.values import variable
-from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.core.provenance import Provenance
 from reconciler.journal import Journal, Origins, default_path
@@ -79,7 +80,37 @@ def announce_new_files(connections: Iterable[Connection | None], output: Output)
 
 def journal(path: Path | None) -> Journal:
     """Return the journal at a path, or in the user's state folder."""
-    return Journal(path or default_path())
+    return Journal(path or in_state_folder(default_path, "the journal with --journal or ALIASCTL_JOURNAL"))
+
+
+def journal_to_read(path: Path | None) -> Journal | None:
+    """Return the journal as `journal` does; None where there is no state folder, and so nothing was recorded."""
+    try:
+        return journal(path)
+    except UnknownHome:
+        return None
+
+
+class UnknownHome(AliasctlError):
+    """Raised where the user has no home folder, and so no state folder."""
+
+
+def in_state_folder(default: Callable[[], Path], instead: str) -> Path:
+    """Return a path in the user's state folder.
+
+    Args:
+        default: returns it. Where there is no home folder platformdirs raises `RuntimeError`, or before 4.4 returns a
+            path that begins with "~", which would be a folder of that name.
+        instead: what the user can name instead, and how.
+
+    Raises:
+        UnknownHome: there is no home folder.
+    """
+    with suppress(RuntimeError):
+        if (path := default()).is_absolute():
+            return path
+    user = f"HOME is not set, and user {os.getuid()} has no entry in passwd"
+    raise UnknownHome(f"no home folder is known: {user}; name {instead}, or set HOME or XDG_STATE_HOME")
 
 
 def origins(command: str, sources: Sequence[str]) -> Origins:

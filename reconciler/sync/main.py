@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ class Sync:
     """
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
+        _ensure_temporary_folder(settings.state)
         settings.check()
         read_connections(settings.connections)
         self._settings = settings
@@ -180,6 +182,22 @@ class Sync:
             "applied": self._agent.applied,
         }
         return HTTPStatus.OK, JSON, json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _ensure_temporary_folder(state: Path) -> None:
+    """Keep temporary files, those of git included, in the state folder where nothing else can be written.
+
+    That is so in a container with a read-only root file system and one volume.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        folder = state / "tmp"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise AliasctlError(f"cannot use the folder {state}: {error.strerror}") from error
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 @contextmanager

@@ -80,12 +80,12 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, text: 
     return finish(start(arguments, cwd, env, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL), text)
 
 
-def run_python(code: str, *, cwd: Path) -> Completed:
+def run_python(code: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Completed:
     """Run a few lines of Python in the command's stead."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=cwd,
-        env=clean_environment({}),
+        env=clean_environment(env or {}),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

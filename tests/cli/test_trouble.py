@@ -220,3 +220,63 @@ def test_an_internal_error_does_not_repeat_what_a_library_says(tmp_path: Path) -
         message == "internal error, please report it: RuntimeError at <string>:3; --log-level debug shows the traceback"
     )
     assert [line for line in process.stderr.splitlines() if line.endswith("Error")] == ["KeyError", "RuntimeError"]
+
+
+NOBODY = """
+import os, pwd, sys
+def unknown(uid):
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+pwd.getpwuid = unknown
+for name in ("HOME", "XDG_STATE_HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+    os.environ.pop(name, None)
+from reconciler.cli.main import main
+main(sys.argv[1:])
+"""
+"""A user without a home folder and without an entry in passwd, as a container's often is."""
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (("apply", "-f", "aliases.yaml", "--yes"), "name the journal with --journal or ALIASCTL_JOURNAL"),
+        (("history",), "name the journal with --journal or ALIASCTL_JOURNAL"),
+        (("rollback", "--dry-run"), "name the journal with --journal or ALIASCTL_JOURNAL"),
+        (("sync", ".", "--connections", "aliases.yaml"), "name the agent's folder with --state"),
+    ],
+    ids=["apply", "history", "rollback", "sync"],
+)
+@pytest.mark.parametrize("platformdirs", ["raises", "leaves the tilde"])
+def test_without_a_home_folder_there_is_one_clear_message(
+    command: tuple[str, ...], hint: str, platformdirs: str, tmp_path: Path
+) -> None:
+    folder_for("http://127.0.0.1:1", tmp_path)
+    older = (
+        "import pathlib, platformdirs; platformdirs.user_state_path = lambda app: pathlib.Path('~/.local/state') / app"
+    )
+    code = (older if platformdirs == "leaves the tilde" else "") + NOBODY
+    failed = run_python(code, *command, cwd=tmp_path)
+    assert (failed.code, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("error: no home folder is known: HOME is not set, and user ")
+    assert hint in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["aliases.yaml"]
+
+
+def test_without_a_home_folder_plans_are_made_and_runs_recorded_where_it_is_said(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    planned = run_python(NOBODY, "plan", "-f", "aliases.yaml", cwd=shop.folder)
+    assert (planned.code, planned.stderr) == (0, "")
+    applied = run_python(NOBODY, "apply", "-f", "aliases.yaml", "--yes", "--journal", "j.jsonl", cwd=shop.folder)
+    assert (applied.code, applied.stderr, shop.live) == (0, "", {"a": "v1"})
+
+
+def test_an_error_of_the_system_is_not_blamed_on_standard_output(tmp_path: Path) -> None:
+    code = (
+        "import sys; from reconciler.cli import inputs, main\n"
+        "def fail(*_):\n"
+        "    raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "inputs.read_manifests = fail\n"
+        "main.main(['plan', '-f', 'x'])\n"
+    )
+    failed = run_python(code, cwd=tmp_path)
+    assert (failed.code, failed.stderr) == (1, "error: No usable temporary directory found\n")

@@ -8,6 +8,7 @@ from threading import Event
 import grpc
 import pytest
 
+from tests.cli.command import run_python
 from tests.faults.relay import Relay
 from tests.sync.stage import Stage
 
@@ -72,3 +73,16 @@ def test_a_second_agent_in_one_folder_is_refused(stage: Stage) -> None:
         assert done.stderr.count("\n") == 1
         assert f"another agent works in {stage.state()}; give this one its own --state" in done.stderr
         assert stage.once(state="other").code == 0
+
+
+def test_its_folder_holds_temporary_files_where_no_other_can_be_written(stage: Stage) -> None:
+    """As in a container with a read-only root file system and one volume, for --state and --journal."""
+    code = (
+        "import sys, tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc/none']\n"
+        "from reconciler.cli.main import main; main(sys.argv[1:])"
+    )
+    stage.merge({"a": "v2"})
+    options = ("--once", "--journal", "journal.jsonl")
+    done = run_python(code, "sync", *stage.options(None, "volume", options), cwd=stage.shop.folder)
+    assert (done.code, stage.shop.live) == (0, {"a": "v2"}), done.stderr
+    assert list((stage.state("volume") / "tmp").iterdir()) == []

@@ -73,7 +73,7 @@ def command(
             catalogs=catalogs,
             against=live,
             evaluate=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
-            journal=inputs.journal(journal),
+            journal=inputs.journal_to_read(journal),
         )
     output.emit(plan_result(plan))
     if out and not output.incomplete:

@@ -49,7 +49,10 @@ def _settings(
     max_fetch_mib: int,
 ) -> Settings:
     path = path.rstrip("/")
-    state = state or user_state_path("aliasctl") / "sync" / key_of(access.url, ref, path)
+    key = key_of(access.url, ref, path)
+    state = state or inputs.in_state_folder(
+        lambda: user_state_path("aliasctl") / "sync" / key, "the agent's folder with --state"
+    )
     return Settings(access, ref, path, connections, overrides, signers, interval, state.absolute(), max_fetch_mib)
 
 
