@@ -10,6 +10,7 @@ from reconciler.core.model import Field, Index, Schema
 from tests.emulated_milvus.calls import Call, rpc
 from tests.emulated_milvus.cluster import Cached, Code, Collection, Database, Refused, check_name
 
+from pymilvus import DataType  # isort: skip
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2  # isort: skip
 
 FIRST_FIELD_ID = 100
@@ -264,7 +265,7 @@ def _readable(schema: schema_pb2.CollectionSchema) -> Schema:
     fields = (
         Field(
             field.name,
-            schema_pb2.DataType.Name(field.data_type).upper(),
+            DataType(field.data_type).name,
             primary=field.is_primary_key,
             dimension=next((int(pair.value) for pair in field.type_params if pair.key == "dim"), None),
         )

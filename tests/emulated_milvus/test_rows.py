@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,9 +25,11 @@ from reconciler.gates.loaded import LoadedGate
 from reconciler.gates.rows import RowsGate
 from reconciler.inspect.access import check_access
 from reconciler.inspect.conditions import Result, Subject
+from tests.builders import alias_set
 from tests.emulated_milvus.behaviour import VERSIONS
 from tests.emulated_milvus.cluster import Cached, Code
 from tests.emulated_milvus.stage import NEW, OLD, Stage, rows
+from tests.servers import connection_to
 
 import grpc  # isort: skip
 from pymilvus import MilvusClient, MilvusException  # isort: skip
@@ -98,6 +99,8 @@ def test_drops_by_prefix(stage: Stage, behaves: bool) -> None:
 
 @where("2.3.5", "2.4.15", "2.5.4", others=("2.5.18", "2.6.4", "3.0.1"))
 def test_leaves_dangling_aliases(stage: Stage, behaves: bool) -> None:
+    problems = " ".join(row.problem for row, _ in stage.catalog.behaviour.known_problems())
+    assert ("#36963" in problems) is behaves
     stage.client.create_alias("old", "a")
     assert code(lambda: stage.client.drop_collection("old")) == (0 if behaves else Code.UNSPECIFIED)
     if not behaves:
@@ -152,7 +155,7 @@ def test_has_grant_privilege_v2(stage: Stage, behaves: bool, monkeypatch: pytest
     client.close()
 
     monkeypatch.setenv("TOKEN", READER)
-    desired = replace(stage.set({"a": "old"}), connection=replace(stage.connection, token=Credential("TOKEN")))
+    desired = alias_set({"a": "old"}, connection=connection_to(stage.proxy.uri, token=Credential("TOKEN")))
     with Catalogs(connect) as catalogs:
         (found,) = check_access([desired], catalogs)
     create = next(condition for condition in found.conditions if condition.subject is Subject.CREATE_ALIAS)
