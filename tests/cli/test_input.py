@@ -86,7 +86,7 @@ def test_everything_wrong_is_told_at_once_with_its_place_and_the_way_out(folder:
         (["show", "report.json"], 'report.json: error: not a plan file: kind is "Report"\n'),
         (
             ["show", "newer.json"],
-            "newer.json: error: plan format 99 is not the one this aliasctl reads (1); plan again\n",
+            "newer.json: error: plan format 99 is not the one this aliasctl reads (2); plan again\n",
         ),
         (["show", "."], ".: error: cannot be read as a plan file: Is a directory; manifests are given with -f\n"),
     ],
