@@ -103,7 +103,7 @@ def test_kubectl_is_enough_to_see_how_it_stands(scene: Scene, kubectl: Kubectl) 
     kubectl("wait", *here, "--for=condition=Ready", "aset/shop", "--timeout=60s")
     header, row = kubectl("get", "aset", *here).splitlines()
     assert header.split() == ["NAME", "READY", "STATUS", "AGE"]
-    assert row.split()[:-1] == ["shop", "True", "2", "aliases", "in", "place"]
+    assert row.split()[:-1] == ["shop", "True", "2", "aliases", "up", "to", "date"]
     header, row = kubectl("get", "aset", *here, "--output=wide").splitlines()
     assert header.split()[4:] == ["CONNECTION", "DATABASE", "ALIASES", "DRIFT"]
     assert row.split()[-4:] == ["main", scene.shop.database, "2", "0"]
