@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message_factory import GetMessageClass  # type: ignore[import-untyped]
-from msgspec.structs import replace
 from pymilvus.grpc_gen import milvus_pb2
 
 from benchmarks.measure import Entrant, run

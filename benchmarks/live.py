@@ -7,9 +7,9 @@ answers rightly on 2.3.5.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import click
-from msgspec.structs import replace
 
 from benchmarks import idle_operator, server, shapes
 from benchmarks.bench import Bench
