@@ -14,7 +14,7 @@ from datetime import datetime
 
 from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, Reach
-from reconciler.core.text import printable
+from reconciler.core.text import listed, printable
 from reconciler.journal import PastRun, PastStep, RunState
 from reconciler.journal.runs import begun_words, counts_of
 from reconciler.render import wording
@@ -63,7 +63,7 @@ def _what(run: PastRun, *, shortened: bool = True) -> str:
     """Return the command with its arguments: `apply aliases/ @4f2a9c1`."""
     paths, commit = list(run.origins.source), run.origins.provenance.commit
     if shortened:
-        paths = paths[:1] + ([f"and {len(paths) - 1} more"] if len(paths) > 1 else [])
+        paths = [listed(paths, 1)] if paths else []
         commit = commit[:SHORT_COMMIT]
     changed = " (modified)" if commit and run.origins.provenance.modified else ""
     return " ".join([run.origins.command, *paths, *([f"@{commit}{changed}"] if commit else [])])
