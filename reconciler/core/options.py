@@ -1,4 +1,4 @@
-"""What one run may do beyond the manifests, and what of that makes no sense."""
+"""What one run may do beyond the manifests, and the check of the names in it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ class Options(Struct, frozen=True):
     Args:
         only: plan these aliases and no others; empty for all.
         allow_protected: protected aliases that may be altered.
-        max_drops: in place of every set's `limits.maxDrops`.
+        max_drops: overrides `limits.maxDrops` of every set.
         include_suspended: work on suspended sets too.
-        skip_gates: gates that are not asked, each with the alias for which it is not.
-        retry_rejected: move aliases again to collections that an earlier run had to move them back from, and go on
-            behind a wave that an earlier run could not verify.
+        skip_gates: gates that are not evaluated, each with the alias that skips it.
+        retry_rejected: retry moves that an earlier run reverted, and continue past waves that it could not verify.
     """
 
     only: Collection[str] = ()
@@ -38,8 +37,8 @@ class Options(Struct, frozen=True):
 
 
 class GatesToEvaluate(Enum):
-    """Which gates a plan asks. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is shown
-    and blocks nothing yet, because the run will wait for it."""
+    """Which gates a plan evaluates. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is
+    shown and blocks nothing yet, because the run will wait for it."""
 
     CHEAP = auto()
     ALL = auto()

@@ -15,7 +15,7 @@ from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 from reconciler.gates.query_vectors import Query
 
 BUDGET_SECONDS = 60.0
-"""After so long no further search is started; one that runs may take the connection's timeout longer."""
+"""After this time no further search is started; one that runs may take the connection's timeout longer."""
 TIMED_ROUNDS = 5
 """Rounds that are timed, after one that is not: it fills caches on both sides.
 
@@ -38,7 +38,7 @@ class Side(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """One query, what a person calls it, and the key of the row that it was made from: no hit, whoever finds it."""
+    """One query, its name in messages, and the key of the row that it was made from, which never counts as a hit."""
 
     name: str
     query: Query
@@ -46,7 +46,7 @@ class Asked(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """What came of it.
+    """The result of a comparison.
 
     `overlaps` has for each query the share of the current collection's hits that the other finds too; None where the
     current one finds nothing. `seconds` is the median time of all queries on the current and on the other collection.
@@ -60,9 +60,9 @@ def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked]
     """Search both collections.
 
     Args:
-        probe: the way to the server.
+        probe: answers the questions to the server.
         current: the collection that the alias serves now.
-        wanted: the one that it should serve.
+        desired: the one that it should serve.
         queries: at least one.
         k: hits of each query that are compared.
         timed: measure times as well; that takes several rounds, which alternate between the two.
@@ -75,14 +75,14 @@ def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked]
     filters = [query.query.where for query in queries]
     deadline = time.monotonic() + BUDGET_SECONDS
     on_current = _Searches(probe, current, [query.query.current for query in queries], filters, limit, deadline)
-    on_wanted = _Searches(probe, desired, [query.query.desired for query in queries], filters, limit, deadline)
-    before, after = _first_round(on_current, on_wanted)
+    on_desired = _Searches(probe, desired, [query.query.desired for query in queries], filters, limit, deadline)
+    before, after = _first_round(on_current, on_desired)
     overlaps = tuple(_overlap(old, new, item.own, k) for item, old, new in zip(queries, before, after, strict=True))
     if not timed:
         return Comparison(overlaps)
     from statistics import median  # not needed to read a manifest
 
-    times = [(on_current.timed(), on_wanted.timed()) for _ in range(TIMED_ROUNDS)]
+    times = [(on_current.timed(), on_desired.timed()) for _ in range(TIMED_ROUNDS)]
     return Comparison(overlaps, (median(time for time, _ in times), median(other for _, other in times)))
 
 
@@ -111,15 +111,15 @@ class _Searches:
                 found.update(zip(batch, hits, strict=True))
         return [found[number] for number in range(len(self._vectors))]
 
-    def ask(self) -> None:
-        """Whether it may be searched at all. Raises `CannotTell`."""
+    def probe_one(self) -> None:
+        """Search once, to see whether it may be searched at all. Raises `CannotTell`."""
         with of_desired(self.trouble):
             self._probe.search(
                 self._side.collection, self._side.vector.name, self._vectors[:1], limit=1, where="", strong=False
             )
 
     def timed(self) -> float:
-        """Seconds that it takes."""
+        """Return the seconds that all searches take."""
         start = time.perf_counter()
         self.run(strong=False)
         return time.perf_counter() - start
@@ -133,7 +133,7 @@ class _Searches:
         )
 
 
-def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits], list[Hits]]:
+def _first_round(on_current: _Searches, on_desired: _Searches) -> tuple[list[Hits], list[Hits]]:
     """Return the hits on both sides.
 
     What the current collection cannot answer makes the gate not applicable; but a query that both refuse is a mistake
@@ -141,14 +141,14 @@ def _first_round(on_current: _Searches, on_wanted: _Searches) -> tuple[list[Hits
     """
     refused = None
     try:
-        with of_current(on_current.trouble, on_wanted.ask):
+        with of_current(on_current.trouble, on_desired.probe_one):
             before = on_current.run()
     except CannotTell as cannot:
         if not isinstance(cannot.__cause__, CatalogError) or isinstance(cannot.__cause__, OF_THE_COLLECTION):
             raise
         refused = cannot
-    with of_desired(on_wanted.trouble, Verdict.FAIL):
-        after = on_wanted.run()
+    with of_desired(on_desired.trouble, Verdict.FAIL):
+        after = on_desired.run()
     if refused:
         raise refused
     return before, after

@@ -1,4 +1,4 @@
-"""What gates may ask of a catalog, each question once a round however many aliases need the answer."""
+"""What gates read from a catalog: each answer once per round, however many aliases need it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Probe:
 
     Args:
         catalog: the database.
-        halted: whether nothing further should be asked; every question then raises `Halted`.
+        halted: whether to stop; every question then raises `Halted`.
     """
 
     def __init__(self, catalog: Catalog, halted: Callable[[], bool] = lambda: False) -> None:
@@ -32,7 +32,7 @@ class Probe:
 
     @property
     def _asking(self) -> Catalog:
-        """For one call, unless nothing further should be asked."""
+        """The catalog, for one call. Raises `Halted`."""
         if self._halted():
             raise Halted
         return self._catalog
@@ -56,7 +56,7 @@ class Probe:
         return self.once(("count", collection), lambda: self._asking.count(collection))
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
-        """Not shared, as all that follows; what is made of it is (see `once`)."""
+        """Read keys. Not shared, like all methods below; callers share the result (see `once`)."""
         return self._asking.sample_keys(collection, primary, limit)
 
     def rows(
@@ -79,13 +79,13 @@ class Probe:
         if first:
             try:
                 answer.set_result(ask())
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            except BaseException as error:  # noqa: BLE001 - handed to the threads that wait
                 answer.set_exception(error)
         return cast("T", answer.result())
 
 
 class Halted(Exception):
-    """Somebody wants nothing further to be asked."""
+    """The round was stopped."""
 
 
 class CannotTell(Exception):
@@ -98,14 +98,14 @@ class CannotTell(Exception):
 
 @contextmanager
 def of_current(trouble: str, evaluate_desired: Callable[[], object]) -> Iterator[None]:
-    """Around questions about the collection that the alias serves now: without an answer the gate does not apply.
+    """Guard questions about the current collection: without an answer the gate does not apply.
 
-    Transient errors pass: they say nothing about a collection. A privilege that is missing is mostly missing
-    everywhere, and nobody may get past a gate by having fewer privileges: so the target is asked then, too.
+    Transient errors pass through: they are not about a collection. A privilege that is missing is mostly missing
+    everywhere, and fewer privileges must not open a gate: so the desired collection is asked about, too.
 
     Args:
         trouble: starts the sentence: `c1 cannot be counted`.
-        ask_target: the like question about the target, within `of_target`.
+        evaluate_desired: the same question about the desired collection, within `of_desired`.
     """
     try:
         with _answered(Verdict.NOT_APPLICABLE, trouble):
@@ -118,7 +118,7 @@ def of_current(trouble: str, evaluate_desired: Callable[[], object]) -> Iterator
 
 @contextmanager
 def of_desired(trouble: str, verdict: Verdict = Verdict.UNKNOWN) -> Iterator[None]:
-    """Around questions about the collection that the alias should serve: see `of_current`."""
+    """Guard questions about the desired collection: without an answer the gate has the given verdict."""
     with _answered(verdict, trouble):
         yield
 
@@ -137,7 +137,7 @@ def _answered(verdict: Verdict, trouble: str) -> Iterator[None]:
 
 
 def schemas(current: str, desired: str, probe: Probe) -> tuple[Schema, Schema]:
-    """Those of both collections. Raises `CannotTell`."""
+    """Return the schemas of both collections. Raises `CannotTell`."""
 
     def of_the_desired() -> Schema:
         with of_desired(f"the schema of {desired} cannot be read"):

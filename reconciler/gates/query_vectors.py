@@ -32,7 +32,7 @@ _SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may 
 
 
 class Query(Struct, frozen=True):
-    """One search on two collections: `current` for the one that the alias serves now, `wanted` for the new one."""
+    """One search on two collections: `current` for the current one, `desired` for the new one."""
 
     current: tuple[float, ...]
     desired: tuple[float, ...]

@@ -42,7 +42,7 @@ def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tu
 
 
 def _check_dimensions(query: Query, current: Side, desired: Side) -> None:
-    """One query speaks for all: those of a file are of one length."""
+    """Check the first query, since those of a file have one length. Raises `CannotTell`."""
     for vector, side in ((query.current, current), (query.desired, desired)):
         if len(vector) != side.vector.dimension:
             found = f"the queries for {side.collection} have {counted(len(vector), 'number')}"
@@ -53,17 +53,17 @@ def _check_dimensions(query: Query, current: Side, desired: Side) -> None:
 
 
 def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tuple[Asked, ...], int]:
-    """Rows of the current collection as queries, and how many rows of the sample the other one does not have.
+    """Return rows of the current collection as queries, and how many of them the other collection does not have.
 
     Raises:
         CannotTell: there are no rows, or most of them are missing in the other collection.
     """
 
-    def ask_wanted() -> None:
+    def read_desired() -> None:
         with of_desired(f"rows of {desired.collection} cannot be read"):
             probe.sample_keys(desired.collection, desired.primary.name, 1)
 
-    with of_current(f"no sample can be taken of {current.collection}", ask_wanted):
+    with of_current(f"no sample can be taken of {current.collection}", read_desired):
         keys = probe.sample_keys(current.collection, current.primary.name, KEYS_TO_PICK_FROM)
         picked = _evenly(keys, size)
         before = _vectors(probe.rows(current.collection, current.primary.name, picked, [current.vector.name]), current)

@@ -111,7 +111,7 @@ def _filled(schema: Schema) -> set[str]:
 
 
 def _typed(field: Field) -> str:
-    """`VARCHAR(200)`, `FLOAT_VECTOR(768)`, `ARRAY<INT64>[100]`."""
+    """Return the type with its sizes: `VARCHAR(200)`, `FLOAT_VECTOR(768)`, `ARRAY<INT64>[100]`."""
     size = field.dimension or field.length
     return field.type + (f"({size})" if size else "") + (f"[{field.capacity}]" if field.capacity else "")
 

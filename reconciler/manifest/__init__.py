@@ -37,7 +37,7 @@ __all__ = [
 
 
 def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
-    """Hold the documents against each other, by themselves: without flags, environment or server.
+    """Check the documents against each other, without flags, environment or server.
 
     Args:
         manifests: what `read` gave.
@@ -59,12 +59,12 @@ def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
 def load(
     *paths: str | os.PathLike[str], flags: Overrides | None = None, environment: Overrides | None = None
 ) -> tuple[AliasSet, ...]:
-    """What the manifests want, with servers and databases settled, and free of conflicts.
+    """Return the AliasSets of manifests with servers and databases resolved, free of conflicts.
 
     Args:
         paths: files, folders, `-` for standard input.
-        flags: settings that go over the manifests.
-        environment: settings that fill what is still open; by default none, whatever the process's environment has.
+        flags: settings that override the manifests.
+        environment: settings where manifests have none; by default none, whatever the process's environment has.
 
     Raises:
         InvalidInput: with every problem.
@@ -73,7 +73,7 @@ def load(
 
 
 def resolve(manifests: Manifests, flags: Overrides, environment: Overrides) -> tuple[AliasSet, ...]:
-    """The sets with their servers and databases, checked against each other; relative paths start where we are.
+    """Return the sets with servers and databases, checked against each other.
 
     Raises:
         InvalidInput: with every problem.

@@ -45,12 +45,12 @@ class _Unfit(Exception):
 
 
 def edited(text: str, file: str, desired: Mapping[Entry, str]) -> str:
-    """The text of a manifest, with other collections for some of its aliases.
+    """Return the text of a manifest, with other collections for some of its aliases.
 
     Args:
         text: the whole file, without a byte order mark.
         file: its name, for the places.
-        wanted: the collection of each entry to change, a name that Milvus accepts; `state: Absent` gives way to it.
+        desired: the collection of each entry to change, a name that Milvus accepts; it replaces `state: Absent`.
 
     Raises:
         InvalidInput: for every entry that is not in the text, or is written so that it cannot be changed alone.
@@ -86,7 +86,7 @@ def edited(text: str, file: str, desired: Mapping[Entry, str]) -> str:
 
 
 def difference(name: str, before: str, after: str) -> str:
-    """A unified diff that `git apply` and `patch -p1` take, empty where nothing differs.
+    """Return a unified diff that `git apply` and `patch -p1` take, empty where nothing differs.
 
     Args:
         name: the file's path.
@@ -109,7 +109,7 @@ class _Places:
         self._lines = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
 
     def splice(self, source: Source, old: str, new: str) -> _Splice:
-        """A new string in place of an old one at `source`, quoted like it. Raises `_Unfit` for any unusual form."""
+        """Return a new string for the old one at `source`, quoted like it. Raises `_Unfit` for any unusual form."""
         word = re.escape(old)
         scalar = re.compile(
             rf"""(?:[&!]\S*\s+)*(?:(?P<plain>{word})|'(?P<single>{word})'|"(?P<double>[^"\r\n]*)")""", re.ASCII
@@ -122,13 +122,13 @@ class _Places:
 
 
 def _is_string(name: str) -> bool:
-    """Whether a plain name is a string to all YAML readers; to some, y and n are booleans."""
+    """Return whether a plain name is a string to all YAML readers; to some, y and n are booleans."""
     tag: str = _RESOLVER.resolve(yaml.ScalarNode, name, (True, False))  # type: ignore[no-untyped-call]
     return tag == _STRING and name.lower() not in ("y", "n")
 
 
 def _entries(root: Node) -> Iterator[tuple[str, Sequence[Node]]]:
-    """Each alias of a set, with the nodes on the way from the set to its entry."""
+    """Yield each alias of a set, with the nodes from the set down to its entry."""
     aliases = root.find("spec", "aliases")
     for entry in aliases.items if aliases else ():
         name = entry.find("name")
@@ -137,7 +137,7 @@ def _entries(root: Node) -> Iterator[tuple[str, Sequence[Node]]]:
 
 
 def _uses(documents: Iterable[Document]) -> Counter[int]:
-    """How often each node stands in a list or mapping: more than once where a YAML alias names its anchor."""
+    """Count how often each node stands in a list or mapping: more than once where a YAML alias names its anchor."""
     uses: Counter[int] = Counter()
     waiting = [document.root for document in documents]
     while waiting:
@@ -152,7 +152,7 @@ def _uses(documents: Iterable[Document]) -> Counter[int]:
 def _splices(
     chain: Sequence[Node], field: str, collection: str, places: _Places, uses: Counter[int]
 ) -> Iterator[_Splice]:
-    """What to replace for one entry: its collection, or the key and the value of its state."""
+    """Yield what to replace for one entry: its collection, or the key and the value of its state."""
     entry = chain[-1]
     if field not in entry.fields:
         raise _Unfit('is not given; name one, or say "state: Absent"')

@@ -1,6 +1,6 @@
 """The further proxies of a Milvus that a set is verified through: MilvusConnections of the set's namespace, by name.
 
-They are not addresses, because whoever writes an AliasSet must not be able to send a connection's token somewhere else.
+They are not addresses, because the author of an AliasSet must not be able to send a connection's token somewhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Ma
 
 
 def absent_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
-    """A problem for each endpoint of a set that the manifests do not have."""
+    """Yield a problem for each endpoint of a set that the manifests do not have."""
     for name, source in desired.endpoints.items():
         if (desired.namespace, name) not in manifests.connections:
             yield Problem(
@@ -24,19 +24,19 @@ def absent_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterato
 
 
 def elsewhere(desired: AliasSetManifest, name: str, manifests: Manifests) -> str:
-    """Where a connection is that the set's own namespace does not have: words for a message, or none."""
+    """Say in which other namespaces there is a connection of this name; empty where there is none."""
     others = sorted(namespace or "none" for namespace, other in manifests.connections if other == name)
     return f" in namespace {desired.namespace or 'none'} (there is one in {', '.join(others)})" if others else ""
 
 
 def endpoints_of(desired: AliasSetManifest, manifests: Manifests) -> list[ConnectionManifest]:
-    """The endpoints of a set, as far as the manifests have them."""
+    """Return those endpoints of a set that the manifests have."""
     known = manifests.connections
     return [known[desired.namespace, name] for name in desired.endpoints if (desired.namespace, name) in known]
 
 
 def wrong_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
-    """What cannot be a proxy beside the others: the same address again, and Milvus Lite."""
+    """Yield a problem for each endpoint that is no further proxy: the same address again, or Milvus Lite."""
     first: dict[str, str] = {}
     if home := manifests.connections.get((desired.namespace, desired.connection_name)):
         first[home.address] = home.name
@@ -50,11 +50,11 @@ def wrong_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator
 
 
 def endpoints_left_out(manifests: Manifests, sets: Sequence[AliasSet]) -> tuple[Problem, ...]:
-    """A warning for each set that this run sends to another server than its endpoints are proxies of.
+    """Return a warning for each set that this run sends to another server than its endpoints are proxies of.
 
     Args:
         manifests: what was read.
-        sets: what `settle` made of it.
+        sets: what `resolve` made of it.
     """
     return tuple(
         Problem(

@@ -52,7 +52,7 @@ _Dumper.add_representer(
 def exported(
     pointing: Mapping[str, str], connection: Connection, database: str, *, with_connection: bool
 ) -> Iterator[str]:
-    """The manifest's text, piece by piece: a MilvusConnection if asked for, then an AliasSet for each 1,000 aliases.
+    """Yield the manifest's text in pieces: a MilvusConnection if requested, then an AliasSet per 1,000 aliases.
 
     Args:
         pointing: every alias of the database, and its collection.
@@ -76,9 +76,9 @@ def exported(
 
 
 def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dict[Target, LiveCatalog]:
-    """The live side of a plan, from exported sets.
+    """Return the live side of a plan, from exported sets.
 
-    What an export cannot tell stays open: which other collections exist, and whether they are loaded.
+    An export does not have everything: which other collections exist, and whether they are loaded.
 
     Args:
         sets: from an export, with their connections.
@@ -88,7 +88,7 @@ def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dic
         InvalidInput: this is no export, or it has nothing about one of the databases.
     """
     sets = list(sets)
-    _insist_on_exports(sets)
+    _check_exports(sets)
     pointing: dict[Target, dict[str, str | None]] = {}
     for alias_set in sets:
         if alias_set.connection:
@@ -104,8 +104,8 @@ def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dic
     return {target: _live(target, here) for target, here in pointing.items()}
 
 
-def _insist_on_exports(sets: Iterable[AliasSet]) -> None:
-    """A wish taken for the live side would show no changes for ever; refuse what `export` never writes."""
+def _check_exports(sets: Iterable[AliasSet]) -> None:
+    """Refuse what `export` never writes: a desired state read as the live side would never show a change."""
     problems = [
         Problem(
             "this is no export: it has a scope, limits, waves, gates, verification, protection or Absent aliases",
@@ -153,12 +153,12 @@ def _place(token: Credential) -> _Flow:
 
 
 def _object_name(database: str) -> str:
-    """A Kubernetes object name made of a database name."""
+    """Return a Kubernetes object name for a database name."""
     return re.sub(r"[^a-z0-9]+", "-", database.lower())[:MAX_NAME].strip("-") or "aliases"
 
 
 def exportable(pointing: Mapping[str, str]) -> tuple[dict[str, str], Sequence[str]]:
-    """The aliases that a manifest can name, and those that none can (Milvus Lite accepts any string)."""
+    """Split aliases into those that a manifest can name and those that none can (Milvus Lite accepts any string)."""
     good = {alias: target for alias, target in pointing.items() if _valid(alias) and _valid(target)}
     return good, sorted(pointing.keys() - good.keys())
 

@@ -23,7 +23,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def is_manifest(path: PurePath) -> bool:
-    """Whether a file in a folder is taken for a manifest, by its name."""
+    """Return whether a file in a folder is taken for a manifest, by its name."""
     return path.suffix in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
@@ -31,10 +31,10 @@ class Tree(Protocol):
     """Files that are in no folder, such as those of a commit; their names are paths from the top."""
 
     def content(self, name: str) -> bytes:
-        """A file's content. Raises `ValueError`, with a message for the user, if it cannot be used."""
+        """Return a file's content. Raises `ValueError`, with a message for the user, if it cannot be used."""
 
     def on_disk(self, name: str) -> Path:
-        """Where a copy of a file is, which nobody changes. Raises `OSError` as opening it would."""
+        """Return the path of a copy of a file that does not change. Raises `OSError` as opening it would."""
 
 
 class File(Struct, frozen=True):
@@ -55,14 +55,14 @@ class File(Struct, frozen=True):
         return self.path.absolute().parent if self.path else Path.cwd()
 
     def beside(self, name: str) -> Path:
-        """The file that a path in this file means. Raises `OSError` where a tree has none."""
+        """Return the file that a path in this file means. Raises `OSError` where a tree has none."""
         if self.tree:
             return self.tree.on_disk(posixpath.join(posixpath.dirname(self.name), name))
         return self.base / name
 
 
 def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> tuple[list[File], list[str]]:
-    """The files behind the paths, each once, in the order of the paths and sorted inside a folder; and the folders.
+    """Return the files behind the paths, each once, in the order of the paths, sorted in a folder; and the folders.
 
     Args:
         paths: files, folders, and `-` for standard input.
@@ -90,7 +90,7 @@ def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> t
 
 
 def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
-    """The manifests in a folder and below, like `**/*.yaml`: nothing hidden, and no symbolic link in circles."""
+    """Yield the manifests in a folder and below, like `**/*.yaml`: nothing hidden, and no symbolic link in circles."""
 
     def refused(error: OSError) -> None:
         problems.append(Problem(_reason(error), Source(str(error.filename))))
@@ -118,7 +118,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Args:
         file: what to read.
@@ -146,7 +146,7 @@ def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
 
 
 def as_yaml(text: str, name: str) -> str:
-    """A file's text for the YAML reader, every character at its place.
+    """Return a file's text for the YAML reader, every character at its place.
 
     JSON may be indented with tabs, YAML may not; inside JSON's strings a raw tab is illegal anyway.
     """

@@ -34,18 +34,18 @@ def read(
         paths: files, folders (all `*.yaml`, `*.yml` and `*.json` below them but hidden ones), and `-` for standard
             input.
         stdin: what `-` reads; None is the process's own standard input.
-        edited: by a file's name as problems tell it, the text to take instead of what is in the file.
+        edited: text that replaces the content of a file, by the file's name in problems.
 
     Raises:
         InvalidInput: everything that is wrong with any document, by file, line and column.
     """
-    harvest = _Loaded(edited=edited or {})
-    inputs, folders = files.found(paths, harvest.problems)
-    files_with_documents = {file.name for file in inputs if _gather(file, stdin, harvest)}
+    loaded = _Loaded(edited=edited or {})
+    inputs, folders = files.found(paths, loaded.problems)
+    files_with_documents = {file.name for file in inputs if _gather(file, stdin, loaded)}
     for folder in folders:
         if not any(file.name in files_with_documents for file in inputs if folder in file.folders):
-            harvest.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
-    return harvest.manifests()
+            loaded.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
+    return loaded.manifests()
 
 
 def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
@@ -58,10 +58,10 @@ def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     Raises:
         InvalidInput: everything that is wrong with any document, by file, line and column.
     """
-    harvest = _Loaded()
+    loaded = _Loaded()
     for name in sorted(names):
-        _gather(File(name, None, named=False, tree=tree), None, harvest)
-    return harvest.manifests()
+        _gather(File(name, None, named=False, tree=tree), None, loaded)
+    return loaded.manifests()
 
 
 class _Loaded(Struct):
@@ -77,38 +77,38 @@ class _Loaded(Struct):
     edited: Mapping[str, str] = {}
 
     def manifests(self) -> Manifests:
-        """All of it. Raises `InvalidInput` if anything is wrong."""
+        """Return all that was read. Raises `InvalidInput` if anything is wrong."""
         if self.problems:
             raise InvalidInput(*in_order(self.problems))
         return Manifests(self.connections, tuple(self.sets), self.skipped, tuple(self.warnings))
 
 
-def _gather(file: File, stdin: TextIO | BinaryIO | None, harvest: _Loaded) -> bool:
+def _gather(file: File, stdin: TextIO | BinaryIO | None, loaded: _Loaded) -> bool:
     """Add what one file has; False if it is a readable file with nothing of ours in it."""
     try:
-        edited = harvest.edited.get(file.name)
+        edited = loaded.edited.get(file.name)
         text = files.text_of(file, stdin) if edited is None else files.as_yaml(edited, file.name)
     except ValueError as error:
-        harvest.problems.append(Problem(str(error), Source(file.name)))
+        loaded.problems.append(Problem(str(error), Source(file.name)))
         return True
     parsed, broken = yaml_marks.parse(text, file.name)
     everything = [document for whole in parsed for document in _unwrapped(whole)]
     ours = [document for document in everything if _is_ours(document.root)]
     for document in ours:
-        _add(document, file, harvest)
+        _add(document, file, loaded)
     foreign = [document.root for document in everything if not _is_ours(document.root)]
     foreign = [root for root in foreign if root.value is not None]
-    harvest.skipped += len(foreign)
-    harvest.warnings += [warning for root in foreign for warning in _suspicious(root)]
+    loaded.skipped += len(foreign)
+    loaded.warnings += [warning for root in foreign for warning in _suspicious(root)]
     if broken:
-        harvest.problems.append(broken)
+        loaded.problems.append(broken)
     elif file.named and not ours:
-        harvest.problems.append(Problem(_nothing_in(foreign), Source(file.name)))
+        loaded.problems.append(Problem(_nothing_in(foreign), Source(file.name)))
     return bool(ours or broken)
 
 
 def _unwrapped(document: Document) -> Iterator[Document]:
-    """The document, or the items of the List that `kubectl get` writes."""
+    """Yield the document, or the items of the List that `kubectl get` writes."""
     root = document.root
     if _text(root, "apiVersion") == "v1" and _text(root, "kind") == "List" and "items" in root.fields:
         yield from (Document(item, document.problems) for item in root.fields["items"].items)
@@ -117,7 +117,7 @@ def _unwrapped(document: Document) -> Iterator[Document]:
 
 
 def alias_sets(documents: Iterable[Document]) -> Iterator[tuple[str, Node]]:
-    """The AliasSets among the documents of a file, each with its key: `namespace/name`, or `name` alone."""
+    """Yield the AliasSets among the documents of a file, each with its key: `namespace/name`, or `name` alone."""
     for root in (item.root for document in documents for item in _unwrapped(document)):
         if _is_ours(root) and _text(root, "kind") == "AliasSet":
             metadata = root.at(("metadata",))
@@ -126,38 +126,38 @@ def alias_sets(documents: Iterable[Document]) -> Iterator[tuple[str, Node]]:
 
 
 def _is_ours(root: Node) -> bool:
-    """Whether a document is in our group; one without any `apiVersion` is, if its kind is ours."""
+    """Return whether a document is in our group; one without any `apiVersion` is, if its kind is ours."""
     if "apiVersion" not in root.fields:
         return _text(root, "kind") in KINDS and "formatVersion" not in root.fields
     return _text(root, "apiVersion").partition("/")[0] == GROUP
 
 
-def _add(document: Document, file: File, harvest: _Loaded) -> None:
+def _add(document: Document, file: File, loaded: _Loaded) -> None:
     """Add a document of ours, or all that is wrong with it."""
     root = document.root
     problems = list(_wrong_identity(root)) or problems_of(_text(root, "kind"), document)
     kind, metadata = _text(root, "kind"), root.at(("metadata",))
     identity = (kind, _text(metadata, "namespace"), _text(metadata, "name"))
     place = metadata.at(("name",)).source
-    if identity[2] and harvest.places.setdefault(identity, place) is not place:
+    if identity[2] and loaded.places.setdefault(identity, place) is not place:
         problems.append(
-            Problem(f"{kind} {quoted(identity[2])} is given twice; first at {harvest.places[identity]}", place)
+            Problem(f"{kind} {quoted(identity[2])} is given twice; first at {loaded.places[identity]}", place)
         )
-    contents = harvest.contents.of(root, file, problems)
+    contents = loaded.contents.of(root, file, problems)
     if problems:
-        harvest.problems += problems
+        loaded.problems += problems
         return
     try:
         if kind == "AliasSet":
-            harvest.sets.append(documents.alias_set(root, contents))
+            loaded.sets.append(documents.alias_set(root, contents))
         else:
-            harvest.connections[identity[1:]] = documents.connection(root, file.base)
+            loaded.connections[identity[1:]] = documents.connection(root, file.base)
     except InvalidInput as error:
-        harvest.problems += error.problems
+        loaded.problems += error.problems
 
 
 def _wrong_identity(root: Node) -> Iterator[Problem]:
-    """What makes it impossible to say which schema a document should follow."""
+    """Yield the problems because of which a document has no schema."""
     version, kind = _text(root, "apiVersion").partition("/")[2], _text(root, "kind")
     if "apiVersion" not in root.fields:
         yield Problem(f'"apiVersion" is missing; it is {API_VERSION}', root.source)
@@ -173,14 +173,14 @@ def _wrong_identity(root: Node) -> Iterator[Problem]:
 
 
 def _suspicious(root: Node) -> Iterator[Problem]:
-    """A warning for a document that is skipped and has a kind of ours."""
+    """Yield a warning for a document that is skipped and has a kind of ours."""
     if (kind := _text(root, "kind")) in KINDS and "formatVersion" not in root.fields:
         group = quoted(_text(root, "apiVersion"))
         yield Problem(f"skipped this {kind}: its apiVersion is {group}, not {API_VERSION}", root.source)
 
 
 def _nothing_in(foreign: Sequence[Node]) -> str:
-    """Why a named file is of no use."""
+    """Say why a named file has no manifest."""
     written = next((_text(root, "kind") for root in foreign if "formatVersion" in root.fields), "")
     if written == "Plan":
         return 'this is a saved plan, not a manifest; use "aliasctl show" or "aliasctl apply" on it, without -f'
@@ -190,6 +190,6 @@ def _nothing_in(foreign: Sequence[Node]) -> str:
 
 
 def _text(node: Node, name: str) -> str:
-    """A field's text; empty where there is no such field, or no string in it."""
+    """Return a field's text; empty where there is no such field, or no string in it."""
     found = node.fields.get(name)
     return found.value if found and isinstance(found.value, str) else ""

@@ -33,7 +33,7 @@ _TYPES = {
 _EMPTY = {"object": "{}", "array": "[]"}
 _WITHOUT_QUOTES = {"integer": "-?[0-9]+", "number": "-?[0-9]+(.[0-9]+)?", "boolean": "true|false"}
 _UNKNOWN = "additionalProperties"
-# Of several words that one value breaks, the first is told: the others would say the same again.
+# Of several keywords that one value violates, the first is reported: the others would repeat it.
 _VALUE_WORDS = (
     "type",
     "enum",
@@ -49,7 +49,7 @@ _VALUE_WORDS = (
 
 
 class _Finding(Struct, frozen=True):
-    """One thing the validator found: the keyword `word` of `schema` asks for `wanted`, and the node is otherwise.
+    """One thing the validator found: the keyword `word` of `schema` requires `desired`, and the node differs.
 
     `rule` is the message of the condition across fields that it belongs to, if it does.
     """
@@ -73,7 +73,7 @@ class _Finding(Struct, frozen=True):
 
     @property
     def words(self) -> list[str]:
-        """What is wanted, where that is a list of words."""
+        """The value of the keyword, where that is a list of words."""
         return cast("list[str]", self.desired)
 
     @property
@@ -95,7 +95,7 @@ class _Finding(Struct, frozen=True):
 
 
 def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> list[Problem]:
-    """What the validator found, for people.
+    """Return what the validator found, for people.
 
     Args:
         errors: from a validator of `schema`.
@@ -132,12 +132,12 @@ def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> 
         elif finding.path not in values or finding.rank < values[finding.path].rank:
             values[finding.path] = finding
     wrong = [Problem(_wrong_value(value), value.node.source) for value in values.values()]
-    told = {problem.source for problem in wrong}
-    return wrong + list(dict.fromkeys(problem for problem in problems if problem.source not in told))
+    reported = {problem.source for problem in wrong}
+    return wrong + list(dict.fromkeys(problem for problem in problems if problem.source not in reported))
 
 
 def _rule(steps: list[str | int], schema: Schema) -> str | None:
-    """The message of the condition across fields on the way to a place in the schema."""
+    """Return the message of the condition across fields that a place in the schema belongs to."""
     if "allOf" not in steps:
         return None
     return str(_part(schema, steps[: steps.index("allOf") + 2])["errorMessage"])
@@ -162,7 +162,7 @@ def _unknown_field(finding: _Finding, name: str) -> str:
 
 
 def _wrong_value(finding: _Finding) -> str:
-    """What is wrong with one value by itself."""
+    """Say what is wrong with one value by itself."""
     match finding.word:
         case "type":
             return _wrong_type(finding)

@@ -24,7 +24,7 @@ from reconciler.manifest.yaml_marks import Document, Node, Value
 
 
 def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:
-    """An AliasSet as the API server gives it.
+    """Read an AliasSet as the API server returns it.
 
     Args:
         body: the object; its status, and of its metadata all but name and namespace, are not looked at.
@@ -39,7 +39,7 @@ def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:
 
 
 def read_connection(body: Mapping[str, object]) -> ConnectionManifest:
-    """A MilvusConnection as the API server gives it.
+    """Read a MilvusConnection as the API server returns it.
 
     Args:
         body: the object; its status, and of its metadata all but name and namespace, are not looked at.
@@ -52,19 +52,19 @@ def read_connection(body: Mapping[str, object]) -> ConnectionManifest:
 
 
 def missing_connections(manifest: AliasSetManifest, connections: Mapping[str, ConnectionManifest]) -> tuple[str, ...]:
-    """The names of the MilvusConnections that a set names, its endpoints included, and that there are not; sorted."""
+    """Return the names of the MilvusConnections of a set, its endpoints included, that do not exist; sorted."""
     return tuple(sorted({manifest.connection_name, *manifest.endpoints} - connections.keys()))
 
 
 def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionManifest]) -> AliasSet:
-    """The set with its connection and its endpoints.
+    """Return the set with its connection and its endpoints.
 
     Args:
         manifest: what `read_alias_set` gave.
         connections: the MilvusConnections of the set's namespace, by name.
 
     Raises:
-        InvalidInput: a MilvusConnection that the set names is not there (`missing_connections` tells these cases from
+        InvalidInput: a MilvusConnection that the set names does not exist (`missing_connections` tells these cases from
             the others), or an endpoint is no further proxy: it has the address of another one.
     """
     known = {(manifest.namespace, name): connection for name, connection in connections.items()}
@@ -78,7 +78,7 @@ def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMani
 
 
 def _checked(kind: str, body: Mapping[str, object]) -> Node:
-    """The object's part that is ours, as a document in which nothing is wrong."""
+    """Return the fields of an object that manifests have, as a valid document. Raises `InvalidInput`."""
     ours: dict[str, object] = {name: body[name] for name in ("apiVersion", "kind", "spec") if name in body}
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
@@ -94,7 +94,7 @@ def _checked(kind: str, body: Mapping[str, object]) -> Node:
 
 
 def _node(value: object, path: str) -> Node:
-    """A value as the YAML reader would give it, with its path for a place."""
+    """Return a value as the YAML reader does, with its path as its place."""
     if isinstance(value, Mapping):
         fields = {name: _node(below, f"{path}.{name}" if path else str(name)) for name, below in value.items()}
         # A key's own place is its mapping: under `token`, what stands as a key may be the token.
@@ -114,15 +114,15 @@ def _missing(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMan
 
 
 def _refused(problems: list[Problem]) -> InvalidInput:
-    """All of them by path, which goes into the message: it is a place in an object, not in a file."""
+    """Return all problems, sorted by path; the path goes into the message, since it is no place in a file."""
 
     def place(problem: Problem) -> list[str | int]:
         # The tenth alias comes after the second one.
         return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", _path(problem))]
 
-    told = sorted(dict.fromkeys(problems), key=place)
+    ordered = sorted(dict.fromkeys(problems), key=place)
     return InvalidInput(
-        *(Problem(f"{path}: {item.message}" if (path := _path(item)) else item.message) for item in told)
+        *(Problem(f"{path}: {item.message}" if (path := _path(item)) else item.message) for item in ordered)
     )
 
 

@@ -40,7 +40,7 @@ class Overrides(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The `ALIASCTL_…` variables; an empty one counts as not given. There is none for `connection`.
+        """Read the `ALIASCTL_…` variables; an empty one counts as not given. There is none for `connection`.
 
         Raises:
             InvalidInput: a timeout or concurrency that is not one.
@@ -70,13 +70,13 @@ class Overrides(Struct, frozen=True, kw_only=True):
         )
 
     def named(self, setting: str) -> str:
-        """A setting as the user writes it: `--token-env`, `ALIASCTL_TOKEN_ENV`."""
+        """Return a setting as the user writes it: `--token-env`, `ALIASCTL_TOKEN_ENV`."""
         if self.origin is Origin.ENVIRONMENT:
             return f"ALIASCTL_{setting.upper()}"
         return f"--{setting.replace('_', '-')}"
 
     def problems(self, working_directory: Path) -> Iterator[Problem]:
-        """What is wrong with the settings by themselves. Values that may hold a secret are not repeated."""
+        """Yield what is wrong with single settings. Values that may hold a secret are not repeated."""
 
         def problem(setting: str, message: str) -> Problem:
             return Problem(message, Source(self.named(setting)))

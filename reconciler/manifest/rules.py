@@ -18,14 +18,14 @@ TargetKey: TypeAlias = tuple[str, ...]
 
 
 def target_key(desired: AliasSet) -> TargetKey:
-    """What must be equal for two sets to share a target: address and database; unknown addresses go by their names."""
+    """Return what two sets of one target have in common: address and database; names where the address is unknown."""
     if desired.connection:
         return (desired.connection.address, desired.database)
     return (desired.namespace, desired.connection_name, desired.database)
 
 
 def conflicts(sets: Iterable[AliasSet]) -> list[Problem]:
-    """Everything that contradicts itself in the sets of one run; sorted.
+    """Return all contradictions in the sets of one run, sorted.
 
     Args:
         sets: with the connections and databases they will be applied to; a set without a connection is compared with
@@ -47,7 +47,7 @@ def conflicts(sets: Iterable[AliasSet]) -> list[Problem]:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """By file, line and column; each once."""
+    """Sort problems by file, line and column, each once."""
 
     def place(problem: Problem) -> tuple[str, int, int, str]:
         source = problem.source or Source("")
@@ -57,7 +57,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def wrong_among_aliases(aliases: Sequence[Alias]) -> list[Problem]:
-    """What contradicts itself among the aliases of one set."""
+    """Return the contradictions among the aliases of one set."""
     problems = []
     first: dict[str, Alias] = {}
     for alias in aliases:
@@ -132,12 +132,12 @@ class _Target:
                     yield Problem(f'this scope and {place} both cover "{name}", for example', other.source)
 
     def aliases_that_are_collections(self) -> Iterator[Problem]:
-        wanted_by: dict[str, Alias] = {}
+        users: dict[str, Alias] = {}
         for entries in self._listed.values():
             for entry in entries:
-                wanted_by.setdefault(entry.alias.collection or "", entry.alias)
+                users.setdefault(entry.alias.collection or "", entry.alias)
         for name, entries in self._listed.items():
-            user = wanted_by.get(name)
+            user = users.get(name)
             for alias in (entry.alias for entry in entries if entry.alias.collection is not None):
                 if user and user.name != name:
                     reason = f'is also the collection of alias "{user.name}"{_at(user.source)}'

@@ -206,16 +206,16 @@ def _name_lengths(limits: Schema) -> Rule:
 
 def _as_json_schema(source: Schema) -> Schema:
     def conditions(rules: list[Rule]) -> Schema:
-        told = [rule.json | {"errorMessage": rule.message} for rule in rules if rule.json]
-        return {"allOf": told} if told else {}
+        found = [rule.json | {"errorMessage": rule.message} for rule in rules if rule.json]
+        return {"allOf": found} if found else {}
 
     return _translated(source, conditions, lambda word: word.startswith("x-kubernetes-"))
 
 
 def _as_open_api(source: Schema) -> Schema:
     def conditions(rules: list[Rule]) -> Schema:
-        told = [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel]
-        return {"x-kubernetes-validations": told} if told else {}
+        found = [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel]
+        return {"x-kubernetes-validations": found} if found else {}
 
     # Kubernetes prunes unknown fields by itself, and does not know the others.
     return _translated(source, conditions, lambda word: word in ("additionalProperties", "errorMessage", "format"))

@@ -1,4 +1,4 @@
-"""Which entries of which AliasSets are meant by the names of aliases."""
+"""Find the manifest entries for given alias names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.manifest.records import AliasSetManifest, Manifests
 
 
 class Change(Struct, frozen=True):
-    """The collection that an entry is to have; the entry is as it was read."""
+    """The desired collection of an entry; the entry is as it was read."""
 
     owner: AliasSetManifest
     alias: Alias
@@ -29,11 +29,11 @@ class Change(Struct, frozen=True):
 
 
 def chosen(manifests: Manifests, desired: Mapping[str, str], set_name: str | None) -> list[Change]:
-    """The entries to change, in the order wanted.
+    """Return the entries to change, in the order of the names.
 
     Args:
         manifests: what was read.
-        wanted: the collection of each alias.
+        desired: the collection of each alias.
         set_name: the one AliasSet to look in, as `name` or `namespace/name`; None is all of them.
 
     Raises:
@@ -69,7 +69,7 @@ def _sets(manifests: Manifests, set_name: str | None) -> Sequence[AliasSetManife
 
 
 def _unlisted(name: str, collection: str, sets: Sequence[AliasSetManifest], manifests: Manifests) -> Problem:
-    """With a name that is close, or the entry to add; at the set, if there is no doubt which."""
+    """Return a problem that names a close alias, or the entry to add; at the set, if there is only one."""
     elsewhere = [
         (alias_set, alias) for alias_set in manifests.sets for alias in alias_set.aliases if alias.name == name
     ]

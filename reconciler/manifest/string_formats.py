@@ -11,11 +11,11 @@ from reconciler.manifest.durations import Duration, LongDuration
 
 
 def complaint(name: str, value: object) -> str | None:
-    """What is wrong with a value by a format's own words; None where nothing is, or where it is no string.
+    """Return what is wrong with a value in a format; None where nothing is, or where it is no string.
 
     Args:
-        name: what a schema calls the format.
-        value: of any kind: that it is a string is another word's business.
+        name: of the format in schemas.
+        value: of any type; another keyword checks that it is a string.
     """
     if not isinstance(value, str):
         return None
@@ -37,4 +37,4 @@ def _holds(name: str, value: object) -> bool:
 
 
 CHECKS: Mapping[str, Callable[[object], bool]] = {name: partial(_holds, name) for name in _PARSERS}
-"""For a validator: whether a value is fine."""
+"""For a validator: whether a value has the format."""

@@ -36,21 +36,21 @@ __all__ = ["Overrides", "absent_connections", "as_written", "reconnected", "reta
 
 
 def as_written(manifests: Manifests) -> tuple[AliasSet, ...]:
-    """The sets by the manifests alone; without a connection where the manifests have none of that name."""
-    aim = _ConnectionResolver(manifests, Overrides(), Overrides(), Path())
+    """Return the sets by the manifests alone; without a connection where the manifests have none of that name."""
+    resolver = _ConnectionResolver(manifests, Overrides(), Overrides(), Path())
     return tuple(
         _bound(
             alias_set,
-            aim.connection(alias_set.namespace, alias_set.connection_name),
+            resolver.connection(alias_set.namespace, alias_set.connection_name),
             alias_set.database,
-            aim.endpoints(alias_set),
+            resolver.endpoints(alias_set),
         )
         for alias_set in manifests.sets
     )
 
 
 def absent_connections(manifests: Manifests) -> list[Problem]:
-    """A problem for each connection and endpoint of a set that the manifests do not have."""
+    """Return a problem for each connection and endpoint of a set that the manifests do not have."""
     problems: list[Problem] = []
     for alias_set in manifests.sets:
         if (alias_set.namespace, alias_set.connection_name) not in manifests.connections:
@@ -62,7 +62,7 @@ def absent_connections(manifests: Manifests) -> list[Problem]:
 def retarget(
     manifests: Manifests, flags: Overrides, environment: Overrides, working_directory: Path
 ) -> tuple[AliasSet, ...]:
-    """The sets with the connection and database that this run uses.
+    """Return the sets with the connection and database that this run uses.
 
     Args:
         manifests: what was read.
@@ -73,17 +73,17 @@ def retarget(
     Raises:
         InvalidInput: a setting is wrong by itself, a connection is found nowhere, or two targets would become one.
     """
-    aim = _ConnectionResolver(manifests, flags, environment, working_directory)
+    resolver = _ConnectionResolver(manifests, flags, environment, working_directory)
     problems: list[Problem] = []
     sets = []
     for alias_set in manifests.sets:
-        connection = aim.connection(alias_set.namespace, alias_set.connection_name)
+        connection = resolver.connection(alias_set.namespace, alias_set.connection_name)
         if connection is None:
             problems.append(_absent(alias_set, manifests))
         endpoints: tuple[Connection, ...] = ()
-        if connection and connection.address == aim.written_address(alias_set):
+        if connection and connection.address == resolver.written_address(alias_set):
             problems += [*absent_endpoints(alias_set, manifests), *wrong_endpoints(alias_set, manifests)]
-            endpoints = aim.endpoints(alias_set)
+            endpoints = resolver.endpoints(alias_set)
         sets.append(
             _bound(alias_set, connection, flags.database or alias_set.database or environment.database, endpoints)
         )
@@ -96,7 +96,7 @@ def retarget(
 def single_connection(
     manifests: Manifests | None, flags: Overrides, environment: Overrides, working_directory: Path
 ) -> Connection:
-    """The one server that a command without AliasSets is about.
+    """Return the server of a command without AliasSets.
 
     It is that of `--uri`, of `--connection`, of the only MilvusConnection given, or of the environment.
 
@@ -104,19 +104,19 @@ def single_connection(
         InvalidInput: a setting is wrong by itself, or it is not clear which server is meant.
     """
     manifests = manifests or Manifests()
-    aim = _ConnectionResolver(manifests, flags, environment, working_directory)
+    resolver = _ConnectionResolver(manifests, flags, environment, working_directory)
     known = manifests.connections
     namespace, name = next(iter(known)) if len(known) == 1 else ("", flags.connection or "milvus")
     if len(known) > 1 and not flags.uri and not flags.connection:
         raise InvalidInput(Problem(f"several servers are given; choose one with --connection: {_names(manifests)}"))
-    connection = aim.connection(namespace, name)
+    connection = resolver.connection(namespace, name)
     if connection is None:
         raise InvalidInput(Problem("no server is named; give --uri, or -f with a MilvusConnection"))
     return connection
 
 
 def reconnected(plan: Plan, flags: Overrides, working_directory: Path) -> Plan:
-    """A saved plan with this run's token, TLS settings, timeout and concurrency, where flags give them.
+    """Return a saved plan with this run's token, TLS settings, timeout and concurrency, where flags set them.
 
     Raises:
         InvalidInput: a flag is wrong by itself, or would send the plan somewhere else.
@@ -141,7 +141,7 @@ def reconnected(plan: Plan, flags: Overrides, working_directory: Path) -> Plan:
 
 
 def _with_timeouts(plan: SetPlan, flags: Overrides) -> SetPlan:
-    """With the flags that are for endpoints too."""
+    """Return the plan with the flags that apply to endpoints too."""
     endpoints = (
         _override(endpoint, None, None, flags.timeout, flags.concurrency) for endpoint in plan.verify.endpoints
     )
@@ -165,7 +165,7 @@ class _ConnectionResolver:
             raise InvalidInput(*problems)
 
     def connection(self, namespace: str, name: str) -> Connection | None:
-        """The connection that stands for the one of this name; None where nobody says which server it is."""
+        """Return the connection to use for this name; None where its server is not set anywhere."""
         flags, environment, directory = self._flags, self._environment, self._directory
         name = flags.connection or name
         manifest = self._manifest(namespace, name)
@@ -184,14 +184,14 @@ class _ConnectionResolver:
         return _with_settings(connection, flags, directory)
 
     def written_address(self, desired: AliasSetManifest) -> str | None:
-        """The address of the connection that a set names; None where no manifest has it."""
+        """Return the address of the connection that a set names; None where no manifest has it."""
         manifest = self._manifests.connections.get((desired.namespace, desired.connection_name))
         return manifest.address if manifest else None
 
     def endpoints(self, desired: AliasSetManifest) -> tuple[Connection, ...]:
-        """The further proxies of a set, as far as the manifests have them.
+        """Return those further proxies of a set that the manifests have.
 
-        Who we are is settled by each one's own manifest: flags and the environment only say how patient to be.
+        Credentials come from the manifest of each; flags and the environment only set timeout and concurrency.
         """
         flags, environment = self._flags, self._environment
         return tuple(
@@ -206,7 +206,7 @@ class _ConnectionResolver:
         )
 
     def _manifest(self, namespace: str, name: str) -> ConnectionManifest | None:
-        """The manifest of this name in this namespace; one that `--connection` names may be in another."""
+        """Return the manifest of this name in this namespace; one that `--connection` names may be in another."""
         known = self._manifests.connections
         if (namespace, name) in known or not self._flags.connection:
             return known.get((namespace, name))
@@ -232,7 +232,7 @@ def _written(manifest: ConnectionManifest, name: str) -> Connection:
 
 
 def _filled(connection: Connection, environment: Overrides, directory: Path) -> Connection:
-    """With the environment's settings, as far as they are meant for this server."""
+    """Return the connection with those settings of the environment that are meant for this server."""
     token, tls = environment.token(directory), environment.tls(directory)
     if connection.origin is Origin.FLAG:
         token, tls = None, Tls()
@@ -248,7 +248,7 @@ def _with_settings(connection: Connection, flags: Overrides, directory: Path) ->
 def _override(
     connection: Connection, token: Credential | None, tls: Tls | None, timeout: float | None, concurrency: int | None
 ) -> Connection:
-    """The connection with those of the settings that are given."""
+    """Return the connection with those of the settings that are given."""
     if tls and tls != Tls():
         under = connection.tls or Tls()
         # Certificate and key are always given together, so this never pairs one's certificate with another's key.
@@ -296,7 +296,7 @@ def _absent(desired: AliasSetManifest, manifests: Manifests) -> Problem:
 
 
 def _merged(before: Iterable[AliasSet], after: Iterable[AliasSet], settings: list[str]) -> Iterator[Problem]:
-    """Sets that had different targets and now share one: what was meant for one server would reach another."""
+    """Yield a problem for sets that had different targets and now share one: changes would reach another server."""
     first: dict[TargetKey, tuple[TargetKey, AliasSet]] = {}
     for old, new in zip(before, after, strict=True):
         old_key, other = first.setdefault(target_key(new), (target_key(old), new))
@@ -307,7 +307,7 @@ def _merged(before: Iterable[AliasSet], after: Iterable[AliasSet], settings: lis
 
 
 def _choosing(overrides: Overrides) -> list[str]:
-    """The settings that choose a target, as the user writes them."""
+    """Return the settings that choose a target, as the user writes them."""
     return [overrides.named(item) for item in ("uri", "connection", "database") if getattr(overrides, item)]
 
 

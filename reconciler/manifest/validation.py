@@ -21,7 +21,7 @@ from reconciler.manifest.yaml_marks import Document, Node, Value
 
 
 def problems_of(kind: str, document: Document, *, operator: bool = False) -> list[Problem]:
-    """All that is wrong with a document of ours; nothing, if a record can be made of it.
+    """Return all that is wrong with a document of ours; nothing, if a record can be made of it.
 
     Args:
         kind: its kind, one of ours.
@@ -29,7 +29,7 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
         operator: whether it is for the operator, which takes no files, no environment and no Milvus Lite.
     """
     root = document.root
-    told = {problem.source for problem in document.problems}
+    reported = {problem.source for problem in document.problems}
     schema, validator = _schema(kind, operator=operator)
     found = explained(validator.iter_errors(root.value), schema, root)
     if kind == "AliasSet":
@@ -37,11 +37,11 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
         found += _wrong_endpoints(root)
         found += _wrong_limits(root)
     # Where the reader complained, the value is only a guess, and any other complaint about it an echo.
-    return document.problems + [problem for problem in found if problem.source not in told]
+    return document.problems + [problem for problem in found if problem.source not in reported]
 
 
 def _legible_aliases(root: Node) -> Iterator[Alias]:
-    """What can be made out of the aliases, however wrong the rest: so that duplicates are told with everything else."""
+    """Yield the aliases that can be read, however wrong the rest, so that duplicates are reported too."""
     for item in root.at(("spec", "aliases")).items:
         name, collection = item.fields.get("name"), item.fields.get("collection")
         if name and isinstance(name.value, str):
@@ -50,7 +50,7 @@ def _legible_aliases(root: Node) -> Iterator[Alias]:
 
 
 def _wrong_endpoints(root: Node) -> Iterator[Problem]:
-    """Endpoints that are named twice, or are the set's own connection."""
+    """Yield a problem for each endpoint that is named twice, or is the set's own connection."""
     own, endpoints = root.find("spec", "connectionRef", "name"), root.find("spec", "verify", "endpoints")
     first: dict[str, Source] = {}
     for item in endpoints.items if endpoints else ():
@@ -65,7 +65,7 @@ def _wrong_endpoints(root: Node) -> Iterator[Problem]:
 
 
 def _wrong_limits(root: Node) -> Iterator[Problem]:
-    """Gates whose lower limit is above their upper one."""
+    """Yield a problem for each gate whose lower limit is above its upper one."""
     for gate in GATES.values():
         for rule in gate.settings.rules:
             for node in gate_nodes(root, gate.name) if rule.ascending else ():
@@ -81,11 +81,11 @@ def _is_more(value: Value, other: Value) -> bool:
 
 @cache
 def _schema(kind: str, *, operator: bool) -> tuple[Schema, Draft202012Validator]:
-    """The schema of a kind, and the validator of it."""
+    """Return the schema of a kind, and its validator."""
     schema = json_schema(kind, operator=operator)
     return schema, compiled(schema)
 
 
 def compiled(schema: Schema) -> Draft202012Validator:
-    """What checks values against a schema, or a part of one."""
+    """Return a validator of a schema, or of a part of one."""
     return Draft202012Validator(schema, validate_formats=True, formats=dict(CHECKS))

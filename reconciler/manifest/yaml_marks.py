@@ -89,7 +89,7 @@ class Node:
         return _source(self.file, self.place)
 
     def key_source(self, name: str) -> Source:
-        """Where the key of a field stands."""
+        """Return the place of the key of a field."""
         return _source(self.file, self.marks[name])
 
     @property
@@ -100,7 +100,7 @@ class Node:
         return self._size
 
     def at(self, path: Sequence[str | int]) -> Node:
-        """The node at a JSON path, or the deepest one on the way there that exists."""
+        """Return the node at a JSON path, or the deepest one on its way that exists."""
         node = self
         for step in path:
             below = node.items[step] if isinstance(step, int) else node.fields.get(step)
@@ -110,7 +110,7 @@ class Node:
         return node
 
     def find(self, *names: str) -> Node | None:
-        """The node that fields of these names lead to; None where there is none."""
+        """Return the node that fields of these names lead to; None where there is none."""
         node: Node | None = self
         for name in names:
             node = node.fields.get(name) if node else None
@@ -129,7 +129,7 @@ class Document(Struct, eq=False):
 
 
 def parse(text: str, file: str) -> tuple[list[Document], Problem | None]:
-    """All documents of a text, up to the place where it stops being YAML.
+    """Read all documents of a text, up to the place where it stops being YAML.
 
     Args:
         text: the whole file.
@@ -206,7 +206,7 @@ class _Reader:
     def _alias(self, event: AliasEvent) -> Node:
         target = self._anchors.get(event.anchor or "")
         if target is None:
-            # Its name is not told: a password may well begin with a star.
+            # Its name is not repeated: a password may begin with a star.
             self._problem(
                 "no anchor of this name ends before here; quote it, if it is a text that begins with *", event
             )
@@ -242,7 +242,7 @@ class _Reader:
         return Node(value, self._file, start.start_mark, fields=fields, marks=marks)
 
     def _key(self, event: Event, depth: int) -> str | None:
-        """A mapping's key; None, and a problem, where it is not a string."""
+        """Return a mapping's key; None, and a problem, where it is not a string."""
         if isinstance(event, ScalarEvent):
             if event.tag is None and event.anchor is None and _is_plainly_text(event):
                 return event.value
@@ -300,19 +300,19 @@ class _Reader:
 
 
 def _is_plainly_text(event: ScalarEvent) -> bool:
-    """Whether a scalar without a tag is a string by its quotes or its first letter, as most are."""
+    """Return whether a scalar without a tag is a string by its quotes or its first letter, as most are."""
     return not event.implicit[0] or event.value[:1] not in _RESOLVED
 
 
 @lru_cache(maxsize=1024)  # a manifest has few field names, many times
 def _plain_kind(text: str) -> str:
-    """What a plain scalar is to a reader of YAML 1.1."""
+    """Return the type of a plain scalar for a reader of YAML 1.1."""
     kinds = _LOADER.yaml_implicit_resolvers.get(text[:1], ())
     return next((tag.removeprefix(_TAG) for tag, pattern in kinds if pattern.match(text)), "str")
 
 
 def described(node: Node) -> str:
-    """What a node holds, in words and at most some 60 characters: `the number 7`, `the boolean "no"`, `a list`."""
+    """Describe what a node holds, in at most some 60 characters: `the number 7`, `the boolean "no"`, `a list`."""
     match node.value:
         case None:
             return "nothing"

@@ -26,7 +26,7 @@ _DIGEST = "sha256: with 64 hexadecimal digits."
 
 
 def status(kind: str) -> Schema:
-    """The shape of a kind's `status`."""
+    """Return the schema of a kind's `status`."""
     fields = {
         "observedGeneration": _whole(
             "The generation of the object that this status is about; -1: not reconciled yet.", -1
