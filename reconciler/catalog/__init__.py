@@ -1,4 +1,4 @@
-"""Milvus, as far as aliases need it: a port, pymilvus behind it, and a fake in memory.
+"""Access to Milvus for aliases: a protocol, its implementation over pymilvus, and an in-memory fake.
 
 Importing this package does not import pymilvus (0.6 s); the first `connect` does.
 """
@@ -33,14 +33,14 @@ def connect(
     """Open a database, with at most `connection.timeout` seconds for it.
 
     Args:
-        create: whether a Milvus Lite file that does not exist may be made. Milvus Lite makes one (a folder, in fact)
-            as soon as it is opened.
+        create: whether a missing Milvus Lite file may be created. Milvus Lite creates one (in fact a folder) when it is
+            opened.
         secrets: how credentials in Kubernetes Secrets are read; without it they are an error.
-        observe: told of each call.
+        observe: called after each call.
 
     Raises:
         InvalidInput: token or TLS settings that cannot be used; milvus-lite is not installed.
-        CatalogError: the server cannot be talked to. A missing database shows at the first call only.
+        CatalogError: the server cannot be reached. A missing database is only detected by the first call.
     """
     if path := lite_file(connection):
         if find_spec("milvus_lite") is None:

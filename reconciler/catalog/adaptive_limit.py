@@ -1,8 +1,7 @@
-"""How many calls may be in flight: as many as were allowed while all is well, fewer while the server struggles.
+"""An adaptive limit for calls in flight: it falls while the server is overloaded and rises again afterwards.
 
-The server says so itself when it limits rates, and shows it when calls take much longer than such calls usually do.
-Then half as many are in flight; each round of calls without trouble allows one more (additive increase,
-multiplicative decrease, as TCP does it).
+A server is overloaded if it limits rates, or if calls take much longer than usual. Then the limit is halved; each round
+of calls without a problem raises it by one (additive increase, multiplicative decrease, as in TCP).
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from threading import Condition
 log = logging.getLogger(__name__)
 
 SLOW_SECONDS = 0.5
-"""A call that ends sooner is never slow. On an idle Milvus 2.3.5 all that this tool asks takes under 0.2 s."""
+"""A faster call is never slow. On an idle Milvus 2.3.5 every call that this tool makes takes under 0.2 s."""
 SLOW_FACTOR = 5.0
-"""How many times as long as usual a slow call takes."""
+"""A call is slow if it takes this many times its usual duration."""
 NEWEST_WEIGHT = 0.1
-"""Of the newest call in what is usual: what lasts for some twenty calls is usual."""
+"""Weight of the newest call in the moving average: after about twenty calls a new duration is usual."""
 
 
 class AdaptiveLimit:
-    """Keeps the calls of several threads below a limit that follows how the server fares.
+    """A limit for the calls of several threads that adapts to the load of the server.
 
     Args:
-        most: calls in flight that are never exceeded.
-        clock: seconds that only grow.
+        most: maximum number of calls in flight.
+        clock: monotonic time in seconds.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,12 +41,12 @@ class AdaptiveLimit:
 
     @property
     def limit(self) -> int:
-        """Calls that may be in flight now."""
+        """Return how many calls may be in flight now."""
         return int(self._limit)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Wait for the right to make one call, and hold it."""
+        """Wait for a free slot for one call, and hold it."""
         with self._changed:
             self._changed.wait_for(lambda: self._in_flight < self.limit)
             self._in_flight += 1
@@ -59,12 +58,12 @@ class AdaptiveLimit:
                 self._changed.notify()
 
     def learn(self, method: str, seconds: float, *, refused: bool) -> None:
-        """Take a call that has ended into account.
+        """Record a finished call.
 
         Args:
             method: calls are compared with those of the same method.
-            seconds: how long it took.
-            refused: whether the server said that it gets too many.
+            seconds: its duration.
+            refused: whether the server refused it because of a rate limit.
         """
         with self._changed:
             usual = self._usual.get(method, seconds)
@@ -76,7 +75,7 @@ class AdaptiveLimit:
                 self._changed.notify()
 
     def _lower(self, seconds: float, *, refused: bool) -> None:
-        """Half, once for all calls that were in flight together: they all met the same trouble."""
+        """Halve the limit, once for all calls that were in flight together, because they met the same overload."""
         now = self._clock()
         if now - seconds < self._lowered:
             return

@@ -1,4 +1,4 @@
-"""A connection's uri → the address that says which server it is."""
+"""Normalise the URI of a connection, and derive the address that identifies its server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PORTS = {"http": 19530, "https": 443}
 
 
 def normalise(uri: str, base: Path) -> tuple[str, str]:
-    """Return the URI as a client takes it, and the address, which is equal for all ways to write one server.
+    """Return the URI for the client, and the address, which is equal for every spelling of the same server.
 
     Args:
         uri: `http(s)://host[:port]`, or the path of a Milvus Lite file.
@@ -29,7 +29,7 @@ def normalise(uri: str, base: Path) -> tuple[str, str]:
         `("https://milvus.example.com:443", "milvus.example.com:443")`, or the file's absolute real path twice.
 
     Raises:
-        ValueError: with a message for the user that never repeats the uri, which may hold a password.
+        ValueError: the URI is not valid; the message never repeats it, because it may contain a password.
     """
     if re.fullmatch(LITE_PATTERN, uri):
         path = os.path.realpath(base / uri)

@@ -1,4 +1,4 @@
-"""The port over pymilvus: one `MilvusClient` a database."""
+"""The catalog over pymilvus, with one `MilvusClient` per database."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ IMPOSSIBLE_WRITES = {
     AliasWrite.ALTER: ("alter_alias", (IMPOSSIBLE_NAME, IMPOSSIBLE_NAME)),
     AliasWrite.DROP: ("drop_alias", (IMPOSSIBLE_NAME,)),
 }
-"""Calls that can only fail, or do nothing: see `Catalog.permits`."""
+"""Calls that can only fail, or have no effect: see `Catalog.permits`."""
 ADMIN, PUBLIC = "admin", "public"
-"""Milvus's own roles: that of root, which may do all, and that of everybody."""
+"""Built-in roles of Milvus: the one of root, which grants everything, and the one that every user has."""
 
 REPLICA_NOT_FOUND = 400
 FULLY_LOADED = 100
 """Percent of a partition's data."""
 UNKNOWN_VERSION = "unknown"
 LONGEST_VERSION = 100
-"""Characters of what a server says its version is."""
+"""Maximum characters of a reported version."""
 
 # Milvus Lite loses aliases under concurrent calls, whichever database or client they come through.
 _ONE_CALL = threading.BoundedSemaphore(1)
 
 
 class MilvusCatalog:
-    """See `Catalog`. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 with pymilvus 3.0.2."""
+    """A `Catalog` over pymilvus. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 with pymilvus 3.0.2."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class MilvusCatalog:
             return self._version
 
     def _read_version(self) -> str:
-        """Return the first of: reported version, build tags, stated version, that has a number."""
+        """Return the first of reported version, build tags and stated version that contains a number."""
         reported = self._reported_version() or UNKNOWN_VERSION
         if parse_version(reported).known:
             return reported
@@ -124,7 +124,7 @@ class MilvusCatalog:
         return f"{reported}, stated to be {self._stated_version}" if self._stated_version else reported
 
     def _reported_version(self, **options: bool) -> str:
-        """Return what GetVersion answers, or with `detail` the build tags of Connect; "" if that is not permitted."""
+        """Return the answer of GetVersion, or with `detail` the build tags of Connect; "" if that is not permitted."""
         try:
             answer = self._until_deadline(lambda timeout: self._send("get_server_version", timeout, **options))
         except (NotSupported, PermissionDenied):
@@ -132,7 +132,7 @@ class MilvusCatalog:
         return str(answer["version"] if options else answer)[:LONGEST_VERSION]
 
     def alias_names(self) -> frozenset[str]:
-        # Without `db_name` some versions answer for the database "default": see `reads_default_database`.
+        # Without `db_name` some versions use the database "default": see `reads_default_database`.
         return frozenset(self._read("list_aliases", "", db_name=self.database)["aliases"])
 
     def aliases_of(self, collection: str) -> frozenset[str] | None:
@@ -140,12 +140,12 @@ class MilvusCatalog:
             answer = self._read("list_aliases", collection, db_name=self.database)
         except (CollectionNotFound, InvalidName):
             return None
-        # Milvus Lite accepts an alias here, and answers for its collection.
+        # Milvus Lite accepts an alias here, and returns its collection.
         is_alias = answer.get("collection_name", collection) != collection
         return None if is_alias else frozenset(answer["aliases"])
 
     def resolve(self, alias: str) -> Collection | None:
-        """See `Catalog`. The call depends on the version (see `ServerBehaviour.describes_aliases`)."""
+        """Implement `Catalog`. Which call is made depends on the version (see `ServerBehaviour.describes_aliases`)."""
         try:
             if self.behaviour.describes_aliases:
                 name = self._read("describe_alias_in", alias, self.database)
@@ -270,9 +270,9 @@ class MilvusCatalog:
         self._client.close()
 
     def _granted(self, privilege: str) -> bool | None:
-        """By the caller's own user and roles, which everyone may read.
+        """Return whether the grants of the caller's own user and roles, which every user may read, contain a privilege.
 
-        A server that lets us in without a token asks for no privileges.
+        A server that accepts connections without a token requires no privileges.
         """
         user = self._caller.user
         if not user:
@@ -290,26 +290,26 @@ class MilvusCatalog:
 
     def _query(
         self,
-        taken: Callable[[Any], T],
+        convert: Callable[[Any], T],
         collection: str,
         where: str,
         fields: Sequence[str],
         level: str = STRONG,
         limit: int | None = None,
     ) -> T:
-        # pymilvus fetches a schema for `ids=`, and keeps it by name even when an alias moves on; a filter needs none.
+        # pymilvus fetches a schema for `ids=`, and caches it by name even after an alias moved; a filter needs none.
         return self._read_as(
-            taken, "query", collection, filter=where, output_fields=[*fields], consistency_level=level, limit=limit
+            convert, "query", collection, filter=where, output_fields=[*fields], consistency_level=level, limit=limit
         )
 
     def _read(self, method: str, *args: str, sends: int = 1, **options: object) -> Any:
         with self._slot():
             return self._until_deadline(lambda timeout: self._send(method, timeout, *args, sends=sends, **options))
 
-    def _read_as(self, taken: Callable[[Any], T], method: str, *args: str, sends: int = 1, **options: object) -> T:
-        """Return what `taken` makes of an answer, which may be anything."""
+    def _read_as(self, convert: Callable[[Any], T], method: str, *args: str, sends: int = 1, **options: object) -> T:
+        """Return the result of `convert` for an answer, which may be malformed."""
         with self._our_errors():
-            return taken(self._read(method, *args, sends=sends, **options))
+            return convert(self._read(method, *args, sends=sends, **options))
 
     def _write(self, method: str, *args: str) -> None:
         with self._slot():
@@ -319,7 +319,7 @@ class MilvusCatalog:
         return _ONE_CALL if self.behaviour.one_call_at_a_time else self._slots.slot()
 
     def _send(self, method: str, timeout: SingleAttempt, *args: str, sends: int = 1, **options: object) -> Any:
-        """One attempt; `sends` is how many calls to the server pymilvus makes of it."""
+        """Make one attempt; `sends` is the number of calls that pymilvus makes for it."""
         with self._calls_lock:
             self._calls += sends
         start, code, refused = time.perf_counter(), "ok", False
@@ -341,7 +341,7 @@ class MilvusCatalog:
         return our_errors(self._target, self._timeout, lambda: self._caller.secrets)
 
     def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T]) -> T:
-        """Try again on transient errors, a few times, as long as the connection's timeout is not used up."""
+        """Retry transient errors a few times, within the timeout of the connection."""
         deadline = time.monotonic() + self._timeout
 
         def worth_another(error: BaseException) -> bool:

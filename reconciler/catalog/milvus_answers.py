@@ -1,6 +1,6 @@
-"""What pymilvus answers, as our records, and primary keys as Milvus's filters write them.
+"""Convert answers of pymilvus into records, and primary keys into filters of Milvus.
 
-Measured with pymilvus 2.6.16 and 3.0.2 on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a line says otherwise.
+Measured with pymilvus 2.6.16 and 3.0.2 on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a comment says otherwise.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
 def key_filter(primary: str, keys: Iterable[PrimaryKey]) -> str:
-    r"""Return the filter for the rows that have one of `keys`.
+    r"""Return the filter for the rows that have any of `keys`.
 
-    Only `\`, `"` and line ends are escaped: Milvus Lite refuses the escapes `\u0000` and `\'`, and takes all other
-    characters as they are, as Milvus does. The least INT64 cannot be written: 2.3.5 reads its digits first.
+    Only `\`, `"` and line ends are escaped: Milvus Lite refuses the escapes `\u0000` and `\'`, and, like Milvus,
+    accepts all other characters unescaped. The lowest INT64 cannot be written, because 2.3.5 parses its digits before
+    its sign.
     """
     return f"{primary} in [{', '.join(map(_literal, keys))}]"
 
@@ -36,12 +37,12 @@ def key_of(answer: Mapping[str, Any], primary: str) -> PrimaryKey:
 
 
 def row_of(answer: Mapping[str, Any], fields: Iterable[str]) -> Row:
-    """Those of `fields` that the row has: a dynamic field need not be in every row."""
+    """Return those of `fields` that the row has: a dynamic field need not be in every row."""
     return {name: _value(answer[name]) for name in fields if name in answer}
 
 
 def _value(value: Any) -> object:
-    """Vectors and arrays as tuples; pymilvus gives lists, and containers of protobuf."""
+    """Return vectors and arrays as tuples; pymilvus returns lists and protobuf containers."""
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else value
 
 
@@ -59,10 +60,10 @@ def index_of(answer: Mapping[str, Any] | None) -> Index | None:
 
 
 def serving_replicas(answer: Iterable[Any]) -> int:
-    """Return how many replicas have a leader for every shard, given what `describe_replica` returns.
+    """Return how many replicas have a leader for every shard, from the answer of `describe_replica`.
 
-    Milvus 2.3.5 answers with an error while a shard has no leader; newer servers leave the shard, or its leader, out
-    (read, not measured).
+    Milvus 2.3.5 returns an error while a shard has no leader; newer servers omit the shard or its leader (read, not
+    measured).
     """
     led = [{shard.channel_name for shard in replica.shards if shard.shard_leader > 0} for replica in answer]
     channels = {shard.channel_name for replica in answer for shard in replica.shards}
@@ -89,7 +90,7 @@ def schema_of(answer: Mapping[str, Any]) -> Schema:
 def _fields(answer: Mapping[str, Any]) -> Iterator[Field]:
     """Yield a field and, if it is an array of structs, the fields in them, as Milvus names them: `chunks[text]`.
 
-    Structs were read, not measured: Milvus has them from 2.6 on.
+    Milvus has structs from 2.6 on (read, not measured).
     """
     struct, element = answer["name"], answer.get("element_type")
     yield _field(answer, struct, f"ARRAY<{_type(element)}>" if element else _type(answer["type"]))
@@ -114,7 +115,7 @@ def _field(answer: Mapping[str, Any], name: str, kind: str) -> Field:
 
 
 def _type(kind: Any) -> str:
-    """Milvus's name of a data type."""
+    """Return Milvus's name of a data type."""
     return str(kind.name)
 
 

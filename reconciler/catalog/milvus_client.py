@@ -1,6 +1,6 @@
-"""pymilvus, tamed: imported without its side effects, and made to do a call once.
+"""Import pymilvus without its side effects, and disable its retries.
 
-All of it was measured with pymilvus 3.0.2; `tests/catalog/test_trouble.py` keeps watch.
+Measured with pymilvus 3.0.2; `tests/catalog/test_trouble.py` detects changes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _without_foreign_settings() -> Iterator[None]:
             del sys.modules["dotenv"]
 
 
-# gRPC's C core writes TLS failures straight to stderr; we report them ourselves. Read when grpc is first imported.
+# gRPC's C core writes TLS failures to stderr; we report them ourselves. Read when grpc is first imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 with _without_foreign_settings():
     from grpc import RpcError, StatusCode
@@ -60,7 +60,7 @@ with _without_foreign_settings():
     from pymilvus.client.utils import check_status
     from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
-# Importing pymilvus gives these loggers a stderr handler; each expected failure would print a traceback there.
+# Importing pymilvus adds a stderr handler to these loggers, which would print a traceback for each expected failure.
 for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer", "milvus_lite"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
@@ -81,48 +81,48 @@ PRIVILEGES = frozenset(
     for name, _ in common_pb2.ObjectPrivilege.items()
     if not name.startswith("PrivilegeGroup")
 )
-"""Every single privilege, by the name to grant it by; what else is granted is a group of them."""
+"""All single privileges, by the name to grant them by; any other granted name is a group of privileges."""
 
 
 class SingleAttempt(float):
-    """A timeout in seconds after which, and before which, pymilvus does not try again.
+    """A timeout in seconds with which pymilvus makes a single attempt.
 
-    pymilvus repeats every failed call, writes too, until `time.time() - start >= timeout` (`pymilvus/decorators.py`,
-    `retry_on_rpc_failure`), and a repeated write could undo what somebody else wrote meanwhile. Python asks the
-    subclass on the right first (`timeout.__le__(elapsed)`), so here time is always up after the first attempt, while
-    gRPC sees an ordinary number.
+    pymilvus repeats every failed call, including writes, until `time.time() - start >= timeout`
+    (`pymilvus/decorators.py`, `retry_on_rpc_failure`), and a repeated write could undo a change that someone else made
+    in the meantime. Python tries the method of the subclass on the right first (`timeout.__le__(elapsed)`), so here the
+    time is always up after the first attempt, while gRPC sees an ordinary number.
     """
 
     def __le__(self, _other: object) -> bool:
         return True
 
 
-# For the calls inside a call that lose the timeout on the way (`describe_replica` → `describe_collection`).
+# For nested calls that do not receive the timeout (`describe_replica` → `describe_collection`).
 ONE_TRY: dict[str, Any] = {"retry_times": 0, "retry_on_rate_limit": False}
 
 _CHANNEL = {
-    "grpc.enable_retries": 0,  # nor may gRPC repeat a call
-    "grpc.service_config_disable_resolution": 1,  # nor be told to by a DNS record
-    "grpc.initial_reconnect_backoff_ms": 100,  # so that a read tried again soon finds a server that is back
+    "grpc.enable_retries": 0,  # gRPC must not repeat a call either
+    "grpc.service_config_disable_resolution": 1,  # nor enable that from a DNS record
+    "grpc.initial_reconnect_backoff_ms": 100,  # so that a repeated read soon reaches a server that has restarted
     "grpc.max_reconnect_backoff_ms": 1000,
 }
 
 
 @dataclass(slots=True)
 class Caller:
-    """Who a token says we are, and what of it nobody may see. The token is known from the first try to connect on."""
+    """User name of the token, and the secrets to redact. The token is known once a connection was attempted."""
 
     token: str = field(default="", repr=False)
 
     @property
     def user(self) -> str | None:
-        """Their name; "" for no token, None for an API key, which names nobody."""
+        """Return the user name; "" without a token, None for an API key, which does not contain one."""
         user, colon, _ = self.token.partition(":")
         return user if colon or not self.token else None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The token and its password or key, in every form in which a server may repeat them; the longest first."""
+        """Return the token and its password or key, in every form in which a server may repeat them, longest first."""
         secret = self.token.partition(":")[2] or self.token
         texts = {text for whole in (self.token, secret) for text in (whole, " ".join(whole.split()))}
         return tuple(sorted({form for text in texts if text for form in _forms(text)}, key=len, reverse=True))
@@ -141,11 +141,11 @@ def open_client(
 ) -> Any:
     """Open a `MilvusClient` with a channel of its own: shared ones ignore a second client's TLS settings.
 
-    It has three methods more: `grants_of_role(role, database)`, `describe_alias_in(alias, database)` and
+    It has three additional methods: `grants_of_role(role, database)`, `describe_alias_in(alias, database)` and
     `show_partitions(collection, database, in_memory=False)`.
 
-    On UNAVAILABLE pymilvus would open a new channel before it reports, with all threads queueing for it, each for
-    the whole timeout. gRPC reconnects by itself, so that hook is taken off.
+    On UNAVAILABLE pymilvus would open a new channel before it reports the error, with all threads waiting in turn, each
+    for the whole timeout. gRPC reconnects by itself, so that hook is removed.
     """
     lite = "://" not in connection.uri
     with client_options(connection, secrets) as options, _without_foreign_settings() if lite else nullcontext():
@@ -166,11 +166,11 @@ def open_client(
 
 
 def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:
-    """Return a function that gives the ids in the last answer to `list_collections` of the calling thread.
+    """Return a function that returns the ids in the calling thread's last answer to `list_collections`.
 
-    Milvus tells both in one answer (`ShowCollections`), and pymilvus throws the ids away. Milvus Lite tells none.
-    Should a later pymilvus keep its stub elsewhere there are none either, and whoever wants one describes the
-    collection.
+    Milvus returns names and ids in one answer (`ShowCollections`), and pymilvus discards the ids. Milvus Lite returns
+    no ids. If a later pymilvus stores its stub elsewhere there are none either, and callers that need an id describe
+    the collection.
     """
     answers = threading.local()
     stub: Any = getattr(client._handler, "_stub", None)
@@ -193,8 +193,8 @@ def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:
 def _grants_of_role(client: Any, role: str, database: str, **options: Any) -> list[dict[str, str]]:
     """Return the grants of a role.
 
-    `describe_role` also reads the users of the role, for which the caller needs a privilege; the grants of their own
-    roles everyone may read (measured on 2.3.5).
+    `describe_role` also reads the users of the role, which requires a privilege; every user may read the grants of
+    their own roles (measured on 2.3.5).
     """
     context = client._generate_call_context()
     found = client._get_connection().select_grant_for_one_role(role, database, context=context, **options)
@@ -202,10 +202,10 @@ def _grants_of_role(client: Any, role: str, database: str, **options: Any) -> li
 
 
 def _describe_alias_in(client: Any, alias: str, database: str, *, timeout: float, **_: Any) -> str:
-    """Return the collection of an alias as DescribeAlias answers it, with the database in the request.
+    """Return the collection of an alias from DescribeAlias, with the database in the request.
 
-    pymilvus leaves the database to the connection, and some servers then answer for another one (see
-    `ServerBehaviour.reads_default_database`); with the name in the request they answer for it (measured on 2.3.5).
+    pymilvus relies on the database of the connection, which some servers ignore (see
+    `ServerBehaviour.reads_default_database`); they respect the name in the request (measured on 2.3.5).
     """
     request = milvus_pb2.DescribeAliasRequest(alias=alias, db_name=database)
     answer = client._get_connection()._stub.DescribeAlias(request, timeout=timeout)
@@ -219,7 +219,7 @@ def _show_partitions(
     """Return a collection's partitions, each with the percentage of it that is loaded; 0 unless `in_memory`.
 
     With `in_memory` Milvus returns only those that are loaded or being loaded, Milvus Lite all of them (measured).
-    pymilvus can only ask for all, without percentages.
+    pymilvus itself can only request all, without percentages.
     """
     kind = milvus_pb2.ShowType.InMemory if in_memory else milvus_pb2.ShowType.All
     request = milvus_pb2.ShowPartitionsRequest(collection_name=collection, db_name=database, type=kind)

@@ -1,7 +1,7 @@
-"""The one place where the errors of pymilvus and gRPC become ours.
+"""Map errors of pymilvus and gRPC to those of `core.errors`.
 
-Codes are Milvus's (`pkg/util/merr/errors.go`); Milvus Lite gives several meanings to codes 1, 6 and 100 and tells them
-apart by message only. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a line says otherwise.
+Codes are Milvus's (`pkg/util/merr/errors.go`); Milvus Lite uses codes 1, 6 and 100 for several errors and distinguishes
+them by message only. Measured on Milvus 2.3.5 and Milvus Lite 3.2.2 unless a comment says otherwise.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from reconciler.core.errors import CatalogError
 from reconciler.core.model import Target
 
 MAX_WORDS = 300
-"""Characters of a server's own words that are passed on."""
+"""Maximum characters of a server's own message that are passed on."""
 
 UNSPECIFIED = 65535
-"""The code of what Milvus has no code for."""
+"""The code of errors for which Milvus has no other."""
 
 NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What comes of taking an answer apart that no Milvus gives."""
+"""Errors that result from parsing an answer that Milvus never sends."""
 
-# The first line whose code is equal and whose pattern is found in the message decides.
+# The first row whose code is equal and whose pattern is found in the message decides.
 _BY_CODE: tuple[tuple[int, str, type[CatalogError]], ...] = (
     (1, r"^Open local milvus failed", errors.ConnectionFailed),  # pymilvus itself
     (1, r"^database .* does not exist", errors.DatabaseNotFound),  # Lite, list_collections
@@ -51,8 +51,8 @@ _BY_CODE: tuple[tuple[int, str, type[CatalogError]], ...] = (
     (10000, r"", errors.CallTimedOut),  # merr, read: the deadline ran out inside the server
     (10001, r"", errors.CallTimedOut),  # merr, read
     (UNSPECIFIED, r"context (Done|deadline exceeded|canceled)", errors.CallTimedOut),  # 2.3.5, for the two above
-    (UNSPECIFIED, r"not primary", errors.NotPrimary),  # read: a secondary, of any change of the catalog
-    (UNSPECIFIED, r"STREAMING_CODE_REPLICATE_VIOLATION", errors.NotPrimary),  # read: a secondary, of a data message
+    (UNSPECIFIED, r"not primary", errors.NotPrimary),  # read: a secondary, for any change of the catalog
+    (UNSPECIFIED, r"STREAMING_CODE_REPLICATE_VIOLATION", errors.NotPrimary),  # read: a secondary, for a data message
     (UNSPECIFIED, r"^database:.* not found", errors.DatabaseNotFound),  # 2.3.5, drop_alias
 )
 
@@ -70,7 +70,7 @@ _MESSAGES: dict[type[CatalogError], str] = {
     errors.TlsFailed: "cannot reach {address}: {reason}",
     errors.CallTimedOut: "no answer from {address} within {timeout:g} s",
     errors.RateLimited: "{address} takes no more calls for now: {words}",
-    errors.AuthenticationFailed: "{address} refuses the token, or wants one: {words}",
+    errors.AuthenticationFailed: "{address}: token missing or rejected: {words}",
     errors.PermissionDenied: "{address} refuses the call, {privilege}: {words}",
     errors.DatabaseNotFound: 'there is no database "{database}" on {address}',
     errors.CollectionNotFound: "no such collection in {target}: {words}",
@@ -87,15 +87,15 @@ _MESSAGES: dict[type[CatalogError], str] = {
     errors.UnexpectedAnswer: "unexpected answer {code} from {address}: {words}",
 }
 
-TLS_TROUBLE = "TLS handshake failed"
-REFUSED_BY_SERVER = f"{TLS_TROUBLE}: the server wants a client certificate, or refuses ours"
-# gRPC's long-winded details, shortened. The first one found decides.
+TLS_FAILURE = "TLS handshake failed"
+REFUSED_BY_SERVER = f"{TLS_FAILURE}: the server wants a client certificate, or refuses ours"
+# gRPC's long details, shortened. The first match decides.
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"Connection refused", "connection refused"),
     (r"WRONG_VERSION_NUMBER", "TLS handshake failed: the server does not speak TLS"),
     (r"CERTIFICATE_VERIFY_FAILED:? ?([^:(]*)", r"TLS handshake failed: the server's certificate is not trusted: \1"),
     (r"Hostname Verification Check failed", "TLS handshake failed: the server's certificate is for another name"),
-    # With TLS 1.3 the server judges us when the handshake is over for us, and breaks off (measured on 2.3.5).
+    # With TLS 1.3 the server rejects us only after our side of the handshake has ended (measured on 2.3.5).
     (r"TSI_DATA_CORRUPTED", REFUSED_BY_SERVER),
     (r"[Hh]andshake failed.*?:([A-Z_]{6,})", r"TLS handshake failed: \1"),
     (r"[Hh]andshake failed", "TLS handshake failed"),
@@ -109,14 +109,14 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 @contextmanager
 def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[str]]) -> Iterator[None]:
-    """Let no error of pymilvus or gRPC out of the block, nor one about an answer that cannot be understood.
+    """Map every error of pymilvus or gRPC in the block, and those caused by a malformed answer.
 
-    Not even as a cause, if it gives a secret away.
+    The original is not even kept as the cause if it contains a secret.
 
     Args:
         target: for the message.
         timeout: seconds, for the message.
-        secrets: as for `translate`, once there is an error.
+        secrets: as for `translate`; called only if there is an error.
     """
     try:
         yield
@@ -133,13 +133,13 @@ def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[
 
 
 def translate(error: Exception, target: Target, timeout: float, secrets: Collection[str] = ()) -> CatalogError:
-    """Our error for one of pymilvus or gRPC: one printable line that starts in our words.
+    """Return our error for an error of pymilvus or gRPC, with a message of one printable line.
 
     Args:
-        error: theirs.
+        error: the original.
         target: for the message.
         timeout: seconds, for the message.
-        secrets: what the message must not have, whatever the server says: some send back what they were sent.
+        secrets: text that the message must not contain: some servers repeat what they were sent.
     """
     origin = _origin(error)
     if isinstance(origin, RpcError):
@@ -150,7 +150,7 @@ def translate(error: Exception, target: Target, timeout: float, secrets: Collect
         code, kind = str(origin.code), _kind(origin.code, words)
     words = _without(secrets, words)
     reason = _reason(words)
-    if kind is errors.ConnectionFailed and reason.startswith(TLS_TROUBLE):
+    if kind is errors.ConnectionFailed and reason.startswith(TLS_FAILURE):
         kind = errors.TlsFailed
     privilege = _privilege(words)
     message = (
@@ -176,11 +176,11 @@ def translate(error: Exception, target: Target, timeout: float, secrets: Collect
 
 
 def worth_another_read(error: BaseException) -> bool:
-    """Whether the same read may succeed in a moment.
+    """Return whether the same read may succeed in a moment.
 
-    Beside what is transient by its kind that is a proxy which has just been told that an alias moved, and does not
-    know yet who answers for the new collection (measured on 2.3.5: 8 of 8,800 reads around 100 switches). It is no
-    kind of its own: of a collection whose query nodes are gone for good the same is said.
+    Besides transient errors, this includes the error of a proxy that has just been notified of an alias move and does
+    not know yet which nodes serve the new collection (measured on 2.3.5: 8 of 8,800 reads around 100 moves). That error
+    has no class of its own, because a collection whose query nodes are permanently gone causes the same message.
     """
     if not isinstance(error, CatalogError):
         return False
@@ -191,7 +191,7 @@ def _origin(error: BaseException) -> MilvusException | RpcError:
     """Return the error of the server or gRPC under the wrappings of pymilvus.
 
     pymilvus ends each of them with `raise e from e`, so a cause may be the error itself; `__context__` is then what it
-    was wrapped around. What is not of pymilvus or gRPC is an older story, in whose handling this call was made.
+    was wrapped around. An error of another origin was already being handled when this call was made.
     """
     for inner in (error.__cause__, error.__context__):
         if inner is not error and isinstance(inner, MilvusException | RpcError):
@@ -214,7 +214,7 @@ def _reason(words: str) -> str:
 
 
 def _privilege(words: str) -> str | None:
-    """Milvus says `PrivilegeCreateAlias: permission deny to bob`; the privilege to grant is `CreateAlias`."""
+    """Return the privilege to grant: `CreateAlias` for Milvus's `PrivilegeCreateAlias: permission deny to bob`."""
     found = re.search(r"Privilege([A-Z]\w*)", words)
     return found[1] if found else None
 
@@ -232,5 +232,5 @@ def _gives_away(secrets: Collection[str], text: str) -> bool:
 
 
 def _one_line(text: str | None) -> str:
-    """Without what a terminal would obey: line breaks, escape sequences, text direction."""
+    """Return text without what a terminal would interpret: line breaks, escape sequences, text direction."""
     return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())

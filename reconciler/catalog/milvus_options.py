@@ -1,4 +1,4 @@
-"""What pymilvus wants to know of a connection: the token's value and the PEM files' paths.
+"""Settings of pymilvus for a connection: the value of the token and the paths of the PEM files.
 
 Values are read at connect and stay inside the client; an error names the place, never the content.
 """
@@ -20,16 +20,16 @@ from reconciler.credentials import read_secret, without_line_end
 
 @contextmanager
 def client_options(connection: Connection, secrets: Secrets | None = None) -> Iterator[dict[str, str]]:
-    """Keyword arguments of `MilvusClient` for the connection's token and TLS settings.
+    """Yield keyword arguments of `MilvusClient` for the connection's token and TLS settings.
 
-    PEM data out of Secrets lie in private files while the context is open; gRPC reads them when the client is made.
+    PEM data from Secrets are in private files while the context is open; gRPC reads them when the client is created.
 
     Args:
         connection: where its credentials are.
-        secrets: how Kubernetes Secrets are read; None where there is no way.
+        secrets: how Kubernetes Secrets are read; None if they cannot be.
 
     Raises:
-        InvalidInput: a variable, file or Secret is missing, empty or unreadable, or the settings do not go together.
+        InvalidInput: a variable, file or Secret is missing, empty or unreadable, or the settings are not compatible.
     """
     token = {"token": _token(connection, connection.token, secrets)} if connection.token else {}
     if connection.tls is None:
@@ -50,7 +50,7 @@ def _temporary_folder() -> TemporaryDirectory[str]:
 
 
 def _on_disk(tls: Tls, namespace: str, secrets: Secrets, folder: Path) -> Tls:
-    """Return the TLS settings with files in place of Secrets."""
+    """Return the TLS settings with files instead of Secrets."""
 
     def written(credential: Credential | None, name: str) -> Credential | None:
         if credential is None or credential.secret is None:
@@ -79,8 +79,11 @@ def _token(connection: Connection, credential: Credential, secrets: Secrets | No
 
 
 def _tls(connection: Connection, tls: Tls) -> dict[str, str]:
-    """pymilvus 3.0.2 (`grpc_handler.py`, `_create_grpc_channel`) takes a CA alone as `server_pem_path`, and a client
-    certificate only if all three of its own paths are given and `server_pem_path` is not."""
+    """Return TLS settings as pymilvus expects them.
+
+    pymilvus 3.0.2 (`grpc_handler.py`, `_create_grpc_channel`) takes a CA alone as `server_pem_path`, and a client
+    certificate only if all three of its own paths are given and `server_pem_path` is not.
+    """
     if not connection.uri.lower().startswith("https://"):
         raise _invalid(f"TLS settings need an https:// address, and {connection.address} has none")
     ca, cert, key = (
@@ -102,7 +105,7 @@ def _pem(credential: Credential, part: str) -> Path:
             return path
     except OSError as error:
         raise _invalid(f"cannot read the TLS {part} file {path}: {error.strerror}") from None
-    except ValueError:  # a name that no file can have
+    except ValueError:  # a name that is not possible for a file
         raise _invalid(f"cannot read the TLS {part} file {path}: no such file") from None
 
 

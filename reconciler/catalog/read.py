@@ -1,4 +1,4 @@
-"""Reads of one database what a diff of certain sets needs, in as few calls as can be."""
+"""Read from one database what a diff of the given sets needs, in as few calls as possible."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ T = TypeVar("T")
 def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
     """Read the live side for `sets`, all of them on `target` and none suspended.
 
-    It takes 3 + T + A + D calls: version, aliases and collections; T collections, each asked for its aliases: those
-    that two or more of the live aliases are wanted on, or were found on; A aliases that no list had, each resolved; D
-    collections that a change would involve and whose id is not known yet, each described: those that the caller may
-    not see in the list, and on Milvus Lite all. So many aliases on few collections cost T, one alias a collection A.
+    It takes 3 + T + A + D calls: version, aliases and collections; T collections whose aliases are listed, because two
+    or more of the live aliases are desired on them or were found on them; A aliases that no list contained, each
+    resolved; D collections that a change would involve and whose id is not known yet, each described: those that the
+    caller may not see in the list, and on Milvus Lite all. So many aliases on few collections cost T, one alias per
+    collection costs A.
 
     Raises:
         CatalogError: a call failed. Only the list of collections may be forbidden; it then counts as empty.
     """
     calls = catalog.calls
-    version = catalog.server_version()  # before the others: it decides how many may be in flight
+    version = catalog.server_version()  # before the others: it determines how many calls may be in flight
     with _pool(catalog) as pool:
         names, listed = pool.submit(catalog.alias_names), pool.submit(_collections, catalog)
         alias_names, collections = names.result(), listed.result()
@@ -38,8 +39,8 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         known = _look_up(pool, catalog, {alias: desired.get(alias) for alias in of_interest})
         pointing = _names(known)
 
-        told = [*collections.values(), *known.values()]
-        ids = {found.name: found for found in told if found and found.id is not None}
+        found_so_far = [*collections.values(), *known.values()]
+        ids = {found.name: found for found in found_so_far if found and found.id is not None}
         involved = _involved(desired, pointing, droppable) - alias_names
         described = ids | _each(pool, catalog.describe, involved - ids.keys())
     return LiveCatalog(
@@ -55,7 +56,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
 
 
 def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
-    """Whether a catalog that was read, perhaps for other sets, has all that a diff of these sets needs."""
+    """Return whether a catalog that was read, perhaps for other sets, has all that a diff of these sets needs."""
     desired = {alias.name: alias.collection for each in sets for alias in each.aliases}
     droppable = _droppable(sets, live.names, desired)
     if not (live.aliases & desired.keys()) | droppable <= live.pointing.keys():
@@ -66,11 +67,11 @@ def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
 def locate(catalog: Catalog, desired: Mapping[str, str | None]) -> dict[str, str | None]:
     """Return the collection that each alias points to now, or None for a missing one, sorted by alias.
 
-    It takes T + A calls: T collections that two or more of the aliases are wanted on, or were found on; A aliases that
-    no list had.
+    It takes T + A calls: T collections on which two or more of the aliases are desired or were found; A aliases that no
+    list contained.
 
     Args:
-        wanted: the aliases, each with the collection where it is most likely, None where nothing is known.
+        desired: the aliases, each with the collection where it is most likely, None if nothing is known.
 
     Raises:
         CatalogError: a call failed.
@@ -80,10 +81,10 @@ def locate(catalog: Catalog, desired: Mapping[str, str | None]) -> dict[str, str
 
 
 def read_all(catalog: Catalog) -> dict[str, str]:
-    """Every alias of the database and its collection, sorted by alias.
+    """Return every alias of the database and its collection, sorted by alias.
 
-    It takes 3 + C calls for C visible collections, and one for each alias that none of them owns up to; where there
-    are fewer aliases than collections, 3 + A for A aliases.
+    It takes 3 + C calls for C visible collections, and one for each alias not returned by any collection; if there are
+    fewer aliases than collections, 3 + A for A aliases.
 
     Raises:
         CatalogError: a call failed.
@@ -102,23 +103,24 @@ def read_all(catalog: Catalog) -> dict[str, str]:
 def _look_up(
     pool: ThreadPoolExecutor, catalog: Catalog, desired: Mapping[str, str | None]
 ) -> dict[str, Collection | None]:
-    """Where each alias points.
+    """Return where each alias points.
 
-    First the collections are asked that should have several of them. What these do not have is resolved alias by alias,
-    and where two of them are found on one collection, it is asked for the others: after a re-index most are there.
+    First, the aliases of each collection that should have several of them are listed. Aliases that no list contains are
+    resolved one at a time, and if two of them are on the same collection, its aliases are listed too: after a re-index
+    most aliases are there.
     """
-    asked = {name for name, aliases in Counter(desired.values()).items() if name is not None and aliases > 1}
-    found = _placed(pool, catalog, asked, desired)
+    listed = {name for name, aliases in Counter(desired.values()).items() if name is not None and aliases > 1}
+    found = _placed(pool, catalog, listed, desired)
     remaining, hits = sorted(desired.keys() - found.keys()), Counter[str]()
     while remaining:
         resolved = _each(pool, catalog.resolve, remaining[: 2 * catalog.concurrency])
         found |= resolved
         remaining = remaining[len(resolved) :]
-        hits.update(item.name for item in resolved.values() if item)
-        shared = {name for name, aliases in hits.items() if aliases > 1} - asked
+        hits.update(collection.name for collection in resolved.values() if collection)
+        shared = {name for name, aliases in hits.items() if aliases > 1} - listed
         if remaining and shared:
-            asked |= shared
-            found = _placed(pool, catalog, shared, desired) | found  # what was resolved knows more
+            listed |= shared
+            found = _placed(pool, catalog, shared, desired) | found  # resolved aliases have more details
             remaining = [alias for alias in remaining if alias not in found]
     return dict(sorted(found.items()))
 
@@ -135,7 +137,7 @@ def _placed(
 
 
 def _droppable(sets: Iterable[AliasSet], names: Sequence[str], desired: Mapping[str, str | None]) -> set[str]:
-    """Those of the sorted names that some set could drop."""
+    """Return those of the sorted names that some set could drop."""
     unlisted = [(each.scope, each.scope.covered(names) - desired.keys()) for each in sets]
     return {name for scope, covered in unlisted for name in covered if not scope.protects(name)}
 
@@ -165,7 +167,7 @@ def _collections(catalog: Catalog) -> dict[str, Collection]:
 
 @contextmanager
 def _pool(catalog: Catalog) -> Iterator[ThreadPoolExecutor]:
-    """Threads for as many calls as may be in flight; after an error or Ctrl-C the calls not yet sent are not sent."""
+    """Yield a pool with a thread per call that may be in flight; an error or Ctrl-C cancels calls not yet sent."""
     pool = ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read")
     try:
         yield pool
@@ -173,6 +175,6 @@ def _pool(catalog: Catalog) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _each(pool: ThreadPoolExecutor, ask: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
+def _each(pool: ThreadPoolExecutor, call: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
     ordered = sorted(names)
-    return dict(zip(ordered, pool.map(ask, ordered), strict=True))
+    return dict(zip(ordered, pool.map(call, ordered), strict=True))

@@ -1,4 +1,4 @@
-"""What Milvus servers do differently, by version: the only place in the code that compares versions.
+"""Differences between Milvus servers, by version: the only place in the code that compares versions.
 
     version string ── server_version.parse_version ──▶ ServerVersion ── behaviour_of ──▶ ServerBehaviour
 
@@ -19,7 +19,7 @@ from reconciler.core.model import Certainty
 from reconciler.core.plan import Action
 
 Range = tuple[Number, Number]
-"""From the first version, up to but without the second."""
+"""From the first version, up to but not including the second."""
 
 STATE_VERSION = "set serverVersion in the MilvusConnection"
 
@@ -27,7 +27,7 @@ END = (NEWEST[0] + 1, 0, 0)
 
 
 class Affects(Enum):
-    """Which runs a known problem concerns: those with any change, those that move an alias, or none."""
+    """The runs that a known problem affects: those with any change, those that move an alias, or none."""
 
     CHANGES = auto()
     MOVES = auto()
@@ -40,7 +40,7 @@ class Evidence(StrEnum):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One behaviour.
+    """A difference between servers.
 
     Args:
         name: the field of `ServerBehaviour`.
@@ -261,10 +261,10 @@ TABLE: tuple[Row, ...] = (
 
 
 class Realter(Enum):
-    """What altering an alias to the collection it already points to does for readers stuck on the old one.
+    """The effect of altering an alias to the collection it already points to, for readers stuck on the old one.
 
-    `HEALS`: the proxies read the catalog again; also assumed where the version is not known, since the effect is
-    checked. `IGNORED`: nothing. `NOT_NEEDED`: nothing, and readers do not get stuck.
+    `HEALS`: the proxies read the catalog again; also assumed if the version is not known, since the effect is checked.
+    `IGNORED`: no effect. `NOT_NEEDED`: no effect, and readers do not get stuck.
     """
 
     HEALS = auto()
@@ -273,7 +273,7 @@ class Realter(Enum):
 
 
 class Rights(Enum):
-    """By whose name a reader's privileges are checked when it reads through an alias."""
+    """The name by which a reader's privileges are checked when it reads through an alias."""
 
     ALIAS = auto()
     COLLECTION_FOR_SEARCH = auto()
@@ -282,7 +282,7 @@ class Rights(Enum):
 
 
 class ServerBehaviour(msgspec.Struct, frozen=True):
-    """How one server behaves; each field is a row of `TABLE`."""
+    """The behaviour of one server; each field is a row of `TABLE`."""
 
     version: ServerVersion
     reads_default_database: Certainty
@@ -314,10 +314,10 @@ class ServerBehaviour(msgspec.Struct, frozen=True):
 
     @property
     def describes_aliases(self) -> bool:
-        """Whether DescribeAlias tells where an alias points; otherwise DescribeCollection does.
+        """Return whether DescribeAlias is used to find where an alias points; otherwise DescribeCollection is.
 
-        DescribeAlias also where the version is not known: with the database in the request its answer is right on all
-        of them (measured on 2.3.5), while DescribeCollection can be stale on newer ones.
+        DescribeAlias is also used if the version is not known: with the database in the request its answer is right on
+        all of them (measured on 2.3.5), while DescribeCollection can be stale on newer ones.
         """
         return not self.is_lite and self.reads_default_database is not Certainty.YES
 
@@ -344,13 +344,13 @@ class ServerBehaviour(msgspec.Struct, frozen=True):
 
 
 def behaviour_of(reported: str) -> ServerBehaviour:
-    """Return how a server behaves that reports such a version."""
+    """Return the behaviour of a server that reports this version."""
     version = parse_version(reported)
     return ServerBehaviour(version, **{row.name: row.certainty(version) for row in TABLE})
 
 
 def notices(behaviour: ServerBehaviour, actions: Collection[Action]) -> Iterator[str]:
-    """Yield what a run should say about its server, one sentence each, given the changes it makes."""
+    """Yield the notices of a run about its server, one sentence each, given the changes it makes."""
     if not actions:
         return
     if not behaviour.version.known and not behaviour.is_lite:

@@ -1,12 +1,12 @@
-"""Which Milvus answers: product and version number, read from what the server reports about itself.
+"""The product and version number of a server, parsed from what it reports about itself.
 
-A reported version need not begin with a number, and need not have one:
+A reported version need not begin with a number, or even contain one:
 
     2.6.4   v2.3.5-lite   pkg/v2.5.4   release/2.4.15-0.1.1   hotfix-2.4.23-20250210-4f3e2d1   2.4-20240407-e0d3c2d9
     milvus_lite-3.2.2   unknown-20260608-7ea6e3526   Zilliz Cloud Vector Database(Compatible with Milvus 2.6)
 
-`pkg/v2.5.4` is in the official images of 2.5.4 and 2.5.5 (milvus-io/milvus#40216), `unknown-…` on Zilliz Cloud. What is
-not known of a version stays open: `2.6` is any patch of 2.6, and a string without a number any version at all.
+`pkg/v2.5.4` is in the official images of 2.5.4 and 2.5.5 (milvus-io/milvus#40216), `unknown-…` on Zilliz Cloud. Unknown
+parts of a version stay open: `2.6` is any patch of 2.6, and a string without a number is any version at all.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _LITE = re.compile(r"milvus[ _-]lite", re.IGNORECASE)
 
 
 class Product(StrEnum):
-    """`v2.3.5-lite` is Milvus: the embedded build of the real server. `milvus_lite-3.2.2` is not."""
+    """The product of a server. `v2.3.5-lite` is Milvus, embedded; `milvus_lite-3.2.2` is Milvus Lite."""
 
     MILVUS = "Milvus"
     LITE = "Milvus Lite"
 
 
 class ServerVersion(msgspec.Struct, frozen=True):
-    """The versions that a server can be: one where `lowest` and `highest` are equal."""
+    """The range of versions that a server can have; a single one if `lowest` equals `highest`."""
 
     product: Product
     lowest: Number
@@ -45,12 +45,12 @@ class ServerVersion(msgspec.Struct, frozen=True):
 
     @property
     def known(self) -> bool:
-        """Whether the server's version has a number, at least major and minor."""
+        """Return whether at least major and minor of the version are known."""
         return self.lowest[:2] == self.highest[:2]
 
 
 def parse_version(reported: str) -> ServerVersion:
-    """Return what a version string says, wherever in it the number stands.
+    """Return the versions that a version string can mean, wherever in it the number is.
 
     Several different numbers, as in `acme-5.1.0-milvus-2.4.15`, stand for all versions from the lowest to the highest
     of them, because any of them can be the server's.

@@ -1,4 +1,4 @@
-"""Open catalogs, one for each database, kept for as long as a run needs them."""
+"""Open catalogs, one for each database, for the duration of a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from reconciler.core.model import Connection, Target
 
 
 class Catalogs:
-    """Opens each database once and closes them all at the end; a context manager.
+    """A context manager that opens each database once and closes all of them at the end.
 
     Args:
-        connect: how to open one.
-        create: whether a Milvus Lite file may be created; only a front door that is about to write says so.
+        connect: how to open a database.
+        create: whether a Milvus Lite file may be created; only for front doors that are about to write.
     """
 
     def __init__(self, connect: Connect, *, create: bool = False) -> None:

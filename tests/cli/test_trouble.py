@@ -86,7 +86,7 @@ def test_a_wrong_token(doorman: Doorman, tmp_path: Path) -> None:
     refusal = aborting(grpc.StatusCode.UNAUTHENTICATED, "auth check failure, please check username and password")
     doorman.answers.update({"Connect": refusal, "GetVersion": refusal})
     failed = folder_for(doorman.uri, tmp_path).run(*ASKING, "--log-level", "debug")
-    one_line_of_trouble(failed, f"127.0.0.1:{doorman.port} refuses the token, or wants one: auth check failure")
+    one_line_of_trouble(failed, f"127.0.0.1:{doorman.port}: token missing or rejected: auth check failure")
     assert failed.document["errors"][0]["code"] == "AuthenticationFailed"
     assert doorman.credentials, "the token was sent, and yet nothing of it is in the output"
 

@@ -82,7 +82,7 @@ class TestTokens:
         refused = scene.run(command, *yes, token=token)
         assert refused.code == 1
         told = refused.stdout if command == "check" else refused.stderr
-        [line] = [splitline for splitline in told.splitlines() if "refuses the token, or wants one" in splitline]
+        [line] = [splitline for splitline in told.splitlines() if "token missing or rejected" in splitline]
         assert said in line
         assert scene.people.aliases == {"moved": "v1"}
 

@@ -1,4 +1,4 @@
-"""See `MemoryCatalog`."""
+"""The catalog of a Milvus in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from reconciler.catalog.memory.data import StoredCollection, as_lite_tells, existing
+from reconciler.catalog.memory.data import StoredCollection, as_on_lite, existing
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
 from reconciler.catalog.port import AliasWrite, check_alias_name, check_sizes
 from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
@@ -32,7 +32,7 @@ from reconciler.core.model import (
 
 
 class MemoryCatalog:
-    """See `Catalog`: one database of a Milvus in memory."""
+    """A `Catalog`: one database of a Milvus in memory."""
 
     def __init__(self, server: Store, database: str, concurrency: int = DEFAULT_CONCURRENCY, address: str = "") -> None:
         self.database = database
@@ -112,7 +112,7 @@ class MemoryCatalog:
     def schema(self, collection: str) -> Schema:
         with self._call("DescribeCollection") as db:
             found = existing(db.find(collection), collection).schema
-        return as_lite_tells(found) if self._is_lite else found
+        return as_on_lite(found) if self._is_lite else found
 
     def indexes(self, collection: str) -> tuple[Index, ...]:
         with self._call("IndexDetail", collection) as db:
@@ -196,27 +196,27 @@ class MemoryCatalog:
 
     def permits(self, write: AliasWrite) -> bool | None:
         try:
-            with self._call(self._asked_for(write)):
+            with self._call(self._required_privilege(write)):
                 return True
         except PermissionDenied:
             return False
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""
 
-    def _asked_for(self, write: AliasWrite) -> str | None:
-        """Return the privilege that a write needs; Milvus 2.3 needs none to alter."""
+    def _required_privilege(self, write: AliasWrite) -> str | None:
+        """Return the privilege that a write needs; Milvus 2.3 needs none for altering."""
         return None if write is AliasWrite.ALTER and self._is_2_3 else write.privilege
 
     @contextmanager
     def _change(self, write: AliasWrite) -> Iterator[StoredDatabase]:
-        with self._call(self._asked_for(write)) as db:
+        with self._call(self._required_privilege(write)) as db:
             if self._server.secondary:
                 raise NotPrimary("this is a secondary cluster, which refuses changes: nothing was written")
             yield db
 
     def _target(self, db: StoredDatabase, name: str) -> int:
-        """Return the id to point to. Milvus Lite accepts an alias as collection, and resolves it."""
+        """Return the id to point to. Milvus Lite accepts an alias as a collection, and resolves it."""
         return existing(db.find(name) if self._is_lite else db.collections.get(name), name).id
 
     @contextmanager
@@ -229,14 +229,14 @@ class MemoryCatalog:
 
     @contextmanager
     def _call(self, privilege: str | None = None, name: str = "", *, sends: int = 1) -> Iterator[StoredDatabase]:
-        """One call to the server; as with `MilvusCatalog`, the first one asks for the version besides.
+        """Make one call to the server; as with `MilvusCatalog`, the first call also reads the version.
 
-        Privileges come before all else, the database too.
+        Privileges are checked before everything else, even the existence of the database.
         """
         self.server_version()
         with self._calls_lock:
             self._calls += sends
         if privilege:
-            self._server.insist_on(privilege, name)
+            self._server.check_permitted(privilege, name)
         with self._server.opened(self.database) as db:
             yield db

@@ -25,17 +25,17 @@ def flat_indexes(schema: Schema, metric: str = "L2") -> tuple[Index, ...]:
     return tuple(Index(vector.name, "FLAT", metric) for vector in schema.vectors)
 
 
-def as_lite_tells(schema: Schema) -> Schema:
-    """Return a schema as Milvus Lite does: without the description, and the length of texts in arrays."""
+def as_on_lite(schema: Schema) -> Schema:
+    """Return a schema as Milvus Lite returns it: without the description, and the length of texts in arrays."""
     fields = (replace(field, length=None) if field.type.startswith("ARRAY") else field for field in schema.fields)
     return replace(schema, fields=tuple(fields), description="")
 
 
 @dataclass(slots=True)
 class StoredCollection:
-    """A collection with its rows, each under its primary key, in the order they came.
+    """A collection with its rows, each under its primary key, in the order of insertion.
 
-    `released` are partitions that are not loaded though the collection is. Their rows are read all the same.
+    `released` are partitions that are not loaded although the collection is. Their rows are read all the same.
     """
 
     id: int
@@ -54,7 +54,7 @@ class StoredCollection:
         return found.name
 
     def insert(self, rows: Iterable[Row]) -> None:
-        """Add rows; one whose key is there already replaces that one, as an upsert does."""
+        """Add rows; a row replaces an earlier one with the same key, as in an upsert."""
         for row in rows:
             key = cast("PrimaryKey", row[self.primary])
             self.data[key] = {name: tuple(v) if isinstance(v, list | tuple) else v for name, v in row.items()}
@@ -65,10 +65,10 @@ class StoredCollection:
     def rows(
         self, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str], *, unknown_too: bool
     ) -> dict[PrimaryKey, Row]:
-        """Return rows; a dynamic field that a row lacks is left out, and a field of the schema is None.
+        """Return rows; a dynamic field that a row lacks is omitted, and a field of the schema is None.
 
         Args:
-            unknown_too: overlook fields that no row can have, as Milvus Lite does.
+            unknown_too: ignore fields that no row can have, as Milvus Lite does.
         """
         data = self._by_key(primary)
         for name in () if unknown_too else fields:
@@ -83,7 +83,7 @@ class StoredCollection:
     def search(
         self, name: str, vectors: Sequence[Vector], limit: int, where: str
     ) -> tuple[tuple[PrimaryKey, ...], ...]:
-        """Every row is compared; of equally near ones the older comes first."""
+        """Compare every row with each vector; of equally near rows the older comes first."""
         dimension = self._known(name)
         for vector in vectors:
             if len(vector) != dimension:
@@ -101,7 +101,7 @@ class StoredCollection:
         return tuple(map(nearest, vectors))
 
     def _by_key(self, primary: str) -> Mapping[PrimaryKey, Row]:
-        """Return the rows by primary key, for a query that calls it by this name."""
+        """Return the rows by primary key, for a query that uses this name for it."""
         if primary != self.primary:
             raise UnexpectedAnswer(f"{primary} is not the primary key")
         return self.data
@@ -115,7 +115,7 @@ class StoredCollection:
 
 
 def existing(found: StoredCollection | None, name: str) -> StoredCollection:
-    """Return what was found under a name. Raises `CollectionNotFound` if nothing was."""
+    """Return what was found under a name. Raises `CollectionNotFound` for None."""
     if found is None:
         raise CollectionNotFound(f"there is no collection {name}")
     return found

@@ -1,4 +1,4 @@
-"""The part of Milvus's filter language that the Milvus in memory understands."""
+"""The part of Milvus's filter language that the Milvus in memory supports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.core.errors import UnexpectedAnswer
 
 Matches = Callable[[Mapping[str, object]], bool]
-"""Whether a row, given as field name → value, passes the filter."""
+"""Return whether a row, given as field name → value, passes the filter."""
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
@@ -27,11 +27,11 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 def parse_filter(text: str) -> Matches:
     """Parse a filter such as `price >= 10 and shop in ["a", "b"]`; an empty one matches every row.
 
-    Known are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, each between a field and a number, a string or a list of
-    them, joined by `and`, `or`, `not` and brackets. A row without the field does not pass a comparison.
+    Supported are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, each between a field and a number, a string or a
+    list of them, joined by `and`, `or`, `not` and brackets. A row without the field does not pass a comparison.
 
     Raises:
-        UnexpectedAnswer: anything else, as a Milvus server does for a filter that it cannot parse.
+        UnexpectedAnswer: for anything else, as for a filter that a Milvus server cannot parse.
     """
     if not text.strip():
         return lambda _row: True

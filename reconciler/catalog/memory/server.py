@@ -1,4 +1,4 @@
-"""See `MemoryServer`."""
+"""The server of a Milvus in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MemoryServer(Store):
     """Databases with collections and aliases, thread-safe. `connect` is a `Connect`; the rest is for administration.
 
     Args:
-        flavour: whose answers it gives.
+        flavour: the server that it emulates.
         version: the version to report instead of the flavour's.
 
     Set `secondary` for a secondary cluster, which refuses every change of an alias.
@@ -33,7 +33,7 @@ class MemoryServer(Store):
         *,
         create: bool = False,  # noqa: ARG002 - there is no file to create, but `Connect` has it
     ) -> MemoryCatalog:
-        """Open a database; as with the real ones, a missing one shows at the first call."""
+        """Open a database; as with real servers, a missing one is detected by the first call."""
         return MemoryCatalog(self, database, connection.concurrency, connection.address)
 
     def create_database(self, name: str) -> None:
@@ -50,12 +50,13 @@ class MemoryServer(Store):
         rows: Iterable[Row] = (),
         indexes: Sequence[Index] | None = None,
     ) -> Collection:
-        """Create a collection. One that exists is left as it is.
+        """Create a collection. An existing one is not changed.
 
         Args:
-            replicas: how many of them are loaded; 0 is not loaded.
+            replicas: how many are loaded; 0 for a collection that is not loaded.
             rows: field name → value, as for `insert`.
-            indexes: None for one of metric L2 on each vector field. A search on a field without an index takes L2.
+            indexes: None for an index with metric L2 on each vector field. A search on a field without an index uses
+                L2.
         """
         with self.opened(database) as db:
             if name in db.aliases:
@@ -67,12 +68,12 @@ class MemoryServer(Store):
             return Collection(name, self.shown_id(db.collections[name]))
 
     def insert(self, collection: str, rows: Iterable[Row], database: str = DEFAULT_DATABASE) -> None:
-        """Add rows; one whose primary key is there already replaces that one."""
+        """Add rows; a row replaces an earlier one with the same primary key."""
         with self.opened(database) as db:
             existing(db.find(collection), collection).insert(rows)
 
     def delete(self, collection: str, keys: Iterable[PrimaryKey], database: str = DEFAULT_DATABASE) -> None:
-        """Delete rows; a key that is not there is no error."""
+        """Delete rows; a key that does not exist is no error."""
         with self.opened(database) as db:
             data = existing(db.find(collection), collection).data
             for key in keys:
@@ -81,8 +82,8 @@ class MemoryServer(Store):
     def drop_collection(self, name: str, database: str = DEFAULT_DATABASE) -> None:
         """Drop a collection; a missing one is no error.
 
-        Its aliases then dangle (2.3), or keep it from being dropped (2.6), or go with it (Lite). By an alias only Lite
-        drops: the collection and its data.
+        Its aliases then dangle (2.3), prevent the drop (2.6), or are dropped too (Lite). Only Lite accepts an alias
+        here, and drops the collection and its data.
         """
         with self.opened(database) as db:
             if name in db.aliases and not self.is_lite:
@@ -105,7 +106,7 @@ class MemoryServer(Store):
             db.collections[new_name] = db.collections.pop(name)
 
     def restart(self) -> None:
-        """Stop and start. Milvus 2.3 then forgets what drops by prefix took along."""
+        """Stop and start. Milvus 2.3 then forgets the aliases that drops by prefix deleted."""
         with self._lock:
             for db in self._databases.values():
                 for alias in db.unstored:
@@ -113,10 +114,10 @@ class MemoryServer(Store):
                 db.unstored.clear()
 
     def deny(self, privilege: str, on: str = "") -> None:
-        """Take a privilege away from everybody, by Milvus's name of it; on one collection or alias, or everywhere.
+        """Revoke a privilege from all users, by Milvus's name of it; on one collection or alias, or everywhere.
 
-        As with the server that a flavour stands for, 2.3 asks for `Load` where newer ones ask for `GetLoadState`, and
-        for nothing to alter an alias. A denied name is the one that a call uses: a collection or an alias of it.
+        As on the emulated server, 2.3 requires `Load` where newer ones require `GetLoadState`, and no privilege to
+        alter an alias. The name to deny is the one that a call uses: a collection or an alias of it.
         """
         self._denied.add((privilege, on))
 
@@ -125,7 +126,7 @@ class MemoryServer(Store):
             existing(db.find(collection), collection).partitions.add(name)
 
     def release_partition(self, collection: str, name: str, database: str = DEFAULT_DATABASE) -> None:
-        """Release one partition; Milvus Lite ignores it. Loading the collection loads them all."""
+        """Release one partition; Milvus Lite ignores it. Loading the collection loads all of them."""
         with self.opened(database) as db:
             if not self.is_lite:
                 existing(db.find(collection), collection).released.add(name)
@@ -142,12 +143,12 @@ class MemoryServer(Store):
     def stick_readers(
         self, alias: str, database: str = DEFAULT_DATABASE, *, alters: int = 1, address: str | None = None
     ) -> None:
-        """Let reads of data through an alias stay at its old collection when the alias is altered.
+        """Keep reads of data through an alias on its old collection when the alias is altered.
 
-        That is a fault of Milvus (measured on 2.3.5): a proxy's cache keeps the old collection, while the catalog, and
-        with it every answer about aliases, is right. Altering again mends it, to the same collection only where the
-        server does not ignore that (see `ServerBehaviour.ignores_realter`). `unstick_readers` is the cache entry that
-        expires.
+        This is a fault of Milvus (measured on 2.3.5): a proxy's cache keeps the old collection, while the catalog, and
+        with it every answer about aliases, is right. Altering again refreshes the cache; altering to the same
+        collection only does on servers that do not ignore that (see `ServerBehaviour.ignores_realter`).
+        `unstick_readers` corresponds to an expired cache entry.
 
         Args:
             alters: how many of the next alters are not noticed; the one after them is.

@@ -1,4 +1,4 @@
-"""What a Milvus in memory stores: databases, their collections and their aliases."""
+"""What a Milvus in memory stores: databases with their collections and aliases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.core.model import DEFAULT_DATABASE
 
 
 class Flavour(Enum):
-    """Whose answers a `MemoryServer` gives; the value is the version it reports."""
+    """The server that a `MemoryServer` emulates; the value is the version it reports."""
 
     MILVUS_2_3 = "v2.3.5"
     MILVUS_2_6 = "v2.6.8"
@@ -23,9 +23,9 @@ class Flavour(Enum):
 
 @dataclass(slots=True)
 class StuckReaders:
-    """Readers of one alias who do not notice some of its alters (see `MemoryServer.stick_readers`).
+    """Readers of one alias that do not notice some of its alters (see `MemoryServer.stick_readers`).
 
-    `collection` is the id of the collection where they still read; None before the first alter.
+    `collection` is the id of the collection that they still read; None before the first alter.
     """
 
     alters: int
@@ -33,7 +33,7 @@ class StuckReaders:
     collection: int | None = None
 
     def notice_alter(self, before: int) -> bool:
-        """Whether an alter leaves them, or keeps them, where they were: at the collection with the id `before`."""
+        """Return whether an alter leaves the readers at the collection with the id `before`."""
         if self.alters:
             self.alters -= 1
             self.collection = before if self.collection is None else self.collection
@@ -43,7 +43,7 @@ class StuckReaders:
 
 @dataclass(slots=True)
 class StoredDatabase:
-    """Aliases keep the collection's id: they follow a rename, and dangle when the collection is gone.
+    """A database. Its aliases refer to collection ids: they follow a rename, and dangle after a drop.
 
     `unstored` aliases are in the server's memory only.
     """
@@ -94,7 +94,7 @@ class Store:
                 raise DatabaseNotFound(f'there is no database "{name}"')
             yield self._databases[name]
 
-    def insist_on(self, privilege: str, name: str) -> None:
+    def check_permitted(self, privilege: str, name: str) -> None:
         """Raise `PermissionDenied` for a privilege that was denied, everywhere or on this collection or alias."""
         if self._denied & {(privilege, ""), (privilege, name)}:
             raise PermissionDenied(f"the privilege {privilege} is missing", privilege=privilege)
