@@ -1,4 +1,4 @@
-"""What must be true of a collection before an alias points at it: one file per gate.
+"""Gates check a collection before an alias points to it: one file per gate.
 
 A gate is one object (`gate.Gate`): settings, evaluation, needs and cost. To add one, write its file and add it to
 `registry.GATES`; manifests and their schemas, plans, the journal, `check`, `--skip-gate` and the reference read it

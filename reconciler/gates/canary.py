@@ -18,7 +18,7 @@ from reconciler.core.json_schema import Rule
 from reconciler.core.model import Schema
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import counted, listed, rounded
-from reconciler.gates.comparison import Asked, Comparison, Side, compare
+from reconciler.gates.comparison import Comparison, NamedQuery, Side, compare
 from reconciler.gates.gate import Call, Ends, Gate, required_if_on
 from reconciler.gates.probe import CannotTell, Probe, has_current, schemas
 from reconciler.gates.query_vectors import read_queries
@@ -132,7 +132,7 @@ class _Finding(Struct, frozen=True):
 
 
 def _judged(
-    gate: CanaryGate, queries: Sequence[Asked], missing: int, comparison: Comparison, before: Side, after: Side
+    gate: CanaryGate, queries: Sequence[NamedQuery], missing: int, comparison: Comparison, before: Side, after: Side
 ) -> GateResult:
     findings = [_overlap(gate, queries, missing, comparison.overlaps, after)]
     if comparison.seconds and gate.max_latency_ratio:
@@ -144,7 +144,7 @@ def _judged(
 
 
 def _overlap(
-    gate: CanaryGate, queries: Sequence[Asked], missing: int, overlaps: Sequence[float | None], desired: Side
+    gate: CanaryGate, queries: Sequence[NamedQuery], missing: int, overlaps: Sequence[float | None], desired: Side
 ) -> _Finding:
     shares = [(share, item.name) for item, share in zip(queries, overlaps, strict=True) if share is not None]
     if not shares:

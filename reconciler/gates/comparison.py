@@ -1,4 +1,4 @@
-"""The same queries on two collections: what both find, and how long each takes."""
+"""Compare the results and the duration of the same queries on two collections."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 from reconciler.gates.query_vectors import Query
 
 BUDGET_SECONDS = 60.0
-"""After this time no further search is started; one that runs may take the connection's timeout longer."""
+"""After this time no further search is started; a running one may take the connection's timeout longer."""
 TIMED_ROUNDS = 5
-"""Rounds that are timed, after one that is not: it fills caches on both sides.
+"""Timed rounds, after a first one that is not timed and fills the caches on both sides.
 
-They are without strong consistency, whose wait for the server's clock is longer than most searches: on 2.3.5 searches
-that take 5 ms take 200 ms with it (measured).
+They are without strong consistency, whose wait for the server's clock takes longer than most searches: on 2.3.5
+searches that take 5 ms take 200 ms with it (measured).
 """
 
 OF_THE_COLLECTION = (CollectionNotFound, NotLoaded, PermissionDenied)
-"""Errors that say nothing about a query."""
+"""Errors that depend on the collection, not on a query."""
 
 Hits = tuple[PrimaryKey, ...]
 
 
 class Side(Struct, frozen=True):
-    """One of the two collections, with the fields that matter."""
+    """One of the two collections, with the fields that are used."""
 
     collection: str
     primary: Field
     vector: Field
 
 
-class Asked(Struct, frozen=True):
-    """One query, its name in messages, and the key of the row that it was made from, which never counts as a hit."""
+class NamedQuery(Struct, frozen=True):
+    """A query, its name for people, and the key of the row that it was made from, which never counts as a hit."""
 
     name: str
     query: Query
@@ -48,7 +48,7 @@ class Asked(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """The result of a comparison.
 
-    `overlaps` has for each query the share of the current collection's hits that the other finds too; None where the
+    `overlaps` has for each query the share of the current collection's hits that the other finds too; None if the
     current one finds nothing. `seconds` is the median time of all queries on the current and on the other collection.
     """
 
@@ -56,11 +56,13 @@ class Comparison(Struct, frozen=True):
     seconds: tuple[float, float] | None = None
 
 
-def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked], k: int, *, timed: bool) -> Comparison:
+def compare(
+    probe: Probe, current: Side, desired: Side, queries: Sequence[NamedQuery], k: int, *, timed: bool
+) -> Comparison:
     """Search both collections.
 
     Args:
-        probe: answers the questions to the server.
+        probe: measurements on the database.
         current: the collection that the alias serves now.
         desired: the one that it should serve.
         queries: at least one.
@@ -69,7 +71,7 @@ def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked]
 
     Raises:
         CannotTell: a search failed, or the time is up.
-        CatalogError: transient trouble.
+        CatalogError: a transient error.
     """
     limit = k + any(query.own is not None for query in queries)
     filters = [query.query.where for query in queries]
@@ -77,7 +79,7 @@ def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked]
     on_current = _Searches(probe, current, [query.query.current for query in queries], filters, limit, deadline)
     on_desired = _Searches(probe, desired, [query.query.desired for query in queries], filters, limit, deadline)
     before, after = _first_round(on_current, on_desired)
-    overlaps = tuple(_overlap(old, new, item.own, k) for item, old, new in zip(queries, before, after, strict=True))
+    overlaps = tuple(_overlap(old, new, query.own, k) for query, old, new in zip(queries, before, after, strict=True))
     if not timed:
         return Comparison(overlaps)
     from statistics import median  # not needed to read a manifest
@@ -87,7 +89,7 @@ def compare(probe: Probe, current: Side, desired: Side, queries: Sequence[Asked]
 
 
 class _Searches:
-    """All queries on one collection, in as few calls as can be."""
+    """All queries on one collection, in as few calls as possible."""
 
     def __init__(
         self, probe: Probe, side: Side, vectors: Sequence[Vector], filters: Sequence[str], limit: int, deadline: float
@@ -98,7 +100,7 @@ class _Searches:
         self._filters = filters
         self._limit = limit
         self._deadline = deadline
-        self.trouble = f"{side.collection} cannot be searched"
+        self.failure = f"{side.collection} cannot be searched"
 
     def run(self, *, strong: bool = True) -> list[Hits]:
         """Return the hits of each query."""
@@ -107,19 +109,19 @@ class _Searches:
             numbers = [number for number, filter_ in enumerate(self._filters) if filter_ == where]
             for start in range(0, len(numbers), MAX_VECTORS):
                 batch = numbers[start : start + MAX_VECTORS]
-                hits = self._search([self._vectors[item] for item in batch], where, strong)
+                hits = self._search([self._vectors[number] for number in batch], where, strong)
                 found.update(zip(batch, hits, strict=True))
         return [found[number] for number in range(len(self._vectors))]
 
-    def probe_one(self) -> None:
-        """Search once, to see whether it may be searched at all. Raises `CannotTell`."""
-        with of_desired(self.trouble):
+    def check(self) -> None:
+        """Check that the collection can be searched at all. Raises `CannotTell`."""
+        with of_desired(self.failure):
             self._probe.search(
                 self._side.collection, self._side.vector.name, self._vectors[:1], limit=1, where="", strong=False
             )
 
     def timed(self) -> float:
-        """Return the seconds that all searches take."""
+        """Return the duration of all queries in seconds."""
         start = time.perf_counter()
         self.run(strong=False)
         return time.perf_counter() - start
@@ -136,18 +138,18 @@ class _Searches:
 def _first_round(on_current: _Searches, on_desired: _Searches) -> tuple[list[Hits], list[Hits]]:
     """Return the hits on both sides.
 
-    What the current collection cannot answer makes the gate not applicable; but a query that both refuse is a mistake
-    in the query, such as in its filter, and must not pass for that.
+    If the current collection cannot answer, the gate is not applicable; but a query that both refuse is wrong, such as
+    in its filter, and must not make the gate inapplicable.
     """
     refused = None
     try:
-        with of_current(on_current.trouble, on_desired.probe_one):
+        with of_current(on_current.failure, on_desired.check):
             before = on_current.run()
     except CannotTell as cannot:
         if not isinstance(cannot.__cause__, CatalogError) or isinstance(cannot.__cause__, OF_THE_COLLECTION):
             raise
         refused = cannot
-    with of_desired(on_desired.trouble, Verdict.FAIL):
+    with of_desired(on_desired.failure, Verdict.FAIL):
         after = on_desired.run()
     if refused:
         raise refused

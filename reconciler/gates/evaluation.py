@@ -1,4 +1,4 @@
-"""One round of gates over the steps of a database."""
+"""Evaluate gates over the steps of a database."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def evaluate_gates(
         catalog: it, open.
         which: names of the gates to evaluate, if a step has them and does not skip them; None for all.
         blocking: whether a gate that does not pass blocks its step; without, the results are only noted.
-        halted: whether to stop. Steps that are not evaluated by then come back as they were, so a caller that halts a
-            round must not act on it.
+        halted: whether to stop. Steps not evaluated until then are returned unchanged, so a caller that halts a round
+            must not act on it.
 
     Raises:
         CatalogError: a transient error that affects every answer, such as a lost connection; an error that concerns
@@ -53,7 +53,7 @@ def evaluate_gates(
 def evaluate_sets(
     plans: Sequence[SetPlan], catalog: Catalog, *, which: Collection[str] | None = None, blocking: bool = True
 ) -> list[SetPlan]:
-    """Evaluate the gates of all sets of one database in one round, so that each question is asked once."""
+    """Evaluate the gates of all sets of one database in one round, so that each measurement is made once."""
     steps = [step for plan in plans for step in plan.steps]
     evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking))
     return [replace(plan, steps=tuple(islice(evaluated, len(plan.steps)))) for plan in plans]
@@ -94,7 +94,7 @@ def _blocks(result: GateResult, step: Step) -> bool:
 
 
 def _block(failed: Sequence[GateResult]) -> Block:
-    """Name all that fail, the first one first, and `onUnknown` only where it would be enough."""
+    """Return a block that names all failed gates, and `onUnknown` only where that setting would be enough."""
     message = "; also ".join(f"{result.gate}: {result.detail}" for result in failed)
     if all(result.verdict is Verdict.UNKNOWN for result in failed):
         message += "; set gates.onUnknown: Pass to go on without an answer"

@@ -1,4 +1,4 @@
-"""What gates read from a catalog: each answer once per round, however many aliases need it."""
+"""Measurements for gates: each is made once per round, however many aliases need it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 class Probe:
-    """One round of measurements on one database. Gates run in several threads; answers are shared between them.
+    """One round of measurements on one database, shared between gates that run in several threads.
 
     Args:
         catalog: the database.
-        halted: whether to stop; every question then raises `Halted`.
+        halted: whether to stop; every measurement then raises `Halted`.
     """
 
     def __init__(self, catalog: Catalog, halted: Callable[[], bool] = lambda: False) -> None:
@@ -31,65 +31,65 @@ class Probe:
         self._lock = Lock()
 
     @property
-    def _asking(self) -> Catalog:
-        """The catalog, for one call. Raises `Halted`."""
+    def _unhalted_catalog(self) -> Catalog:
+        """Return the catalog for one call. Raises `Halted` once the round is halted."""
         if self._halted():
             raise Halted
         return self._catalog
 
     def load_state(self, collection: str) -> LoadState:
-        return self.once(("load_state", collection), lambda: self._asking.load_state(collection))
+        return self.once(("load_state", collection), lambda: self._unhalted_catalog.load_state(collection))
 
     def partitions(self, collection: str) -> dict[str, bool]:
-        return self.once(("partitions", collection), lambda: self._asking.partitions(collection))
+        return self.once(("partitions", collection), lambda: self._unhalted_catalog.partitions(collection))
 
     def replicas(self, collection: str) -> int:
-        return self.once(("replicas", collection), lambda: self._asking.replicas(collection))
+        return self.once(("replicas", collection), lambda: self._unhalted_catalog.replicas(collection))
 
     def schema(self, collection: str) -> Schema:
-        return self.once(("schema", collection), lambda: self._asking.schema(collection))
+        return self.once(("schema", collection), lambda: self._unhalted_catalog.schema(collection))
 
     def indexes(self, collection: str) -> tuple[Index, ...]:
-        return self.once(("indexes", collection), lambda: self._asking.indexes(collection))
+        return self.once(("indexes", collection), lambda: self._unhalted_catalog.indexes(collection))
 
     def count(self, collection: str) -> int:
-        return self.once(("count", collection), lambda: self._asking.count(collection))
+        return self.once(("count", collection), lambda: self._unhalted_catalog.count(collection))
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
-        """Read keys. Not shared, like all methods below; callers share the result (see `once`)."""
-        return self._asking.sample_keys(collection, primary, limit)
+        """Return a sample of keys; not shared, unlike what is computed from it (see `once`)."""
+        return self._unhalted_catalog.sample_keys(collection, primary, limit)
 
     def rows(
         self, collection: str, primary: str, keys: Sequence[PrimaryKey], fields: Sequence[str]
     ) -> dict[PrimaryKey, Row]:
-        return self._asking.rows(collection, primary, keys, fields)
+        return self._unhalted_catalog.rows(collection, primary, keys, fields)
 
     def search(
         self, collection: str, field: str, vectors: Sequence[Vector], *, limit: int, where: str, strong: bool
     ) -> tuple[tuple[PrimaryKey, ...], ...]:
-        return self._asking.search(collection, field, vectors, limit=limit, where=where, strong=strong)
+        return self._unhalted_catalog.search(collection, field, vectors, limit=limit, where=where, strong=strong)
 
-    def once(self, question: Hashable, ask: Callable[[], T]) -> T:
-        """Return the answer to a question; the first thread computes it, and others wait for its answer or error."""
+    def once(self, key: Hashable, measure: Callable[[], T]) -> T:
+        """Return a measurement; the first thread makes it, and others wait for its result or error."""
         with self._lock:
-            answer = self._answers.get(question)
+            answer = self._answers.get(key)
             first = answer is None
             if answer is None:
-                answer = self._answers[question] = Future()
+                answer = self._answers[key] = Future()
         if first:
             try:
-                answer.set_result(ask())
-            except BaseException as error:  # noqa: BLE001 - handed to the threads that wait
+                answer.set_result(measure())
+            except BaseException as error:  # noqa: BLE001 - passed on to the threads that wait
                 answer.set_exception(error)
         return cast("T", answer.result())
 
 
 class Halted(Exception):
-    """The round was stopped."""
+    """The round of gates was halted."""
 
 
 class CannotTell(Exception):
-    """A gate has no measurement to judge; `verdict` says what that counts as."""
+    """A gate has no measurement to evaluate; `verdict` is its result then."""
 
     def __init__(self, verdict: Verdict, detail: str) -> None:
         self.verdict = verdict
@@ -97,18 +97,18 @@ class CannotTell(Exception):
 
 
 @contextmanager
-def of_current(trouble: str, evaluate_desired: Callable[[], object]) -> Iterator[None]:
-    """Guard questions about the current collection: without an answer the gate does not apply.
+def of_current(failure: str, evaluate_desired: Callable[[], object]) -> Iterator[None]:
+    """Wrap measurements of the collection that the alias serves now: without them the gate does not apply.
 
-    Transient errors pass through: they are not about a collection. A privilege that is missing is mostly missing
-    everywhere, and fewer privileges must not open a gate: so the desired collection is asked about, too.
+    Transient errors pass: they say nothing about a collection. A missing privilege usually concerns both collections,
+    and missing privileges must not lift a gate: so the desired collection is measured then, too.
 
     Args:
-        trouble: starts the sentence: `c1 cannot be counted`.
-        evaluate_desired: the same question about the desired collection, within `of_desired`.
+        failure: the beginning of the message: `c1 cannot be counted`.
+        evaluate_desired: makes the same measurement of the desired collection, within `of_desired`.
     """
     try:
-        with _answered(Verdict.NOT_APPLICABLE, trouble):
+        with _answered(Verdict.NOT_APPLICABLE, failure):
             yield
     except CannotTell as cannot:
         if isinstance(cannot.__cause__, PermissionDenied):
@@ -117,23 +117,23 @@ def of_current(trouble: str, evaluate_desired: Callable[[], object]) -> Iterator
 
 
 @contextmanager
-def of_desired(trouble: str, verdict: Verdict = Verdict.UNKNOWN) -> Iterator[None]:
-    """Guard questions about the desired collection: without an answer the gate has the given verdict."""
-    with _answered(verdict, trouble):
+def of_desired(failure: str, verdict: Verdict = Verdict.UNKNOWN) -> Iterator[None]:
+    """Wrap measurements of the collection that the alias should serve: see `of_current`."""
+    with _answered(verdict, failure):
         yield
 
 
 @contextmanager
-def _answered(verdict: Verdict, trouble: str) -> Iterator[None]:
+def _answered(verdict: Verdict, failure: str) -> Iterator[None]:
     try:
         yield
     except NotLoaded as error:
         remedy = "" if verdict is Verdict.NOT_APPLICABLE else "; load it"
-        raise CannotTell(verdict, f"{trouble}: it is not loaded{remedy}") from error
+        raise CannotTell(verdict, f"{failure}: it is not loaded{remedy}") from error
     except CatalogError as error:
         if error.transient:
             raise
-        raise CannotTell(verdict, f"{trouble}: {error}") from error
+        raise CannotTell(verdict, f"{failure}: {error}") from error
 
 
 def schemas(current: str, desired: str, probe: Probe) -> tuple[Schema, Schema]:

@@ -1,4 +1,4 @@
-"""Files of query vectors for the gate `canary`: JSON Lines, one query a line.
+"""Files of query vectors for the gate `canary`: JSON Lines, one query per line.
 
     {"vector": [0.12, -0.5, …], "filter": "lang == \"en\""}
     {"from": [0.12, …], "to": [0.9, …]}
@@ -25,14 +25,14 @@ from reconciler.files import MIB, FileTooLarge, read_limited
 MAX_BYTES = 16 * MIB
 MAX_QUERIES = 1000
 LARGEST_FLOAT = 3.4028234663852886e38
-"""Vectors are of 32-bit floats; a larger number would arrive as infinity."""
+"""Vectors have 32-bit floats; a larger number would become infinity."""
 
 _KEYS = {"vector", "from", "to", "filter"}
 _SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may have a "filter"'
 
 
 class Query(Struct, frozen=True):
-    """One search on two collections: `current` for the current one, `desired` for the new one."""
+    """A search on two collections: `current` for the one that the alias serves now, `desired` for the new one."""
 
     current: tuple[float, ...]
     desired: tuple[float, ...]
@@ -48,7 +48,7 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
     """
     try:
         mode = path.stat().st_mode
-    except ValueError:  # a name that no file can have
+    except ValueError:  # a name that is not possible for a file
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
     if not stat.S_ISREG(mode):
         raise ContentError(0, "it is not a file")
@@ -68,7 +68,7 @@ def parse_queries(text: str) -> tuple[Query, ...]:
     if len(text) > MAX_BYTES:
         raise _too_large()
     queries: list[Query] = []
-    # Not `splitlines`: a string in JSON may hold line separators that are none here.
+    # Not `splitlines`: a string in JSON may contain line separators that end no line here.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

@@ -1,7 +1,7 @@
 """Queries for the gate `canary`: from a file, or else rows that both collections have, each with its own vectors.
 
 Searching each collection with its own vector of the same row compares neighbourhoods. So a new embedding model can be
-compared with the old one, whose vectors would mean nothing to it.
+compared with the old one, although their vectors are not comparable.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from reconciler.core.gates import ContentError
 from reconciler.core.model import PrimaryKey, Row, Vector
 from reconciler.core.plan import Verdict
 from reconciler.core.text import counted, shortened
-from reconciler.gates.comparison import Asked, Side
+from reconciler.gates.comparison import NamedQuery, Side
 from reconciler.gates.probe import CannotTell, Probe, of_current, of_desired
 from reconciler.gates.query_vectors import Query, read_queries
 
 KEYS_TO_PICK_FROM = 1_000
-"""A server gives the keys of a sample as it finds them, often from one segment: more of them are more mixed."""
+"""A server returns sampled keys in its own order, often from one segment; more keys are more varied."""
 
 
-def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tuple[Asked, ...]:
+def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tuple[NamedQuery, ...]:
     """Return the queries of a file.
 
     Raises:
@@ -38,11 +38,11 @@ def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tu
     if found != sha256:
         raise changed
     _check_dimensions(queries[0], current, desired)
-    return tuple(Asked(str(number), query) for number, query in enumerate(queries, 1))
+    return tuple(NamedQuery(str(number), query) for number, query in enumerate(queries, 1))
 
 
 def _check_dimensions(query: Query, current: Side, desired: Side) -> None:
-    """Check the first query, since those of a file have one length. Raises `CannotTell`."""
+    """Check the first query, which has the same dimensions as all others of a file."""
     for vector, side in ((query.current, current), (query.desired, desired)):
         if len(vector) != side.vector.dimension:
             found = f"the queries for {side.collection} have {counted(len(vector), 'number')}"
@@ -52,18 +52,18 @@ def _check_dimensions(query: Query, current: Side, desired: Side) -> None:
             raise CannotTell(Verdict.FAIL, f"{found}, {field}; {remedy}")
 
 
-def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tuple[Asked, ...], int]:
-    """Return rows of the current collection as queries, and how many of them the other collection does not have.
+def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tuple[NamedQuery, ...], int]:
+    """Return rows of the current collection as queries, and how many rows of the sample the other one lacks.
 
     Raises:
         CannotTell: there are no rows, or most of them are missing in the other collection.
     """
 
-    def read_desired() -> None:
+    def check_desired() -> None:
         with of_desired(f"rows of {desired.collection} cannot be read"):
             probe.sample_keys(desired.collection, desired.primary.name, 1)
 
-    with of_current(f"no sample can be taken of {current.collection}", read_desired):
+    with of_current(f"no sample can be taken of {current.collection}", check_desired):
         keys = probe.sample_keys(current.collection, current.primary.name, KEYS_TO_PICK_FROM)
         picked = _evenly(keys, size)
         before = _vectors(probe.rows(current.collection, current.primary.name, picked, [current.vector.name]), current)
@@ -73,7 +73,9 @@ def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tupl
         after = _vectors(
             probe.rows(desired.collection, desired.primary.name, list(before), [desired.vector.name]), desired
         )
-    queries = tuple(Asked(shortened(str(key)), Query(before[key], after[key]), key) for key in before if key in after)
+    queries = tuple(
+        NamedQuery(shortened(str(key)), Query(before[key], after[key]), key) for key in before if key in after
+    )
     missing = len(before) - len(queries)
     if missing * 2 > len(before) or not queries:
         lacks = f"{desired.collection} lacks {missing} of {counted(len(before), 'row')} of {current.collection}"
