@@ -1,4 +1,4 @@
-"""Milvus collection aliases as desired state: load what is wanted, plan what would change, apply it.
+"""Milvus collection aliases as desired state: load manifests, plan changes, apply them.
 
     from reconciler import apply_plan, load, make_plan
 
@@ -33,7 +33,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Each name is imported when it is first asked for: every command imports this package, and few need all of it."""
+    """Import a name on first access: every command imports this package, and few need all of it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Reading a secret from the place that a `Credential` names. An error names the place, never the content.
+"""Read a secret from the place that a `Credential` names. An error names the place, never the content.
 
 Where a variable is named that is not set, the name may be the secret itself, given by mistake; see `names_variable`.
 """
@@ -14,7 +14,7 @@ from reconciler.core.model import Credential
 from reconciler.files import KIB, read_limited
 
 MAX_BYTES = 64 * KIB
-"""Of a secret in a file; what has more was named by mistake, or has no end."""
+"""Maximum bytes of a secret in a file; a larger file was named by mistake, or is endless."""
 
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -36,11 +36,11 @@ def read_secret(credential: Credential, what: str) -> str:
     """Return the content of an environment variable or file, without the line end after it.
 
     Args:
-        credential: which; not a Kubernetes Secret, which only the operator can read.
-        what: what it is, for messages: `the token`.
+        credential: the place; not a Kubernetes Secret, which only the operator can read.
+        what: the secret in messages, such as `the token`.
 
     Raises:
-        InvalidInput: it is missing, empty, unreadable, or no text.
+        InvalidInput: the secret is missing, empty, unreadable, or no text.
     """
     if credential.env is not None:
         place = f"environment variable {credential.env}"
@@ -65,12 +65,12 @@ def _text_of(path: Path, what: str) -> str:
         return read_limited(path, MAX_BYTES).decode()
     except OSError as error:
         raise _wrong(f"cannot read {what}: {error.strerror}") from None
-    except UnicodeDecodeError:  # whose text would show the content
+    except UnicodeDecodeError:  # the text of the error would show the content
         raise _wrong(f"{what} is not text") from None
 
 
 def _undecodable(text: str) -> bool:
-    """Whether bytes that are no UTF-8 were smuggled in, as Python does with environment variables."""
+    """Return whether a text has bytes that are not UTF-8, which Python keeps in environment variables."""
     return not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text)
 
 

@@ -1,4 +1,4 @@
-"""Files: reading with a limit, and replacing in one step."""
+"""Read files with a limit, and replace them in one step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class FileTooLarge(OSError):
-    """Raised for a file that is larger than a limit in bytes."""
+    """A file is larger than a limit in bytes."""
 
     def __init__(self, limit: int) -> None:
         size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // KIB} KiB"
@@ -26,11 +26,11 @@ def read_limited(path: Path, limit: int) -> bytes:
 
     Args:
         path: what to read.
-        limit: the most bytes it may have; hardly more are read.
+        limit: maximum size in bytes; hardly more are read.
 
     Raises:
-        FileTooLarge: it has more.
-        OSError: it cannot be read; `FileNotFoundError` also for a name that no file can have.
+        FileTooLarge: the file is larger.
+        OSError: it cannot be read; `FileNotFoundError` also for a name that is not possible for a file.
     """
     try:
         with path.open("rb") as file:
@@ -40,7 +40,7 @@ def read_limited(path: Path, limit: int) -> bytes:
 
 
 def read_stream(stream: BinaryIO | TextIO, limit: int) -> bytes:
-    """Return what a stream has left, as bytes. Raises `FileTooLarge` if that is more than `limit` bytes."""
+    """Return the rest of a stream as bytes. Raises `FileTooLarge` if it has more than `limit` bytes."""
     content = stream.read(limit + 1)
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if len(data) > limit:
@@ -107,7 +107,7 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = 0o600, owner:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    with suppress(OSError):  # not all file systems can; the new name nearly always survives a power failure anyway
+    with suppress(OSError):  # not all file systems can; the new name nearly always survives a power failure even so
         sync_folder(path.parent)
 
 
@@ -118,13 +118,13 @@ def write_beside(path: Path, content: bytes, *, mode: int | None = 0o600, owner:
         path: the file to be replaced, which need not exist.
         content: what to write; it is on the disk on return.
         mode: permissions of the new file; None for those that the umask leaves.
-        owner: user and group of the new file, as far as this process may give it away.
+        owner: user and group of the new file, if this process may change them.
 
     Returns:
         The path of the new file.
 
     Raises:
-        OSError: it cannot be written; none is left behind.
+        OSError: the file cannot be written; nothing is left behind.
     """
     from secrets import token_hex  # not needed to read
 
@@ -147,7 +147,7 @@ def write_beside(path: Path, content: bytes, *, mode: int | None = 0o600, owner:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the entries of a folder to the disk: only then do new names in it survive a power failure."""
+    """Sync a folder to disk: only then do new names in it survive a power failure."""
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)

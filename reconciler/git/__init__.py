@@ -1,10 +1,9 @@
-"""Git repositories, by the `git` program. Nothing here knows what manifests are.
+"""Access to Git repositories through the `git` program, independent of manifests.
 
-command      the program itself: which settings it may see, how long it may take, how much it may write
-access       how a repository is reached: transport, credentials, keys
-repository   a bare mirror of one ref: what it is at, and the files of a commit, without any work tree
-signatures   who signed a commit
-provenance   which commit a folder has checked out, and which pipeline runs us
+command the program itself: its settings, its timeout and the limits of its output access access to a repository:
+transport, credentials, keys repository a bare mirror of one ref: its position, and the files of a commit, without any
+work tree signatures who signed a commit provenance which commit a folder has checked out, and which pipeline runs
+aliasctl
 """
 
 from __future__ import annotations

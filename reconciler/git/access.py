@@ -1,4 +1,4 @@
-"""How a repository is reached: transport, credentials, and which servers are trusted."""
+"""Access to a repository: transport, credentials, and trusted servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.credentials import read_secret
 
 SCHEMES = ("file", "http", "https", "ssh")
 _SCP = re.compile(r"(?P<user>[\w.-]+@)?(?P<host>[\w.-]+):(?!//|:)(?P<path>[^\s]+)")
-# Credential helper that git runs. The values are in the environment, so that no process list shows them.
+# A credential helper that git runs. The values are in the environment, so that no process list shows them.
 _HELPER = (
     '!f() { test "$1" = get && '
     'printf "username=%s\\npassword=%s\\n" "$ALIASCTL_GIT_USER" "$ALIASCTL_GIT_PASSWORD"; }; f'
@@ -26,7 +26,7 @@ CONNECT_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A repository and how it is reached.
+    """A repository, and the settings to access it.
 
     Args:
         url: `https://…`, `ssh://…`, `git@host:path`, `file://…`, or the path of a folder.
@@ -72,7 +72,7 @@ class Access:
 
     @property
     def scheme(self) -> str:
-        """The transport; empty for an invalid address."""
+        """Return the transport; empty for an invalid address."""
         if not self.url or self.url.startswith("-") or not self.url.isprintable():
             return ""
         if "://" in self.url:
@@ -83,7 +83,7 @@ class Access:
 
     @property
     def address(self) -> str:
-        """The URL as git takes it."""
+        """Return the URL as git takes it."""
         if self.scheme == "file" and "://" not in self.url:
             return Path(self.url).absolute().as_uri()
         return self.url

@@ -66,7 +66,7 @@ LIMITED = 'ulimit -c 0; ulimit -f "$1"; (ulimit -v "$2") 2>/dev/null && ulimit -
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The result of a call; `error` is what it wrote to standard error."""
+    """The result of a call; `error` is its output on standard error."""
 
     code: int
     output: bytes
@@ -99,9 +99,9 @@ class Git:
         """Run git.
 
         Args:
-            arguments: after `git`.
+            arguments: the arguments of `git`.
             folder: the repository; None for a call without one.
-            given: its standard input.
+            given: standard input.
             seconds: its timeout.
             mib: the limit of each file that it writes, output included, in MiB.
             settings: configuration of this call only.
@@ -190,12 +190,12 @@ def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children."""
+    """Kill a process and its children."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
-    with suppress(ProcessLookupError, PermissionError):  # macOS has the latter for a group of the dead
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group of dead processes
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

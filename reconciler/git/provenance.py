@@ -1,4 +1,4 @@
-"""Which commit a folder has checked out, and which pipeline runs us."""
+"""Find the commit that a folder has checked out, and the pipeline that runs aliasctl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", 
 def of_checkout(path: Path) -> Provenance:
     """Return the commit at a path, and whether the files differ from it; empty outside of Git, or without git.
 
-    The user's own git settings and keys apply: it is their checkout.
+    The user's own git settings and keys apply, because it is their checkout.
     """
     folder = path if path.is_dir() else path.parent
     shown = _git(folder, "log", "-1", "--no-show-signature", _FORM)
@@ -37,7 +37,7 @@ def of_checkout(path: Path) -> Provenance:
 
 
 def of_pipeline(environment: Mapping[str, str]) -> Provenance:
-    """Return the page of the pipeline that runs this, and the ref that it runs for.
+    """Return the page of the current pipeline, and the ref that it runs for.
 
     By the variables of GitHub Actions, GitLab CI and Jenkins; `ALIASCTL_PIPELINE_URL` takes precedence.
     """
@@ -54,7 +54,7 @@ def of_pipeline(environment: Mapping[str, str]) -> Provenance:
 
 
 def _is_page(url: str) -> bool:
-    """Return whether this is a web address without credentials."""
+    """Return whether a text is a web address without credentials."""
     try:
         parts = urlsplit(url)
     except ValueError:

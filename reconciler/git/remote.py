@@ -1,4 +1,4 @@
-"""Calls to the server of a repository, and what its errors mean."""
+"""Call the server of a repository, and interpret its errors."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Repository:
         """Fetch a commit, or the commit that a tag points at, and return it.
 
         Raises:
-            RefNotFound: the server does not have it any more, or it is no commit.
+            RefNotFound: the server no longer has it, or it is no commit.
             TooLarge: it is over the limit.
             RepositoryUnreachable: no answer.
             RepositoryRefused: access is denied.
@@ -195,7 +195,7 @@ class Repository:
             raise TooLarge(_too_many(path))
         found: dict[str, Blob] = {}
         for name, blob in map(_entry, entries):
-            # Whoever reviews such a tree may be shown another file than the one that we would take.
+            # A reviewer of such a tree may be shown another file than the one that would be used.
             if name in found or any(part in ("", ".", "..") for part in name.split("/")):
                 raise GitError(f"the tree of {commit[:12]} is malformed: {printable(name)[:MAX_TEXT]}")
             found[name] = blob

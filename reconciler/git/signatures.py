@@ -26,7 +26,7 @@ VERDICTS = {
     "Y": "its signature is by a key that has expired",
     "R": "its signature is by a key that was revoked",
 }
-"""Git's letters (`git help log`, %G?) for all that is not good."""
+"""Git's letters (`git help log`, %G?) for every verdict but good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +70,18 @@ class Signers:
         """Verify a commit of a mirror. Raises `InvalidInput` if the keys cannot be used."""
         settings = {
             "gpg.ssh.allowedSignersFile": str(self.allowed_signers.absolute() if self.allowed_signers else ""),
-            "gpg.x509.program": "false",  # it would accept whom the system trusts
+            "gpg.x509.program": "false",  # it would accept keys that the system trusts
         }
         with self._home() as home:
             variables = {"GNUPGHOME": str(home)}
             shown = repository.local("log", "-1", "--format=%G?%x00%GS", commit, settings=settings, variables=variables)
-            judged = repository.local("verify-commit", commit, settings=settings, variables=variables)
+            verified = repository.local("verify-commit", commit, settings=settings, variables=variables)
         verdict, _, signer = shown.output.decode("utf-8", "replace").rstrip("\n").partition("\0")
-        # A key in our own keyring is trusted by being there; OpenPGP's web of trust has no say ("U").
+        # A key in our own keyring is trusted; OpenPGP's web of trust does not matter ("U").
         known = verdict == "G" or (verdict == "U" and self.keyring and self._is_openpgp(repository, commit))
-        if judged.code == 0 and known and signer:
+        if verified.code == 0 and known and signer:
             return Signature(by=printable(signer))
-        return Signature(problem=VERDICTS.get(verdict, complaint(judged)))
+        return Signature(problem=VERDICTS.get(verdict, complaint(verified)))
 
     @staticmethod
     def _is_openpgp(repository: Repository, commit: str) -> bool:

@@ -50,7 +50,7 @@ class CommonMetrics:
         self.evaluated([result.step for result in report.results])
 
     def evaluated(self, steps: Iterable[Step]) -> None:
-        """Count the failed gates of some steps, whether or not anything was changed then."""
+        """Count the failed gates of some steps, whether or not anything was changed."""
         for gate in (gate for step in steps for gate in step.gate_results):
             if gate.verdict is Verdict.FAIL:
                 self._gates.labels(gate.gate).inc()

@@ -1,4 +1,4 @@
-"""What every long-running process does: stop on signals, answer probes, and log its start and end."""
+"""Common tasks of long-running processes: stop on signals, answer probes, and log start and end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def serving(
         metrics: what Prometheus scrapes.
         pages: see `Web`.
         hooks: see `Web`.
-        details: what the log says of the process when it starts.
+        details: what is logged about the process when it starts.
 
     Raises:
         InvalidInput: it cannot listen there.

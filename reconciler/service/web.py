@@ -17,7 +17,7 @@ Answer: TypeAlias = tuple[HTTPStatus, str, bytes]
 """Status, content type, body."""
 Page: TypeAlias = Callable[[], Answer]
 Hook: TypeAlias = Callable[[Mapping[str, str], Iterator[bytes]], Answer]
-"""Answers a POST request, from its headers, by their names in lower case, and its body, in pieces."""
+"""Answers a POST request, given its headers, by their names in lower case, and its body, in pieces."""
 
 TEXT = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,7 +25,7 @@ JSON = "application/json"
 PIECE = 64 * 1024
 MAX_CONNECTIONS = 32
 CLIENT_SECONDS = 10.0
-"""How long a request may take."""
+"""Timeout of a request in seconds."""
 MAX_BODY = 26 * 1024 * 1024
 """GitHub's webhooks have at most 25 MB (its documentation, "Webhook events and payloads")."""
 
@@ -39,7 +39,7 @@ def probe(problem: str | None, otherwise: str = "ok") -> Answer:
 
 
 def liveness(silent: float, limit: float) -> Answer:
-    """Return the answer of a liveness probe, which fails after `limit` seconds without a sign of life."""
+    """Return the answer of a liveness probe, which fails after `limit` seconds without activity."""
     return probe(f"no sign of life for {silent:.0f} s" if silent > limit else None)
 
 
@@ -160,7 +160,7 @@ class Web:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Return the port of the server."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
