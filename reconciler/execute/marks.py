@@ -1,7 +1,7 @@
-"""What tells two collections apart by a cheap read: a few keys whose rows differ, or else the count of rows.
+"""Cheap reads that distinguish two collections: a few keys whose rows differ, or else the number of rows.
 
-`describe_collection` cannot tell which of them answers readers: it was right all along on Milvus 2.3.5 while data came
-from the old collection (measured). Only data can.
+`describe_collection` cannot show which of them serves readers: on Milvus 2.3.5 it was right while data came from the
+old collection (measured). Only data can.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from reconciler.core.errors import CollectionNotFound, NotLoaded
 from reconciler.core.model import PrimaryKey, Row, Schema
 
 SAMPLED_KEYS = 200
-"""Primary keys of each collection that are looked for in the other."""
+"""Primary keys of each collection that are searched for in the other."""
 MARKED_KEYS = 3
 """Keys whose rows are read to see which collection answers."""
 
 
 class Answer(Enum):
-    """Who answered a read. `OTHER`: neither, such as after the marked rows were written to."""
+    """The collection that answered a read. `OTHER`: neither, for example after a write to the marked rows."""
 
     NEW = auto()
     OLD = auto()
@@ -30,17 +30,17 @@ class Answer(Enum):
 
 
 class Mark(Protocol):
-    """Something that tells the two collections apart."""
+    """A difference between two collections that a read can detect."""
 
     def read(self, catalog: Catalog, alias: str) -> Answer:
-        """Who answers a read through an alias now. Raises `CatalogError`."""
+        """Return which collection answers a read through an alias now. Raises `CatalogError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowMark:
-    """Keys whose rows differ; None for a row that a collection lacks. `old` is empty if that one can answer nobody.
+    """Keys whose rows differ; None for a row that a collection lacks. `old` is empty if that one cannot be read.
 
-    That the new collection answers is proved only by rows that it has and the old one has not.
+    Only rows that the new collection has and the old one lacks prove that the new collection answers.
     """
 
     primary: str
@@ -49,16 +49,16 @@ class RowMark:
     new: Mapping[PrimaryKey, Row | None]
 
     def read(self, catalog: Catalog, alias: str) -> Answer:
-        """See `Mark`; a second call where the first finds none of the rows.
+        """Implement `Mark`, with a second call if the first finds none of the rows.
 
-        Rows that are missing may just not be seen yet: what was inserted moments before was invisible to weaker reads
-        for up to 0.4 s (measured on 2.3.5). So that counts only in a strong read, which takes 0.2 s there instead of
-        2 ms, and then it speaks for the old collection if that one has none of them.
+        Missing rows may not be visible yet: rows inserted moments before were invisible to weaker reads for up to 0.4 s
+        (measured on 2.3.5). So missing rows count only in a strong read, which takes 0.2 s there instead of 2 ms, and
+        only if the old collection has none of them; then the old collection has answered.
         """
-        answer = self._judge(catalog, alias, strong=False)
-        return self._judge(catalog, alias, strong=True) if answer is Answer.OTHER else answer
+        answer = self._read_rows(catalog, alias, strong=False)
+        return self._read_rows(catalog, alias, strong=True) if answer is Answer.OTHER else answer
 
-    def _judge(self, catalog: Catalog, alias: str, *, strong: bool) -> Answer:
+    def _read_rows(self, catalog: Catalog, alias: str, *, strong: bool) -> Answer:
         found = catalog.rows(alias, self.primary, tuple(self.new), self.fields, strong=strong)
         rows = {key: _values(found.get(key), self.fields) for key in self.new}
         new = any(rows[key] == row for key, row in self.new.items() if row is not None)
@@ -71,7 +71,7 @@ class RowMark:
 
 @dataclass(frozen=True, slots=True)
 class CountMark:
-    """The numbers of rows."""
+    """The numbers of rows of two collections."""
 
     old: int
     new: int
@@ -82,14 +82,14 @@ class CountMark:
 
 
 def find_mark(catalog: Catalog, current: str, desired: str) -> Mark | str:
-    """Find what tells two collections apart, or return a sentence that says why nothing does.
+    """Find a mark that distinguishes two collections, or return a sentence that says why there is none.
 
     It takes two calls for the schemas, two for keys and two to look for them in the other collection; two more for
     values where the keys are the same, and two for the counts where the values are. On 2.3.5 all but the schemas take
     0.2 s each (measured).
 
     Raises:
-        CatalogError: trouble beyond these two collections.
+        CatalogError: for any other reason than the state of the two collections.
     """
     try:
         new = _Side.of(catalog, desired)
@@ -100,12 +100,12 @@ def find_mark(catalog: Catalog, current: str, desired: str) -> Mark | str:
     try:
         old = _Side.of(catalog, current)
     except (NotLoaded, CollectionNotFound):
-        old = None  # it can answer nobody, so any row of the new one is proof
+        old = None  # it cannot be read, so any row of the new one is proof
     if old is None:
         present = _keys_as_rows(new.primary, new.keys[:MARKED_KEYS])
         return RowMark(new.primary, (new.primary,), {}, present) if present else f"{desired} is empty"
     if old.primary != new.primary:
-        return _by_count(old, new)  # a filter on the one's key can be an ordinary filter on the other
+        return _by_count(old, new)  # a filter on the key of one can be an ordinary filter on the other
     return _by_keys(old, new) or _by_values(old, new) or _by_count(old, new)
 
 
@@ -129,9 +129,9 @@ class _Side:
 
     @property
     def readable(self) -> set[str]:
-        """The fields whose values a query gives out: Milvus keeps those that BM25 fills to itself.
+        """Return the fields whose values a query returns: Milvus does not return those that BM25 fills.
 
-        Read, not measured (milvus-io/milvus#52234): one such field has the whole query refused with code 65535.
+        Read, not measured (milvus-io/milvus#52234): with one such field, the whole query is refused with code 65535.
         """
         unreadable = {
             name for function in self.schema.functions if function.type == "BM25" for name in function.outputs
@@ -143,7 +143,7 @@ class _Side:
 
 
 def _by_keys(old: _Side, new: _Side) -> Mark | None:
-    """Keys that only the new one has, and beside them such that only the old one has."""
+    """Find keys that only the new collection has, and add keys that only the old one has."""
     primary = new.primary
     only_new = _some(set(new.keys) - old.rows(new.keys, (primary,)).keys())
     if not only_new:
@@ -155,7 +155,7 @@ def _by_keys(old: _Side, new: _Side) -> Mark | None:
 def _by_values(old: _Side, new: _Side) -> Mark | None:
     """Find a field whose values differ under the same keys; scalars first, because they are shorter.
 
-    The field may be of another type or dimension: vectors of another model are the plainest difference of all.
+    The field may be of another type or dimension: vectors of another model are a clear difference.
     """
     keys = new.keys[:MARKED_KEYS]
     shared = old.readable & new.readable - {new.primary}
@@ -173,7 +173,8 @@ def _by_count(old: _Side, new: _Side) -> Mark | str:
     counts = old.catalog.count(old.name), new.catalog.count(new.name)
     if counts[0] != counts[1]:
         return CountMark(*counts)
-    return f"{old.name} and {new.name} answer alike: the same keys, values and number of rows, as far as was looked"
+    same = "the same number of rows, and the same keys and values in the rows sampled"
+    return f"{old.name} and {new.name} answer alike: {same}"
 
 
 def _row_mark(

@@ -1,12 +1,14 @@
 """Proof that altered aliases have reached their readers.
 
-The catalog switches in one step, but a proxy that had a read in flight can go on answering from the old collection
-(measured on Milvus 2.3.5: 4 to 6 % of the switches under readers in tight loops, still so after 20 s). Such a read
-fails inside the proxy, is tried again there after 0.2 and 0.6 s, and puts the old collection back into the proxy's
-cache: 190 right answers in a row were followed by wrong ones, and none that was right after 0.7 s was. So each proxy
-is read through the alias for longer than that, and until enough reads in a row were answered by the new collection.
-Where it is stuck, altering again to the same collection makes the proxies read the catalog again, unless the server
-ignores such an alter (see `ServerBehaviour.realter`). Where the version is not known it is tried, and its effect read.
+The catalog switches in one step, but a proxy with a read in flight can continue to answer from the old collection
+(measured on Milvus 2.3.5: 4 to 6 % of the moves under readers in tight loops, still so after 20 s). Such a read fails
+inside the proxy, is retried there after 0.2 and 0.6 s, and puts the old collection back into the proxy's cache: 190
+consecutive right answers were followed by wrong ones, and no answer that was right after 0.7 s was. So each proxy is
+read through the alias for longer than that, until enough consecutive reads were answered by the new collection.
+
+If a proxy is stuck, altering again to the same collection makes the proxies read the catalog again, unless the server
+ignores such an alter (see `ServerBehaviour.realter`). If the version is not known it is tried, and its effect is
+checked.
 """
 
 from __future__ import annotations
@@ -28,34 +30,34 @@ from reconciler.execute.context import Halt
 from reconciler.execute.marks import Answer, Mark, find_mark
 
 PROVING_READS = 5
-"""Reads in a row, at one endpoint, that the new collection must have answered."""
+"""Consecutive reads at one endpoint that the new collection must have answered."""
 PROVING_SECONDS = 1.2
-"""The time that they must span, from the last alter on: the longest that a read in flight took was 0.66 s."""
+"""Seconds that they must span, since the last alter: the longest read in flight took 0.66 s."""
 PAUSE = 0.1
-"""Seconds between two rounds of reads, and as long is a read waited for; one that takes longer sits out the next."""
+"""Seconds between two rounds of reads, and the timeout of a round; a read that takes longer misses the next round."""
 
 TOO_SHORT = "the time was too short for enough reads"
 
 Intend = Callable[[Step], None]
-"""Writes down that an alter is made again; raises `JournalError`, and then it is not."""
+"""Records that an alter is made again; if it raises `JournalError`, the alter is not made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A proxy of the Milvus in question: its address, and the way to it, or in words why there is none."""
+    """A proxy of a Milvus: its address, and its catalog, or in words why it cannot be read."""
 
     address: str
     catalog: Catalog | str
 
 
 class Prover:
-    """Proves for one wave. Made before the wave's calls, because the two collections are compared then.
+    """Verifies propagation for one wave. Created before its calls, because the two collections are compared then.
 
     Args:
-        endpoints: the proxies to prove for; the first is the one that writes.
-        catalog: that one.
-        pool: for as many calls to that one as may be in flight: the gates have just been asked, and their answers age
-            meanwhile.
+        endpoints: the proxies to verify; the first is the one that writes.
+        catalog: the catalog of that endpoint.
+        pool: for as many calls to that endpoint as may be in flight: gates were just evaluated, and their results must
+            not become outdated.
         timeout: seconds for the wave.
         steps: the alters to come.
     """
@@ -67,16 +69,16 @@ class Prover:
         self._catalog = catalog
         self._pool = pool
         self._timeout = timeout
-        self.adrift: dict[str, str] = {}
-        """The aliases of which an alter that was made again was never answered, each with the error's code."""
+        self.unanswered: dict[str, str] = {}
+        """Error codes of repeated alters that were never answered, by alias."""
         pairs = sorted({_pair(step) for step in steps})
         self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
     def prove(self, steps: Sequence[Step], intend: Intend, halt: Halt) -> dict[str, tuple[Propagated, ...]]:
         """Read through altered aliases, round by round, and heal what is stuck where that is possible.
 
-        An endpoint that hangs keeps nothing else from being proved. An alias is healed when none of its reads is on
-        the way: nobody could tell whether they were answered before or after it.
+        An endpoint that hangs does not delay the others. An alias is healed when none of its reads is in flight: it
+        would be unknown whether they were answered before or after it.
 
         Args:
             steps: the alters that were made and read back.
@@ -84,36 +86,36 @@ class Prover:
             halt: ends the proof.
 
         Returns:
-            What was proved at each endpoint, by alias.
+            The result at each endpoint, by alias.
         """
         with self._pools() as pools:
-            places = list(zip(self._endpoints, pools, strict=True))
-            proofs = [_AliasProof(step, self._marks[_pair(step)], places, self._catalog) for step in steps]
+            endpoints = list(zip(self._endpoints, pools, strict=True))
+            proofs = [_AliasProof(step, self._marks[_pair(step)], endpoints, self._catalog) for step in steps]
             deadline = time.monotonic() + self._timeout
-            self._alter_blindly([proof for proof in proofs if proof.has_no_mark], intend, halt)
-            while open_ones := [proof for proof in proofs if not proof.settled]:
+            self._heal_unmarked([proof for proof in proofs if proof.has_no_mark], intend, halt)
+            while unsettled := [proof for proof in proofs if not proof.settled]:
                 list(
-                    self._pool.map(lambda proof: proof.heal(intend), [proof for proof in open_ones if proof.needs_heal])
+                    self._pool.map(lambda proof: proof.heal(intend), [proof for proof in unsettled if proof.needs_heal])
                 )
-                wait([begun for proof in open_ones for begun in proof.read()], PAUSE)
+                wait([begun for proof in unsettled for begun in proof.read()], PAUSE)
                 if time.monotonic() > deadline or halt.pause(PAUSE):
                     break
             for proof in proofs:
-                proof.call_off()  # all of them, or those that are waited for would make room for the next ones
+                proof.cancel()  # all first: each one that is waited for would make room for the next
             for proof in proofs:
                 proof.finish()
-        self.adrift |= {proof.alias: proof.adrift for proof in proofs if proof.adrift}
+        self.unanswered |= {proof.alias: proof.unanswered for proof in proofs if proof.unanswered}
         return {proof.alias: proof.outcome() for proof in proofs}
 
     @contextmanager
     def _pools(self) -> Iterator[list[Executor]]:
-        """One for each endpoint: reads that hang at one must not take the threads of another's."""
+        """Yield a pool for each endpoint: reads that hang at one endpoint must not use the threads of another."""
         with ExitStack() as stack:
             made = (ThreadPoolExecutor(self._catalog.concurrency, "read") for _ in self._endpoints[1:])
             yield [self._pool, *map(stack.enter_context, made)]
 
-    def _alter_blindly(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
-        """Where no read can tell, alter again when nothing that was in flight at the move can be any more.
+    def _heal_unmarked(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
+        """Alter aliases that have no mark again, once no read that was in flight at the move can still be.
 
         Measured on 2.3.5 under readers in tight loops: 5 of 72 aliases were stuck before that, none after it.
         """
@@ -129,21 +131,21 @@ class Prover:
 
 
 class _AliasProof:
-    """One alias, at every endpoint."""
+    """The proof for one alias, at every endpoint."""
 
     def __init__(
-        self, step: Step, mark: Mark | str, places: Sequence[tuple[Endpoint, Executor]], catalog: Catalog
+        self, step: Step, mark: Mark | str, endpoints: Sequence[tuple[Endpoint, Executor]], catalog: Catalog
     ) -> None:
         self.alias = step.alias
         self._step = step
         self._mark = mark
         self._catalog = catalog
         self._started = time.monotonic()
-        self._views = [_View(endpoint, pool) for endpoint, pool in places]
+        self._views = [_View(endpoint, pool) for endpoint, pool in endpoints]
         self._heals = 0
-        self._obstacle = ""  # why no alter can help
-        self._trouble = ""  # why the last one was not made, or whether it was is not known
-        self.adrift = ""
+        self._obstacle = ""  # why an alter cannot help
+        self._failure = ""  # why the last alter was not made, or may not have been
+        self.unanswered = ""
 
     @property
     def settled(self) -> bool:
@@ -151,54 +153,54 @@ class _AliasProof:
 
     @property
     def has_no_mark(self) -> bool:
-        """Whether no read can tell the two collections apart."""
+        """Return whether no read can distinguish the two collections."""
         return isinstance(self._mark, str)
 
     @property
     def needs_heal(self) -> bool:
-        """Whether the old collection has answered since the last heal, and no read is on the way."""
-        return any(view.last is Answer.OLD for view in self._views) and self.call_off()
+        """Return whether the old collection has answered since the last heal, and no read is in flight."""
+        return any(view.last is Answer.OLD for view in self._views) and self.cancel()
 
-    def call_off(self) -> bool:
-        """Begin no read that has not begun; whether none is on the way."""
-        on_the_way = [view for view in self._views if not view.call_off()]
-        return not on_the_way
+    def cancel(self) -> bool:
+        """Cancel reads that have not started; return whether none is in flight."""
+        in_flight = [view for view in self._views if not view.cancel()]
+        return not in_flight
 
     def read(self) -> list[Future[None]]:
-        """Begin one read more at each endpoint where it is needed and none is on the way."""
+        """Start another read at each endpoint where it is needed and none is in flight."""
         if isinstance(self._mark, str):
             return []
         return [begun for view in self._views if (begun := view.read(self._mark, self.alias))]
 
     def finish(self) -> None:
-        """Wait for what is being read."""
+        """Wait for reads in flight."""
         for view in self._views:
             view.finish()
 
     def heal(self, intend: Intend) -> None:
-        """Alter again to the same collection; what was seen before proves nothing about after it."""
+        """Alter again to the same collection; reads before that prove nothing about the time after it."""
         for view in self._views:
             view.last = None
         if not self._obstacle:
             self._obstacle = self._why_not_healable(intend)
-        if self._obstacle or self._trouble:
+        if self._obstacle or self._failure:
             return
         try:
             self._catalog.alter_alias(self.alias, self._step.desired or "")
         except CatalogError as error:
-            self._trouble = f"it could not be altered again: {error}"
+            self._failure = f"it could not be altered again: {error}"
             if may_have_acted(error):
-                self.adrift = error.code
+                self.unanswered = error.code
                 for view in self._views:
-                    view.break_row()
+                    view.reset_count()
             return
         self._heals += 1
         for view in self._views:
-            view.start_anew()
+            view.restart()
 
     def _why_not_healable(self, intend: Intend) -> str:
-        """In words why it is not altered again, and never will be; what may pass is `_trouble`."""
-        self._trouble = ""
+        """Return why the alias can never be altered again; a reason that may pass is set as `_failure`."""
+        self._failure = ""
         if self._catalog.behaviour.realter is not Realter.HEALS:
             return "this Milvus ignores an alter to the same collection, so it cannot be healed from here"
         try:
@@ -207,7 +209,7 @@ class _AliasProof:
         except JournalError as error:
             return str(error)
         except CatalogError as error:
-            self._trouble = f"it could not be altered again: {error}"
+            self._failure = f"it could not be altered again: {error}"
             return ""
         return "" if at == self._step.desired else f"the alias is {describe_location(at)} now, moved by someone else"
 
@@ -222,13 +224,13 @@ class _AliasProof:
             return Propagated(address, Reach.UNKNOWN, self._mark + again, 0, self._heals, seconds)
         if isinstance(view.endpoint.catalog, str):
             return Propagated(address, Reach.UNKNOWN, f"it cannot be read: {view.endpoint.catalog}")
-        reach, detail = Reach.UNKNOWN, view.trouble
+        reach, detail = Reach.UNKNOWN, view.problem
         if view.settled:
             reach, detail = Reach.VERIFIED, ""
         elif view.old_seen:
             why = (
                 self._obstacle
-                or self._trouble
+                or self._failure
                 or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
             )
             why = why or "there was no time to alter it again"
@@ -239,7 +241,7 @@ class _AliasProof:
 
 
 class _View:
-    """What was seen of one alias at one endpoint so far."""
+    """The reads of one alias at one endpoint."""
 
     def __init__(self, endpoint: Endpoint, pool: Executor) -> None:
         self.endpoint = endpoint
@@ -247,41 +249,41 @@ class _View:
         self._reading: Future[None] | None = None
         self.reads = 0
         self.last: Answer | None = None
-        self.trouble = TOO_SHORT
-        self.start_anew()
+        self.problem = TOO_SHORT
+        self.restart()
 
-    def start_anew(self) -> None:
-        """After an alter: nothing of what was seen before counts."""
+    def restart(self) -> None:
+        """Ignore all earlier reads, after an alter."""
         self.old_seen = False
-        self.break_row()
+        self.reset_count()
 
-    def break_row(self) -> None:
-        """Whatever happened, the row that is to prove it starts after it."""
-        self._in_a_row = 0
+    def reset_count(self) -> None:
+        """Reset the count of consecutive good reads."""
+        self._consecutive = 0
         self._since = time.monotonic()
 
     @property
     def settled(self) -> bool:
         if isinstance(self.endpoint.catalog, str):
             return True
-        return self._in_a_row >= PROVING_READS and self._until - self._since >= PROVING_SECONDS
+        return self._consecutive >= PROVING_READS and self._until - self._since >= PROVING_SECONDS
 
     def read(self, mark: Mark, alias: str) -> Future[None] | None:
-        """Begin one read more; None where that is not needed, or one is on the way."""
+        """Start another read; return None if it is not needed, or one is in flight."""
         if isinstance(self.endpoint.catalog, str) or self.settled or (self._reading and not self._reading.done()):
             return None
         self.finish()
         self._reading = self._pool.submit(self._read, self.endpoint.catalog, mark, alias)
         return self._reading
 
-    def call_off(self) -> bool:
-        """Begin no read that has not begun; whether none is on the way."""
+    def cancel(self) -> bool:
+        """Cancel a read that has not started; return whether none is in flight."""
         return self._reading is None or self._reading.cancel() or self._reading.done()
 
     def finish(self) -> None:
-        """Wait for a read that has begun."""
+        """Wait for a read that has started."""
         if self._reading and not self._reading.cancel():
-            self._reading.result()  # a bug in our own code must not pass for a quiet end
+            self._reading.result()  # a bug in our own code must not pass silently
 
     def _read(self, catalog: Catalog, mark: Mark, alias: str) -> None:
         self.reads += 1
@@ -289,19 +291,19 @@ class _View:
         try:
             self.last = mark.read(catalog, alias)
         except CatalogError as error:
-            self.last, self.trouble = None, f"reads through the alias fail: {error}"
-            self.break_row()
+            self.last, self.problem = None, f"reads through the alias fail: {error}"
+            self.reset_count()
             return
-        self.trouble = {
+        self.problem = {
             Answer.NEW: TOO_SHORT,
             Answer.OTHER: "the rows that tell the collections apart have changed",
         }.get(self.last, "")
         if self.last is Answer.NEW:
-            self._in_a_row += 1
+            self._consecutive += 1
             self._until = begun
         else:
             self.old_seen |= self.last is Answer.OLD
-            self.break_row()
+            self.reset_count()
 
 
 def _pair(step: Step) -> tuple[str, str]:

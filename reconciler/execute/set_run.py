@@ -281,7 +281,7 @@ class SetRun:
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; record what could not be proved."""
         proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
-        self._unanswered_heals |= prover.adrift
+        self._unanswered_heals |= prover.unanswered
         for step in steps:
             last = replace(self._results.of(step), propagation=proved[step.alias], ended=now())
             last = replace(last, wrote=last.wrote or any(item.heals for item in last.propagation))
