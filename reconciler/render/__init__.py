@@ -1,1 +1,1 @@
-"""Results as output: text, JSON, Markdown, HTML, and drawings. Nothing here decides anything."""
+"""Results as output: text, JSON, Markdown, HTML, and drawings. No decisions are made here."""

@@ -229,4 +229,4 @@ SCHEMAS: Mapping[str, Callable[[], Document]] = {
     "Journal": journal_schema,
     "History": HISTORY.schema,
 }
-"""What makes the JSON Schema of each kind of document."""
+"""The record that defines the JSON Schema of each kind of document."""

@@ -25,7 +25,7 @@ def _no_view() -> View:
 
 
 class Result(Struct, frozen=True):
-    """The result of a command, in the forms that formats start from; each is made when it is used.
+    """The result of a command, in the forms that formats render; each is created when it is used.
 
     Args:
         lines: as text for people.

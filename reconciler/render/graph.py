@@ -1,4 +1,4 @@
-"""Which alias points at which collection, as a drawing for Mermaid or Graphviz.
+"""Drawings of aliases and their collections for Mermaid or Graphviz.
 
 Every node has a generated name (`a1_1`, `c1_1`) and an escaped label, so that no alias name can add to the drawing.
 """

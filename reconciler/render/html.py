@@ -19,7 +19,7 @@ from reconciler.documents.codec import Document
 from reconciler.render.picture import BOX, HEIGHT, WIDTH, picture
 from reconciler.render.view import View
 
-MAX_TROUBLES = 10
+MAX_PROBLEMS = 10
 """Failed or blocked changes that the top of the page repeats."""
 
 
@@ -38,7 +38,7 @@ def html(view: View, document: Document) -> str:
         view=view,
         sections=[(section, picture(section)) for section in view.sections],
         kinds=list(_kinds(view)),
-        max_troubles=MAX_TROUBLES,
+        max_problems=MAX_PROBLEMS,
         raw=json.dumps(document, indent=2),
         policy="; ".join(
             (

@@ -27,7 +27,7 @@ class Line(tuple[Part, ...]):
 
     @property
     def plain(self) -> str:
-        """The text without styles."""
+        """Return the text without styles."""
         return "".join(part if isinstance(part, str) else part[0] for part in self)
 
 

@@ -50,8 +50,8 @@ def markdown(view: View) -> str:
     """Render a plan or a report."""
     room = _Room(LIMIT - FRAME)
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
-    highlights = [line for line in map(_highlight, view.troubles[:HIGHLIGHTS]) if room.take(line)]
-    bodies = list(_bodies(view, room, view.troubles[: len(highlights)]))
+    highlights = [line for line in map(_highlight, view.problems[:HIGHLIGHTS]) if room.take(line)]
+    bodies = list(_bodies(view, room, view.problems[: len(highlights)]))
     shown = sum(len(rows) for _, rows in bodies)
     left_out = _left_out(len(view.rows) - shown, len(view.refusals) - len(refusals), len(view.sections) - len(bodies))
     end = ", ".join(f"{name} {_code(value, 100)}" for name, value in view.facts)

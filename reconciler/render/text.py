@@ -30,7 +30,7 @@ OUTCOMES = {
     Outcome.REVERTED: "bold magenta",
 }
 REMARKS = {Topic.WAVE: "dim", Topic.GATE: "yellow"}
-"""The remarks that stand beside a planned change."""
+"""The remarks that are shown beside a planned change."""
 
 
 def view_lines(view: View) -> Iterator[Line]:

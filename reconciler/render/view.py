@@ -1,9 +1,9 @@
-"""A plan or a report in printable words, before any markup: what the text, Markdown and HTML formats draw.
+"""A plan or a report in printable words, without markup: the input of the text, Markdown and HTML formats.
 
     View ── Section (a database) ── Row (a step) ── Gate
 
 What comes from outside (names, messages, figures) and our own words (`remarks`, `label`, `verdict`) stay apart, so that
-a format can escape the first as text that somebody may have written against its reader.
+a format can escape the former as text that may have been written to attack its reader.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHOW_ROUTE_FOR = {
 
 
 class Weight(IntEnum):
-    """How much a row matters to its reader, the most important first."""
+    """The importance of a row to its reader, the most important first."""
 
     FAILED = 0
     BLOCKED = 1
@@ -48,7 +48,7 @@ class Weight(IntEnum):
 
 
 class Topic(StrEnum):
-    """What a remark is about."""
+    """The subject of a remark."""
 
     SCOPE = "scope"
     WAVE = "wave"
@@ -135,8 +135,8 @@ class View(Struct, frozen=True):
         return tuple(row for section in self.sections for row in section.rows)
 
     @property
-    def troubles(self) -> list[Row]:
-        """What failed or is blocked, the worst first."""
+    def problems(self) -> list[Row]:
+        """Return what failed or is blocked, the most severe first."""
         return sorted((row for row in self.rows if row.weight <= Weight.BLOCKED), key=lambda row: row.weight)
 
 
@@ -245,7 +245,7 @@ def _pending_verification(pending: PendingVerification) -> Row:
         _remarks(pending.step),
         wording.pending_verification(pending),
     )
-    return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # it is there, and stays
+    return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # the alias exists, and stays
 
 
 def _ended(result: StepResult) -> Row:

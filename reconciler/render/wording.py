@@ -15,7 +15,7 @@ BLOCKED = "!"
 PENDING_VERIFICATION = "?"
 VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "n/a"}
 OUTCOMES = {Outcome.NOOP: "unchanged", Outcome.NOT_ATTEMPTED: "not attempted"}
-"""Where the words differ from the value."""
+"""Labels that differ from the value."""
 
 _SAVED = {Origin.PLAN_FILE, Origin.EARLIER_RUN}
 
@@ -63,7 +63,7 @@ def outcome(result: StepResult) -> str:
 
 
 def readers(proofs: Sequence[Propagated]) -> str:
-    """Return what was verified about readers."""
+    """Return the results of the propagation check."""
     heals = max(proof.heals for proof in proofs)
     healed = f" after {counted(heals, 'repeated alter')}" if heals else ""
     where = f" at {len(proofs)} endpoints" if len(proofs) > 1 else ""
