@@ -1,4 +1,4 @@
-"""Decide what to do about a plan, and conclude the reason from what came of it.
+"""Decide what to do about a plan, and conclude the reason from its result.
 
 plan, policy, memory ─▶ decide ─▶ Nothing | Wait(reason) | Apply(plan) ─▶ run ─▶ report ─▶ conclude ─▶ reason
 """
@@ -50,17 +50,7 @@ class Policy(Struct, frozen=True):
 
 
 class Memory(Struct, frozen=True):
-    """What is remembered of earlier runs.
-
-    Args:
-        approved: the digest of the plan that a person approved; empty for none.
-        applied: keys of the sets whose spec was fully applied before, so that their changes are drift.
-        verification_failed: the message of the newest run if its verification failed and must not be repeated yet;
-            empty otherwise.
-        made: changes that were made before for the same spec, so that they would be made again.
-        corrections: how often in a row changes were made again.
-        back_off: seconds until changes may be made again; 0 for now.
-    """
+    """What is known from earlier runs."""
 
     approved: str = ""
     applied: frozenset[str] = frozenset()
@@ -192,7 +182,7 @@ RUN_CASES: Sequence[tuple[Reason, str, Callable[[StepResult], bool]]] = (
     (Reason.BLOCKED, "", lambda result: result.code == NotPrimary.__name__),
     (Reason.PROGRESSING_WITH_RETRY, "", lambda result: result.outcome in (Outcome.FAILED, Outcome.UNKNOWN)),
 )
-"""What a single result says about the whole run: the first case that any result meets."""
+"""The cases in which a single result determines the reason of the whole run; the first that any result meets counts."""
 
 
 def _verification_waits(plan: Plan, rest: Plan) -> bool:

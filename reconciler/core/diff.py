@@ -1,4 +1,4 @@
-"""What must change: one AliasSet against one live catalog. Pure, total and sorted.
+"""Compare an AliasSet with a live catalog. Pure, total and sorted.
 
     the set says        the server has        change
     ------------        --------------        ------

@@ -1,11 +1,11 @@
-"""Every error a user can meet.
+"""The errors that users can see.
 
     AliasctlError                     exit code 1: nothing was written
-    ├── InvalidInput                  what the user wrote cannot be used; carries every problem, not only the first
+    ├── InvalidInput                  the input cannot be used; contains every problem, not only the first
     ├── CatalogError                  a call to Milvus failed
-    │   ├── ConnectionFailed          no server there, or not one we can talk to   (transient)
-    │   │   └── TlsFailed             it answers, and no TLS connection comes about
-    │   ├── CallTimedOut              no answer in time; a write's fate is open     (transient)
+    │   ├── ConnectionFailed          no server, or none that can be used           (transient)
+    │   │   └── TlsFailed             the server answers, but no TLS connection is possible
+    │   ├── CallTimedOut              no answer in time; a write may have happened  (transient)
     │   ├── RateLimited               the server refused to act for now             (transient)
     │   ├── AuthenticationFailed      wrong or missing token
     │   ├── PermissionDenied          a privilege is missing
@@ -14,15 +14,15 @@
     │   ├── AliasNotFound
     │   ├── AliasAlreadyExists        create of an alias that exists, perhaps dangling
     │   ├── NameTakenByCollection
-    │   ├── NotLoaded             the data of a collection were asked for, and it is not loaded
+    │   ├── NotLoaded                 a read of data from a collection that is not loaded
     │   ├── InvalidName
     │   ├── NotPrimary                a secondary cluster refuses writes; nothing was written
     │   ├── NotSupported              this server has no such call
     │   └── UnexpectedAnswer          any other code
-    ├── JournalError                  what is about to happen cannot be written down
-    ├── StalePlan                     exit code 4: the world is no longer what the plan saw
-    ├── UsageError                    a command line that makes no sense
-    └── Interrupted                   the user ended it, or did not agree
+    ├── JournalError                  an intent or result cannot be recorded
+    ├── StalePlan                     exit code 4: the live state has changed since the plan
+    ├── UsageError                    a command line that is not valid
+    └── Interrupted                   the user stopped it, or did not confirm
 
 `transient` says whether the same call can succeed later without anyone changing anything.
 """
@@ -34,7 +34,7 @@ from reconciler.core.record import Record
 
 
 class AliasctlError(Exception):
-    """Base of all our errors. `str(error)` is one line for a person; `code` is for programs."""
+    """Base class of all errors. `str(error)` is one line for a person; `code` is for programs."""
 
     exit_code = 1
     transient = False
@@ -84,12 +84,12 @@ class ConnectionFailed(CatalogError):
 
 
 class TlsFailed(ConnectionFailed):
-    """It answers, and no TLS connection comes about.
+    """The server answers, but no TLS connection is possible.
 
     Args:
         message: as for `CatalogError`.
         server_code: as for `CatalogError`.
-        by_server: whether it is the server that will not have us.
+        by_server: whether the server refused the connection.
     """
 
     def __init__(self, message: str, *, server_code: int | None = None, by_server: bool = False) -> None:

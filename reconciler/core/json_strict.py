@@ -1,4 +1,4 @@
-"""JSON that means the same to all of its readers: strict reading, one-line writing, digests."""
+"""JSON that every reader interprets alike: strict reading, one-line writing, digests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-"""The escape of one half. Together with its other half it is a character, alone it is no text."""
+"""The escape of a lone surrogate, or of half of a pair. A pair is one character; a lone one is not valid text."""
 
 
 def loads(content: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""Limits: small policies over the plan of a whole set. Any refusal keeps the run from writing anything.
+"""Limits on the plan of a whole set. Any refusal prevents every write of the run.
 
 A refusal is one sentence with the object, the number, the limit and the override. Limits count what is desired, not
 only what could be done now: a drop that waits for a blocked wave counts, a protected one does not.

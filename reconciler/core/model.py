@@ -1,4 +1,4 @@
-"""What the user wants and what the server has, as frozen records.
+"""The desired state and the live state, as frozen records.
 
 Nothing here does I/O, reads a clock or knows a file format. `manifest` builds the *desired* side (`AliasSet`),
 `catalog` the *live* side (`LiveCatalog`), and `diff` compares them.
@@ -79,9 +79,9 @@ class Tls(Record, frozen=True):
 class Connection(Record, frozen=True):
     """How to reach a Milvus server.
 
-    `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two
-    connections with one address are the same server, whatever they are called. `server_version` is what the user says
-    of a server that reports no version number.
+    `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two connections
+    with one address are the same server, whatever their names. `server_version` is what the user says of a server that
+    reports no version number.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Propagation(Record, frozen=True):
 
 
 class Verify(Record, frozen=True):
-    """What is checked after a change.
+    """Checks after a change.
 
     `endpoints` are further proxies of the same Milvus, through which `propagation` is proved too.
     """
@@ -156,7 +156,7 @@ class Alias(Struct, frozen=True, eq=False):
 
 
 class Claim(Record, frozen=True):
-    """What another set has authority over: the names it lists, and those its scope covers."""
+    """The authority of another set: the names it lists, and those its scope covers."""
 
     names: frozenset[str]
     scope: Scope
@@ -179,7 +179,7 @@ class Scope(Record, frozen=True):
     yields: tuple[Claim, ...] = ()
 
     def covered(self, names: Sequence[str]) -> set[str]:
-        """Return the names that it covers; looks only at those that begin like one of its patterns.
+        """Return the names that the scope covers; only names with the prefix of a pattern are tested.
 
         Args:
             names: sorted.
@@ -243,7 +243,7 @@ class AliasSet(Struct, frozen=True, eq=False):
 
     @property
     def key(self) -> str:
-        """The set's name in plans and reports: `namespace/name`, or `name` where no namespace is given."""
+        """Return the set's name in plans and reports: `namespace/name`, or `name` if no namespace is given."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
@@ -291,7 +291,7 @@ class Function(Struct, frozen=True):
 
 
 class Schema(Struct, frozen=True):
-    """What `describe_collection` returns about a collection beside its name."""
+    """The schema of a collection, as `describe_collection` returns it."""
 
     fields: tuple[Field, ...]
     dynamic: bool = False
@@ -326,7 +326,7 @@ Row = Mapping[str, object]
 
 
 class Certainty(IntEnum):
-    """Whether something is true of a server whose version may not be fully known; only `NO` is false as a condition."""
+    """The certainty that something is true of a server whose version may not be fully known; only `NO` is falsy."""
 
     NO = 0
     POSSIBLE = 1
@@ -334,7 +334,7 @@ class Certainty(IntEnum):
 
 
 class LoadState(StrEnum):
-    """Whether searches on a collection can be answered."""
+    """The state of a collection: whether searches can be answered."""
 
     LOADED = "Loaded"
     LOADING = "Loading"
@@ -343,12 +343,12 @@ class LoadState(StrEnum):
 
 
 class LiveCatalog(Struct, frozen=True, dict=True):
-    """One database as it was read, in the detail that a diff of certain sets needs.
+    """The live state of one database, with the details that a diff of certain sets needs.
 
     `aliases` are all alias names of the database. `pointing` has the collection of each alias that was looked up: all
-    that the sets list, and all that a scope could drop; None for one that was gone by then. `collections` are the
-    names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it
-    may exist all the same). `described` has each collection that a change would involve, None where it does not exist.
+    that the sets list, and all that a scope could drop; None for one that no longer existed. `collections` are the
+    names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it may
+    still exist). `described` has each collection that a change would involve, None where it does not exist.
     `drops_by_prefix` is whether a drop on this server loses more aliases than its own (see `prefix_drops`). `calls` is
     the number of calls to the server that it took.
     """
@@ -364,5 +364,5 @@ class LiveCatalog(Struct, frozen=True, dict=True):
 
     @cached_property
     def names(self) -> Sequence[str]:
-        """The aliases in order."""
+        """Return the aliases in order."""
         return sorted(self.aliases)

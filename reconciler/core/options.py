@@ -1,4 +1,4 @@
-"""What one run may do beyond the manifests, and the check of the names in it."""
+"""Options of a run beyond the manifests, and their validation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Options(Struct, frozen=True):
-    """What one run may do beyond the manifests.
+    """Options of a run beyond the manifests.
 
     Args:
         only: plan these aliases and no others; empty for all.
         allow_protected: protected aliases that may be altered.
         max_drops: overrides `limits.maxDrops` of every set.
         include_suspended: work on suspended sets too.
-        skip_gates: gates that are not evaluated, each with the alias that skips it.
-        retry_rejected: retry moves that an earlier run reverted, and continue past waves that it could not verify.
+        skip_gates: gates that are not evaluated, each with its alias.
+        retry_rejected: retry moves that an earlier run reverted, and ignore waves that it could not verify.
     """
 
     only: Collection[str] = ()
@@ -37,8 +37,11 @@ class Options(Struct, frozen=True):
 
 
 class GatesToEvaluate(Enum):
-    """Which gates a plan evaluates. `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is
-    shown and blocks nothing yet, because the run will wait for it."""
+    """The gates that a plan evaluates.
+
+    `CHEAP`: those without searches and exact counts. `SHOWN`: all; a failing one is shown and blocks nothing yet,
+    because the run will wait for it.
+    """
 
     CHEAP = auto()
     ALL = auto()

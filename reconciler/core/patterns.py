@@ -23,25 +23,25 @@ def _compiled(glob: str) -> re.Pattern[str]:
     runs = [re.escape(run).replace(r"\?", ".") for run in glob.split("*")]
     if len(runs) == 1:
         return re.compile(runs[0], re.DOTALL)
-    # A run between two stars matches at its first place and never again: no pattern takes exponential time.
+    # A run between two stars matches at its first place only (atomic group): no pattern takes exponential time.
     middle = "".join(f"(?>.*?{run})" for run in runs[1:-1])
     return re.compile(f"{runs[0]}{middle}.*{runs[-1]}", re.DOTALL)
 
 
 def matches(glob: str, name: str) -> bool:
-    """Whether the whole of `name` matches `glob`."""
+    """Return whether the whole of `name` matches `glob`."""
     return _compiled(glob).fullmatch(name) is not None
 
 
 def beginning_like(glob: str, names: Sequence[str]) -> Sequence[str]:
-    """Those of some sorted names that begin with what comes before a pattern's first `*` or `?`."""
+    """Return those of some sorted names that have the literal prefix of a pattern, before its first `*` or `?`."""
     start = re.split(r"[*?]", glob, maxsplit=1)[0]
     first = bisect_left(names, start)
     return names[first : bisect_right(names, start, lo=first, key=lambda name: name[: len(start)])]
 
 
 class Undecided(Exception):
-    """The patterns are too tangled for an answer in reasonable time."""
+    """The patterns are too complex for an answer in reasonable time."""
 
 
 def common_name(
@@ -63,7 +63,7 @@ def common_name(
     item, other, without = _Automaton.of(included), _Automaton.of(also_included), _Automaton.of(excluded)
     alphabet = _alphabet([*included, *also_included, *excluded])
     level = {(item.start, other.start, without.start): ""}
-    seen: set[tuple[int, int, int]] = set()  # without the start: the empty name is none, so it does not count as tried
+    seen: set[tuple[int, int, int]] = set()  # without the start state: the empty name is not valid, so it is not tried
     steps = 0
     for length in range(MAX_NAME_LENGTH):
         longer: dict[tuple[int, int, int], str] = {}
@@ -95,7 +95,7 @@ def _alphabet(globs: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Automaton:
-    """Patterns side by side as one nondeterministic automaton, its set of active positions the bits of an integer.
+    """A nondeterministic automaton of several patterns; the bits of an integer are its active positions.
 
     A position stands before a token of a pattern (`*`, `?` or a character), or at the pattern's end:
 

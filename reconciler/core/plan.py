@@ -1,4 +1,4 @@
-"""The plan: what one run would do, in order, and what it saw when it decided so.
+"""The plan: what a run would do, in order, and the live state that it is based on.
 
     Plan ── TargetPlan (a database) ── SetPlan (an AliasSet) ── Step (one call that changes one alias)
 
@@ -131,7 +131,7 @@ class Step(Record, frozen=True):
 
     @property
     def order(self) -> tuple[int, bool, str]:
-        """Waves ascending; within a wave creates and alters before drops; then by name."""
+        """Return the sort key: waves ascending; within a wave creates and alters before drops; then by name."""
         return (self.wave, self.action is Action.DROP, self.alias)
 
 
@@ -199,7 +199,7 @@ class TargetPlan(Record, frozen=True):
 
     @property
     def runnable(self) -> tuple[Step, ...]:
-        """The steps that nothing blocks."""
+        """Return the steps that are not blocked."""
         return tuple(step for step in self.steps if step.blocked is None)
 
     @property
@@ -228,7 +228,7 @@ class Plan(Struct, frozen=True):
 
     @property
     def runnable(self) -> tuple[Step, ...]:
-        """The steps that nothing blocks."""
+        """Return the steps that are not blocked."""
         return tuple(step for target in self.targets for step in target.runnable)
 
     @property
@@ -237,9 +237,9 @@ class Plan(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """What is to be done, as SHA-256: the same spec on the same live state has the same digest.
+        """Return the SHA-256 of what is to be done: the same spec on the same live state has the same digest.
 
-        Not in it: times, measured figures, versions, collection ids, and whether a step is blocked at the moment.
+        It does not depend on times, measured figures, versions, collection ids, and whether a step is blocked.
         """
         content = [
             {

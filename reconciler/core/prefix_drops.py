@@ -1,4 +1,4 @@
-"""Block drops that would take other aliases with them.
+"""Block drops that would delete other aliases too.
 
 Some versions of Milvus delete from their store every alias whose name *begins with* the dropped one: after a drop of
 `search`, `search_products` works until the server restarts, and is gone then (see `ServerBehaviour.drops_by_prefix`).
@@ -23,10 +23,10 @@ def aliases_with_prefix(alias: str, names: Iterable[str]) -> list[str]:
 
 
 def block_prefix_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPlan]:
-    """Block each drop that would lose an alias that stays, or one that may exist by then.
+    """Block each drop that would lose an alias that stays, or one that may exist at that time.
 
     Args:
-        plans: all sets' plans for one database.
+        plans: the plans of all sets of one database.
         live: its catalog.
     """
     if not live.drops_by_prefix:
@@ -36,7 +36,7 @@ def block_prefix_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetP
     creates = {step.alias: step for step in steps if step.action is Action.CREATE}
     created = sorted(creates)
 
-    def judged(step: Step) -> Step:
+    def with_block(step: Step) -> Step:
         if step.action is not Action.DROP or step.blocked:
             return step
         there, new = beginning_like(step.alias, live.names), beginning_like(step.alias, created)
@@ -44,7 +44,7 @@ def block_prefix_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetP
         stay |= {name for name in new if _perhaps_before(creates[name], step)}
         return block_if_prefix(step, stay, live.drops_by_prefix)
 
-    return [replace(plan, steps=tuple(map(judged, plan.steps))) for plan in plans]
+    return [replace(plan, steps=tuple(map(with_block, plan.steps))) for plan in plans]
 
 
 def block_if_prefix(drop: Step, staying: Iterable[str], drops_by_prefix: Certainty) -> Step:
@@ -62,7 +62,7 @@ def block_if_prefix(drop: Step, staying: Iterable[str], drops_by_prefix: Certain
 
 
 def _surely_before(step: Step, drop: Step) -> bool:
-    """Only within a set: an earlier wave is done by then, and the same wave's drops go together."""
+    """Return whether a step of the same set is done when a drop is made, in an earlier wave or together with it."""
     return step.set == drop.set and step.wave <= drop.wave
 
 

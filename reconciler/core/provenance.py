@@ -28,7 +28,7 @@ class Provenance(Record, frozen=True):
 
     @classmethod
     def of(cls, known: Mapping[str, object]) -> Self:
-        """Return the reverse of `known`, without what is no text."""
+        """Return the provenance of values by name, ignoring values of another type."""
         names = [field.name for field in fields(cls) if field.name != "modified"]
         texts = {name: value for name in names if isinstance(value := known.get(name), str)}
         return cls(**texts, modified=known.get("modified") is True)

@@ -1,4 +1,4 @@
-"""List the reasons why an AliasSet, or a revision of a repository, is in its state, and what each of them means.
+"""The reasons why an AliasSet, or a revision of a repository, is in its state, and what each of them means.
 
 The operator and the Git sync agent share this list. `docs/operator.md` and `docs/gitops.md` explain it to users.
 """

@@ -1,4 +1,4 @@
-"""How a record declares its fields: name, type, default, JSON name, description and constraints, each in one place.
+"""Records, whose fields declare name, type, default, JSON name, description and constraints in one place.
 
     class Reached(Record, frozen=True):
         endpoint: Annotated[str, Meta(description="The address of a proxy.")]
@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 
 class Mark(Enum):
-    """How a field is written, where that does not follow from its type and default."""
+    """The form of a field in the document, where that does not follow from its type and default."""
 
     ALWAYS = "written and required, although it has a default"
     INLINE = "a record whose fields stand beside the others, not in an object of their own"

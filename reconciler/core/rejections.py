@@ -1,9 +1,9 @@
 """Block moves that an earlier run reverted, until the manifest changes.
 
 A run with `onFailure: Revert` that moved an alias back leaves a rejection in the journal: this alias, this collection,
-this spec of its set. The same step is then blocked, or every later run would move production to the bad collection and
-back again. Another collection, a new one under the old name, or a change of the set's aliases, gates or verification is
-another spec: a set whose changes go together is tried again together.
+this spec of its set. The same step is then blocked, because otherwise every later run would move production to the bad
+collection and back. Another collection, a new one under the old name, or a change of the set's aliases, gates or
+verification is another spec: a set whose changes go together is retried as a whole.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from reconciler.core.plan import Block, BlockReason, SetPlan, Step
 
 
 class Rejection(Struct, frozen=True):
-    """One alias that was moved back: from which collection, by which run, when (RFC 3339) and why.
+    """A reverted move: from which collection, by which run, when (RFC 3339) and why.
 
-    `spec_hash` is empty where the record was written under an older name of the field and has lost it; it then stands
-    for any spec. `retry` says how to try again without a change.
+    `spec_hash` is empty if an older version recorded it under another name; it then stands for any spec. `retry` says
+    how to try again without a change.
     """
 
     collection: str
@@ -41,10 +41,12 @@ def block_rejected(plan: SetPlan, target: Target, rejected: Rejected) -> SetPlan
     """Block each step that would repeat a move that was reverted."""
     if not rejected:
         return plan
-    return replace(plan, steps=tuple(_judged(step, rejected.get((target, step.alias))) for step in plan.steps))
+    return replace(
+        plan, steps=tuple(_block_if_rejected(step, rejected.get((target, step.alias))) for step in plan.steps)
+    )
 
 
-def _judged(step: Step, rejection: Rejection | None) -> Step:
+def _block_if_rejected(step: Step, rejection: Rejection | None) -> Step:
     if rejection is None or step.blocked or not _same(step, rejection):
         return step
     message = (

@@ -13,7 +13,7 @@ from reconciler.core.record import ALWAYS, INLINE, Count, Record, Time
 
 
 class ExitCode(IntEnum):
-    """How the process ends; the table in docs/pipelines.md."""
+    """The exit code of the process; see the table in docs/pipelines.md."""
 
     DONE = 0
     ERROR = 1
@@ -53,11 +53,11 @@ PROPAGATION_INTERRUPTED = "PropagationInterrupted"
 SOAK_FAILED = "SoakFailed"
 SOAK_INTERRUPTED = "SoakInterrupted"
 VERIFICATION_FAILED = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
-"""The codes of an alias that was moved where it should be, and failed its verification there."""
+"""The codes of an alias that was moved to its desired collection, and failed its verification there."""
 NOT_VERIFIED = VERIFICATION_FAILED | {VERIFY_MISMATCH, PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
 """The codes of an alias that was moved but is not verified."""
 NO_RECORDED_END = "the run has no recorded end"
-"""The reason why moves are pending verification whose run has no end in the records."""
+"""The reason for pending verifications of a run whose end is not recorded."""
 
 
 class Reach(StrEnum):
@@ -157,7 +157,7 @@ class Report(Struct, frozen=True):
 
     @property
     def wrote(self) -> bool:
-        """Whether anything may have been written at all."""
+        """Return whether anything may have been written."""
         return any(result.wrote for result in self.results)
 
     @property

@@ -1,4 +1,4 @@
-"""Text for people: quantities, lists, cut and quoted text from outside, and the closest known word.
+"""Text for people: quantities, lists, shortened and quoted text from outside, and the closest known word.
 
 Milvus Lite accepts any alias name, terminal escape codes included.
 """
