@@ -306,7 +306,7 @@ def test_places_of_credentials_are_told_and_tls_as_it_is() -> None:
     tls = condition(secure, S.TLS)
     assert (tls.result, "/etc/ca.pem, as milvus" in tls.detail, "/etc/c.pem" in tls.detail) == (R.OK, True, True)
     plain = check(server("v1"), alias_set({"a": "v1"}, connection=replace(LOCAL, token=Credential(file="/t"))))
-    assert "the token, too, can be read on the way" in condition(plain, S.TLS).detail
+    assert "traffic, including the token, is not encrypted" in condition(plain, S.TLS).detail
     assert "file /t" in condition(plain, S.TOKEN).detail
 
 

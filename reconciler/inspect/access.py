@@ -1,11 +1,11 @@
-"""Whether a run could do what its sets need: asked up front, condition by condition, and nothing is written.
+"""Check up front whether a run could do what its sets need, without writing.
 
     sets ─▶ for each database:   server: address, TLS, token, version, database
                                  privileges: each call that planning and applying need, tried or looked up
          ─▶ for each endpoint:   server, and reads through the aliases
 
-A condition is `ok` only where a call was let through, or a grant was read. Where one fails, what comes after it and
-was not asked is `unknown`.
+A condition is `ok` only if a call was permitted, or a grant was read. If one fails, later ones that were not checked
+are `unknown`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.core.errors import CatalogError
 from reconciler.core.model import AliasSet, Connection, Target
 from reconciler.inspect.conditions import SERVER, Condition, Result, Subject, TargetAccess
 from reconciler.inspect.needs import Needs, needs_of, needs_of_endpoint
-from reconciler.inspect.privileges import Asking
+from reconciler.inspect.privileges import PrivilegeChecks
 from reconciler.inspect.server import database_condition, failed_at, known_problems, server_conditions
 from reconciler.reconcile import common_connection, target_of
 
@@ -30,12 +30,12 @@ __all__ = ["Condition", "Result", "Subject", "TargetAccess", "check_access", "ex
 def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAccess, ...]:
     """Return the conditions of each database of some sets, and of each endpoint that they name, sorted by address.
 
-    It takes five calls a database; one for each alias that its sets list, or fewer; and for each privilege on
-    collections one call for every collection that an alias is at or would come to.
+    It takes five calls per database; at most one per alias that its sets list; and for each privilege on collections
+    one call per current or desired collection of an alias.
 
     Args:
-        sets: what is wanted, each with its connection; those that are suspended too. A set without aliases and scope
-            stands for its database: everything that aliases need is asked, and nothing about collections.
+        sets: the desired state, each set with its connection, including suspended sets. A set without aliases and scope
+            stands for its database: everything that aliases need is checked, and nothing about collections.
         catalogs: opens the databases.
 
     Raises:
@@ -52,8 +52,8 @@ def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAc
 
 
 def exit_code(found: Sequence[TargetAccess]) -> int:
-    """0 if nothing is missing, as far as is known; otherwise 1: a run would end so, before any write or after some."""
-    return 0 if all(item.holds for item in found) else 1
+    """Return 0 if nothing is known to be missing; otherwise 1: a run would fail, before any write or after some."""
+    return 0 if all(access.holds for access in found) else 1
 
 
 def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> TargetAccess:
@@ -63,9 +63,9 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
         return _unreached(target, connection, catalog, SERVER)
     conditions = [*server_conditions(connection, catalog), database_condition(catalog)]
     if conditions[-1].result is Result.MISSING:
-        conditions += _not_asked(conditions[-1].subject)
+        conditions += _not_checked(conditions[-1].subject)
     else:
-        conditions += _privileges(catalog, needs_of(sets, _whereabouts(catalog, sets)))
+        conditions += _privileges(catalog, needs_of(sets, _locate_readable(catalog, sets)))
     problems = tuple(known_problems(catalog.behaviour))
     return TargetAccess(target, connection, catalog.server_version(), tuple(conditions), known_problems=problems)
 
@@ -73,7 +73,7 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
 def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:
     """Check the further proxies through which propagation is verified."""
     for connection in sorted(
-        {endpoint for each in sets for endpoint in each.verify.endpoints}, key=lambda item: item.address
+        {endpoint for each in sets for endpoint in each.verify.endpoints}, key=lambda endpoint: endpoint.address
     ):
         place = Target(connection.address, target.database)
         catalog = _opened(connection, target.database, catalogs)
@@ -100,19 +100,19 @@ def _unreached(
     target: Target, connection: Connection, error: CatalogError, subjects: Sequence[Subject], *, endpoint: bool = False
 ) -> TargetAccess:
     conditions = failed_at(error, connection, subjects)
-    broken = next(condition.subject for condition in conditions if condition.result is Result.MISSING)
+    failed = next(condition.subject for condition in conditions if condition.result is Result.MISSING)
     if not endpoint:
-        conditions += _not_asked(broken)
+        conditions += _not_checked(failed)
     return TargetAccess(target, connection, "", tuple(conditions), endpoint=endpoint)
 
 
-def _not_asked(broken: Subject) -> list[Condition]:
+def _not_checked(failed: Subject) -> list[Condition]:
     rest = list(Subject)[len(SERVER) :]
-    return [Condition(item, Result.UNKNOWN, f"not asked, because of the {broken.words}") for item in rest]
+    return [Condition(subject, Result.UNKNOWN, f"not asked, because of the {failed.words}") for subject in rest]
 
 
-def _whereabouts(catalog: Catalog, sets: Sequence[AliasSet]) -> dict[str, str | None]:
-    """Where the listed aliases point now, as far as that may be asked: those collections are read, too."""
+def _locate_readable(catalog: Catalog, sets: Sequence[AliasSet]) -> dict[str, str | None]:
+    """Return where the listed aliases point now, if that can be read: those collections are read, too."""
     try:
         return locate(catalog, {alias.name: alias.collection for alias_set in sets for alias in alias_set.aliases})
     except CatalogError:
@@ -121,4 +121,4 @@ def _whereabouts(catalog: Catalog, sets: Sequence[AliasSet]) -> dict[str, str | 
 
 def _privileges(catalog: Catalog, needs: Needs) -> list[Condition]:
     with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="check") as pool:
-        return Asking(catalog, pool).conditions(needs)
+        return PrivilegeChecks(catalog, pool).conditions(needs)

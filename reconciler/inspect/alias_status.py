@@ -1,4 +1,4 @@
-"""Desired and live state, one row per alias: what `status` shows. Pure, over the same plan that `plan` makes."""
+"""Desired and live state, one row per alias: what `status` shows. Pure, from the same plan that `plan` makes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
 
     Args:
         sets: the desired state.
-        plan: `make_plan` of these sets: its steps are what is not in sync.
+        plan: `make_plan` of these sets: its steps are the differences.
     """
     desired = {alias_set.key: alias_set for alias_set in sets}
     for target in plan.targets:

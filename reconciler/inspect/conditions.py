@@ -46,7 +46,7 @@ class Subject(StrEnum):
 
     @property
     def words(self) -> str:
-        """The name for people."""
+        """Return the name for people."""
         return "TLS" if self is Subject.TLS else str(self)
 
 
@@ -79,5 +79,5 @@ class TargetAccess(Record, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is missing; what is unknown may be."""
+        """Return whether nothing is missing; conditions that are unknown may be."""
         return Result.MISSING not in self.results.values()

@@ -1,4 +1,4 @@
-"""Which calls some sets need, and on which collections and aliases."""
+"""Determine which calls some sets need, and on which collections and aliases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Needs(msgspec.Struct, frozen=True):
     """Names to make calls with, sorted; none where a call is not needed.
 
     `aliases` and `collections` stand for calls that Milvus permits for a whole database, `by_collection` are those that
-    it permits collection by collection. `named` is whether the sets name any collection at all.
+    it permits per collection. `named` is whether the sets name any collection at all.
     """
 
     aliases: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
 
     Args:
         sets: as for `check_access`.
-        current: the collection of each listed alias, None for an alias that does not exist, where that is known.
+        current: the collection of each listed alias, None for an alias that does not exist, if that is known.
     """
     if not any(alias_set.aliases or alias_set.scope.include for alias_set in sets):
         return Needs(points=True, drops=True, named=False)
@@ -59,7 +59,7 @@ def needs_of_endpoint(sets: Sequence[AliasSet]) -> Needs:
 
 
 def _on(call: Call, desired: AliasSet, alias: Alias, current: Mapping[str, str | None]) -> Iterator[str | None]:
-    """Yield what a call is made on for one alias.
+    """Yield the names that a call is made on for one alias.
 
     Reads through an alias can be permitted by its name, see `ServerBehaviour.rights_by`.
     """

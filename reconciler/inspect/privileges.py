@@ -1,4 +1,4 @@
-"""Whether each call is permitted: reads by making them, writes as `Catalog.permits` finds out."""
+"""Check whether each call is permitted: reads by making them, writes by `Catalog.permits`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from reconciler.inspect.conditions import Condition, Result, Subject
 from reconciler.inspect.needs import Needs
 
 LET_THROUGH = (AliasNotFound, CollectionNotFound, InvalidName, NotLoaded)
-"""What a server says only after it has asked for the privilege."""
-"""Names that a sentence lists."""
+"""Errors that a server only reports after it has checked the privilege."""
+"""Maximum names in a sentence."""
 GLOBAL, COLLECTION = "Global", "Collection"
 
 
-class Asking:
-    """Asks one database.
+class PrivilegeChecks:
+    """Checks of the privileges in one database.
 
     Args:
-        catalog: it, open.
+        catalog: the open database.
         pool: for as many calls as may be in flight.
     """
 
@@ -40,7 +40,7 @@ class Asking:
         self._pool = pool
 
     def conditions(self, needs: Needs) -> list[Condition]:
-        """One for each call, in the order of `Subject`."""
+        """Return a condition for each call, in the order of `Subject`."""
         catalog = self._catalog
         return [
             self._read(Subject.LIST_ALIASES, [""], lambda _: catalog.alias_names()),
@@ -54,14 +54,14 @@ class Asking:
 
     def _describe_alias(self, alias: str) -> Condition:
         if not self._catalog.behaviour.describes_aliases:
-            detail = "this server tells by DescribeCollection where an alias is"
+            detail = "DescribeCollection is used on this version"
             return Condition(Subject.DESCRIBE_ALIAS, Result.NOT_NEEDED, detail)
         return self._read(Subject.DESCRIBE_ALIAS, [alias], self._catalog.resolve)
 
     def _by_collection(self, call: Call, needs: Needs) -> Condition:
         subject, names = Subject(call), needs.by_collection.get(call, ())
         if not needs.named:
-            return Condition(subject, Result.UNKNOWN, "permitted collection by collection: give the sets with -f")
+            return Condition(subject, Result.UNKNOWN, "granted per collection; pass -f to check them")
         if not names:
             return Condition(subject, Result.NOT_NEEDED, "no gate or verification of these sets asks for it")
         make: Mapping[Call, Callable[[str], object]] = {
@@ -74,10 +74,10 @@ class Asking:
         return self._read(subject, names, make[call], object_type=COLLECTION)
 
     def _read(
-        self, subject: Subject, names: Sequence[str], ask: Callable[[str], object], *, object_type: str = GLOBAL
+        self, subject: Subject, names: Sequence[str], call: Callable[[str], object], *, object_type: str = GLOBAL
     ) -> Condition:
-        """By making the call for each name."""
-        errors = dict(zip(names, self._pool.map(lambda name: _error(ask, name), names), strict=True))
+        """Check a privilege by making the call for each name."""
+        errors = dict(zip(names, self._pool.map(lambda name: _error(call, name), names), strict=True))
         refused = {name: error for name, error in errors.items() if isinstance(error, PermissionDenied)}
         let_through = {name for name, error in errors.items() if error is None or isinstance(error, LET_THROUGH)}
         unclear = [name for name in names if name not in refused and name not in let_through]
@@ -92,7 +92,7 @@ class Asking:
             )
         if unclear:
             return Condition(subject, Result.UNKNOWN, f"no clear answer{on}: {errors[unclear[0]]}")
-        return Condition(subject, Result.OK, f"asked{on}")
+        return Condition(subject, Result.OK, f"ok{on}")
 
     def _write(self, write: AliasWrite, subject: Subject, *, needed: bool) -> Condition:
         if not needed:
@@ -120,7 +120,7 @@ class Asking:
         return f'grant_privilege_v2("ROLE", "{privilege}", "{name}", db_name="{database}")'
 
     def _query(self, name: str) -> object:
-        """One primary key. Of what does not exist, or may not be described, any field's name will do."""
+        """Read one primary key. If the collection is missing or may not be described, any field name will do."""
         primary = self._schema(name).primary
         return self._catalog.sample_keys(name, primary.name if primary else "id", 1)
 
@@ -137,9 +137,9 @@ class Asking:
             return Schema(())
 
 
-def _error(ask: Callable[[str], object], name: str) -> CatalogError | None:
+def _error(call: Callable[[str], object], name: str) -> CatalogError | None:
     try:
-        ask(name)
+        call(name)
     except CatalogError as error:
         return error
     return None

@@ -1,4 +1,4 @@
-"""Is the server there, is it the right one, does it let us in, and what is known about its version."""
+"""Check a server: address, TLS, token, database, and what is known about its version."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ REFRESHES = {
 
 def server_conditions(connection: Connection, catalog: Catalog) -> Iterator[Condition]:
     """Yield the conditions of a server that accepted the connection and reported its version."""
-    yield from _held(connection, (Subject.ADDRESS, Subject.TLS, Subject.TOKEN))
+    yield from _passed(connection, (Subject.ADDRESS, Subject.TLS, Subject.TOKEN))
     yield _version(catalog)
 
 
 def database_condition(catalog: Catalog) -> Condition:
-    """Whether the database exists, by a list of its collections; by one of its aliases where that is not permitted."""
-    trouble: CatalogError | None = None
-    for ask in (catalog.collections, catalog.alias_names):
+    """Check whether the database exists, by listing its collections, or its aliases if that is not permitted."""
+    failure: CatalogError | None = None
+    for read in (catalog.collections, catalog.alias_names):
         try:
-            ask()
+            read()
         except DatabaseNotFound as error:
             return Condition(Subject.DATABASE, Result.MISSING, str(error), OTHER_DATABASE)
         except CatalogError as error:
-            trouble = trouble or error
+            failure = failure or error
         else:
             return Condition(Subject.DATABASE, Result.OK, f'"{catalog.database}" exists')
-    return Condition(Subject.DATABASE, Result.UNKNOWN, f"it does not tell: {trouble}")
+    return Condition(Subject.DATABASE, Result.UNKNOWN, f"it does not tell: {failure}")
 
 
 def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Subject]) -> list[Condition]:
-    """Yield the conditions of an unreachable server: those before the failure hold, later ones are unknown.
+    """Return the conditions of an unreachable server: those before the failure hold, later ones are unknown.
 
     Args:
-        error: why.
-        connection: to it.
+        error: why it cannot be reached.
+        connection: the connection to it.
         subjects: of the conditions, in the order of `SERVER`.
     """
-    broken, remedy = _place(error, connection)
-    before = subjects[: subjects.index(broken)]
-    after = subjects[subjects.index(broken) + 1 :]
+    failed, remedy = _failed_subject(error, connection)
+    before = subjects[: subjects.index(failed)]
+    after = subjects[subjects.index(failed) + 1 :]
     return [
-        *_held(connection, before),
-        Condition(broken, Result.MISSING, str(error), remedy),
-        *(Condition(item, Result.UNKNOWN, f"not asked, because of the {broken.words}") for item in after),
+        *_passed(connection, before),
+        Condition(failed, Result.MISSING, str(error), remedy),
+        *(Condition(subject, Result.UNKNOWN, f"not asked, because of the {failed.words}") for subject in after),
     ]
 
 
-def _place(error: CatalogError, connection: Connection) -> tuple[Subject, str]:
+def _failed_subject(error: CatalogError, connection: Connection) -> tuple[Subject, str]:
     match error:
         case TlsFailed():
-            return Subject.TLS, _tls_way_out(error, connection)
+            return Subject.TLS, _tls_remedy(error, connection)
         case AuthenticationFailed():
             if connection.token is None:
                 return Subject.TOKEN, "give one: spec.token in the MilvusConnection, --token-env or --token-file"
@@ -76,15 +76,15 @@ def _place(error: CatalogError, connection: Connection) -> tuple[Subject, str]:
             return Subject.ADDRESS, f"{remedy}; if the server speaks TLS only, write https://" if plain else remedy
 
 
-def _tls_way_out(error: TlsFailed, connection: Connection) -> str:
+def _tls_remedy(error: TlsFailed, connection: Connection) -> str:
     if not error.by_server:
-        return "see that caFile has the authority of the server's certificate, and serverName its name"
+        return "check that caFile contains the CA of the server's certificate, and that serverName is its name"
     if connection.tls is None or connection.tls.cert is None:
         return "give a client certificate: certFile, keyFile and caFile in spec.tls, or --tls-cert, --tls-key, --tls-ca"
     return "see that the client certificate is valid, and of an authority that the server trusts"
 
 
-def _held(connection: Connection, subjects: Sequence[Subject]) -> Iterator[Condition]:
+def _passed(connection: Connection, subjects: Sequence[Subject]) -> Iterator[Condition]:
     for subject in subjects:
         match subject:
             case Subject.ADDRESS:
@@ -108,8 +108,8 @@ def _tls(connection: Connection) -> Condition:
     if lite_file(connection):
         return Condition(Subject.TLS, Result.NOT_NEEDED, "a local file")
     if not connection.uri.lower().startswith("https://"):
-        readable = "the token, too, can be read on the way" if connection.token else "all can be read on the way"
-        return Condition(Subject.TLS, Result.NOT_NEEDED, f"off, by http://: {readable}")
+        traffic = "traffic, including the token," if connection.token else "traffic"
+        return Condition(Subject.TLS, Result.NOT_NEEDED, f"off (http://): {traffic} is not encrypted")
     tls = connection.tls
     authority = f"the {_where(tls.ca)}" if tls and tls.ca else "gRPC's own list of authorities"
     name = f", as {tls.server_name}" if tls and tls.server_name else ""

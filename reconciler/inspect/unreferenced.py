@@ -1,4 +1,4 @@
-"""Collections that are loaded and that no alias points at: memory that perhaps nobody needs. A report, never a drop."""
+"""Find collections that are loaded but that no alias points to, and so may waste memory. They are never dropped."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def unreferenced(
 ) -> list[Unreferenced]:
     """Return the loaded collections of a database that no alias points to, by name.
 
-    Somebody may move an alias meanwhile, to a collection that is new or was idle. So collections are listed before
-    aliases are read, and what seems idle is asked for its aliases at last: whoever serves must not be named here.
+    An alias may be moved at the same time, to a collection that is new or was unreferenced. So collections are listed
+    before aliases are read, and the aliases of those that seem unreferenced are read again at the end: a collection in
+    use must not be listed here.
 
-    It takes one call more than `read_all`, one for each collection without an alias, and two for each that is loaded.
+    It takes one more call than `read_all`, one per collection without an alias, and two per collection that is loaded.
 
     Args:
         catalog: the database.
-        target: which it is.
+        target: the same database.
         connection: the name of its connection.
         departures: when the last alias left a collection, by database and collection.
 
@@ -61,12 +62,12 @@ def unreferenced(
     return [
         Unreferenced(target, connection, name, rows, departures.get((target, name)))
         for name, rows, aliases in zip(loaded, counts, owned, strict=True)
-        if aliases == frozenset()  # and not None, which is for one that is gone
+        if aliases == frozenset()  # None stands for a dropped collection
     ]
 
 
 def departures(runs: Iterable[PastRun]) -> dict[tuple[Target, str], str]:
-    """When a recorded run last moved an alias away from each collection, RFC 3339."""
+    """Return when a recorded run last moved an alias away from each collection, RFC 3339."""
     left: dict[tuple[Target, str], str] = {}
     for run in runs:
         for past in run.steps:

@@ -1,4 +1,4 @@
-"""What every run did, in one file: `history` shows it, `rollback` undoes it, and no run repeats what had to be undone.
+"""A record of every run, in one file: `history` shows it, `rollback` undoes it, and reverted moves are not repeated.
 
     run = Journal(path).begin(plan, origins)    who, when, from what                        recording
     run.intend(target, step, act)               before each call, and on the disk then      lines, appending
@@ -7,8 +7,8 @@
 
     Journal(path).runs()                        what was recorded, crashes included         reading
 
-A journal is append-only and can be shared by all who can write the file, on one machine or on a shared folder. It holds
-the places where credentials are read from, and no credential.
+A journal is append-only and can be shared by all users that can write the file, on one machine or on a shared folder.
+It contains the places where credentials are read from, and no credential.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ __all__ = [
 
 
 class RecordedRun(Protocol):
-    """One run that is written down as it happens; see `Run`."""
+    """A run that is recorded while it happens; see `Run`."""
 
     @property
     def id(self) -> str:
-        """The run's name."""
+        """Return the id of the run."""
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
-        """Before a call; raises `JournalError` if it must not be made."""
+        """Record a call before it is made; raises `JournalError` if it must not be made."""
 
     def note(self, target: Target, result: StepResult) -> None:
-        """After it."""
+        """Record the result of a step."""
 
     def end(self, report: Report) -> None:
-        """After all."""
+        """Record the end of the run."""
 
 
 class Ledger(Protocol):
-    """What the story needs of a place where runs are written down; `Journal` is one."""
+    """A place where runs are recorded, such as a `Journal`."""
 
     def begin(self, plan: Plan, origins: Origins) -> RecordedRun:
         """Start to record a run. Raises `JournalError`."""
@@ -79,7 +79,7 @@ class Ledger(Protocol):
 
 
 def default_path() -> Path:
-    """Where the journal is unless somebody says otherwise: in the user's state folder, as the platform has it."""
+    """Return the default path of the journal: in the user's state folder of the platform."""
     return user_state_path("aliasctl") / "journal.jsonl"
 
 
@@ -93,8 +93,8 @@ class Journal:
         """Start to record a run; it is on the disk on return.
 
         Args:
-            plan: what is about to be done.
-            origins: who does it, and from what.
+            plan: the plan to be applied.
+            origins: who applies it, and from which source.
 
         Raises:
             JournalError: the file cannot be written.
@@ -110,11 +110,11 @@ class Journal:
         return Run(run, file)
 
     def read(self) -> Recorded:
-        """All runs, and how much of the file could not be understood. Raises `JournalError`."""
+        """Return all runs, and how much of the file could not be read. Raises `JournalError`."""
         return reading.read(self.path)
 
     def runs(self) -> list[PastRun]:
-        """All runs, oldest first; none where there is no file. Raises `JournalError`."""
+        """Return all runs, oldest first; none if the file does not exist. Raises `JournalError`."""
         return list(self.read().runs)
 
     def rejected(self) -> Mapping[tuple[Target, str], Rejection]:

@@ -1,9 +1,9 @@
-"""A file that grows by whole lines, and is on the disk when it says so.
+"""A file to which whole lines are appended, and which is on disk when `append` returns.
 
 Many threads and processes may append. Each append is one `write` under a lock of the whole file, so that lines never
-mix; a line that a crash left torn is ended first, so that it spoils no other. What is written outlives the process;
-that it outlives the machine too takes a sync, of milliseconds. One sync serves all threads that have written before it
-began, and whoever does not need one does not wait.
+mix; a line that a crash left incomplete is ended first, so that it does not corrupt the next. Written lines survive the
+process; to survive the machine they need a sync, which takes milliseconds. One sync serves all threads that have
+written before it began, and threads that do not need one do not wait.
 
 Locks are `flock`, which Windows does not have.
 """
@@ -28,7 +28,7 @@ LOCK_PAUSE = 0.002
 
 
 class AppendOnly:
-    """Opens a file for appending, and makes it and its folders where they do not exist.
+    """A file opened for appending; it and its folders are created if they do not exist.
 
     Raises:
         JournalError: with the path and the reason.
@@ -42,7 +42,7 @@ class AppendOnly:
         self._syncing = self._broken = False
         self._new = False
         try:
-            with suppress(FileExistsError):  # and if that is no folder, `open` says so
+            with suppress(FileExistsError):  # if that is no folder, `open` reports it
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         except OSError as error:
@@ -52,14 +52,14 @@ class AppendOnly:
             raise self._failure("it is not a file")
 
     def append(self, lines: Sequence[bytes], *, sync: bool = True) -> None:
-        """Append lines, each with its end.
+        """Append lines, each with its line end.
 
         Args:
             lines: one or more.
-            sync: whether they must be on the disk on return; otherwise they are with the next append that must.
+            sync: whether they must be on disk on return; otherwise they are after the next append that syncs.
 
         Raises:
-            JournalError: they may not be written, or not on the disk.
+            JournalError: they may not have been written, or may not be on disk.
         """
         with self._writing:
             self._append(b"".join(lines))
@@ -69,7 +69,7 @@ class AppendOnly:
             self._sync(mine)
 
     def close(self) -> None:
-        """Further appends are errors."""
+        """Close the file. Further appends are errors."""
         os.close(self._file)
 
     def _append(self, data: bytes) -> None:
@@ -85,7 +85,7 @@ class AppendOnly:
             raise self._failure(error.strerror) from error
 
     def _sync(self, mine: int) -> None:
-        """Wait for a sync that began after an append, or make it, for all that were written by now."""
+        """Wait for a sync that began after an append, or make one for all appends so far."""
         with self._turn:
             self._turn.wait_for(lambda: not self._syncing or self._synced >= mine)
             if self._synced >= mine:
@@ -108,12 +108,12 @@ class AppendOnly:
                 self._turn.notify_all()
 
     def _write(self, data: bytes, size: int) -> None:
-        """One write; what a full disk cuts off is tried once more, for the reason, and its first half taken back."""
+        """Write data; retry after a partial write, which reveals the reason, and undo it if that fails."""
         try:
             while data:
                 data = data[os.write(self._file, data) :]
         except OSError:
-            with suppress(OSError):  # a reader passes over half a line too
+            with suppress(OSError):  # readers skip incomplete lines too
                 os.ftruncate(self._file, size)
             raise
 

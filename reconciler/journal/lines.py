@@ -1,14 +1,14 @@
-"""What is written: one JSON object a line, as `schemas/journal.schema.json` has them.
+"""The lines of a journal: one JSON object per line, as in `schemas/journal.schema.json`.
 
     runStarted      who, when, from what
     targetPlanned   a database: how it is reached
     setPlanned      a set of it: what follows its changes
     intent          a call is about to be made
-    result          what became of a step; of several the last one counts
+    result          the outcome of a step; of several the last one counts
     runEnded        how many steps ended how
 
 Each line names its run, so that runs may be recorded at the same time. The first fields are always in the same order
-(`HEAD`), so that a reader can pass over a line without parsing it. No secret is in any of them.
+(`HEAD`), so that a reader can skip a line without parsing it. No line contains a secret.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ from reconciler.documents.timestamps import now
 from reconciler.journal.records import Act, Origins
 
 FORMAT_VERSION = 2
-"""Rises when a reader of the old form would misunderstand the new one; new events and fields do not raise it. Lines of
-version 1 are read too."""
+"""Increases when an older reader would misunderstand a line; not for new events and fields. Version 1 is read too."""
 HEAD = rb'\{"kind":"Journal","formatVersion":(?P<version>\d{1,9}),"event":"(?P<event>\w+)","run":"(?P<run>[\w.-]+)",'
 LONGEST_LINE = 1024 * 1024
-"""Bytes. What would be longer is not written, and what is longer was not written by us."""
+"""Maximum bytes of a line. Longer lines are not written, and are not read."""
 MAX_TEXT = 4000
 MOST_SOURCES = 100
 
@@ -128,10 +127,10 @@ def journal_schema() -> Document:
 
 
 def line_of(document: Mapping[str, object]) -> Line | None:
-    """Return the record of a line; None for one of an event or a format version that is not known.
+    """Return the record of a line; None for an unknown event or format version.
 
     Raises:
-        Malformed: the line is not as its event has it.
+        Malformed: the line does not have the fields of its event.
     """
     event = EVENTS.get(str(document.get("event")))
     version = document.get("formatVersion")
@@ -169,7 +168,7 @@ def intent(run: str, target: Target, step: Step, act: Act) -> bytes:
 
 
 def result(run: str, target: Target, of_step: StepResult) -> bytes:
-    """Return the line after a step. How its gates are specified is in the intent."""
+    """Return the line after a step. The specification of its gates is in the intent."""
     step = replace(of_step.step, gates=Gates())
     message = None if of_step.message is None else shortened(of_step.message, MAX_TEXT)
     return _line(Result(run, now(), target, replace(of_step, step=step, message=message)), step)

@@ -1,8 +1,8 @@
-"""Reading a journal back: its runs, what was reverted, and what is pending verification.
+"""Read a journal: its runs, reverted moves, and moves that are pending verification.
 
 A journal is read by tools older and newer than the one that wrote it, while it is being written, and after crashes. So
-a line that cannot be understood is counted and passed over; a torn last one may be half of a line that is being
-written, and is not even counted. Most lines are passed over unparsed: 100,000 of them take a fraction of a second.
+a line that cannot be parsed is counted and skipped; an incomplete last line may still be being written, and is not
+counted. Most lines are skipped without parsing: 100,000 of them take a fraction of a second.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NOT_VERIFIED = re.compile(rf'"outcome": ?"(?:failed|unknown)"|"code": ?"(?:{"|"
 
 
 class PastRun(Struct, frozen=True):
-    """One recorded run. Its steps and targets are parsed each time that they are read: most never are."""
+    """A recorded run. Its steps and targets are parsed on each access, because most are never used."""
 
     start: RunStarted
     state: RunState
@@ -79,20 +79,20 @@ class PastRun(Struct, frozen=True):
 
     @property
     def planned(self) -> int:
-        """How many steps nothing blocked at the start."""
+        """Return how many steps were not blocked at the start."""
         return self.start.steps
 
     @property
     def steps(self) -> tuple[PastStep, ...]:
-        """The steps that were begun or judged, oldest first."""
+        """Return the steps that were started or have an outcome, oldest first."""
         return self.steps_of_any(())
 
     def steps_of(self, alias: str | None) -> tuple[PastStep, ...]:
-        """Return the steps of one alias; of None, all."""
+        """Return the steps of one alias; of all aliases for None."""
         return self.steps_of_any(() if alias is None else (alias,))
 
     def steps_of_any(self, aliases: Collection[str]) -> tuple[PastStep, ...]:
-        """Return the steps of these aliases; of none, all."""
+        """Return the steps of these aliases; of all aliases for none."""
         found: dict[tuple[Target, str, str], PastStep] = {}
         mark = _about(aliases) if aliases else None
         for line in self.lines:
@@ -100,15 +100,15 @@ class PastRun(Struct, frozen=True):
                 match _record(line):
                     case Intent(step=step) as intent:
                         key = (intent.target, step.set, step.alias)
-                        found[key] = _begun(found.get(key), intent)
+                        found[key] = _with_intent(found.get(key), intent)
                     case Result(result=StepResult(step=step)) as result:
                         key = (result.target, step.set, step.alias)
-                        found[key] = _judged(found.get(key), result)
+                        found[key] = _with_outcome(found.get(key), result)
         return tuple(found.values())
 
     @property
     def targets(self) -> tuple[PastTarget, ...]:
-        """The databases of the run that had anything to do."""
+        """Return the databases of the run that had steps or pending verifications."""
         found: dict[Target, PastTarget] = {}
         for line in self.lines:
             match _record(line):
@@ -120,7 +120,7 @@ class PastRun(Struct, frozen=True):
 
 
 class Recorded(Struct, frozen=True):
-    """All of a journal. `unreadable` lines are not JSON, or malformed; `newer` ones are of a later format version."""
+    """A journal. `unreadable` lines are not JSON, or malformed; `newer` ones have a later format version."""
 
     runs: tuple[PastRun, ...] = ()
     unreadable: int = 0
@@ -128,7 +128,7 @@ class Recorded(Struct, frozen=True):
 
 
 def read(path: Path) -> Recorded:
-    """Return the runs of a journal, oldest first; none where there is no file.
+    """Return the runs of a journal, oldest first; none if the file does not exist.
 
     Raises:
         JournalError: it cannot be read.
@@ -160,7 +160,7 @@ def read(path: Path) -> Recorded:
 
 
 def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
-    """Return what had to be reverted, and was not moved there again since; by database and alias.
+    """Return the reverted moves that were not repeated since, by database and alias.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -186,7 +186,7 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
         _, target, alias = key
         before = found.get((target, alias))
         outcome, desired = result.result.outcome, result.result.step.desired
-        if key in reverted and desired:  # whatever its read-back or its readers then said
+        if key in reverted and desired:  # regardless of a later failure of its read-back or verification
             found[target, alias] = _rejection(result, desired)
         elif outcome is Outcome.DONE and before and before.collection == desired:
             del found[target, alias]
@@ -194,10 +194,10 @@ def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
 
 
 def pending_verification(path: Path) -> dict[tuple[Target, str], PendingVerification]:
-    """Return what was moved and not verified, and was not verified there since either; by database and alias.
+    """Return the moves that were not verified, then or later, by database and alias.
 
-    Whether a move had anything to prove is for the caller to know. A run without an end may have died while it was
-    verifying, so what it moved is not verified, whatever was recorded last.
+    Whether a move had anything to verify is for the caller to decide. A run without an end may have died during
+    verification, so its moves count as not verified, regardless of their last recorded outcome.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -224,7 +224,7 @@ def pending_verification(path: Path) -> dict[tuple[Target, str], PendingVerifica
 
 
 def _missing_proof(run: PastRun, past: PastStep) -> str:
-    """In a few words why a step that was begun is not verified where it put its alias; empty if it is, or is undone."""
+    """Return why the move of a started step is not verified; empty if it is verified or undone."""
     if past.step.desired is None or past.outcome is Outcome.REVERTED:
         return ""
     recorded = missing_proof(past.result) if past.result else ""
@@ -232,7 +232,7 @@ def _missing_proof(run: PastRun, past: PastStep) -> str:
 
 
 def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:
-    """Found in every line about one of the aliases, and in few others."""
+    """Return a pattern that matches every line about one of the aliases, and few others."""
     names = "|".join(re.escape(json.dumps(alias)) for alias in sorted(aliases))
     return re.compile(f'"alias": ?(?:{names})'.encode())
 
@@ -262,19 +262,19 @@ def _state(origins: Origins, started: datetime) -> RunState:
 
 
 def _is_alive(pid: int, since: datetime) -> bool:
-    """Whether a process that ran at a certain time still does; a younger one was given the same number."""
+    """Return whether a process that ran at a certain time is still alive; a younger one reuses the number."""
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # no process can have a number as large as that
+    except (ProcessLookupError, OverflowError):  # no process can have such a high number
         return False
     except OSError:
-        pass  # somebody else's, but it is there
+        pass  # it exists, but belongs to another user
     born = _birth(pid)
     return born is None or born <= since.timestamp() + CLOCK_SLACK_SECONDS
 
 
 def _birth(pid: int) -> float | None:
-    """When a process was started, in seconds since 1970; None where the system does not tell as Linux does."""
+    """Return when a process was started, in seconds since 1970; None on systems without Linux's `/proc`."""
     try:
         ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
@@ -283,27 +283,27 @@ def _birth(pid: int) -> float | None:
         return None
 
 
-def _begun(before: PastStep | None, line: Intent) -> PastStep:
-    """Return a step after a line more: a call is about to be made."""
+def _with_intent(before: PastStep | None, line: Intent) -> PastStep:
+    """Return a step after another line: a call is about to be made."""
     result = before.result if before else None
     begun = before.begun if before and line.act is Act.HEAL else line.act
     return PastStep(line.target, before.step if before and result else line.step, result, begun)
 
 
-def _judged(before: PastStep | None, line: Result) -> PastStep:
-    """Return a step after a line more: its outcome. Only the intent has its gates."""
+def _with_outcome(before: PastStep | None, line: Result) -> PastStep:
+    """Return a step after another line: its outcome. Only the intent has its gates."""
     result = line.result
     step = replace(result.step, gates=before.step.gates) if before else result.step
     return PastStep(line.target, step, replace(result, step=step))
 
 
 def _head(line: bytes) -> tuple[int, str, str] | None:
-    """Return format version, event and run of a line; None for what is none of ours, or torn."""
+    """Return format version, event and run of a line; None for an incomplete line, or one that is no journal line."""
     if found := _HEAD.match(line):
         if line.rstrip().endswith(b"}"):
             return int(found["version"]), found["event"].decode(), found["run"].decode()
         return None
-    document = _parsed(line)  # another tool may have rewritten it, with its fields in another order
+    document = _parsed(line)  # another tool may have rewritten it with another order of fields
     if document is None or document.get("kind") != "Journal":
         return None
     version, event, run = (document.get(name) for name in ("formatVersion", "event", "run"))
@@ -321,7 +321,7 @@ def _parsed(line: bytes) -> Mapping[str, object] | None:
 
 
 def _record(line: bytes) -> Line | None:
-    """Return the record of a line; None for what cannot be understood."""
+    """Return the record of a line; None if it cannot be parsed."""
     document = _parsed(line)
     try:
         return line_of(document) if document else None

@@ -1,4 +1,4 @@
-"""Writing one run down as it happens."""
+"""Record a run while it happens."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ def new_run_id() -> str:
 
 
 class Run:
-    """One run being recorded. May be used by several threads; `Journal.begin` makes it."""
+    """A run being recorded, created by `Journal.begin`. May be used by several threads."""
 
     def __init__(self, run: str, file: AppendOnly) -> None:
         self.id = run
         self._file = file
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
-        """Write down that a call is about to be made; for every call that changes an alias.
+        """Record that a call is about to be made; for every call that changes an alias.
 
         Raises:
-            JournalError: it is not on the disk, and the call must not be made.
+            JournalError: the line is not on disk, and the call must not be made.
         """
         self._file.append([lines.intent(self.id, target, step, act)])
 
     def note(self, target: Target, result: StepResult) -> None:
-        """Write down what became of a step; the last note of a step counts.
+        """Record the outcome of a step; the last outcome of a step counts.
 
-        It is on the disk with the next intent or the end of the run: where a machine dies in between, the intent stands
-        without an outcome, and whoever reads it looks at the server.
+        It is on disk with the next intent or the end of the run: if the machine fails in between, the intent has no
+        outcome, and readers have to check the server.
 
         Raises:
-            JournalError: it may not be written.
+            JournalError: the line may not have been written.
         """
         self._file.append([lines.result(self.id, target, result)], sync=False)
 
     def end(self, report: Report) -> None:
-        """Write down that the run is over. What was done is done, so a journal that fails now is only logged."""
+        """Record the end of the run. Its changes are made, so a journal that fails now is only logged."""
         try:
             self._file.append([lines.run_ended(self.id, report)])
         except JournalError as error:
@@ -59,15 +59,15 @@ class Run:
 
 
 class NoRun:
-    """A run that nobody wants recorded."""
+    """A run that is not recorded."""
 
     id = ""
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def note(self, target: Target, result: StepResult) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end(self, report: Report) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""What the journal knows of a run: who started it, and the outcomes of its steps. Records only."""
+"""Records of the journal about a run: who started it, and the outcomes of its steps."""
 
 from __future__ import annotations
 
@@ -43,10 +43,14 @@ class Origins(Record, frozen=True):
     def of_this_process(
         cls, *, command: str = "apply", source: tuple[str, ...] = (), provenance: Provenance | None = None
     ) -> Origins:
-        """Return the origins of a run in this process, with the user and host as the system names them."""
+        """Return the origins of a run in this process, with the system's names of user and host."""
         try:
             user = getpass.getuser()
-        except (OSError, KeyError, ImportError):  # a container's user has no name; which of them depends on Python
+        except (
+            OSError,
+            KeyError,
+            ImportError,
+        ):  # a container's user may have no name; the error depends on Python
             user = str(os.getuid())
         return cls(user, socket.gethostname(), os.getpid(), source, command, provenance or Provenance())
 
@@ -82,5 +86,5 @@ class PastStep(Record, frozen=True):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The last outcome that was recorded."""
+        """Return the last recorded outcome."""
         return self.result.outcome if self.result else None

@@ -1,4 +1,4 @@
-"""Questions about recorded runs: which one is meant, how one ended, which ones did anything with an alias. Pure."""
+"""Queries on recorded runs: find one, count outcomes, select those that changed an alias. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_run(runs: Sequence[PastRun], name: str) -> PastRun:
     if exact := [run for run in found if run.id == name]:
         return exact[0]
     if not found:
-        raise InvalidInput(Problem(f'no recorded run is called "{name}"; aliasctl history lists them'))
+        raise InvalidInput(Problem(f'no run "{name}"; see aliasctl history'))
     if len(found) > 1:
         several = listed([run.id for run in found], 3)
         raise InvalidInput(Problem(f'"{name}" is the beginning of several runs: {several}; write more of it'))
@@ -29,7 +29,7 @@ def find_run(runs: Sequence[PastRun], name: str) -> PastRun:
 
 
 def counts_of(run: PastRun) -> tuple[Counter[Outcome], int]:
-    """How many steps of a run ended how; and of how many a call was begun whose outcome was not recorded."""
+    """Return the number of steps by outcome, and the number of started calls without a recorded outcome."""
     if run.end:
         return Counter(run.end.counts), 0
     steps = run.steps

@@ -37,7 +37,7 @@ def test_without_a_journal_there_is_nothing_to_tell(tmp_path: Path) -> None:
     unknown = run("history", "2026", cwd=tmp_path)
     assert (unknown.code, unknown.stderr) == (
         1,
-        'error: no recorded run is called "2026"; aliasctl history lists them\n',
+        'error: no run "2026"; see aliasctl history\n',
     )
 
 

@@ -116,7 +116,7 @@ def test_check_asks_for_the_calls_that_it_needs(store: Shop) -> None:
         (condition,) = [each for each in found["targets"][0]["conditions"] if each["condition"] == "Query"]
         return dict(condition)
 
-    assert (query()["result"], query()["detail"]) == ("ok", "asked on six")
+    assert (query()["result"], query()["detail"]) == ("ok", "ok on six")
     store.want({"a": "six"})
     assert query()["result"] == "notNeeded"
 

@@ -92,7 +92,7 @@ def test_what_somebody_else_moved_since_is_refused(moved: Shop) -> None:
 
 UNUSABLE = [
     (["20"], 'error: "20" is the beginning of several runs: '),
-    (["1999"], 'error: no recorded run is called "1999"; aliasctl history lists them'),
+    (["1999"], 'error: no run "1999"; see aliasctl history'),
     (["nowhere.json"], "nowhere.json: error: cannot be read as a report: No such file or directory; a report is"),
     (["aliases.yaml"], "aliases.yaml: error: not a report: not valid JSON; a report is what apply --output json="),
     (["plan.json"], 'plan.json: error: not a report: kind is "Plan"'),
