@@ -111,7 +111,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
 def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[str]]) -> Iterator[None]:
     """Map every error of pymilvus or gRPC in the block, and those caused by a malformed answer.
 
-    The original is not even kept as the cause if it contains a secret.
+    The original error is not kept as the cause if it contains a secret.
 
     Args:
         target: for the message.

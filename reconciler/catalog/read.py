@@ -21,7 +21,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
     It takes 3 + T + A + D calls: version, aliases and collections; T collections whose aliases are listed, because two
     or more of the live aliases are desired on them or were found on them; A aliases that no list contained, each
     resolved; D collections that a change would involve and whose id is not known yet, each described: those that the
-    caller may not see in the list, and on Milvus Lite all. So many aliases on few collections cost T, one alias per
+    caller may not see in the list, and on Milvus Lite all. Many aliases on few collections cost T, one alias per
     collection costs A.
 
     Raises:

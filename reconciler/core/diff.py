@@ -27,7 +27,7 @@ def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_p
     """Compare a set with the live catalog.
 
     Args:
-        wanted: one set on the database that `live` was read from.
+        desired: one set on the database that `live` was read from.
         live: the catalog, read for this set among others.
         only: look at these aliases and no others; empty for all.
         allow_protected: protected aliases that this run may alter.

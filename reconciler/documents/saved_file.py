@@ -79,7 +79,7 @@ def load(path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, 
 
 
 def invalid(path: Path, message: str) -> InvalidInput:
-    """What is wrong with a file."""
+    """Return what is wrong with a file."""
     return InvalidInput(Problem(message, Source(str(path))))
 
 

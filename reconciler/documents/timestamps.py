@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """This moment, RFC 3339, UTC."""
+    """Return the current time, RFC 3339, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
