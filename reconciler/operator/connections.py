@@ -26,7 +26,7 @@ class ConnectionStatuses:
         self._told: dict[Ref, tuple[str, Mapping[str, object]]] = {}  # with the uid: the name can be another object's
 
     def report(self, connection_object: ConnectionObject, finding: Finding) -> None:
-        """A set that uses this connection was looked at. A status that cannot be written is only logged."""
+        """Record that a set of this connection was reconciled. A status that cannot be written is only logged."""
         told = _condition(connection_object, finding)
         if told is None:
             return
@@ -49,13 +49,13 @@ class ConnectionStatuses:
             )
 
     def forget(self, ref: Ref) -> None:
-        """A connection is gone."""
+        """Forget a connection that was deleted."""
         with self._lock:
             self._told.pop(ref, None)
 
 
 def _condition(connection_object: ConnectionObject, finding: Finding) -> Mapping[str, object] | None:
-    """What a finding says about the connection; None if it says nothing."""
+    """Return what a finding says about the connection, or None."""
     if isinstance(connection_object.spec, InvalidInput):
         problems = "; ".join(problem.message for problem in connection_object.spec.problems)
         status, reason, message = "False", Reason.INVALID_SPEC, problems

@@ -76,7 +76,7 @@ class OperatorRun:
         self._context = context
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
-        """Raises `JournalError` if another process may be the one that writes now."""
+        """Check that this process may write. Raises `JournalError` if another process may be the active one."""
         if not self._may_write():
             raise JournalError("the Lease is not held any more")
         log.info("call", **self._context, **_told(target, step), act=str(act))

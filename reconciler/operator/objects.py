@@ -101,7 +101,7 @@ def ref_of(body: Body) -> Ref:
 
 
 def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
-    """The record of an AliasSet.
+    """Return the record of an AliasSet.
 
     Args:
         body: the whole object.
@@ -129,7 +129,7 @@ def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
 
 
 def connection_object(body: Body, earlier: ConnectionObject | None = None) -> ConnectionObject:
-    """The record of a MilvusConnection; arguments as for `set_object`."""
+    """Return the record of a MilvusConnection; arguments as for `set_object`."""
     metadata = _mapping(body, "metadata")
     uid, generation = str(metadata["uid"]), int(str(metadata.get("generation", 0)))
     if earlier and (earlier.uid, earlier.generation) == (uid, generation):

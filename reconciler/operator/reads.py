@@ -44,7 +44,7 @@ class SharedReads:
         self._slots: WeakKeyDictionary[Catalog, _Slot] = WeakKeyDictionary()
 
     def sharing(self, companions: Callable[[Target], Sequence[AliasSet]], since: float | None = None) -> Read:
-        """A way to read that takes what is there, or else reads for all the sets that share the database.
+        """Return a reader that shares one read among all sets of a database.
 
         Args:
             companions: the sets of a database that are reached through the same connection.

@@ -45,7 +45,7 @@ STATES = {
 
 
 def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, object]:
-    """The whole status.
+    """Return the whole status.
 
     Args:
         one: the object, with its status so far.
@@ -91,7 +91,7 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
 
 
 def merge_patch(before: Body, after: Body) -> dict[str, object]:
-    """What turns the one status into the other (RFC 7386), as far as it is ours; empty if nothing does.
+    """Return the merge patch (RFC 7386) between two statuses, limited to our fields; empty if they are equal.
 
     Fields that we do not know, such as a newer version's, stay as they are.
     """
@@ -116,7 +116,7 @@ def run_requested(set_object: SetObject) -> bool:
 
 
 def rejected(set_object: SetObject, target: Target) -> Rejected:
-    """What earlier runs of this set had to move back."""
+    """Return the moves that earlier runs of this set reverted."""
     rows = cast("list[Mapping[str, object]]", set_object.status.get("rejected") or [])
     return {
         (target, str(row["alias"])): Rejection(
@@ -171,7 +171,7 @@ def _conditions(set_object: SetObject, finding: Finding, now: str) -> list[dict[
 
 
 def _rows(finding: Finding) -> Iterator[dict[str, object]]:
-    """The aliases that are not where they should be, and why."""
+    """Return the aliases that are not where they should be, and why."""
     for contest in finding.contests:
         yield {
             "name": contest.name,
@@ -224,7 +224,7 @@ def _counts(set_object: SetObject, finding: Finding, rows: list[dict[str, object
 
 
 def _pending(before: Body, plan: Plan) -> dict[str, object]:
-    """The same plan made again is as old as the first one, or each look at it would be news."""
+    """Return the pending plan; an equal plan keeps its first time, so that it is not reported as new."""
     earlier = cast("Body", before.get("pendingPlan") or {})
     actions = Counter(step.action for step in plan.steps)
     return {
@@ -280,7 +280,7 @@ def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str,
 
 
 def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | None:
-    """What was moved back and is still wanted; a later success at the same place, or another wish, lifts it."""
+    """Return the rejections that still hold; a later success at the same place, or a changed spec, lifts them."""
     rows = {str(row["alias"]): dict(row) for row in cast("list[Body]", before.get("rejected") or [])}
     for step in finding.plan.steps if finding.plan else ():
         if step.alias in rows and rows[step.alias].get("specHash", step.spec_hash) != step.spec_hash:

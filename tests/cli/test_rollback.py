@@ -96,7 +96,7 @@ UNUSABLE = [
     (["nowhere.json"], "nowhere.json: error: cannot be read as a report: No such file or directory; a report is"),
     (["aliases.yaml"], "aliases.yaml: error: not a report: not valid JSON; a report is what apply --output json="),
     (["plan.json"], 'plan.json: error: not a report: kind is "Plan"'),
-    (["other.json"], 'other.json: error: not a valid report: $.tool.name: Invalid enum value'),
+    (["other.json"], "other.json: error: not a valid report: $.tool.name: Invalid enum value"),
     (["newer.json"], "newer.json: error: report format 3 is not the one this aliasctl reads (2); use the aliasctl"),
     (["astray.json"], "astray.json: error: the report was edited: a connection does not lead to the address"),
     (["--to", "v1"], "error: --to says where one alias goes: name it with --alias"),
