@@ -336,3 +336,10 @@ def test_a_plan_file_cannot_wait_for_ever(seconds: float, tmp_path: Path) -> Non
 
     with pytest.raises(InvalidInput, match=r"not a (valid )?plan file"):
         load_plan(edited(rich_plan(), tmp_path, wait))
+
+
+def test_where_a_set_is_written_does_not_count_in_a_comparison() -> None:
+    here, there = (replace(alias_set({"a": "c1"}), source=Source(name)) for name in ("a.yaml", "b.yaml"))
+    assert here == there
+    assert not here.__ne__(there)
+    assert not here.aliases[0].__ne__(there.aliases[0])
