@@ -1,6 +1,8 @@
 """Decide what to do about a plan, and conclude the reason from its result.
 
-plan, policy, memory ─▶ decide ─▶ Nothing | Wait(reason) | Apply(plan) ─▶ run ─▶ report ─▶ conclude ─▶ reason
+    plan, policy, memory ─▶ decide ─▶ Nothing | Wait(reason) | Apply(plan) ─▶ run ─▶ report ─▶ conclude ─▶ reason
+
+The operator and the sync agent share both functions; the table in `decide` also says what the command line does.
 """
 
 from __future__ import annotations
@@ -33,6 +35,14 @@ BLOCKS = {
 }
 """The reason for each kind of block, the most severe first, without blocks that only follow from another one."""
 SEVERITY_ORDER = tuple(dict.fromkeys(BLOCKS.values()))
+
+RUN_CASES: Sequence[tuple[Reason, str, Callable[[StepResult], bool]]] = (
+    (Reason.REJECTED, "reverted: ", lambda result: result.outcome is Outcome.REVERTED),
+    (Reason.VERIFICATION_FAILED, "", lambda result: result.code in VERIFICATION_FAILED),
+    (Reason.BLOCKED, "", lambda result: result.code == NotPrimary.__name__),
+    (Reason.PROGRESSING_WITH_RETRY, "", lambda result: result.outcome in (Outcome.FAILED, Outcome.UNKNOWN)),
+)
+"""The reason for a run, the beginning of its message, and which result decides it; the first case that holds."""
 
 
 class Policy(Struct, frozen=True):
@@ -174,15 +184,6 @@ def _conclude_run(report: Report) -> tuple[Reason, str]:
     if blocked:
         return _most_severe([(result.step.alias, result.code or "", result.message or "") for result in blocked])
     return Reason.PROGRESSING_WITH_RETRY, _described(left) or "not complete"
-
-
-RUN_CASES: Sequence[tuple[Reason, str, Callable[[StepResult], bool]]] = (
-    (Reason.REJECTED, "reverted: ", lambda result: result.outcome is Outcome.REVERTED),
-    (Reason.VERIFICATION_FAILED, "", lambda result: result.code in VERIFICATION_FAILED),
-    (Reason.BLOCKED, "", lambda result: result.code == NotPrimary.__name__),
-    (Reason.PROGRESSING_WITH_RETRY, "", lambda result: result.outcome in (Outcome.FAILED, Outcome.UNKNOWN)),
-)
-"""The cases in which a single result determines the reason of the whole run; the first that any result meets counts."""
 
 
 def _verification_waits(plan: Plan, rest: Plan) -> bool:

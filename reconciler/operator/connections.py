@@ -1,4 +1,4 @@
-"""The status of a MilvusConnection: whether the server answers, as the sets that use it have found."""
+"""Write the status of each MilvusConnection: whether the server responds to the sets that use it."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ log = structlog.get_logger()
 
 
 class ConnectionStatuses:
-    """Writes them, when they change. Used by several threads."""
+    """Writes the statuses when they change. Used by several threads."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._lock = Lock()
-        self._told: dict[Ref, tuple[str, Mapping[str, object]]] = {}  # with the uid: the name can be another object's
+        self._written: dict[Ref, tuple[str, Mapping[str, object]]] = {}  # with the uid: the name can be reused
 
     def report(self, connection_object: ConnectionObject, finding: Finding) -> None:
         """Record that a set of this connection was reconciled. A status that cannot be written is only logged."""
-        told = _condition(connection_object, finding)
-        if told is None:
+        condition = _condition(connection_object, finding)
+        if condition is None:
             return
         with self._lock:
-            if self._told.get(connection_object.ref) == (connection_object.uid, told):
+            if self._written.get(connection_object.ref) == (connection_object.uid, condition):
                 return
-            self._told[connection_object.ref] = (connection_object.uid, told)
+            self._written[connection_object.ref] = (connection_object.uid, condition)
         try:
-            condition = {**told, "lastTransitionTime": now()}
+            conditions = [{**condition, "lastTransitionTime": now()}]
             self._cluster.patch_connection_status(
-                connection_object.ref, {"observedGeneration": connection_object.generation, "conditions": [condition]}
+                connection_object.ref, {"observedGeneration": connection_object.generation, "conditions": conditions}
             )
         except ClusterError as error:
             with self._lock:
-                self._told.pop(connection_object.ref, None)
+                self._written.pop(connection_object.ref, None)
             log.warning(
                 "the status of a connection could not be written",
                 connection=str(connection_object.ref),
@@ -51,7 +51,7 @@ class ConnectionStatuses:
     def forget(self, ref: Ref) -> None:
         """Forget a connection that was deleted."""
         with self._lock:
-            self._told.pop(ref, None)
+            self._written.pop(ref, None)
 
 
 def _condition(connection_object: ConnectionObject, finding: Finding) -> Mapping[str, object] | None:

@@ -1,7 +1,7 @@
-"""The journal of the operator: the log tells every call before it is made, the status remembers what was moved back and
-what was not verified.
+"""The journal of the operator: the log has every call before it is made, the status the moves that were reverted or are
+pending verification.
 
-And no call is made by a process that may no longer be the only one.
+No call is made by a process that may have lost the Lease.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ log = structlog.get_logger()
 
 
 class OperatorLedger:
-    """A `journal.Ledger` for one look at one set.
+    """A `journal.Ledger` for one reconcile of one set.
 
     Args:
-        rejected: what earlier runs had to move back.
-        unverified: what they moved and did not see through.
-        run: the name that the run will have.
+        rejected: moves that earlier runs reverted.
+        pending_verification: moves that earlier runs made and did not verify.
+        run: the name of the run.
         may_write: whether this process still holds the Lease.
     """
 
@@ -67,7 +67,7 @@ class OperatorRun:
     Args:
         run: its name.
         may_write: see `OperatorLedger`.
-        context: what each of its lines in the log says; the threads of a run do not share ours.
+        context: fields of each log entry; the threads of a run do not share the context of the logger.
     """
 
     def __init__(self, run: str, may_write: Callable[[], bool], context: Mapping[str, object]) -> None:
@@ -79,11 +79,11 @@ class OperatorRun:
         """Check that this process may write. Raises `JournalError` if another process may be the active one."""
         if not self._may_write():
             raise JournalError("the Lease is not held any more")
-        log.info("call", **self._context, **_told(target, step), act=str(act))
+        log.info("call", **self._context, **_fields(target, step), act=str(act))
 
     def note(self, target: Target, result: StepResult) -> None:
-        """Into the log."""
-        details = {**self._context, **_told(target, result.step), "outcome": str(result.outcome)}
+        """See `journal.RecordedRun`; logs it."""
+        details = {**self._context, **_fields(target, result.step), "outcome": str(result.outcome)}
         if result.code:
             details["code"] = result.code
         if result.message:
@@ -91,12 +91,12 @@ class OperatorRun:
         log.info("step", **details)
 
     def end(self, report: Report) -> None:
-        """Into the log."""
+        """See `journal.RecordedRun`; logs it."""
         counts = {str(outcome): number for outcome, number in report.counts.items()}
         log.info("run ended", **self._context, exit_code=int(report.exit_code), outcomes=counts)
 
 
-def _told(target: Target, step: Step) -> dict[str, object]:
+def _fields(target: Target, step: Step) -> dict[str, object]:
     return {
         "set": step.set,
         "target": str(target),

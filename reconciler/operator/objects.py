@@ -1,4 +1,4 @@
-"""What the API server holds of our two kinds, as records: parsed once a generation, without what we do not need."""
+"""Records of the custom resources: parsed once per generation, without the fields that are not needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Body: TypeAlias = Mapping[str, object]
 
 PREFIX = "aliasctl.dev/"
 REQUESTED_AT = PREFIX + "requestedAt"
-"""The annotation that asks for a run now; any value that was not handled before."""
+"""The annotation that requests a reconciliation now, by any new value."""
 APPROVE = PREFIX + "approve"
 """The annotation that approves the plan with this digest."""
 FINALIZER = PREFIX + "drop-aliases"
 PROVENANCE = {name: PREFIX + name for name in ("commit", "author", "ref", "repository", "signature", "pipeline")}
-"""The annotations in which whatever brought an object here may say where it comes from; they prove nothing."""
+"""The annotations about the origin of an object. Whatever creates the object can set them, so they prove nothing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,7 +37,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class SetObject:
-    """An AliasSet. `deleting` is when it was deleted, RFC 3339; `spec` is what is wanted, or why it cannot be used."""
+    """An AliasSet. `deleting` is when it was deleted, RFC 3339; `spec` is the spec, or why it is invalid."""
 
     ref: Ref
     uid: str
@@ -54,12 +54,12 @@ class SetObject:
 
     @property
     def age(self) -> tuple[str, str]:
-        """Orders claims: the older object goes before the younger."""
+        """Return the order of claims: the older object comes first."""
         return (self.created, self.uid)
 
     @property
     def version(self) -> int:
-        """Orders what was seen of one object; 0 where the server's versions are no numbers."""
+        """Return the order of the versions of an object; 0 if the versions of the server are not numbers."""
         return int(self.resource_version) if self.resource_version.isdecimal() else 0
 
     @property
@@ -75,7 +75,7 @@ class SetObject:
         return FINALIZER in self.finalizers
 
     def asks_as(self, other: SetObject) -> bool:
-        """Whether the two ask for the same, so that no run is needed between them; their status may differ."""
+        """Return whether both versions differ at most in their status, so that nothing is to be reconciled."""
         return (self.uid, self.generation, self.deleting, self.annotations, self.finalizers) == (
             other.uid,
             other.generation,
@@ -150,7 +150,7 @@ def _read_set(body: Body) -> AliasSetManifest | InvalidInput:
 
 
 def _approver(metadata: Body) -> str:
-    """Which client wrote the approval, by its own word: an annotation proves no person."""
+    """Return the name of the client that wrote the approval; the name is not verified."""
     for entry in cast("list[Body]", metadata.get("managedFields") or ()):
         fields = _mapping(_mapping(_mapping(entry, "fieldsV1"), "f:metadata"), "f:annotations")
         if f"f:{APPROVE}" in fields:

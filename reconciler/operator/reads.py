@@ -1,8 +1,8 @@
-"""One read of a database serves all its sets that are due at about the same time.
+"""Share one read of a database among all its sets that are due at about the same time.
 
-Sets of one database with one interval are due together (`next_tick`). The first of them reads for all, the others find
-the answer there. A set that somebody has just edited reads for itself, which is a handful of calls however many others
-there are; and so does every set for a moment after something was written, when a read for all would soon be outdated.
+Sets of one database with one interval are due together (`next_tick`). The first of them reads for all. A set that was
+just edited reads for itself, with a few calls however many other sets there are. So does every set for a moment after a
+write, when a read for all would soon be outdated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.reconcile import Read
 WINDOW_SECONDS = 5.0
 """How old a shared read may be."""
 JITTER = 0.1
-"""The share of an interval by which its ticks are moved to and fro."""
+"""Share of an interval by which its ticks are moved."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class _Slot:
 
 
 class SharedReads:
-    """The last reads, by open connection: what one credential may see is nobody else's business."""
+    """The last reads, by open connection: a read is not shared with other credentials."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -48,8 +48,8 @@ class SharedReads:
 
         Args:
             companions: the sets of a database that are reached through the same connection.
-            since: when the set was due (seconds of the monotonic clock): any later read will do, even where so many
-                were due that this one comes late. By default a read may be `WINDOW_SECONDS` old.
+            since: when the set was due (seconds of the monotonic clock). Any later read can be used, even if the set
+                is late because many were due. By default a read may be `WINDOW_SECONDS` old.
         """
 
         def read(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
@@ -70,7 +70,7 @@ class SharedReads:
         return read
 
     def wrote(self, catalog: Catalog) -> None:
-        """Something was written, or may have been: what was read before it is not to be relied on."""
+        """Record that something was, or may have been, written: earlier reads must not be used."""
         self._slot(catalog).written = time.monotonic()
 
     def _slot(self, catalog: Catalog) -> _Slot:
@@ -79,7 +79,7 @@ class SharedReads:
 
 
 def next_tick(now: float, interval: float, target: Target) -> float:
-    """Seconds until the sets of a database are due again; the same moment for all that have the same interval.
+    """Return the seconds until the sets of a database with the same interval are due again.
 
     Databases have different moments, and each tick comes up to a tenth of the interval early or late.
 
@@ -94,7 +94,7 @@ def next_tick(now: float, interval: float, target: Target) -> float:
 
 
 def last_tick(now: float, interval: float, target: Target) -> float:
-    """When the sets of a database were last due; arguments and clock as for `next_tick`."""
+    """Return when the sets of a database were last due; arguments and clock as for `next_tick`."""
     number = math.floor(now / interval)
     return max(at for step in (-1, 0, 1) if (at := _tick(number + step, interval, target)) <= now)
 

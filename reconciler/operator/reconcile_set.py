@@ -195,9 +195,10 @@ class SetReconciler:
 
     def _consume_approval(self, set_object: SetObject, plan: Plan, hooks: ReconcileHooks) -> None:
         """Remove an approval that is used now, or is of another plan; keep one whose plan is refused or blocked."""
-        approved = set_object.approved == plan.digest
-        is_kept = approved and plan.steps and (plan.refusals or not plan.runnable)
-        if set_object.approved and not self.read_only and not is_kept:
+        if self.read_only or not set_object.approved:
+            return
+        cannot_run = plan.steps and (plan.refusals or not plan.runnable)
+        if not (set_object.approved == plan.digest and cannot_run):
             hooks.consume_approval(set_object, plan.digest)
 
     def _apply(

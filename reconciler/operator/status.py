@@ -1,4 +1,4 @@
-"""The status of a set, built whole from what was found; nothing else writes one."""
+"""Build the status of a set from a finding; nothing else writes it."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
     """Return the whole status.
 
     Args:
-        one: the object, with its status so far.
-        finding: of the last look at it.
+        set_object: the object, with its status so far.
+        finding: of the last reconcile.
         now: RFC 3339, for conditions that change.
     """
     before = set_object.status
@@ -76,7 +76,7 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
         status["pendingVerification"] = pending_verification.after(before, finding)
         if finding.plan.steps:
             status["lastAttemptedDigest"] = finding.plan.digest
-        if _all_in_place(finding):
+        if _is_fully_applied(finding):
             status["lastAppliedSpec"] = spec_digest(finding.desired)
         elif _invalidates_last_applied(finding) and status["lastAppliedSpec"] != spec_digest(finding.desired):
             status["lastAppliedSpec"] = None
@@ -100,18 +100,18 @@ def merge_patch(before: Body, after: Body) -> dict[str, object]:
 
 
 def condition(status: Body, kind: str) -> Mapping[str, object]:
-    """One of the conditions; empty if it is not there."""
+    """Return one of the conditions; empty if it is not there."""
     conditions = cast("list[Mapping[str, object]]", status.get("conditions") or [])
     return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
 def newest_run(set_object: SetObject) -> Body:
-    """Of the history; empty if there is none."""
+    """Return the newest run of the history; empty if there is none."""
     return next(iter(cast("list[Body]", set_object.status.get("history") or [])), {})
 
 
 def run_requested(set_object: SetObject) -> bool:
-    """Whether somebody asks for a run, and no status has said yet that it was had."""
+    """Return whether a reconciliation is requested that no status has acknowledged yet."""
     return bool(set_object.requested_at) and set_object.requested_at != set_object.status.get("lastHandledReconcileAt")
 
 
@@ -132,20 +132,20 @@ def rejected(set_object: SetObject, target: Target) -> Rejected:
     }
 
 
-def _all_in_place(finding: Finding) -> bool:
-    """Whether all that is wanted is where it should be, verified or not: what others move from there on is drift."""
+def _is_fully_applied(finding: Finding) -> bool:
+    """Return whether the spec is fully applied, verified or not, so that later differences are drift."""
     if finding.reason is Reason.VERIFICATION_FAILED and finding.report:
         return all(result.outcome in ACHIEVED or _at_target(result) for result in finding.report.results)
     return finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT)
 
 
 def _invalidates_last_applied(finding: Finding) -> bool:
-    """Whether a run begins, or ended half done: what was in place before it is by now nobody's drift."""
+    """Return True once a run started: differences from an earlier spec are no longer drift."""
     return finding.reason is Reason.PROGRESSING or bool(finding.report and finding.report.wrote)
 
 
 def _conditions(set_object: SetObject, finding: Finding, now: str) -> list[dict[str, object]]:
-    """`Ready` always; `Reconciling` and `Stalled` only while they are true."""
+    """Return `Ready`, and `Reconciling` or `Stalled` while they are true."""
     meaning = MEANINGS[finding.reason]
     stalled = meaning.stalled or finding.stalled
     desired = {"Ready": str(meaning.ready)}
@@ -191,7 +191,7 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
 
 
 def _at_target(result: StepResult) -> bool:
-    """Whether the alias is where the step was to put it; one that was read elsewhere is not, whatever was accepted."""
+    """Return whether the alias is at the desired collection; not if it was read elsewhere after an accepted call."""
     return result.outcome is Outcome.DONE or result.code in NOT_VERIFIED - {VERIFY_MISMATCH}
 
 
@@ -207,17 +207,17 @@ def _row(step: Step, state: str, message: str | None, *, moved: bool = False) ->
 
 
 def _counts(set_object: SetObject, finding: Finding, rows: list[dict[str, object]]) -> dict[str, int]:
-    """Of the aliases that the set lists; those that it only covers are no aliases of its own while others hold them."""
+    """Count the aliases that the set lists; a covered alias that another set holds is not its own."""
     states = Counter(row["state"] for row in rows)
     listed = {alias.name for alias in finding.desired.aliases} if finding.desired else set()
-    asked = (
+    specified = (
         {alias.name for alias in set_object.spec.aliases} if isinstance(set_object.spec, AliasSetManifest) else set()
     )
-    contested = sum(row["state"] == "Contested" and row["name"] in asked for row in rows)
-    astray = sum(row["name"] in listed for row in rows)
+    contested = sum(row["state"] == "Contested" and row["name"] in specified for row in rows)
+    outdated = sum(row["name"] in listed for row in rows)
     return {
         "aliases": len(listed) + contested,
-        "inSync": len(listed) - astray,
+        "inSync": len(listed) - outdated,
         "blocked": states["Blocked"],
         "drift": len(finding.drift),
     }
@@ -251,7 +251,7 @@ def _pending_step(step: Step) -> dict[str, object]:
 
 
 def _history(set_object: SetObject) -> list[Body] | None:
-    """As it was; but who asks for a run has seen how the newest one ended, even if Milvus cannot be asked just now."""
+    """Return the history; a requested reconciliation acknowledges a failed verification, even if Milvus is away."""
     runs = cast("list[Body]", set_object.status.get("history") or [])
     if runs and run_requested(set_object) and runs[0].get("result") == Reason.VERIFICATION_FAILED:
         runs = [{**runs[0], "acknowledged": True}, *runs[1:]]
@@ -259,7 +259,7 @@ def _history(set_object: SetObject) -> list[Body] | None:
 
 
 def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str, object]:
-    """One run in the history."""
+    """Return the entry of a run in the history."""
     made = Counter(result.step.action for result in report.results if result.outcome is Outcome.DONE)
     content = {
         "digest": report.plan.digest,
@@ -303,5 +303,5 @@ def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | Non
 
 
 def interval_of(set_object: SetObject) -> float:
-    """Seconds between two looks at a set that nobody asks for."""
+    """Return the seconds between two reconciles of a set when nothing happens."""
     return set_object.spec.operation.interval if isinstance(set_object.spec, AliasSetManifest) else 300.0
