@@ -14,6 +14,11 @@ NAME_EXPECTED = "expected letters, digits and underscores, not a digit first, at
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 
+def about(description: str, **words: object) -> Meta:
+    """Return the description of a field, and further words of its JSON Schema."""
+    return Meta(description=description, extra_json_schema=words or None)
+
+
 def text(pattern: str, max_length: int, expected: str) -> Meta:
     """Return the limits of a string.
 
@@ -30,11 +35,18 @@ MilvusName = Annotated[str, text(NAME_PATTERN, 255, NAME_EXPECTED)]
 Glob = Annotated[
     str,
     text("[A-Za-z0-9_*?]{1,255}", 255, "expected letters, digits, underscores, * and ?, at most 255"),
-    Meta(description="A pattern for whole alias names: * is any run of characters, ? is one."),
+    about("A pattern for whole alias names: * is any run of characters, ? is one."),
 ]
 Globs = Annotated[tuple[Glob, ...], Meta(max_length=MAX_ITEMS)]
+
+
+def for_operator(**words: object) -> Meta:
+    """Return the words that replace others in the schema of the operator (see `json_schema.schema_of`)."""
+    return Meta(extra={"operator": words})
+
+
 NOT_FOR_OPERATOR = Meta(extra={"operator": None})
-"""On a field that only the command line accepts (see `json_schema.schema_of`)."""
+"""On a field that only the command line accepts."""
 FilePath = Annotated[str, text(r"[^\u0000-\u001f\u007f]+", 4096, "expected the path of a file"), NOT_FOR_OPERATOR]
 ObjectName = Annotated[
     str,

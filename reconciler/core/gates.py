@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
-from msgspec import Meta
 
+from reconciler.core.fields import about
 from reconciler.core.json_schema import Rule
 
 DEFAULT_GUARD = "loaded"
@@ -59,7 +59,7 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     rules: ClassVar[tuple[Rule, ...]] = ()
     file: ClassVar[ContentFile | None] = None
 
-    enabled: Annotated[bool, Meta(description="False: this gate is off.")] = True
+    enabled: Annotated[bool, about("False: this gate is off.")] = True
 
     def specification(self, *, paths: bool = True) -> dict[str, object]:
         """Return the settings as plan files have them, without those that are not set.

@@ -120,8 +120,7 @@ class _Writer:
         )
 
     def _left_out(self, field: inspect.Field) -> bool:
-        info = _given_type(field.type)
-        extra = (info.extra or {}) if isinstance(info, inspect.Metadata) else {}
+        extra = _extra(field.type)
         return field.encode_name in self._without or (self._variant in extra and extra[self._variant] is None)
 
     def _field(self, field: inspect.Field) -> Schema:
@@ -132,8 +131,17 @@ class _Writer:
         return schema | {"default": str(default)} if isinstance(default, str | float) else schema
 
 
-def _given_type(info: inspect.Type) -> inspect.Type:
+def _given_type(info: inspect.UnionType) -> inspect.Type:
     """Return the type of a field that may be None."""
-    if isinstance(info, inspect.UnionType):
-        (info,) = (member for member in info.types if not isinstance(member, inspect.NoneType))
-    return info
+    (given,) = (member for member in info.types if not isinstance(member, inspect.NoneType))
+    return given
+
+
+def _extra(info: inspect.Type) -> Schema:
+    """Return the `extra` of a field, also of one that may be None."""
+    match info:
+        case inspect.Metadata():
+            return _extra(info.type) | (info.extra or {})
+        case inspect.UnionType():
+            return _extra(_given_type(info))
+    return {}

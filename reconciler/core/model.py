@@ -14,7 +14,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import astuple, replace
 
-from reconciler.core.fields import Globs, ObjectName, text
+from reconciler.core.fields import Globs, ObjectName, about, text
 from reconciler.core.gates import Gates
 from reconciler.core.patterns import beginning_like, matches
 from reconciler.core.record import ALWAYS, INTERNAL, Count, Record
@@ -48,11 +48,11 @@ class Origin(StrEnum):
 class SecretKeyRef(Record, frozen=True):
     """One key of a Kubernetes Secret in the object's own namespace."""
 
-    name: Annotated[ObjectName, Meta(description="The Secret.")]
+    name: Annotated[ObjectName, about("The Secret.")]
     key: Annotated[
         str,
         text("[A-Za-z0-9._-]{1,253}", 253, 'expected letters, digits, "-", "_" and ".", at most 253'),
-        Meta(description="A key of its data."),
+        about("A key of its data."),
     ]
 
 
@@ -171,11 +171,9 @@ class Scope(Record, frozen=True):
     `yields` are claims that take precedence: what they hold, this scope does not cover.
     """
 
-    include: Annotated[
-        Globs, Meta(description="A live alias that matches, and that the set does not list, is dropped.")
-    ] = ()
-    exclude: Annotated[Globs, Meta(description="Aliases to leave alone although an include matches them.")] = ()
-    protect: Annotated[Globs, Meta(description="Aliases never to drop, and to alter only with --allow-protected.")] = ()
+    include: Annotated[Globs, about("A live alias that matches, and that the set does not list, is dropped.")] = ()
+    exclude: Annotated[Globs, about("Aliases to leave alone although an include matches them.")] = ()
+    protect: Annotated[Globs, about("Aliases never to drop, and to alter only with --allow-protected.")] = ()
     yields: tuple[Claim, ...] = ()
 
     def covered(self, names: Sequence[str]) -> set[str]:
@@ -201,16 +199,13 @@ class Scope(Record, frozen=True):
 class Limits(Record, frozen=True):
     """How much one run may change of one set."""
 
-    max_drops: Annotated[int, Meta(ge=0, description="Maximum number of aliases that one run may drop.")] = 10
-    max_change_percent: (
-        Annotated[
-            float,
-            Meta(ge=0, le=100, description="Maximum share of the live aliases, in percent, that one run may change."),
-        ]
-        | None
-    ) = None
+    max_drops: Annotated[Count, about("Maximum number of aliases that one run may drop.")] = 10
+    max_change_percent: Annotated[
+        Annotated[float, Meta(ge=0, le=100)] | None,
+        about("Maximum share of the live aliases, in percent, that one run may change."),
+    ] = None
     allow_empty: Annotated[
-        bool, Meta(description="Whether a set that lists no collection may drop all that its scope covers.")
+        bool, about("Whether a set that lists no collection may drop all that its scope covers.")
     ] = False
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from reconciler.core.fields import FilePath, MilvusName
+from reconciler.core.fields import FilePath, MilvusName, about
 from reconciler.core.gates import ContentFile, GateSettings
 from reconciler.core.json_schema import Rule
 from reconciler.core.model import Schema
@@ -28,6 +28,9 @@ WORST_SHOWN = 3
 SHORTEST_SECONDS = 0.001
 """Shorter times count as this: below it a ratio would measure the network."""
 FLOAT_VECTOR = "FLOAT_VECTOR"
+Share = Annotated[float, Meta(ge=0, le=1)]
+Ratio = Annotated[float, Meta(gt=0, le=1000)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class CanaryGate(GateSettings, frozen=True):
@@ -47,28 +50,17 @@ class CanaryGate(GateSettings, frozen=True):
     )
     file = ContentFile("queriesFile", "queriesSha256", "queries file", lambda path: read_queries(path)[1])
 
-    min_overlap: Annotated[
-        float, Meta(ge=0, le=1, description="Minimum share of hits that both collections find, on average.")
-    ]
-    k: Annotated[int, Meta(ge=1, le=1000, description="Number of hits of each search to compare.")] = 10
-    max_latency_ratio: (
-        Annotated[
-            float,
-            Meta(gt=0, le=1000, description="Maximum latency ratio to searches on the current collection (> 0)."),
-        ]
-        | None
-    ) = None
-    queries_file: (
-        Annotated[
-            FilePath, Meta(description="File of queries (JSON Lines) to use instead of rows; relative to the manifest.")
-        ]
-        | None
-    ) = None
-    queries_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Of its content.")] | None = None
-    sample: Annotated[int, Meta(ge=1, le=200, description="Number of rows sampled as queries.")] = 20
-    field: (
-        Annotated[MilvusName, Meta(description="The vector field; needed where a collection has several.")] | None
-    ) = None
+    min_overlap: Annotated[Share, about("Minimum share of hits that both collections find, on average.")]
+    k: Annotated[int, Meta(ge=1, le=1000), about("Number of hits of each search to compare.")] = 10
+    max_latency_ratio: Annotated[
+        Ratio | None, about("Maximum latency ratio to searches on the current collection (> 0).")
+    ] = None
+    queries_file: Annotated[
+        FilePath | None, about("File of queries (JSON Lines) to use instead of rows; relative to the manifest.")
+    ] = None
+    queries_sha256: Annotated[Sha256 | None, about("Of its content.")] = None
+    sample: Annotated[int, Meta(ge=1, le=200), about("Number of rows sampled as queries.")] = 20
+    field: Annotated[MilvusName | None, about("The vector field; needed where a collection has several.")] = None
 
     def specification(self, *, paths: bool = True) -> dict[str, object]:
         """Return the settings without `sample` where a file has the queries."""

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from reconciler.core.fields import about
 from reconciler.core.gates import GateSettings
 from reconciler.core.json_strict import whole_characters
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
@@ -26,11 +27,8 @@ MAX_KEY = 255
 MAX_VALUE = 1024
 Value = Annotated[
     str,
-    Meta(
-        max_length=MAX_VALUE,
-        description="The value that it must have.",
-        extra_json_schema={"errorMessage": f"expected at most {MAX_VALUE} characters"},
-    ),
+    Meta(max_length=MAX_VALUE),
+    about("The value that it must have.", errorMessage=f"expected at most {MAX_VALUE} characters"),
 ]
 
 
@@ -42,11 +40,8 @@ class ContractGate(GateSettings, frozen=True):
 
     properties: Annotated[
         Mapping[Annotated[str, Meta(min_length=1, max_length=MAX_KEY)], Value],
-        Meta(
-            min_length=1,
-            max_length=MAX_PROPERTIES,
-            description="Names and values, all of which the collection has in its properties or its description.",
-        ),
+        Meta(min_length=1, max_length=MAX_PROPERTIES),
+        about("Names and values, all of which the collection has in its properties or its description."),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from reconciler.core.errors import CatalogError
+from reconciler.core.fields import about
 from reconciler.core.gates import DEFAULT_GUARD, GateSettings
 from reconciler.core.model import LoadState
 from reconciler.core.plan import Action, GateResult, Step, Verdict
@@ -25,8 +26,8 @@ class LoadedGate(GateSettings, frozen=True):
 
     gate = DEFAULT_GUARD
 
-    enabled: Annotated[bool, Meta(description="False: the alias may move to a collection that is not loaded.")] = True
-    replicas: Annotated[int, Meta(ge=1, description="Minimum number of replicas that serve.")] | None = None
+    enabled: Annotated[bool, about("False: the alias may move to a collection that is not loaded.")] = True
+    replicas: Annotated[Annotated[int, Meta(ge=1)] | None, about("Minimum number of replicas that serve.")] = None
 
 
 def _check(gate: LoadedGate, step: Step, probe: Probe) -> GateResult:

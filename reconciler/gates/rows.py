@@ -13,14 +13,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from reconciler.core.fields import about
 from reconciler.core.gates import GateSettings
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
+from reconciler.core.record import Count
 from reconciler.core.text import counted, rounded
 from reconciler.gates.gate import Call, Ends, Gate, ascending, if_on
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired
 
 REMEDY = "check the import job or relax gates.rows"
 
+Percent = Annotated[float, Meta(ge=0)]
 LIMITS = ("min", "max", "minPercentOfCurrent", "maxPercentOfCurrent")
 
 
@@ -38,14 +41,14 @@ class RowsGate(GateSettings, frozen=True):
         ascending("minPercentOfCurrent", "maxPercentOfCurrent"),
     )
 
-    min: Annotated[int, Meta(ge=0, description="Minimum number of rows.")] | None = None
-    max: Annotated[int, Meta(ge=0, description="Maximum number of rows.")] | None = None
-    min_percent_of_current: (
-        Annotated[float, Meta(ge=0, description="Minimum number of rows, in percent of the current collection.")] | None
-    ) = None
-    max_percent_of_current: (
-        Annotated[float, Meta(ge=0, description="Maximum number of rows, in percent of the current collection.")] | None
-    ) = None
+    min: Annotated[Count | None, about("Minimum number of rows.")] = None
+    max: Annotated[Count | None, about("Maximum number of rows.")] = None
+    min_percent_of_current: Annotated[
+        Percent | None, about("Minimum number of rows, in percent of the current collection.")
+    ] = None
+    max_percent_of_current: Annotated[
+        Percent | None, about("Maximum number of rows, in percent of the current collection.")
+    ] = None
 
 
 def _check(gate: RowsGate, step: Step, probe: Probe) -> GateResult:

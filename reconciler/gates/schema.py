@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from reconciler.core.fields import MAX_ITEMS, NAME_EXPECTED, NAME_PATTERN, text
+from reconciler.core.fields import MAX_ITEMS, NAME_EXPECTED, NAME_PATTERN, about, text
 from reconciler.core.gates import GateSettings
 from reconciler.core.model import Index
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
@@ -20,10 +20,11 @@ from reconciler.gates.gate import Call, Ends, Gate
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired, schemas
 from reconciler.gates.schema_changes import SchemaPolicy, changes
 
+NONE = frozenset[str]()
 Changeable = Annotated[
     str,
     text(rf"(\$meta|{NAME_PATTERN})", 255, f"{NAME_EXPECTED}, or $meta"),
-    Meta(description="A field, a function, or $meta for the dynamic field."),
+    about("A field, a function, or $meta for the dynamic field."),
 ]
 
 
@@ -34,11 +35,9 @@ class SchemaGate(GateSettings, frozen=True):
 
     policy: Annotated[
         SchemaPolicy,
-        Meta(description="Compatible: what a reader of the current collection uses still works. Identical: no change."),
+        about("Compatible: what a reader of the current collection uses still works. Identical: no change."),
     ] = SchemaPolicy.COMPATIBLE
-    allow_changes: Annotated[frozenset[Changeable], Meta(max_length=MAX_ITEMS, description="Changes to allow.")] = (
-        frozenset()
-    )
+    allow_changes: Annotated[frozenset[Changeable], Meta(max_length=MAX_ITEMS), about("Changes to allow.")] = NONE
 
 
 def _check(gate: SchemaGate, step: Step, probe: Probe) -> GateResult:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from msgspec import Meta
-
-from reconciler.core.fields import NamespaceName, ObjectName
+from reconciler.core.fields import NamespaceName, ObjectName, about
 from reconciler.core.json_schema import Rule, Schema, schema_of
 from reconciler.core.record import Record
 from reconciler.manifest.durations import Duration, LongDuration
@@ -76,8 +74,8 @@ _COLUMNS = {
 class Metadata(Record, frozen=True, kw_only=True):
     """What is read of the metadata of an object."""
 
-    name: Annotated[ObjectName, Meta(description="The object's name.")]
-    namespace: Annotated[NamespaceName, Meta(description="Its namespace.")] | None = None
+    name: Annotated[ObjectName, about("The object's name.")]
+    namespace: Annotated[NamespaceName | None, about("Its namespace.")] = None
 
 
 def spec_schema(kind: str, *, operator: bool) -> Schema:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from reconciler.core.fields import MAX_ITEMS, MilvusName, ObjectName
+from reconciler.core.fields import MAX_ITEMS, MilvusName, ObjectName, about
 from reconciler.core.gates import OnUnknown
 from reconciler.core.json_schema import Rule, Schema, schema_of
-from reconciler.core.model import Limits, OnFailure, Scope
+from reconciler.core.model import DEFAULT_DATABASE, Limits, OnFailure, Scope
 from reconciler.core.record import Record
 from reconciler.gates import GATES
 from reconciler.manifest.durations import Duration, LongDuration
@@ -24,7 +24,7 @@ FIXED_DATABASE = f"the database {_REMEDY}"
 _SUSPENDED = "(has(self.suspend) && self.suspend)"
 _ABSENT = "has(self.state) && self.state == 'Absent'"
 _IS_ABSENT: Schema = {"properties": {"state": {"const": "Absent"}}, "required": ["state"]}
-_BY_NAME = Meta(extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})
+_BY_NAME: Schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """A list of mappings with unique names."""
 
 
@@ -57,7 +57,7 @@ class State(StrEnum):
 
 
 class ConnectionRef(Record, frozen=True, kw_only=True):
-    name: Annotated[ObjectName, Meta(description="A MilvusConnection in the same namespace.")]
+    name: Annotated[ObjectName, about("A MilvusConnection in the same namespace.")]
 
 
 class AliasGates(dict[str, Any]):
@@ -118,23 +118,16 @@ class AliasSpec(Record, frozen=True, kw_only=True):
         Rule(SELF_ALIAS, "!has(self.collection) || self.collection != self.name"),
     )
 
-    name: Annotated[MilvusName, Meta(description="The alias.")]
-    collection: (
-        Annotated[MilvusName, Meta(description="The collection it points to; none where the state is Absent.")] | None
-    ) = None
-    state: Annotated[State, Meta(description="Absent: the alias must not exist.")] = State.PRESENT
-    wave: Annotated[
-        int, Meta(ge=0, le=1000, description="A wave starts when all lower ones are applied and verified.")
-    ] = 0
-    protect: Annotated[bool, Meta(description="Never drop it, and alter it only with --allow-protected.")] = False
-    gates: (
-        Annotated[AliasGates, Meta(description="Gates of this alias, each instead of the set's gate of that name.")]
-        | None
-    ) = None
+    name: Annotated[MilvusName, about("The alias.")]
+    collection: Annotated[MilvusName | None, about("The desired collection; none where the state is Absent.")] = None
+    state: Annotated[State, about("Absent: the alias must not exist.")] = State.PRESENT
+    wave: Annotated[int, Meta(ge=0, le=1000), about("A wave starts when all lower ones are applied and verified.")] = 0
+    protect: Annotated[bool, about("Never drop it, and alter it only with --allow-protected.")] = False
+    gates: Annotated[AliasGates | None, about("Gates that replace those of the set by the same name.")] = None
 
 
 class PropagationSpec(Record, frozen=True, kw_only=True):
-    timeout: Annotated[Duration, Meta(description="Time for the reads to agree: above 0s, at most 1h.")] = Duration(30)
+    timeout: Annotated[Duration, about("Time for the reads to agree: above 0s, at most 1h.")] = Duration(30)
 
 
 class VerifySpec(Record, frozen=True, kw_only=True):
@@ -146,63 +139,53 @@ class VerifySpec(Record, frozen=True, kw_only=True):
         ),
     )
 
-    propagation: (
-        Annotated[
-            PropagationSpec,
-            Meta(
-                description="Read through the alias until the new collection answers; if it does not within the"
-                " timeout, the change has failed."
-            ),
-        ]
-        | None
-    ) = None
+    propagation: Annotated[
+        PropagationSpec | None,
+        about("Read through the alias until the new collection answers; the change fails if it does not in time."),
+    ] = None
     endpoints: Annotated[
-        tuple[Annotated[ConnectionRef, Meta(description="One proxy.")], ...],
-        Meta(max_length=MAX_ITEMS, description="Further proxies of the same Milvus to read through, each once."),
-        _BY_NAME,
+        tuple[Annotated[ConnectionRef, about("One proxy.")], ...],
+        about("Further proxies of the same Milvus to read through, each once.", **_BY_NAME),
+        Meta(max_length=MAX_ITEMS),
     ] = ()
-    soak: (
-        Annotated[
-            LongDuration,
-            Meta(description="Time to watch the aliases of a wave before the next one starts: above 0s, at most 24h."),
-        ]
-        | None
-    ) = None
+    soak: Annotated[
+        LongDuration | None,
+        about("Time to watch the aliases of a wave before the next one starts: above 0s, at most 24h."),
+    ] = None
 
 
 class Operation(Record, frozen=True, kw_only=True):
     """How the operator treats a set."""
 
     interval: Annotated[
-        LongDuration,
-        Meta(description="Operator only: maximum time between two reconciliations: above 0s, at most 24h."),
+        LongDuration, about("Operator only: maximum time between two reconciliations: above 0s, at most 24h.")
     ] = LongDuration(300)
     approval: Annotated[
         Approval,
-        Meta(
-            description="Operator only. Auto: changes are applied. Manual: they are shown in status.pendingPlan, and"
-            " applied once the annotation aliasctl.dev/approve holds the digest of that plan."
+        about(
+            "Operator only. Auto: changes are applied. Manual: they are shown in status.pendingPlan, and applied once"
+            " the annotation aliasctl.dev/approve holds the digest of that plan."
         ),
     ] = Approval.AUTO
     drift: Annotated[
         DriftPolicy,
-        Meta(
-            description="Operator only, where someone else moved or dropped an alias that was applied. Correct: it is"
-            " moved back. Report: the status shows it, until this set is changed."
+        about(
+            "Operator only, where someone else moved or dropped an alias that was applied. Correct: it is moved back."
+            " Report: the status shows it, until this set is changed."
         ),
     ] = DriftPolicy.CORRECT
     deletion_policy: Annotated[
         DeletionPolicy,
-        Meta(
-            description="Operator only, when this object is deleted. Orphan: the aliases stay in Milvus. Delete: those"
-            " that are listed, not protected, and still point where this set says are dropped."
+        about(
+            "Operator only, when this object is deleted. Orphan: the aliases stay in Milvus. Delete: those that are"
+            " listed, not protected, and still point where this set says are dropped."
         ),
     ] = DeletionPolicy.ORPHAN
     deletion_timeout: Annotated[
         LongDuration,
-        Meta(
-            description="Operator only: time for a deletion with the policy Delete, above 0s and at most 24h; after"
-            " that the aliases stay in Milvus, and an Event reports it."
+        about(
+            "Operator only: time for a deletion with the policy Delete, above 0s and at most 24h; after that the"
+            " aliases stay in Milvus, and an Event reports it."
         ),
     ] = LongDuration(300)
 
@@ -222,31 +205,24 @@ class AliasSetSpec(Operation, frozen=True, kw_only=True):
         ),
     )
 
-    connection_ref: Annotated[ConnectionRef, Meta(description="The server.")]
-    database: (
-        Annotated[
-            MilvusName, Meta(description="The database on that server.", extra_json_schema={"default": "default"})
-        ]
-        | None
-    ) = None
-    scope: Annotated[
-        Scope, Meta(description="The alias names over which this set has authority, beside those it lists.")
-    ] = Scope()
+    connection_ref: Annotated[ConnectionRef, about("The server.")]
+    database: Annotated[MilvusName | None, about("The database on that server.", default=DEFAULT_DATABASE)] = None
+    scope: Annotated[Scope, about("The names that this set has authority over, beside those it lists.")] = Scope()
     aliases: Annotated[
-        tuple[Annotated[AliasSpec, Meta(description="One alias.")], ...],
-        Meta(max_length=MAX_ALIASES, description="The desired aliases, each name once."),
-        _BY_NAME,
+        tuple[Annotated[AliasSpec, about("One alias.")], ...],
+        about("The desired aliases, each name once.", **_BY_NAME),
+        Meta(max_length=MAX_ALIASES),
     ] = ()
-    limits: Annotated[Limits, Meta(description="How much one run may change of this set.")] = Limits()
-    gates: Annotated[
-        SetGates, Meta(description="What must be true of a collection before an alias of this set points to it.")
-    ] = SetGates()
-    verify: Annotated[VerifySpec, Meta(description="What is verified after an alias was moved.")] = VerifySpec()
+    limits: Annotated[Limits, about("How much one run may change of this set.")] = Limits()
+    gates: Annotated[SetGates, about("What must be true of a collection before an alias of this set points to it.")] = (
+        SetGates()
+    )
+    verify: Annotated[VerifySpec, about("What is verified after an alias was moved.")] = VerifySpec()
     on_failure: Annotated[
         OnFailure,
-        Meta(
-            description="What happens to a run's other changes of this set when one fails. Stop: no more are started."
-            " Revert: those made are reverted, too; and none is made while one is blocked."
+        about(
+            "What happens to a run's other changes of this set when one fails. Stop: no more are started. Revert:"
+            " those made are reverted, too; and none is made while one is blocked."
         ),
     ] = OnFailure.STOP
-    suspend: Annotated[bool, Meta(description="Leave this set alone until it is false again.")] = False
+    suspend: Annotated[bool, about("Leave this set alone until it is false again.")] = False

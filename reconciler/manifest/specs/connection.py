@@ -7,15 +7,22 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from reconciler.catalog import address
-from reconciler.core.fields import NOT_FOR_OPERATOR, FilePath, text
+from reconciler.core.fields import NOT_FOR_OPERATOR, FilePath, about, for_operator, text
 from reconciler.core.json_schema import Rule, Schema
 from reconciler.core.model import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, SecretKeyRef
 from reconciler.core.record import Record
 from reconciler.manifest.durations import Duration
 
 MAX_CONCURRENCY = 64
-_Secret = Annotated[
-    SecretKeyRef, Meta(description="A key of a Secret in the same namespace; only the operator reads it.")
+_Secret = Annotated[SecretKeyRef | None, about("A key of a Secret in the same namespace; only the operator reads it.")]
+_EnvironmentVariable = Annotated[
+    str,
+    text("[A-Za-z_][A-Za-z0-9_]{0,254}", 255, "expected the name of an environment variable"),
+    NOT_FOR_OPERATOR,
+]
+_HostName = Annotated[str, text("[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 253, "expected a host name")]
+_ServerVersion = Annotated[
+    str, text(r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?", 14, 'expected a Milvus version such as "2.4.15"')
 ]
 
 
@@ -36,17 +43,9 @@ class TokenSpec(Record, frozen=True, kw_only=True):
         Rule("expected exactly one of env, file and secretKeyRef", json={"minProperties": 1, "maxProperties": 1}),
     )
 
-    env: (
-        Annotated[
-            str,
-            text("[A-Za-z_][A-Za-z0-9_]{0,254}", 255, "expected the name of an environment variable"),
-            Meta(description="An environment variable."),
-            NOT_FOR_OPERATOR,
-        ]
-        | None
-    ) = None
-    file: Annotated[FilePath, Meta(description="A file, relative to this file.")] | None = None
-    secret_key_ref: _Secret | None = None
+    env: Annotated[_EnvironmentVariable | None, about("An environment variable.")] = None
+    file: Annotated[FilePath | None, about("A file, relative to this file.")] = None
+    secret_key_ref: _Secret = None
 
 
 class TlsSpec(Record, frozen=True, kw_only=True):
@@ -62,22 +61,13 @@ class TlsSpec(Record, frozen=True, kw_only=True):
         ),
     )
 
-    server_name: (
-        Annotated[
-            str,
-            text("[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 253, "expected a host name"),
-            Meta(description="The name to expect in the server's certificate."),
-        ]
-        | None
-    ) = None
-    ca_secret_key_ref: _Secret | None = None
-    ca_file: Annotated[FilePath, Meta(description="The CA's certificates, PEM; relative to this file.")] | None = None
-    cert_secret_key_ref: _Secret | None = None
-    cert_file: Annotated[FilePath, Meta(description="The client's certificate, PEM; relative to this file.")] | None = (
-        None
-    )
-    key_secret_key_ref: _Secret | None = None
-    key_file: Annotated[FilePath, Meta(description="The client's key, PEM; relative to this file.")] | None = None
+    server_name: Annotated[_HostName | None, about("The name to expect in the server's certificate.")] = None
+    ca_secret_key_ref: _Secret = None
+    ca_file: Annotated[FilePath | None, about("The CA's certificates, PEM; relative to this file.")] = None
+    cert_secret_key_ref: _Secret = None
+    cert_file: Annotated[FilePath | None, about("The client's certificate, PEM; relative to this file.")] = None
+    key_secret_key_ref: _Secret = None
+    key_file: Annotated[FilePath | None, about("The client's key, PEM; relative to this file.")] = None
 
 
 class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
@@ -92,62 +82,32 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
     uri: Annotated[
         str,
         text(f"({address.HTTP_PATTERN}|{address.LITE_PATTERN})", 2048, address.EXPECTED),
-        Meta(
-            description="http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db.",
-            extra_json_schema={"format": "milvus-uri"},
-            extra={
-                "operator": {
-                    "description": "http(s)://host[:port]",
-                    "pattern": f"^{address.HTTP_PATTERN}$",
-                    "errorMessage": "expected http(s)://host[:port]",
-                }
-            },
+        about("http(s)://host[:port], or a Milvus Lite file: a path with a slash, ending in .db.", format="milvus-uri"),
+        for_operator(
+            description="http(s)://host[:port]",
+            pattern=f"^{address.HTTP_PATTERN}$",
+            errorMessage="expected http(s)://host[:port]",
         ),
     ]
-    token: (
-        Annotated[
-            TokenSpec,
-            Meta(
-                description="Where to read the token; never the token itself.",
-                extra_json_schema={
-                    "errorMessage": "expected where to read the token: {env: NAME}, {file: PATH} or "
-                    "{secretKeyRef: {name: NAME, key: KEY}}"
-                },
-                extra={"operator": {"errorMessage": None, "required": ["secretKeyRef"]}},
-            ),
-        ]
-        | None
-    ) = None
-    tls: (
-        Annotated[TlsSpec, Meta(description="TLS settings; not needed for a server that the system trusts.")] | None
-    ) = None
-    timeout: (
-        Annotated[
-            Duration,
-            Meta(
-                description="Maximum duration of one call: above 0s, at most 1h.",
-                extra_json_schema={"default": str(Duration(DEFAULT_TIMEOUT_SECONDS))},
-            ),
-        ]
-        | None
-    ) = None
-    concurrency: (
-        Annotated[
-            int,
-            Meta(
-                ge=1,
-                le=MAX_CONCURRENCY,
-                description="Maximum number of calls in flight; on Milvus Lite always 1.",
-                extra_json_schema={"default": DEFAULT_CONCURRENCY},
-            ),
-        ]
-        | None
-    ) = None
-    server_version: (
-        Annotated[
-            str,
-            text(r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?", 14, 'expected a Milvus version such as "2.4.15"'),
-            Meta(description="The Milvus version of a server that does not report one. Ignored where it does."),
-        ]
-        | None
-    ) = None
+    token: Annotated[
+        TokenSpec | None,
+        about(
+            "Where to read the token; never the token itself.",
+            errorMessage="expected where to read the token: {env: NAME}, {file: PATH} or "
+            "{secretKeyRef: {name: NAME, key: KEY}}",
+        ),
+        for_operator(errorMessage=None, required=["secretKeyRef"]),
+    ] = None
+    tls: Annotated[TlsSpec | None, about("TLS settings; not needed for a server that the system trusts.")] = None
+    timeout: Annotated[
+        Duration | None,
+        about("Maximum duration of one call: above 0s, at most 1h.", default=str(Duration(DEFAULT_TIMEOUT_SECONDS))),
+    ] = None
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_CONCURRENCY)] | None,
+        about("Maximum number of calls in flight; on Milvus Lite always 1.", default=DEFAULT_CONCURRENCY),
+    ] = None
+    server_version: Annotated[
+        _ServerVersion | None,
+        about("The Milvus version of a server that does not report one. Ignored where it does."),
+    ] = None
