@@ -57,6 +57,10 @@ def test_the_table_of_what_developers_install_is_that_of_the_project() -> None:
     assert PROJECT["optional-dependencies"].keys() == {*EXTRAS, "dev"}
 
 
+OWN = {"reconciler", "tests", "_typeshed"}
+"""Not from a distribution; `_typeshed` exists for type checkers only."""
+
+
 @cache
 def distributions() -> Mapping[str, list[str]]:
     """Which distributions bring a module."""
@@ -72,7 +76,7 @@ def imported(folder: Path) -> frozenset[str]:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 modules = [node.module]
-            tops = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"reconciler", "tests"}
+            tops = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - OWN
             for top in tops:
                 brought = {canonicalize_name(name) for name in distributions()[top]}
                 found |= brought & RUNTIME or brought
