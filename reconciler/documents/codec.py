@@ -205,7 +205,8 @@ def _form_type(annotation: Any, lenient: bool) -> Any:
     origin = get_origin(annotation)
     if origin is Annotated:
         base = _Time if Mark.TIME in arguments else _form_type(arguments[0], lenient)
-        return Annotated[(base, *(note for note in arguments[1:] if isinstance(note, Meta)), Meta())]
+        notes = [note for note in arguments[1:] if isinstance(note, Meta)]
+        return Annotated[(base, *notes)] if notes else base
     if arguments:
         inner = tuple(_form_type(argument, lenient) for argument in arguments)
         return Union[inner] if origin in {Union, UnionType} else origin[inner]  # noqa: UP007 - computed
