@@ -48,7 +48,7 @@ def test_none_in_status_events_metrics_or_log(
         operator = start()
         kube.create({"a": "v1"})
         status = kube.wait("ConnectionFailed")
-        assert "refuses the token" in status["conditions"][0]["message"]
+        assert "token missing or rejected" in status["conditions"][0]["message"]
         kube.wait_for_event("ConnectionFailed")
         kinds = ("AliasSet", "MilvusConnection", "Event")
         told = json.dumps([kube.api.list(kind) for kind in kinds]).encode()
