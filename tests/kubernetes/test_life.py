@@ -107,7 +107,7 @@ def test_kubectl_is_enough_to_see_how_it_stands(scene: Scene, kubectl: Kubectl) 
     header, row = kubectl("get", "aset", *here, "--output=wide").splitlines()
     assert header.split()[4:] == ["CONNECTION", "DATABASE", "ALIASES", "DRIFT"]
     assert row.split()[-4:] == ["main", scene.shop.database, "2", "0"]
-    assert kubectl("get", "aliasctl", *here, "--output=name").split() == [
+    assert sorted(kubectl("get", "aliasctl", *here, "--output=name").split()) == [  # the API server orders the kinds
         "aliasset.aliasctl.dev/shop",
         "milvusconnection.aliasctl.dev/main",
     ]
