@@ -70,7 +70,7 @@ def confirm_and_apply(
         output.print(plan_result(plan))
     if pending and not plan.refusals and not options.yes:
         _confirm(plan, output)
-    with stopping_on_signals(output) as stop, _progress(plan, output) as on_result:
+    with stopping_on_signals(output.say) as stop, _progress(plan, output) as on_result:
         report = apply_plan(
             plan,
             catalogs=catalogs,

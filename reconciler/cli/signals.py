@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from reconciler.service.signals import ending_signals
-
-if TYPE_CHECKING:
-    from reconciler.cli.output import Output
 
 
 def end_with(code: int) -> None:
@@ -29,10 +25,13 @@ def ignore_signals() -> None:
 
 
 @contextmanager
-def stopping_on_signals(output: Output) -> Iterator[Event]:
+def stopping_on_signals(say: Callable[[str], None]) -> Iterator[Event]:
     """Finish the calls in flight and start no others on the first of `ending_signals`; let a second one kill.
 
     After an error they are as before; otherwise the caller goes on with `end_with`.
+
+    Args:
+        say: prints a sentence for people.
     """
     stop = Event()
 
@@ -40,7 +39,7 @@ def stopping_on_signals(output: Output) -> Iterator[Event]:
         stop.set()
         for number in previous:
             signal.signal(number, signal.SIG_DFL)
-        output.say("Stopping: finishing the calls in flight; once more to quit at once")
+        say("Stopping: finishing the calls in flight; once more to quit at once")
 
     previous = {number: signal.signal(number, on_signal) for number in ending_signals()}
     try:
