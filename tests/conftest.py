@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.servers import EMULATED, Backend, emulated_backend, lite_backend, mil
 # In CI the same examples each time: what fails there was broken by the change. New ones are tried on people's machines.
 settings.register_profile("default", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("default")
+
+# Under nohup SIGHUP is ignored, and so it would be in every process that a test starts. A handler is not inherited.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
