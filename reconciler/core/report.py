@@ -108,8 +108,8 @@ def missing_proof(result: StepResult) -> str:
     """Return why an alias that a step may have moved is not verified there; empty if it is, or cannot be there."""
     if result.step.desired is None or result.outcome is Outcome.REVERTED:
         return ""
-    adrift = result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILED and result.wrote)
-    if adrift or result.code in NOT_VERIFIED:
+    uncertain = result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILED and result.wrote)
+    if uncertain or result.code in NOT_VERIFIED:
         return result.message or result.code or str(result.outcome)
     return ""
 

@@ -1,7 +1,7 @@
 """Plans as JSON, and plan files read back.
 
-A plan file is checked against its own checksum and digest. Whoever can write the file can choose its steps, as with any
-script.
+A plan file is checked against its own checksum and digest. Anyone who can write the file can choose its steps, as with
+any script.
 """
 
 from __future__ import annotations

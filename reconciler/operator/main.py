@@ -119,7 +119,7 @@ class Process:
             return
         log.error("the lease is lost; ending", reason=reason)
         self.operator.stop()
-        time.sleep(1.0)  # for calls in flight: nobody else starts before the Lease has run out
+        time.sleep(1.0)  # for calls in flight: no other process starts before the Lease has run out
         sys.stderr.flush()
         os._exit(1)
 

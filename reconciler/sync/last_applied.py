@@ -2,7 +2,7 @@
 
 The commit that was applied last does not tell them apart: a commit may leave a set as it was, and one set of a commit
 may be applied while another one waits. So the hash is kept per set, and in a file: a restart must not correct what
-somebody moved by hand in a set with `drift: Report`.
+someone moved by hand in a set with `drift: Report`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A commit's files, as the manifest reader takes them: out of Git's objects, never from a folder somebody can touch."""
+"""A commit's files, as the manifest reader takes them: from Git's objects, never from a folder others can change."""
 
 from __future__ import annotations
 
