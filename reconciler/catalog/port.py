@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from reconciler.catalog.server_behaviour import ServerBehaviour
 from reconciler.core.errors import InvalidName
 from reconciler.core.fields import NAME_PATTERN
 from reconciler.core.model import (
@@ -25,6 +24,9 @@ from reconciler.core.model import (
     SecretKeyRef,
     Vector,
 )
+
+if TYPE_CHECKING:
+    from reconciler.catalog.server_behaviour import ServerBehaviour  # its table is not needed offline
 
 Secrets: TypeAlias = Callable[[str, SecretKeyRef], bytes]
 """Read a key of a Kubernetes Secret in a namespace. Raises `InvalidInput`, naming the Secret, if it does not exist."""
