@@ -15,6 +15,7 @@ from reconciler.cli.values import variable
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
 from reconciler.core.provenance import Provenance
+from reconciler.core.text import counted
 from reconciler.journal import Journal, Origins, default_path
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, resolve
 from reconciler.manifest.export import live_from_export
@@ -31,7 +32,18 @@ def read_manifests(paths: Sequence[str], output: Output) -> Manifests:
 
 
 def desired_sets(manifests: Manifests, flags: Overrides, output: Output) -> tuple[AliasSet, ...]:
-    """Return the sets with the connections and databases of this call, checked against each other."""
+    """Return the sets with the connections and databases of this call, checked against each other.
+
+    Raises:
+        InvalidInput: there is no set, so that nothing would be compared, for ever and with success.
+    """
+    if not manifests.sets:
+        skipped = f" ({counted(manifests.skipped, 'document')} of other kinds skipped)" if manifests.skipped else ""
+        raise InvalidInput(
+            Problem(
+                f"no AliasSet in the files of -f{skipped}; check the paths, and that files end in .yaml, .yml or .json"
+            )
+        )
     sets = resolve(manifests, flags, environment())
     for warning in endpoints_left_out(manifests, sets):
         output.warn(warning)

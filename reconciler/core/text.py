@@ -5,6 +5,7 @@ Milvus Lite accepts any alias name, terminal escape codes included.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 MAX_DIGITS = 6
@@ -44,6 +45,21 @@ def shortened(text: str, length: int = 60) -> str:
 def quoted(text: str) -> str:
     """Return the beginning of a user's text on one line, in quotes."""
     return f'"{printable(shortened(text))}"'
+
+
+def unusual_character(text: str) -> str:
+    """Return the code point and name of the first character that is not ASCII, such as a look-alike of a Latin letter.
+
+    Returns:
+        ` (contains U+043E CYRILLIC SMALL LETTER O)`; empty where every character is ASCII.
+    """
+    found = next((character for character in text if not character.isascii()), "")
+    return f" (contains {code_point(found)})" if found else ""
+
+
+def code_point(character: str) -> str:
+    """Return the number and the Unicode name of a character: `U+FEFF ZERO WIDTH NO-BREAK SPACE`."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
 def listed(parts: Sequence[str], shown: int = 5, separator: str = ", ") -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import posixpath
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol, TextIO
 
@@ -24,7 +26,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 def is_manifest(path: PurePath) -> bool:
     """Return whether a file in a folder is taken for a manifest, by its name."""
-    return path.suffix in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 class Tree(Protocol):
@@ -61,12 +63,16 @@ class File(Struct, frozen=True):
         return self.base / name
 
 
-def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> tuple[list[File], list[str]]:
+def found(
+    paths: Sequence[str | os.PathLike[str]], problems: list[Problem], warnings: list[Problem], exclude: Sequence[str]
+) -> tuple[list[File], list[str]]:
     """Return the files behind the paths, each once, in the order of the paths, sorted in a folder; and the folders.
 
     Args:
         paths: files, folders, and `-` for standard input.
         problems: gets a line for each path that leads nowhere.
+        warnings: gets a line for each symbolic link in a folder that leads nowhere.
+        exclude: glob patterns of files and folders below the folders that are left out, relative to the folder.
     """
     files: dict[str, File] = {}
     folders: dict[str, None] = {}
@@ -81,7 +87,7 @@ def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> t
             continue
         if is_folder:
             folders[path] = None
-        for place in _inside(Path(path), problems) if is_folder else [Path(path)]:
+        for place in _inside(Path(path), problems, warnings, exclude) if is_folder else [Path(path)]:
             real = os.path.realpath(place)
             known = files.get(real) or File(str(place) if is_folder else path, place, named=False)
             within = (*known.folders, path) if is_folder else known.folders
@@ -89,24 +95,34 @@ def found(paths: Sequence[str | os.PathLike[str]], problems: list[Problem]) -> t
     return list(files.values()), list(folders)
 
 
-def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+def _inside(folder: Path, problems: list[Problem], warnings: list[Problem], exclude: Sequence[str]) -> Iterator[Path]:
     """Yield the manifests in a folder and below, like `**/*.yaml`: nothing hidden, and no symbolic link in circles."""
 
     def refused(error: OSError) -> None:
         problems.append(Problem(_reason(error), Source(str(error.filename))))
+
+    def excluded(path: Path) -> bool:
+        relative = os.path.relpath(path, folder)
+        return any(fnmatchcase(relative, pattern.removeprefix("./").rstrip("/")) for pattern in exclude)
 
     seen = set()
     for parent, folders, names in os.walk(folder, onerror=refused, followlinks=True):
         real = os.path.realpath(parent)
         known = real in seen
         seen.add(real)
-        folders[:] = [] if known else sorted(name for name in folders if not name.startswith("."))
+        folders[:] = (
+            []
+            if known
+            else sorted(name for name in folders if not name.startswith(".") and not excluded(Path(parent, name)))
+        )
         for path in (Path(parent) / name for name in ([] if known else sorted(names))):
-            if not is_manifest(Path(path.name)):
+            if not is_manifest(Path(path.name)) or excluded(path):
                 continue
             try:
                 if stat.S_ISREG(path.stat().st_mode):
                     yield path
+            except FileNotFoundError:
+                warnings.append(Problem("skipped this symbolic link: it leads nowhere", Source(str(path))))
             except OSError as error:
                 refused(error)
 
@@ -141,6 +157,8 @@ def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ValueError("this is UTF-16 text; save it as UTF-8") from error
         raise ValueError(f"not UTF-8 text (byte {error.start + 1})") from error
     return as_yaml(text, file.name)
 
@@ -150,4 +168,4 @@ def as_yaml(text: str, name: str) -> str:
 
     JSON may be indented with tabs, YAML may not; inside JSON's strings a raw tab is illegal anyway.
     """
-    return text.replace("\t", " ") if name.endswith(".json") else text
+    return text.replace("\t", " ") if name.lower().endswith(".json") else text

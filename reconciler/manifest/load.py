@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
@@ -10,7 +11,7 @@ from msgspec import Struct, field
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
-from reconciler.core.text import alternatives, did_you_mean, quoted
+from reconciler.core.text import alternatives, did_you_mean, quoted, unusual_character
 from reconciler.manifest import documents, files, yaml_marks
 from reconciler.manifest.content_files import ContentFiles
 from reconciler.manifest.files import File, Tree
@@ -21,12 +22,23 @@ from reconciler.manifest.validation import problems_of
 from reconciler.manifest.yaml_marks import Document, Node, described
 from reconciler.version import __version__
 
+_NO_MANIFEST = (
+    (re.compile("version https://git-lfs"), 'this is a Git LFS pointer; get the file itself with "git lfs pull"'),
+    (re.compile(r"\$ANSIBLE_VAULT;"), "this file is encrypted with Ansible Vault; decrypt it first"),
+    (
+        re.compile(r"[1-5]\d\d: |\s*<(!doctype|html)", re.IGNORECASE),
+        "this is the error page of a download, not a manifest",
+    ),
+)
+"""What files that stand in for a manifest begin with, and what they are."""
+
 
 def read(
     paths: Sequence[str | os.PathLike[str]],
     *,
     stdin: TextIO | BinaryIO | None = None,
     edited: Mapping[str, str] | None = None,
+    exclude: Sequence[str] = (),
 ) -> Manifests:
     """Read manifests, offline.
 
@@ -35,12 +47,13 @@ def read(
             input.
         stdin: what `-` reads; None is the process's own standard input.
         edited: text that replaces the content of a file, by the file's name in problems.
+        exclude: glob patterns of files and folders that are left out of the folders, relative to each.
 
     Raises:
         InvalidInput: everything that is wrong with any document, by file, line and column.
     """
     loaded = _Loaded(edited=edited or {})
-    inputs, folders = files.found(paths, loaded.problems)
+    inputs, folders = files.found(paths, loaded.problems, loaded.warnings, exclude)
     files_with_documents = {file.name for file in inputs if _gather(file, stdin, loaded)}
     for folder in folders:
         if not any(file.name in files_with_documents for file in inputs if folder in file.folders):
@@ -91,20 +104,29 @@ def _gather(file: File, stdin: TextIO | BinaryIO | None, loaded: _Loaded) -> boo
     except ValueError as error:
         loaded.problems.append(Problem(str(error), Source(file.name)))
         return True
+    if cause := next((cause for pattern, cause in _NO_MANIFEST if pattern.match(text)), None):
+        loaded.problems.append(Problem(cause, Source(file.name, 1, 1)))
+        return True
     parsed, broken = yaml_marks.parse(text, file.name)
     everything = [document for whole in parsed for document in _unwrapped(whole)]
     ours = [document for document in everything if _is_ours(document.root)]
     for document in ours:
         _add(document, file, loaded)
+    if broken and not (file.named or ours or _mentions_us(text)):
+        loaded.skipped += 1
+        loaded.warnings.append(Problem(f"skipped this file: {broken.message}", broken.source))
+        return False
     foreign = [document.root for document in everything if not _is_ours(document.root)]
     foreign = [root for root in foreign if root.value is not None]
+    unusable = [problem for root in foreign for problem in _not_an_object(root)]
+    loaded.problems += unusable
     loaded.skipped += len(foreign)
     loaded.warnings += [warning for root in foreign for warning in _suspicious(root)]
     if broken:
         loaded.problems.append(broken)
-    elif file.named and not ours:
+    elif file.named and not ours and not unusable:
         loaded.problems.append(Problem(_nothing_in(foreign), Source(file.name)))
-    return bool(ours or broken)
+    return bool(ours or unusable or broken)
 
 
 def _unwrapped(document: Document) -> Iterator[Document]:
@@ -172,10 +194,25 @@ def _wrong_identity(root: Node) -> Iterator[Problem]:
         yield Problem(f"expected {alternatives(KINDS)}, found {described(node)}{hint}", node.source)
 
 
+def _mentions_us(text: str) -> bool:
+    """Return whether a file that cannot be read may have been meant as a manifest, by the words in it."""
+    return any(word in text for word in (GROUP, *KINDS))
+
+
+def _not_an_object(root: Node) -> Iterator[Problem]:
+    """Yield the problem of a document that is no Kubernetes object of any kind."""
+    if isinstance(root.value, str):
+        yield Problem(f"expected an object with apiVersion and kind, found {described(root)}", root.source)
+    elif any("apiVersion" in item.fields or _text(item, "kind") in KINDS for item in root.items):
+        message = 'expected an object, found a list of objects; separate them with "---", or use kind: List'
+        yield Problem(message, root.source)
+
+
 def _suspicious(root: Node) -> Iterator[Problem]:
     """Yield a warning for a document that is skipped and has a kind of ours."""
     if (kind := _text(root, "kind")) in KINDS and "formatVersion" not in root.fields:
-        group = quoted(_text(root, "apiVersion"))
+        version = _text(root, "apiVersion")
+        group = f"{quoted(version)}{unusual_character(version)}"
         yield Problem(f"skipped this {kind}: its apiVersion is {group}, not {API_VERSION}", root.source)
 
 

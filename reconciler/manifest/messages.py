@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from reconciler.core.errors import Problem
 from reconciler.core.json_schema import Schema
-from reconciler.core.text import alternatives, closest, did_you_mean, quoted
+from reconciler.core.text import alternatives, closest, did_you_mean, quoted, unusual_character
 from reconciler.gates import unknown_gate
 from reconciler.manifest.string_formats import complaint
 from reconciler.manifest.yaml_marks import Node, described
@@ -156,9 +156,9 @@ def _unknown_field(finding: _Finding, name: str) -> str:
             return '"onUnknown" is for all gates of a set: give it in spec.gates'
         return unknown_gate(quoted(name))
     if hint := did_you_mean(name, finding.known):
-        return f"unknown field {quoted(name)}{hint}"
+        return f"unknown field {quoted(name)}{unusual_character(name)}{hint}"
     shown = "" if finding.secretive else f" {quoted(name)}"
-    return f"unknown field{shown}; known here: {', '.join(finding.known)}"
+    return f"unknown field{shown}{unusual_character(name)}; known here: {', '.join(finding.known)}"
 
 
 def _wrong_value(finding: _Finding) -> str:

@@ -26,7 +26,7 @@ from yaml.events import (
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Source
-from reconciler.core.text import quoted
+from reconciler.core.text import code_point, quoted, unusual_character
 
 MAX_DEPTH = 64
 MAX_EXPANDED_VALUES = 100_000
@@ -35,7 +35,10 @@ Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | 
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _TAG = "tag:yaml.org,2002:"
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_BYTE_ORDER_MARK = "\ufeff"
+_CONFLICT = re.compile("^(<{7}|>{7})( |$)", re.MULTILINE)
+_INVISIBLE = re.compile("[\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000]")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _RESOLVED = frozenset(_LOADER.yaml_implicit_resolvers)
 """What a plain scalar begins with that may be something else than a string."""
@@ -139,15 +142,31 @@ def parse(text: str, file: str) -> tuple[list[Document], Problem | None]:
         The documents that are complete, and why reading ended before the end, if it did.
     """
     if found := _NOT_TEXT.search(text):
-        line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
-        message = f"the character U+{ord(found[0]):04X} is not text; is this a binary file?"
-        return [], Problem(message, Source(file, line, column))
+        if found[0] == _BYTE_ORDER_MARK:
+            message = "a byte order mark (U+FEFF) inside the file; remove it"
+        else:
+            message = f"the character U+{ord(found[0]):04X} is not text; is this a binary file?"
+        return [], Problem(message, _place(text, found.start(), file))
     reader = _Reader(text, file)
     try:
         reader.read()
     except _Unreadable as stop:
-        return reader.documents, stop.problem
+        return reader.documents, _cause(text, file) or stop.problem
     return reader.documents, None
+
+
+def _cause(text: str, file: str) -> Problem | None:
+    """Return what makes a text unreadable that the parser's own message does not name."""
+    if found := _CONFLICT.search(text):
+        return Problem("a merge conflict that is not resolved; choose one side", _place(text, found.start(), file))
+    if found := _INVISIBLE.search(text):
+        message = f"this is not YAML, probably because of the invisible character {code_point(found[0])}; remove it"
+        return Problem(message, _place(text, found.start(), file))
+    return None
+
+
+def _place(text: str, position: int, file: str) -> Source:
+    return Source(file, text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position))
 
 
 class _Unreadable(Exception):
@@ -321,7 +340,7 @@ def described(node: Node) -> str:
         case int() | float():
             return f"the number {node.text}"
         case str():
-            return f"the string {quoted(node.value)}"
+            return f"the string {quoted(node.value)}{unusual_character(node.value)}"
         case list():
             return "a list"
         case _:

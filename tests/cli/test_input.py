@@ -93,13 +93,27 @@ def test_everything_wrong_is_told_at_once_with_its_place_and_the_way_out(folder:
 )
 def test_input_that_cannot_be_used(arguments: list[str], message: str, folder: Path) -> None:
     (folder / "broken.yaml").write_text("a: [\n")
-    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (folder / "binary.yaml").write_bytes(b"\xff\xff\x00")
     (folder / "foreign.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n")
     (folder / "report.json").write_text('{"kind": "Report", "formatVersion": 1}')
     (folder / "newer.json").write_text('{"kind": "Plan", "formatVersion": 99}')
     failed = run(*arguments, cwd=folder)
     assert (failed.code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1), failed.stderr
     assert failed.stderr.startswith(message)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"], ["graph", "--live"]])
+def test_a_run_without_any_set_is_an_error(command: list[str], folder: Path) -> None:
+    (folder / "connections.yaml").write_text(
+        "apiVersion: aliasctl.dev/v1alpha1\nkind: MilvusConnection\nmetadata: {name: lab}\nspec: {uri: 'http://127.0.0.1:1'}\n"
+        "---\napiVersion: v1\nkind: ConfigMap\n"
+    )
+    failed = run(*command, "-f", "connections.yaml", cwd=folder)
+    assert (failed.code, failed.stdout) == (1, "")
+    assert failed.stderr == (
+        "error: no AliasSet in the files of -f (1 document of other kinds skipped); check the paths, and that files end "
+        "in .yaml, .yml or .json\n"
+    )
 
 
 def test_validate_counts_and_takes_an_absent_connection_for_a_warning_unless_strict(folder: Path) -> None:

@@ -271,7 +271,6 @@ def test_paths_that_lead_nowhere_are_told_together(tmp_path: Path, monkeypatch: 
     Path("s.yaml").write_text(SET)
     assert problems("missing", "empty", "foreign", "foreign/x.yaml", "dangling", "s.yaml/x", "n" * 300, "s.yaml") == [
         "dangling: no document of aliasctl.dev/v1alpha1 in this folder",
-        "dangling/x.yaml: no such file or folder",
         "empty: no document of aliasctl.dev/v1alpha1 in this folder",
         "foreign: no document of aliasctl.dev/v1alpha1 in this folder",
         "foreign/x.yaml: no document of aliasctl.dev/v1alpha1 in this file",
@@ -308,8 +307,96 @@ def test_problems_of_all_files_come_together_and_in_order(tmp_path: Path, monkey
 
 
 def test_foreign_documents_are_counted_and_their_oddities_ignored() -> None:
-    manifests = text(FOREIGN + "---\n" + SET + "---\n- a list\n---\ntext\n---\n")
-    assert (len(manifests.sets), manifests.skipped, manifests.warnings) == (1, 3, ())
+    manifests = text(FOREIGN + "---\n" + SET + "---\n- a list\n---\n")
+    assert (len(manifests.sets), manifests.skipped, manifests.warnings) == (1, 2, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:1f2e3d4c\nsize 2210\n",
+            'this is a Git LFS pointer; get the file itself with "git lfs pull"',
+        ),
+        (
+            "$ANSIBLE_VAULT;1.1;AES256\n3962373866653133\n",
+            "this file is encrypted with Ansible Vault; decrypt it first",
+        ),
+        ("404: Not Found", "this is the error page of a download, not a manifest"),
+        ("<!DOCTYPE html>\n<html></html>\n", "this is the error page of a download, not a manifest"),
+        ("some words", 'expected an object with apiVersion and kind, found the string "some words"'),
+        (
+            "- {apiVersion: aliasctl.dev/v1alpha1, kind: AliasSet}\n",
+            'expected an object, found a list of objects; separate them with "---", or use kind: List',
+        ),
+    ],
+)
+def test_a_file_in_a_folder_that_holds_no_object_is_refused_with_its_cause(
+    content: str, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("aliases").mkdir()
+    Path("aliases/set.yaml").write_text(SET)
+    Path("aliases/reviews.yaml").write_text(content)
+    assert problems("aliases") == [f"aliases/reviews.yaml:1:1: {cause}"]
+    assert problems("aliases/reviews.yaml") == [f"aliases/reviews.yaml:1:1: {cause}"]
+
+
+def test_files_of_other_tools_in_a_folder_are_skipped_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set.YML").write_text(SET)
+    Path("template.yaml").write_text(
+        "metadata:\n  {{- with .Values.labels }}\n  labels: {{ toYaml . }}\n  {{- end }}\n"
+    )
+    Path("tsconfig.json").write_text('// comment\n{"strict": true}\n')
+    Path("events.json").write_text('{"a":1}\n{"b":2}\n')
+    Path("broken.yaml").symlink_to("nowhere.yaml")
+    manifests = read(["."])
+    assert len(manifests.sets) == 1
+    assert [str(warning).partition(": this is not YAML")[0] for warning in manifests.warnings] == [
+        "broken.yaml: skipped this symbolic link: it leads nowhere",
+        "events.json:2:1: skipped this file",
+        "template.yaml:2:5: skipped this file",
+        "tsconfig.json:2:1: skipped this file",
+    ]
+    assert problems("template.yaml")
+    Path("lost.yaml").write_text("kind: AliasSet\n{{ broken }}\n")
+    assert [problem.partition(":")[0] for problem in problems(".")] == ["lost.yaml"]
+
+
+def test_excluded_files_and_folders_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("charts/templates/x.yaml", "charts/x.yaml", "aliases/old.yaml"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("kind: AliasSet\n")
+    Path("aliases/set.yaml").write_text(SET)
+    for patterns in (["charts", "*/old.yaml"], ["./charts/", "aliases/o*"], ["charts/*", "aliases/old.yaml"]):
+        assert len(read(["."], exclude=patterns).sets) == 1
+    assert len(problems(".")) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("<<<<<<< HEAD\n" + SET + "=======\n", "1:1: a merge conflict that is not resolved; choose one side"),
+        (
+            SET.replace("kind: AliasSet", "kind:\u00a0AliasSet"),
+            "2:6: this is not YAML, probably because of the invisible character U+00A0 NO-BREAK SPACE; remove it",
+        ),
+        ("\ufeff\ufeff" + SET, "1:1: a byte order mark (U+FEFF) inside the file; remove it"),
+        (
+            SET.replace("connectionRef", "connecti\u043enRef"),
+            'unknown field "connecti\u043enRef" (contains U+043E CYRILLIC SMALL LETTER O); '
+            'did you mean "connectionRef"?',
+        ),
+    ],
+)
+def test_characters_that_look_right_are_named(content: str, problem: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        text(content)
+    assert problem in str(refusal.value)
 
 
 def test_our_kind_in_a_foreign_group_is_worth_a_warning() -> None:

@@ -29,7 +29,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
 HOSTILE = {
-    "UTF-16": (HEADER.encode("utf-16"), "not UTF-8 text (byte 1)"),
+    "UTF-16": (HEADER.encode("utf-16"), "this is UTF-16 text; save it as UTF-8"),
     "UTF-16 without a mark": (
         HEADER.encode("utf-16-le"),
         "1:2: the character U+0000 is not text; is this a binary file?",

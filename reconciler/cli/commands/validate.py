@@ -22,18 +22,25 @@ if TYPE_CHECKING:
 @click.command("validate")
 @options.manifest_option
 @click.option("--strict", is_flag=True, help="Treat a connection that no manifest defines as an error, not a warning.")
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out files and folders below the folders of -f, such as 'charts/*/templates'. Can be repeated.",
+)
 @options.format_option()
 @options.color_option
 @options.log_options()
 @click.pass_obj
-def command(output: Output, paths: tuple[str, ...], strict: bool) -> None:
+def command(output: Output, paths: tuple[str, ...], strict: bool, exclude: tuple[str, ...]) -> None:
     """Check manifests offline.
 
     \b
       aliasctl validate -f aliases/
       aliasctl validate --strict -f aliases/ -f connections.yaml
+      aliasctl validate -f . --exclude charts
     """
-    manifests = read(paths)
+    manifests = read(paths, exclude=exclude)
     warnings = (*manifests.warnings, *check(manifests, strict=strict))
     for warning in warnings:
         output.warn(warning)
