@@ -40,6 +40,11 @@ SHAPE = 'a query is {"vector": […]} or {"from": […], "to": […]}, and may h
         ("", 0, "there is no query in it"),
         ("\n \n", 0, "there is no query in it"),
         ('{"vector": [1]}\n{"vector": [1]', 2, "not JSON: Expecting ',' delimiter at column 15"),
+        (
+            "version https://git-lfs.github.com/spec/v1\n",
+            1,
+            'it is a Git LFS pointer; get the file itself with "git lfs pull"',
+        ),
         ("[" * 200_000, 1, "not JSON that can be read"),
         ('{"vector": [' + "9" * 5000 + "]}", 1, "not JSON that can be read"),
         ("[1, 2]", 1, SHAPE),

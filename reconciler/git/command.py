@@ -12,9 +12,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event
@@ -113,7 +114,7 @@ class Git:
         """
         where = [f"--git-dir={folder}"] if folder else []
         command = ["/bin/sh", "-c", LIMITED, "sh", str(mib * MIB // 512), str(MEMORY_MIB * 1024)]
-        command += [program(), *where, *arguments]
+        command += [*_ending_with_us(), program(), *where, *arguments]
         with TemporaryFile() as stdin, TemporaryFile() as output, TemporaryFile() as error:
             stdin.write(given)
             stdin.seek(0)
@@ -162,6 +163,18 @@ class Git:
         if code and "Out of memory" in said:
             raise OutOfMemory(f"git needs more than {MEMORY_MIB} MiB of memory")
         return Done(code, _content(output), said)
+
+
+@cache
+def _ending_with_us() -> Sequence[str]:
+    """Return what to put before a command so that the kernel ends it if this process is killed; nothing but on Linux.
+
+    `setpriv` of util-linux 2.33 and later does that; other implementations do not know the option.
+    """
+    setpriv = shutil.which("setpriv")
+    prefix = (setpriv, "--pdeathsig", "TERM") if setpriv else ()
+    works = bool(prefix) and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
+    return prefix if works else ()
 
 
 def program() -> str:

@@ -6,9 +6,12 @@ were passed to `keep`, under refs of its own.
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Event
 
 from reconciler.core.text import printable, shortened
@@ -26,6 +29,8 @@ MAX_ENTRIES = 10_000
 MAX_TEXT = 200
 """Characters of an author or subject."""
 LINK = "120000"
+DEFAULT_BRANCH = "HEAD"
+SHORT_OID = re.compile("[0-9a-f]{4,39}")
 KEPT = "refs/aliasctl/"
 
 
@@ -61,7 +66,7 @@ class Repository:
 
     Args:
         access: the remote repository.
-        ref: a branch, a tag, a full `refs/…`, or the id of a commit.
+        ref: a branch, a tag, a full `refs/…`, `HEAD` for the default branch, or the whole id of a commit.
         folder: where the mirror is; `prepare` makes it.
         max_fetch_mib: limit of a fetch in MiB.
         stop: ends a running git process, which then raises `Interrupted`.
@@ -88,10 +93,31 @@ class Repository:
             if self._git.run("check-ref-format", full).code:
                 raise GitError(f"--ref {self._ref}: not a valid name of a branch, tag or commit")
         if not (self._folder / "HEAD").exists():
-            done = self._git.run("init", "--quiet", "--bare", "--template=", str(self._folder))
-            if done.code:
-                raise GitError(f"cannot create the mirror {self._folder}: {complaint(done)}")
+            self._create()
         self._tidy()
+
+    def _create(self) -> None:
+        done = self._git.run("init", "--quiet", "--bare", "--template=", str(self._folder))
+        if done.code:
+            raise GitError(f"cannot create the mirror {self._folder}: {complaint(done)}")
+
+    def repair(self) -> bool:
+        """Create the mirror again if its files are damaged, as after a power cut; return whether they were.
+
+        The commits that were kept are fetched again, as far as the server still has them.
+        """
+        if self._local("fsck", "--connectivity-only", "--no-dangling", "--no-progress").code == 0:
+            return False
+        kept = {}
+        for path in (self._folder / KEPT).rglob("*"):
+            if path.is_file() and OID.fullmatch(oid := path.read_text("ascii", "replace").strip()):
+                kept[str(path.relative_to(self._folder / KEPT))] = oid
+        shutil.rmtree(self._folder)
+        self._create()
+        for name, oid in kept.items():
+            with suppress(GitError):
+                self.keep(name, self.fetch(oid).id)
+        return True
 
     def head(self) -> str:
         """Return the id that the ref points at now, by one short call to the server.
@@ -103,11 +129,12 @@ class Repository:
         """
         if OID.fullmatch(self._ref):
             return self._ref
-        full = self._ref.startswith("refs/")
+        full = self._ref.startswith("refs/") or self._ref == DEFAULT_BRANCH
         desired = [self._ref] if full else [f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"]
         found = {name: oid for oid, name in self._remote.refs(desired) if name in desired}
         if not found:
-            raise RefNotFound(f"the repository has no branch or tag {self._ref}")
+            hint = "; a commit is given by its whole ID" if SHORT_OID.fullmatch(self._ref) else ""
+            raise RefNotFound(f"the repository has no branch or tag {self._ref}{hint}")
         if len(found) > 1:
             raise RefNotFound(f"{self._ref} is a branch and a tag; say --ref {' or '.join(desired)}")
         return next(iter(found.values()))
@@ -200,6 +227,19 @@ class Repository:
                 raise GitError(f"the tree of {commit[:12]} is malformed: {printable(name)[:MAX_TEXT]}")
             found[name] = blob
         return found
+
+    def is_folder(self, commit: str, path: str) -> bool:
+        """Return whether a commit has a folder at a path; the top, `.`, is one."""
+        done = self._local("ls-tree", "-d", "-z", "--full-tree", commit, "--", f":(literal,top){path}")
+        return path == "." or b" tree " in done.output
+
+    def submodules(self, commit: str, path: str) -> Sequence[str]:
+        """Return the Git submodules of a commit below a path, or the one that the path leads through."""
+        parents = [str(parent) for parent in PurePosixPath(path).parents if str(parent) != "."] if path else []
+        pathspecs = [f":(literal,top){place}" for place in (path, *parents)] if path else []
+        done = self._local("ls-tree", "-r", "-z", "--full-tree", commit, "--", *pathspecs)
+        entries = [entry.partition(b"\t") for entry in done.output.rstrip(b"\0").split(b"\0")]
+        return [_shown(name.decode("utf-8", "backslashreplace")) for head, _, name in entries if b" commit " in head]
 
     def contents(self, blobs: Sequence[Blob], mib: int) -> Iterator[bytes]:
         """Yield the contents of files, in their order.

@@ -73,6 +73,7 @@ class Agent:
         self._progress = Progress()
         self._last_applied = LastApplied(settings.state / f"last-applied-{settings.key}.json")
         self._attempted = ""
+        self._repaired_at = ""
         self._refused_fetch: tuple[str, TooLarge] | None = None
         self._in_force: Revision | None = None
         self._logged = ""
@@ -118,6 +119,10 @@ class Agent:
         except TooLarge as error:
             self._refused_fetch = (head, error)
             return self._broken(Reason.INVALID_REVISION, head, str(error))
+        except GitError:
+            if not self._repaired(head):
+                raise
+            return self._attempt(head)
         self._log_history(commit)
         self._attempted = commit.id
         try:
@@ -125,6 +130,8 @@ class Agent:
         except SignatureRejected as error:
             return self._broken(Reason.SIGNATURE_INVALID, commit.id, str(error))
         except (InvalidInput, GitError) as error:
+            if isinstance(error, GitError) and self._repaired(head):
+                return self._attempt(head)
             return self._broken(Reason.INVALID_REVISION, commit.id, _in_short(error))
         if commit.id != self._id_in_force:
             self._corrections.reset()
@@ -133,6 +140,14 @@ class Agent:
         self._log_remarks(revision)
         self._in_force = revision
         return None
+
+    def _repaired(self, head: str) -> bool:
+        """Repair the mirror if it is damaged, at most once per commit, and return whether it was."""
+        if self._repaired_at == head or not self._repository.repair():
+            return False
+        self._repaired_at = head
+        log.warning("the mirror of the repository was damaged; it was fetched again")
+        return True
 
     def _broken(self, reason: Reason, commit: str, message: str) -> Finding:
         self._attempted = commit

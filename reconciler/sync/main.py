@@ -21,7 +21,7 @@ from reconciler.catalog import connect
 from reconciler.core.errors import AliasctlError
 from reconciler.core.model import Credential
 from reconciler.core.reasons import MEANINGS, Reason
-from reconciler.core.text import printable
+from reconciler.core.text import counted, printable
 from reconciler.credentials import read_secret
 from reconciler.journal import Journal
 from reconciler.service.process import serving, stopping_on_signals
@@ -41,6 +41,8 @@ SILENT_SECONDS = 900.0
 UNSEEN_INTERVALS = 5
 UNSEEN_SECONDS = 300.0
 INTERNAL_ERROR_SECONDS = 60.0
+MAX_INTERNAL_ERRORS = 3
+"""In a row, until the process counts as unhealthy."""
 
 log = structlog.get_logger()
 
@@ -64,6 +66,7 @@ class Sync:
         self._stop, self._wake = Event(), Event()
         self._metrics = SyncMetrics(settings)
         self._finding: Finding | None = None
+        self._internal_errors = 0  # in a row
         self._seen = self._ended = time.monotonic()
         self._repository = settings.mirror(self._stop)
         database = partial(connect, observe=self._metrics.call)
@@ -76,8 +79,7 @@ class Sync:
             AliasctlError: another agent uses the state folder, or the mirror cannot be made.
         """
         with self._prepared():
-            self._reconcile()
-        return self._finding or Finding(Reason.PROGRESSING, "interrupted")
+            return self._reconcile()
 
     def run(self, listen: str, webhook_secret: Credential | None) -> None:
         """Reconcile again and again, until stopped.
@@ -110,8 +112,14 @@ class Sync:
     def _follow(self) -> None:
         pace = Pace(self._settings.interval)
         while not self._stop.is_set():
-            finding = self._reconcile()
-            self._rest(pace.after(finding) if finding else INTERNAL_ERROR_SECONDS)
+            try:
+                pause = pace.after(self._reconcile())
+                self._internal_errors = 0
+            except Exception:
+                log.exception("internal error, please report it")
+                self._internal_errors += 1
+                pause = INTERNAL_ERROR_SECONDS
+            self._rest(pause)
             self._stop.wait(SHORTEST_PAUSE)
             self._wake.clear()
 
@@ -121,13 +129,10 @@ class Sync:
         while (left := due - time.monotonic()) > 0 and not self._wake.wait(min(left, NAP_SECONDS)):
             pass
 
-    def _reconcile(self) -> Finding | None:
-        """Reconcile once and log the result; None after an internal error."""
+    def _reconcile(self) -> Finding:
+        """Reconcile once and log the result."""
         try:
             finding = self._agent.reconcile()
-        except Exception:
-            log.exception("internal error, please report it")
-            return None
         finally:
             self._ended = time.monotonic()
         before, self._finding = self._finding, finding
@@ -156,6 +161,8 @@ class Sync:
         )
 
     def _healthz(self) -> Answer:
+        if self._internal_errors >= MAX_INTERNAL_ERRORS:
+            return probe(f"{counted(self._internal_errors, 'internal error')} in a row; see the log")
         silent = 0.0 if self._agent.working else time.monotonic() - self._ended
         return liveness(silent, SILENT_SECONDS + self._settings.interval)
 
@@ -180,6 +187,7 @@ class Sync:
             "attempted": found.attempted if found else None,
             "inForce": found.in_force if found else None,
             "applied": self._agent.applied,
+            "internalErrors": self._internal_errors,
         }
         return HTTPStatus.OK, JSON, json.dumps(document, indent=2).encode() + b"\n"
 

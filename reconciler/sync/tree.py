@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
+from reconciler.core.text import listed
 from reconciler.files import MIB, FileTooLarge, replace_file
 from reconciler.gates import query_vectors
 from reconciler.git import Blob, Repository
@@ -27,7 +28,8 @@ MAX_LINK_BYTES = 4096
 class CommitTree:
     """A `manifest.Tree`: the files of a commit below a folder.
 
-    A symbolic link counts as the file that it leads to; one that leads out of the folder, or to no file, is refused.
+    A symbolic link counts as the file that it leads to. One that is named like a manifest and leads out of the folder,
+    or to no file, is refused, and so is one to a folder, whose manifests would be missed. Others are ignored.
 
     Args:
         repository: has the commit.
@@ -43,9 +45,11 @@ class CommitTree:
 
     def __init__(self, repository: Repository, commit: str, path: str, copies: Path) -> None:
         self._repository = repository
+        self._commit = commit
         self._copies = copies
         self._top = PurePosixPath(path)
         self._blobs = repository.tree(commit, path.rstrip("/"))
+        self._link_ends: dict[str, str] = {}
         self._links = self._read_links()
         problems = list(self._refused())
         manifests = (
@@ -56,7 +60,7 @@ class CommitTree:
             message = f"the manifests have more than {MAX_TOTAL_MIB} MiB together; give a folder with --path"
             problems.append(Problem(message, Source(path or "/")))
         if not problems and not manifests:
-            problems.append(Problem("there is no manifest here in this commit", Source(path or "/")))
+            problems.append(Problem(f"there is no manifest here in this commit{self._cause()}", Source(path or "/")))
         if problems:
             raise InvalidInput(*problems)
         contents = repository.contents(list(manifests.values()), MAX_TOTAL_MIB * 2)
@@ -95,10 +99,15 @@ class CommitTree:
         return copy
 
     def _manifests(self) -> Iterator[str]:
-        for name, blob in self._blobs.items():
-            inside = PurePosixPath(name).relative_to(self._top) if name != str(self._top) else PurePosixPath(name).name
-            if (blob.is_file or name in self._links) and is_manifest(PurePosixPath(inside)):
-                yield name
+        return (
+            name
+            for name, blob in self._blobs.items()
+            if (blob.is_file or name in self._links) and self._is_named_like_a_manifest(name)
+        )
+
+    def _is_named_like_a_manifest(self, name: str) -> bool:
+        inside = PurePosixPath(name).relative_to(self._top) if name != str(self._top) else PurePosixPath(name).name
+        return is_manifest(PurePosixPath(inside))
 
     def _read_links(self) -> dict[str, str]:
         """Where each symbolic link leads in the end, for those that lead to a file of ours."""
@@ -114,14 +123,29 @@ class CommitTree:
             while place in steps and place not in seen and len(seen) < MAX_LINKS:
                 seen.add(place)
                 place = steps[place]
+            self._link_ends[name] = place
             if place in self._blobs and self._blobs[place].is_file:
                 found[name] = place
         return found
 
     def _refused(self) -> Iterator[Problem]:
         for name, blob in self._blobs.items():
-            if blob.is_link and name not in self._links:
+            if not blob.is_link or name in self._links:
+                continue
+            if self._is_named_like_a_manifest(name):
                 yield Problem("a symbolic link that leads to no file of this folder is not followed", Source(name))
+            elif self._leads_to_a_folder(name):
+                yield Problem("a symbolic link to a folder is not followed; name the folder with --path", Source(name))
+
+    def _leads_to_a_folder(self, name: str) -> bool:
+        end = self._link_ends.get(name, "/")
+        return not end.startswith(("/", "../")) and self._repository.is_folder(self._commit, end)
+
+    def _cause(self) -> str:
+        """Return why manifests that somebody sees in a checkout may not be in the commit."""
+        top = "" if self._top == PurePosixPath() else str(self._top)
+        submodules = self._repository.submodules(self._commit, top)
+        return f"; {listed(submodules)} is a Git submodule, which is not followed" if submodules else ""
 
     def _inside(self, name: str) -> bool:
         return not name.startswith(("/", "../")) and PurePosixPath(name).is_relative_to(self._top)

@@ -111,8 +111,8 @@ def test_a_run_without_any_set_is_an_error(command: list[str], folder: Path) -> 
     failed = run(*command, "-f", "connections.yaml", cwd=folder)
     assert (failed.code, failed.stdout) == (1, "")
     assert failed.stderr == (
-        "error: no AliasSet in the files of -f (1 document of other kinds skipped); check the paths, and that files end "
-        "in .yaml, .yml or .json\n"
+        "error: no AliasSet in the files of -f (1 document of other kinds skipped); check the paths, and that files "
+        "end in .yaml, .yml or .json\n"
     )
 
 

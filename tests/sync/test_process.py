@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from threading import Event
 
 import grpc
@@ -10,7 +16,9 @@ import pytest
 
 from tests.cli.command import run_python
 from tests.faults.relay import Relay
+from tests.sync.agents import Agent
 from tests.sync.stage import Stage
+from tests.sync.test_web import signature
 
 EXPECTED = dict.fromkeys("abc", "v2")
 
@@ -86,3 +94,70 @@ def test_its_folder_holds_temporary_files_where_no_other_can_be_written(stage: S
     done = run_python(code, "sync", *stage.options(None, "volume", options), cwd=stage.shop.folder)
     assert (done.code, stage.shop.live) == (0, {"a": "v2"}), done.stderr
     assert list((stage.state("volume") / "tmp").iterdir()) == []
+
+
+def half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+@pytest.mark.parametrize("damage", [half, empty])
+@pytest.mark.parametrize(
+    "files",
+    ["objects/pack/*.pack", "objects/pack/*.idx", "refs/**/*", "HEAD", "config", "packed-refs"],
+)
+def test_a_damaged_mirror_is_fetched_again(stage: Stage, files: str, damage: Callable[[Path], None]) -> None:
+    assert stage.once().code == 0
+    mirror = stage.state("state") / "mirror.git"
+    if files == "packed-refs":
+        (mirror / files).write_text("neither a comment nor a ref\n")
+    for path in [path for path in mirror.glob(files) if path.is_file()]:
+        path.chmod(0o600)
+        damage(path)
+    stage.shop.move(a="v2")
+    done = stage.once()
+    assert (done.code, stage.shop.live) == (0, {"a": "v1"}), done.stderr
+    assert stage.once().code == 0
+
+
+def test_internal_errors_end_a_single_run_with_1_and_are_reported_by_the_probes(stage: Stage, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nfor word; do [ "$word" != ls-tree ] || {{ echo nonsense; exit; }}; done\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    program.chmod(0o755)
+    env = {"PATH": f"{program.parent}:{os.environ['PATH']}", "HOOK": "h00k"}
+    done = stage.once(env=env)
+    assert (done.code, "internal error, please report it" in done.stderr) == (1, True)
+    agent = stage.begin("--webhook-secret-env", "HOOK", env=env).ready()
+    for number in (1, 2, 3):
+        agent.eventually(partial(counts, agent, number))
+        assert agent.request("/healthz").status == (200 if number < 3 else 503)
+        agent.request("/hook", b"{}", X_Hub_Signature_256=signature(b"{}", "h00k"))
+    assert agent.request("/healthz").text.startswith("3 internal errors in a row; see the log")
+    agent.close()
+
+
+def counts(agent: Agent, internal_errors: int) -> bool:
+    return bool(agent.status["internalErrors"] == internal_errors)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends them")
+def test_git_ends_with_a_killed_agent(stage: Stage, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    marker = tmp_path / "pid"
+    program.write_text(
+        f'#!/bin/sh\nfor word; do [ "$word" != ls-remote ] || {{ echo $$ >{marker}; exec sleep 600; }}; done\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    program.chmod(0o755)
+    agent = stage.begin(env={"PATH": f"{program.parent}:{os.environ['PATH']}"})
+    agent.eventually(lambda: marker.exists() and marker.read_text().strip() != "")
+    agent.close()
+    agent.eventually(lambda: not Path(f"/proc/{marker.read_text().strip()}/cmdline").exists())

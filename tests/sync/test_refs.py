@@ -58,12 +58,16 @@ def test_a_branch_that_vanishes_changes_nothing_until_it_is_back(stage: Stage) -
         assert stage.shop.live == {"a": "v2"}
 
 
-@pytest.mark.parametrize("kind", ["tag", "annotated tag", "full ref", "commit"])
+@pytest.mark.parametrize("kind", ["tag", "annotated tag", "full ref", "commit", "HEAD"])
 def test_what_is_not_a_branch_can_be_followed_too(stage: Stage, kind: str) -> None:
     commit = stage.origin.commit({FILE: stage.manifest({"a": "v2"})})
     if kind == "commit":
         stage.merge({"a": "v3"})
         ref = commit
+    elif kind == "HEAD":
+        stage.origin.push("HEAD:refs/heads/release")
+        git(stage.origin.bare, "symbolic-ref", "HEAD", "refs/heads/release")
+        ref = "HEAD"
     else:
         options = ("--annotate", "--message", "Release") if kind == "annotated tag" else ()
         git(stage.origin.mine, "tag", *options, "release/1")
@@ -89,6 +93,7 @@ def test_a_branch_and_a_tag_of_one_name_are_refused_with_the_way_out(stage: Stag
     ("ref", "message"),
     [
         ("nowhere", "the repository has no branch or tag nowhere"),
+        ("1" * 12, "the repository has no branch or tag 111111111111; a commit is given by its whole ID"),
         ("0" * 39 + "1", "the server does not have the ref"),
         ("ma*n", "--ref ma*n: not a valid name of a branch, tag or commit"),
         ("a..b", "--ref a..b: not a valid name"),
@@ -97,3 +102,21 @@ def test_a_branch_and_a_tag_of_one_name_are_refused_with_the_way_out(stage: Stag
 def test_a_ref_that_is_not_there_is_said(stage: Stage, ref: str, message: str) -> None:
     done = stage.once("--ref", ref)
     assert (done.code, message in done.stderr, stage.shop.live) == (1, True, {"a": "v1"}), done.stderr
+
+
+@pytest.mark.parametrize("path", [".", "./aliases", "./aliases/.", "aliases/./", "", "./"])
+def test_a_path_may_be_written_in_any_usual_way(stage: Stage, path: str) -> None:
+    stage.merge({"a": "v2"})
+    done = stage.once("--path", path)
+    assert (done.code, stage.shop.live) == (0, {"a": "v2"}), done.stderr
+
+
+@pytest.mark.parametrize(("path", "name"), [("search/aliases", "search"), ("", "search")])
+def test_manifests_in_a_submodule_are_missing_with_the_reason(stage: Stage, path: str, name: str) -> None:
+    git(stage.origin.mine, "rm", "--quiet", FILE)
+    git(stage.origin.mine, "update-index", "--add", "--cacheinfo", f"160000,{stage.origin.head},search")
+    git(stage.origin.mine, "commit", "--quiet", "--message", "Move the manifests to a submodule")
+    stage.origin.push()
+    done = stage.once("--path", path)
+    assert (done.code, stage.shop.live) == (1, {"a": "v1"})
+    assert f"there is no manifest here in this commit; {name} is a Git submodule, which is not followed" in done.stderr

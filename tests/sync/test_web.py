@@ -104,6 +104,7 @@ def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stag
                 "attempted": head,
                 "inForce": head,
                 "applied": head,
+                "internalErrors": 0,
             }
             metrics = agent.request("/metrics").text
             assert f'aliasctl_sync_revision_info{{attempted="{head}",in_force="{head}"}} 1.0' in metrics

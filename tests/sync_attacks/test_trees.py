@@ -60,9 +60,27 @@ def test_links_in_a_circle_end(forge: Forge, tmp_path: Path, links: int) -> None
 
 
 def test_links_are_followed_as_far_as_linux_does(forge: Forge, tmp_path: Path) -> None:
-    forge.commit(*[forge.link(f"l{n:03}", f"l{n + 1:03}") for n in range(60)], forge.file("l060"), forge.file("a.yaml"))
-    with pytest.raises(InvalidInput, match="l000: a symbolic link"):
+    links = [forge.link(f"l{n:03}.yaml", f"l{n + 1:03}.yaml") for n in range(60)]
+    forge.commit(*links, forge.file("l060.yaml"), forge.file("a.yaml"))
+    with pytest.raises(InvalidInput, match=r"l000\.yaml: a symbolic link"):
         follow(str(forge.folder), tmp_path / "state").revision()
+
+
+@pytest.mark.parametrize("target", ["nowhere", "/etc/passwd", "../../x", "README", "links", "../README"])
+def test_a_link_that_is_no_manifest_is_ignored(forge: Forge, tmp_path: Path, target: str) -> None:
+    files = (forge.file("a.yaml"), forge.file("README"), forge.link("links", target))
+    forge.commit(forge.folder_of("p", *files), forge.file("README"))
+    assert len(follow(str(forge.folder), tmp_path / "state", path="p").revision().sets) == 1
+
+
+@pytest.mark.parametrize("target", ["q", "../q", "."])
+def test_a_link_to_a_folder_is_refused_because_its_manifests_would_be_missed(
+    forge: Forge, tmp_path: Path, target: str
+) -> None:
+    folder = forge.folder_of("q", forge.file("b.yaml"))
+    forge.commit(forge.folder_of("p", forge.file("a.yaml"), forge.link("links", target), folder), folder)
+    with pytest.raises(InvalidInput, match="p/links: a symbolic link to a folder is not followed"):
+        follow(str(forge.folder), tmp_path / "state", path="p").revision()
 
 
 BAD_NAMES: dict[str, Callable[[Forge], Entry]] = {

@@ -48,7 +48,7 @@ def _settings(
     state: Path | None,
     max_fetch_mib: int,
 ) -> Settings:
-    path = path.rstrip("/")
+    path = "/".join(part for part in path.rstrip("/").split("/") if part != ".")  # "." and "./aliases" are usual
     key = key_of(access.url, ref, path)
     state = state or inputs.in_state_folder(
         lambda: user_state_path("aliasctl") / "sync" / key, "the agent's folder with --state"
