@@ -210,7 +210,7 @@ def _plan_target(
         alias_count=len(live.aliases),
         calls=catalog.calls if catalog else 0,
         offline=against is not None,
-        notices=tuple(notices(catalog.behaviour, actions)) if catalog else (),
+        notices=tuple(notices(target.address, catalog.behaviour, actions)) if catalog else (),
     )
 
 

@@ -22,6 +22,7 @@ from urllib.parse import quote, quote_plus
 
 from reconciler.catalog.milvus_options import client_options
 from reconciler.catalog.port import Secrets
+from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.without_pandas import without_pandas
 from reconciler.core.model import Connection
 
@@ -155,7 +156,7 @@ def open_client(
             db_name=database,
             timeout=timeout,
             dedicated=True,
-            grpc_options=_CHANNEL,
+            grpc_options=_CHANNEL | {"grpc.enable_http_proxy": int(bool(proxy_of(connection.address)))},
             **options,
         )
     vars(client._handler).pop("_on_rpc_error", None)

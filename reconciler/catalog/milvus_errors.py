@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from reconciler.catalog.milvus_client import MilvusException, RpcError, StatusCode
+from reconciler.catalog.proxy import proxy_of
 from reconciler.core import errors
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import Target
@@ -66,9 +67,9 @@ _BY_STATUS: dict[StatusCode, type[CatalogError]] = {
 }
 
 _MESSAGES: dict[type[CatalogError], str] = {
-    errors.ConnectionFailed: "cannot reach {address}: {reason}",
-    errors.TlsFailed: "cannot reach {address}: {reason}",
-    errors.CallTimedOut: "no answer from {address} within {timeout:g} s",
+    errors.ConnectionFailed: "cannot reach {address}{proxy}: {reason}",
+    errors.TlsFailed: "cannot reach {address}{proxy}: {reason}",
+    errors.CallTimedOut: "no answer from {address}{proxy} within {timeout:g} s",
     errors.RateLimited: "{address} takes no more calls for now: {words}",
     errors.AuthenticationFailed: "{address}: token missing or rejected: {words}",
     errors.PermissionDenied: "{address} refuses the call, {privilege}: {words}",
@@ -152,7 +153,7 @@ def translate(error: Exception, target: Target, timeout: float, secrets: Collect
     reason = _reason(words)
     if kind is errors.ConnectionFailed and reason.startswith(TLS_FAILURE):
         kind = errors.TlsFailed
-    privilege = _privilege(words)
+    privilege, proxy = _privilege(words), proxy_of(target.address)
     message = (
         _MESSAGES[kind]
         .format(
@@ -163,6 +164,7 @@ def translate(error: Exception, target: Target, timeout: float, secrets: Collect
             code=code,
             words=words[:MAX_WORDS] or "no reason given",
             reason=reason,
+            proxy=f" through the proxy {proxy}" if proxy else "",
             privilege=f"the privilege {privilege} is missing" if privilege else "a privilege is missing",
         )
         .strip()

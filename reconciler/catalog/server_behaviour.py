@@ -14,6 +14,7 @@ from enum import Enum, StrEnum, auto
 
 import msgspec
 
+from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.server_version import NEWEST, OLDEST, Number, Product, ServerVersion, parse_version
 from reconciler.core.model import Certainty
 from reconciler.core.plan import Action
@@ -349,8 +350,10 @@ def behaviour_of(reported: str) -> ServerBehaviour:
     return ServerBehaviour(version, **{row.name: row.certainty(version) for row in TABLE})
 
 
-def notices(behaviour: ServerBehaviour, actions: Collection[Action]) -> Iterator[str]:
-    """Yield the notices of a run about its server, one sentence each, given the changes it makes."""
+def notices(address: str, behaviour: ServerBehaviour, actions: Collection[Action]) -> Iterator[str]:
+    """Yield the notices of a run about its server, one sentence each, given the server's address and the changes."""
+    if proxy := proxy_of(address):
+        yield f"connected through the proxy {proxy}"
     if not actions:
         return
     if not behaviour.version.known and not behaviour.is_lite:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.catalog import Catalog, lite_file
+from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.server_behaviour import STATE_VERSION, Realter, ServerBehaviour
 from reconciler.core.errors import AuthenticationFailed, CatalogError, DatabaseNotFound, TlsFailed
 from reconciler.core.model import Certainty, Connection, Credential
@@ -88,7 +89,9 @@ def _passed(connection: Connection, subjects: Sequence[Subject]) -> Iterator[Con
     for subject in subjects:
         match subject:
             case Subject.ADDRESS:
-                yield Condition(subject, Result.OK, f"{connection.address} answers")
+                proxy = proxy_of(connection.address)
+                through = f" through the proxy {proxy}" if proxy else ""
+                yield Condition(subject, Result.OK, f"{connection.address} answers{through}")
             case Subject.TLS:
                 yield _tls(connection)
             case Subject.TOKEN:
@@ -111,7 +114,7 @@ def _tls(connection: Connection) -> Condition:
         traffic = "traffic, including the token," if connection.token else "traffic"
         return Condition(Subject.TLS, Result.NOT_NEEDED, f"off (http://): {traffic} is not encrypted")
     tls = connection.tls
-    authority = f"the {_where(tls.ca)}" if tls and tls.ca else "gRPC's own list of authorities"
+    authority = f"the {_where(tls.ca)}" if tls and tls.ca else "the authorities that gRPC brings, not the system's"
     name = f", as {tls.server_name}" if tls and tls.server_name else ""
     own = f"; ours, of the {_where(tls.cert)}, is not refused" if tls and tls.cert else ""
     return Condition(Subject.TLS, Result.OK, f"the server's certificate is verified by {authority}{name}{own}")

@@ -160,7 +160,7 @@ def cautious(behaviour: ServerBehaviour) -> dict[str, bool]:
     ],
 )
 def test_a_plan_names_the_problems_that_affect_it(version: str, actions: set[Action], said: list[str]) -> None:
-    found = list(notices(behaviour_of(version), actions))
+    found = list(notices("", behaviour_of(version), actions))
     assert len(found) == len(said)
     assert all(word in notice for word, notice in zip(said, found, strict=True))
 

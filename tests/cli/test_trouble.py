@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import socketserver
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import grpc
 import pytest
@@ -280,3 +283,53 @@ def test_an_error_of_the_system_is_not_blamed_on_standard_output(tmp_path: Path)
     )
     failed = run_python(code, cwd=tmp_path)
     assert (failed.code, failed.stderr) == (1, "error: No usable temporary directory found\n")
+
+
+def test_a_proxy_is_named_and_its_exceptions_count_in_either_case(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    proxy = {"http_proxy": f"http://user:{TOKEN}@127.0.0.1:9"}
+    failed = shop.run("plan", "-f", "aliases.yaml", env=proxy)
+    assert failed.code == 1
+    address = shop.uri.removeprefix("http://")
+    message = f"cannot reach {address} through the proxy http://127.0.0.1:9 (http_proxy): connection refused"
+    assert message in failed.stderr
+    for exceptions in ({"NO_PROXY": "127.0.0.1"}, {"no_proxy": "127.0.0.1"}, {"NO_PROXY": "*"}):
+        assert shop.run("plan", "-f", "aliases.yaml", env=proxy | exceptions).code == 0
+
+
+def test_the_plan_and_the_check_name_a_proxy_that_works(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    with tunnel() as port:
+        env = {"grpc_proxy": f"http://user:{TOKEN}@127.0.0.1:{port}"}
+        planned = shop.run("plan", "-f", "aliases.yaml", env=env)
+        checked = shop.run("check", "-f", "aliases.yaml", env=env)
+    assert f"note: connected through the proxy http://127.0.0.1:{port} (grpc_proxy)" in planned.stdout, planned.stderr
+    assert f"answers through the proxy http://127.0.0.1:{port} (grpc_proxy)" in checked.stdout
+    assert TOKEN not in planned.stdout + checked.stdout
+
+
+@contextmanager
+def tunnel() -> Iterator[int]:
+    """An HTTP proxy that knows CONNECT, and its port."""
+
+    class Tunnel(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            host, port = self.rfile.readline().split()[1].decode().rsplit(":", 1)
+            while self.rfile.readline().strip():
+                pass
+            with socket.create_connection((host, int(port))) as server:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                Thread(target=_copy, args=(server, self.connection), daemon=True).start()
+                _copy(self.connection, server)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as proxy:
+        proxy.daemon_threads = True
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy.server_address[1]
+        proxy.shutdown()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
