@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 import traceback
@@ -20,9 +19,6 @@ from reconciler.core.errors import AliasctlError, Interrupted, UsageError
 from reconciler.version import __version__
 
 log = logging.getLogger(__name__)
-
-ALLOCATIONS_BETWEEN_COLLECTIONS = 200_000
-"""Large catalogs make many objects and few cycles: with Python's 700, garbage collection takes a third of a plan."""
 
 COMMANDS = {
     "apply": "Apply the manifests to Milvus.",
@@ -85,7 +81,6 @@ def aliasctl() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with a documented code. Click would end usage errors with 2, which is taken."""
     make_streams_safe()
-    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     output = Output()
     try:
         code = aliasctl.main(arguments, prog_name="aliasctl", standalone_mode=False, obj=output)

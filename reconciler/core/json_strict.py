@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -44,6 +43,8 @@ def digest_of(content: object, *, separators: tuple[str, str] = (",", ":")) -> s
         content: what JSON can hold; the order of keys does not matter.
         separators: between items, and between a key and its value; digests that were published keep theirs.
     """
+    import hashlib  # takes 3 ms to load OpenSSL
+
     canonical = json.dumps(content, sort_keys=True, separators=separators)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 

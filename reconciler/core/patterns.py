@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters, digits
+from typing import NamedTuple
 
 MAX_NAME_LENGTH = 255
 _FIRST_CHARACTERS = ascii_letters + "_"
@@ -93,8 +93,7 @@ def _alphabet(globs: Iterable[str]) -> str:
     return "".join(sorted(named)) + "".join(others)
 
 
-@dataclass(frozen=True, slots=True)
-class _Automaton:
+class _Automaton(NamedTuple):
     """A nondeterministic automaton of several patterns; the bits of an integer are its active positions.
 
     A position stands before a token of a pattern (`*`, `?` or a character), or at the pattern's end:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from threading import Lock
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
 from reconciler.core.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
 from reconciler.core.plan import Verdict
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -71,6 +73,8 @@ class Probe:
 
     def once(self, key: Hashable, measure: Callable[[], T]) -> T:
         """Return a measurement; the first thread makes it, and others wait for its result or error."""
+        from concurrent.futures import Future  # not needed to read a manifest
+
         with self._lock:
             answer = self._answers.get(key)
             first = answer is None

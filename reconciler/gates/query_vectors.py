@@ -11,7 +11,6 @@ language. Empty lines are skipped.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -60,7 +59,9 @@ def read_queries(path: Path) -> tuple[tuple[Query, ...], str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ContentError(content.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text") from error
-    return parse_queries(text), hashlib.sha256(content).hexdigest()
+    from hashlib import sha256  # takes 3 ms to load OpenSSL
+
+    return parse_queries(text), sha256(content).hexdigest()
 
 
 def parse_queries(text: str) -> tuple[Query, ...]:

@@ -7,9 +7,8 @@ the cheap statistics of Milvus 2.3.5 leave out unflushed rows and ignore deletio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from math import ceil, floor
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
@@ -20,6 +19,9 @@ from reconciler.core.record import Count
 from reconciler.core.text import counted, rounded
 from reconciler.gates.gate import Call, Ends, Gate, ascending, if_on
 from reconciler.gates.probe import CannotTell, Probe, has_current, of_current, of_desired
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 REMEDY = "check the import job or relax gates.rows"
 
@@ -113,6 +115,8 @@ def _limits(
     if count is not None:
         yield count, f"{count:,}"
     if percent is not None and base is not None:
+        from fractions import Fraction  # not needed to read a manifest
+
         limit = whole(Fraction(str(percent)) * base / 100)
         yield limit, f"{str(percent).removesuffix('.0')} % ({limit:,})"
 
