@@ -17,6 +17,9 @@ from reconciler.core.json_strict import without_none
 
 Schema: TypeAlias = dict[str, Any]
 
+NOT_IN_MANIFESTS = ("yields",)
+"""Fields of records in manifests that no manifest has."""
+
 
 class Rule(msgspec.Struct, frozen=True):
     """A condition across fields of one mapping, for each language that can express it.

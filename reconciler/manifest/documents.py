@@ -89,12 +89,13 @@ def alias_set(root: Node, contents: Mapping[str, Content]) -> AliasSetManifest:
 def _spec(root: Node, kind: type[_Spec]) -> _Spec:
     spec = cast("dict[str, dict[str, Any]]", root.value)["spec"]
     try:
-        return msgspec.convert(whole_numbers(spec), kind, dec_hook=_own_type)
+        return msgspec.convert(whole_numbers(spec), kind, dec_hook=own_type)
     except msgspec.ValidationError as error:
         raise InvalidInput(Problem(str(error), root.at(("spec",)).source)) from error
 
 
-def _own_type(kind: type[Any], value: Any) -> object:
+def own_type(kind: type[Any], value: Any) -> object:
+    """Return a value of a field type of our own."""
     return kind.parse(value) if issubclass(kind, Duration) else kind(value)
 
 

@@ -8,15 +8,14 @@ addresses and Kubernetes Secrets, the command line also files, environment varia
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
 
-from reconciler.core.fields import NamespaceName, ObjectName, about
-from reconciler.core.json_schema import Rule, Schema, schema_of
+from reconciler.core.json_schema import NOT_IN_MANIFESTS, Rule, Schema, schema_of
 from reconciler.core.record import Record
 from reconciler.manifest.durations import Duration, LongDuration
 from reconciler.manifest.kinds import API_VERSION, GROUP, VERSION
 from reconciler.manifest.specs.alias_set import AliasSetSpec
 from reconciler.manifest.specs.connection import MilvusConnectionSpec
+from reconciler.manifest.specs.metadata import Metadata
 from reconciler.manifest.specs.status import status
 
 _SPECS: Mapping[str, tuple[type[Record], str]] = {
@@ -71,17 +70,10 @@ _COLUMNS = {
 }
 
 
-class Metadata(Record, frozen=True, kw_only=True):
-    """What is read of the metadata of an object."""
-
-    name: Annotated[ObjectName, about("The object's name.")]
-    namespace: Annotated[NamespaceName | None, about("Its namespace.")] = None
-
-
 def spec_schema(kind: str, *, operator: bool) -> Schema:
     """Return the schema of a kind's `spec`, with its conditions across fields under `rules` at each place."""
     record, description = _SPECS[kind]
-    schema = schema_of(record, without=("yields",), variant="operator" if operator else "")  # no manifest has `yields`
+    schema = schema_of(record, without=NOT_IN_MANIFESTS, variant="operator" if operator else "")
     return _with_derived_rules(schema | {"description": description}, operator)
 
 
@@ -133,11 +125,8 @@ def custom_resource_definition(kind: str) -> Schema:
 
 def _metadata() -> Schema:
     schema = _as_json_schema(schema_of(Metadata))
-    strings: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
     schema["properties"] |= {
-        "labels": strings | {"description": "Kubernetes labels; ignored here."},
-        "annotations": strings | {"description": "Kubernetes annotations; ignored here."},
-        **{name: {"description": "Written by Kubernetes; ignored here."} for name in _EXPORTED_METADATA},
+        name: {"description": "Written by Kubernetes; ignored here."} for name in _EXPORTED_METADATA
     }
     return schema | {"description": "The object's name, and what else Kubernetes keeps of it."}
 

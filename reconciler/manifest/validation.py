@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-
-from jsonschema_rs import Draft202012Validator
+from typing import TYPE_CHECKING
 
 from reconciler.core.errors import Problem
 from reconciler.core.json_schema import Schema
 from reconciler.core.model import Alias, Source
 from reconciler.gates import GATES
 from reconciler.manifest.gates import gate_nodes
-from reconciler.manifest.messages import explained
+from reconciler.manifest.quick_check import certainly_valid
 from reconciler.manifest.rules import wrong_among_aliases
-from reconciler.manifest.schema import json_schema
 from reconciler.manifest.specs.alias_set import OWN_CONNECTION
 from reconciler.manifest.string_formats import CHECKS
 from reconciler.manifest.yaml_marks import Document, Node, Value
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
+
+QUICK_ALIASES = 200
+"""A set of more aliases is validated faster by its schema, even though that is loaded first."""
 
 
 def problems_of(kind: str, document: Document, *, operator: bool = False) -> list[Problem]:
@@ -30,8 +34,7 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
     """
     root = document.root
     reported = {problem.source for problem in document.problems}
-    schema, validator = _schema(kind, operator=operator)
-    found = explained(validator.iter_errors(root.value), schema, root)
+    found = _schema_problems(kind, document, operator=operator)
     if kind == "AliasSet":
         found += wrong_among_aliases(list(_legible_aliases(root)))
         found += _wrong_endpoints(root)
@@ -79,13 +82,28 @@ def _is_more(value: Value, other: Value) -> bool:
     return isinstance(value, numbers) and isinstance(other, numbers) and value > other
 
 
+def _schema_problems(kind: str, document: Document, *, operator: bool) -> list[Problem]:
+    root = document.root
+    small = len(root.at(("spec", "aliases")).items) <= QUICK_ALIASES
+    if small and not operator and not document.problems and certainly_valid(kind, root.value):
+        return []
+    from reconciler.manifest.messages import explained
+
+    schema, validator = _schema(kind, operator=operator)
+    return explained(validator.iter_errors(root.value), schema, root)
+
+
 @cache
 def _schema(kind: str, *, operator: bool) -> tuple[Schema, Draft202012Validator]:
     """Return the schema of a kind, and its validator."""
+    from reconciler.manifest.schema import json_schema
+
     schema = json_schema(kind, operator=operator)
     return schema, compiled(schema)
 
 
 def compiled(schema: Schema) -> Draft202012Validator:
     """Return a validator of a schema, or of a part of one."""
+    from jsonschema_rs import Draft202012Validator  # takes 8 ms
+
     return Draft202012Validator(schema, validate_formats=True, formats=dict(CHECKS))

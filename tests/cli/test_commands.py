@@ -43,6 +43,31 @@ def test_the_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:
     assert "  validate  Check manifests offline." in done.stdout
 
 
+def test_valid_manifests_are_read_without_what_only_other_runs_need(tmp_path: Path) -> None:
+    aliases = "\n".join(f"  - {{name: a{number}, collection: c}}" for number in range(10))
+    (tmp_path / "ten.yaml").write_text(
+        "{apiVersion: aliasctl.dev/v1alpha1, kind: MilvusConnection, metadata: {name: c}, spec: {uri: http://a}}\n---\n"
+        "apiVersion: aliasctl.dev/v1alpha1\nkind: AliasSet\nmetadata: {name: s, labels: {team: search}}\n"
+        f"spec:\n  connectionRef: {{name: c}}\n  gates: {{rows: {{min: 1}}}}\n  aliases:\n{aliases}\n"
+    )
+    at_exit = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); "
+    script = f"{at_exit}from reconciler.cli.main import main; main(['validate', '-f', 'ten.yaml'])"
+    done = run_python(script, cwd=tmp_path)
+    assert done.code == 0
+    assert "reconciler.manifest.quick_check" in done.stdout.split()
+    slow = {
+        "jsonschema_rs",
+        "reconciler.manifest.schema",
+        "hashlib",
+        "concurrent.futures",
+        "fractions",
+        "socket",
+        "rich",
+    }
+    slow |= {"structlog", "reconciler.manifest.specs.status", "reconciler.catalog.server_behaviour", "subprocess"}
+    assert slow & {*done.stdout.split()} == set()
+
+
 def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
     failed = run("aply", cwd=tmp_path)
     assert failed.code == 1
