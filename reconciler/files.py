@@ -25,7 +25,6 @@ def read_limited(path: Path, limit: int) -> bytes:
     """Return the content of a file.
 
     Args:
-        path: what to read.
         limit: maximum size in bytes; hardly more are read.
 
     Raises:
@@ -93,10 +92,7 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = 0o600, owner:
     """Create or replace a file in one step, so that readers and crashes find the old content or the new one.
 
     Args:
-        path: the file.
-        content: what to write.
-        mode: see `write_beside`.
-        owner: see `write_beside`.
+        mode, owner: see `write_beside`.
 
     Raises:
         OSError: nothing was changed.

@@ -60,7 +60,6 @@ def make_plan(
 
     Args:
         sets: the desired state; each set with its connection, and checked against each other (`load` does both).
-        options: see `Options`.
         catalogs: open connections to use and to leave open; by default they are opened, and closed at the end.
         against: live catalogs known beforehand, for example from an export; then no server is contacted.
         evaluate: which gates are evaluated now; `apply_plan` evaluates all of them right before each wave.

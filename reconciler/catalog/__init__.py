@@ -36,7 +36,6 @@ def connect(
         create: whether a missing Milvus Lite file may be created. Milvus Lite creates one (in fact a folder) when it is
             opened.
         secrets: how credentials in Kubernetes Secrets are read; without it they are an error.
-        observe: called after each call.
 
     Raises:
         InvalidInput: token or TLS settings that cannot be used; milvus-lite is not installed.

@@ -62,7 +62,6 @@ class AdaptiveLimit:
 
         Args:
             method: calls are compared with those of the same method.
-            seconds: its duration.
             refused: whether the server refused it because of a rate limit.
         """
         with self._changed:

@@ -113,11 +113,6 @@ def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[
     """Map every error of pymilvus or gRPC in the block, and those caused by a malformed answer.
 
     The original error is not kept as the cause if it contains a secret.
-
-    Args:
-        target: for the message.
-        timeout: seconds, for the message.
-        secrets: as for `translate`; called only if there is an error.
     """
     try:
         yield
@@ -137,9 +132,6 @@ def translate(error: Exception, target: Target, timeout: float, secrets: Collect
     """Return our error for an error of pymilvus or gRPC, with a message of one printable line.
 
     Args:
-        error: the original.
-        target: for the message.
-        timeout: seconds, for the message.
         secrets: text that the message must not contain: some servers repeat what they were sent.
     """
     origin = _origin(error)

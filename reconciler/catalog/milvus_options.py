@@ -25,7 +25,6 @@ def client_options(connection: Connection, secrets: Secrets | None = None) -> It
     PEM data from Secrets are in private files while the context is open; gRPC reads them when the client is created.
 
     Args:
-        connection: where its credentials are.
         secrets: how Kubernetes Secrets are read; None if they cannot be.
 
     Raises:

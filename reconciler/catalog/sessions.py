@@ -14,7 +14,6 @@ class Catalogs:
     """A context manager that opens each database once and closes all of them at the end.
 
     Args:
-        connect: how to open a database.
         create: whether a Milvus Lite file may be created; only for front doors that are about to write.
     """
 

@@ -32,8 +32,6 @@ class ApplyOptions(Struct, frozen=True):
     """How a plan is applied.
 
     Args:
-        yes: skip confirmation.
-        keep_going: continue with other databases after a failure.
         wait: seconds that each wave may wait for its gates.
     """
 
@@ -55,12 +53,6 @@ def confirm_and_apply(
     """Show a plan, ask for confirmation, apply it and print the report.
 
     Args:
-        plan: the changes.
-        catalogs: open connections.
-        output: where the plan and the report are printed.
-        options: how the plan is applied.
-        journal: where the run is recorded.
-        origins: who runs this, and from what.
         pending: whether any step is still to be made; otherwise there is nothing to confirm.
 
     Returns:

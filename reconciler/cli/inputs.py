@@ -70,11 +70,8 @@ def live_from_file(
     """Return the live state that `plan --against` reads from an export.
 
     Args:
-        export: the exported file.
         paths: of the manifests, none of which can be the export.
-        sets: the desired sets.
         manifests: whose connections take precedence over those of the export, which may be older.
-        flags: settings of this call.
     """
     if Path(export).exists() and any(Path(path).exists() and Path(export).samefile(path) for path in paths):
         raise InvalidInput(Problem(f"--against {export} is also given with -f: it must be an export of the server"))

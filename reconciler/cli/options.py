@@ -42,7 +42,6 @@ def option_group(parameter: str, record: Callable[..., object], *options: Callab
     Args:
         parameter: of the command, for the record.
         record: called with the values of its parameters' names; a group in the group gives it a record.
-        options: click's decorators, in the order of the help page.
     """
     names = signature(record).parameters
 
@@ -184,11 +183,7 @@ color_option = click.option(
 
 
 def result_options(*, views: bool = False) -> Callable[[Command], Command]:
-    """Return the options of a command that prints a result.
-
-    Args:
-        views: whether the result is a plan or a report, which every format can render.
-    """
+    """Return the options of a command that prints a result."""
     names = _names(views=views)
     return chained(
         format_option(views=views),
@@ -211,8 +206,6 @@ def log_options(
     """Return the options of the log, which is configured before the command runs.
 
     Args:
-        log_format: the default format.
-        level: the default level.
         configure: called with the format, the level, and whether to color the log.
     """
 

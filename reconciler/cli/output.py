@@ -71,7 +71,6 @@ class Output(Struct):
     Args:
         format: of standard output.
         files: further files for the result, each with its format.
-        color: whether terminals get colors.
         incomplete: whether standard output or a file could not be written after the work was done.
     """
 
@@ -86,7 +85,6 @@ class Output(Struct):
         Afterwards the call has succeeded, whatever signal comes.
 
         Args:
-            result: for the files.
             printed: for standard output, if that differs.
         """
         try:

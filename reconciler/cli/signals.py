@@ -29,9 +29,6 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[Event]:
     """Finish the calls in flight and start no others on the first of `ending_signals`; let a second one kill.
 
     After an error they are as before; otherwise the caller goes on with `end_with`.
-
-    Args:
-        say: prints a sentence for people.
     """
     stop = Event()
 

@@ -49,7 +49,6 @@ class Policy(Struct, frozen=True):
     """What may be done about a plan.
 
     Args:
-        read_only: nothing may be changed.
         manual: changes need the approval of a person.
         report_drift: keys of the sets whose drift is reported and not corrected.
     """
@@ -154,7 +153,6 @@ def conclude(report: Report, drift: Sequence[Step] = ()) -> tuple[Reason, str]:
     """Return the reason and the message after a run; the message of a success is empty.
 
     Args:
-        report: of the run.
         drift: what the run left out because it is only reported.
     """
     reason, message = _conclude_run(report)

@@ -28,9 +28,7 @@ def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_p
 
     Args:
         desired: one set on the database that `live` was read from.
-        live: the catalog, read for this set among others.
         only: look at these aliases and no others; empty for all.
-        allow_protected: protected aliases that this run may alter.
     """
     listed = {alias.name for alias in desired.aliases}
     covered = desired.scope.covered(live.names)

@@ -87,8 +87,6 @@ class TlsFailed(ConnectionFailed):
     """The server answers, but no TLS connection is possible.
 
     Args:
-        message: as for `CatalogError`.
-        server_code: as for `CatalogError`.
         by_server: whether the server refused the connection.
     """
 
@@ -113,8 +111,6 @@ class PermissionDenied(CatalogError):
     """A privilege is missing.
 
     Args:
-        message: as for `CatalogError`.
-        server_code: as for `CatalogError`.
         privilege: the privilege to grant, by Milvus's name; None where the server does not say which.
     """
 

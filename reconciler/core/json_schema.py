@@ -43,8 +43,6 @@ def schema_of(record: type[msgspec.Struct], *, without: Collection[str] = (), va
     """Return the JSON Schema of a record; its rules stand under `rules`, for the caller to translate.
 
     Args:
-        record: a Struct.
-        without: names of fields to leave out.
         variant: where the `extra` of a field has an entry of this name, it holds words that replace those of the
             field's schema, and None for a word, or for the field, to leave out.
     """

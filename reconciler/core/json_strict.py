@@ -40,7 +40,6 @@ def digest_of(content: object, *, separators: tuple[str, str] = (",", ":")) -> s
     """Return the SHA-256 of a value's canonical JSON, as `sha256:` and 64 hexadecimal digits.
 
     Args:
-        content: what JSON can hold; the order of keys does not matter.
         separators: between items, and between a key and its value; digests that were published keep theirs.
     """
     import hashlib  # takes 3 ms to load OpenSSL

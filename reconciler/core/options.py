@@ -21,10 +21,7 @@ class Options(Struct, frozen=True):
 
     Args:
         only: plan these aliases and no others; empty for all.
-        allow_protected: protected aliases that may be altered.
         max_drops: overrides `limits.maxDrops` of every set.
-        include_suspended: work on suspended sets too.
-        skip_gates: gates that are not evaluated, each with its alias.
         retry_rejected: retry moves that an earlier run reverted, and ignore waves that it could not verify.
     """
 
@@ -50,11 +47,6 @@ class GatesToEvaluate(Enum):
 
 def check_names(options: Options, sets: Sequence[AliasSet], gates: Collection[str]) -> None:
     """Check that each name in the options is known; one that is not is a typing error.
-
-    Args:
-        options: of this run.
-        sets: of this run; only they know aliases.
-        gates: the names of all gates.
 
     Raises:
         InvalidInput: with every name that is not known.

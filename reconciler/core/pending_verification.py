@@ -30,9 +30,7 @@ def with_pending_verification(
     """Return the plan with the aliases of its set that are up to date but not verified, to be verified first.
 
     Args:
-        plan: of the set.
         desired: the set; its present verification counts, not that of the earlier run.
-        live: the catalog that the plan was made from.
         known: what earlier runs left.
     """
     if not known or not needs_proof(desired.verify):

@@ -23,12 +23,7 @@ def aliases_with_prefix(alias: str, names: Iterable[str]) -> list[str]:
 
 
 def block_prefix_drops(plans: Sequence[SetPlan], live: LiveCatalog) -> list[SetPlan]:
-    """Block each drop that would lose an alias that stays, or one that may exist at that time.
-
-    Args:
-        plans: the plans of all sets of one database.
-        live: its catalog.
-    """
+    """Block each drop that would lose an alias that stays, or one that may exist at that time."""
     if not live.drops_by_prefix:
         return list(plans)
     steps = [step for plan in plans for step in plan.steps if not step.blocked]

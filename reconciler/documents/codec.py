@@ -69,7 +69,6 @@ def decode(value: object, record: type[RecordType], *, lenient: bool = False) ->
 
     Args:
         value: a JSON value. Whole numbers may be written with a fraction, such as 8.0.
-        record: what it should be.
         lenient: pass over fields that are not known.
 
     Raises:

@@ -35,7 +35,6 @@ class SavedForm(Struct, frozen=True):
     """A kind of file.
 
     Args:
-        kind: of the document in it.
         name: as messages call it.
         hint: what the user may have meant where they named another file.
         other_version: what to do about a file of another format version.
@@ -51,11 +50,6 @@ class SavedForm(Struct, frozen=True):
 
 def load(path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, Content]:
     """Read a document of a certain kind.
-
-    Args:
-        path: the file.
-        form: the kind of file.
-        record: that of the form's kind.
 
     Returns:
         The document as it stands there, and its record.

@@ -100,10 +100,7 @@ class Git:
         """Run git.
 
         Args:
-            arguments: the arguments of `git`.
             folder: the repository; None for a call without one.
-            given: standard input.
-            seconds: its timeout.
             mib: the limit of each file that it writes, output included, in MiB.
             settings: configuration of this call only.
 

@@ -56,10 +56,7 @@ class Remote:
         """Fetch into a repository here.
 
         Args:
-            folder: the repository.
             refspec: what to fetch, and the name of the ref here.
-            depth: number of commits of its history.
-            mib: limit of the fetch in MiB.
 
         Raises:
             TooLarge: it is over the limit.

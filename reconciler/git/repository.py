@@ -65,10 +65,8 @@ class Repository:
     """The mirror.
 
     Args:
-        access: the remote repository.
         ref: a branch, a tag, a full `refs/…`, `HEAD` for the default branch, or the whole id of a commit.
         folder: where the mirror is; `prepare` makes it.
-        max_fetch_mib: limit of a fetch in MiB.
         stop: ends a running git process, which then raises `Interrupted`.
     """
 
@@ -203,7 +201,6 @@ class Repository:
         """Return the files of a commit below a folder, by their paths from the top.
 
         Args:
-            commit: its id.
             path: a folder or file; empty for all.
 
         Raises:
@@ -245,7 +242,6 @@ class Repository:
         """Yield the contents of files, in their order.
 
         Args:
-            blobs: the files.
             mib: limit of all contents together, in MiB.
 
         Raises:

@@ -36,7 +36,6 @@ def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAc
     Args:
         sets: the desired state, each set with its connection, including suspended sets. A set without aliases and scope
             stands for its database: everything that aliases need is checked, and nothing about collections.
-        catalogs: opens the databases.
 
     Raises:
         InvalidInput: a token or TLS setting cannot be read, or the sets of one database have different connections.

@@ -43,7 +43,6 @@ def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
     """Return the rows, by target, set and alias.
 
     Args:
-        sets: the desired state.
         plan: `make_plan` of these sets: its steps are the differences.
     """
     desired = {alias_set.key: alias_set for alias_set in sets}

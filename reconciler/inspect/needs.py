@@ -30,7 +30,6 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
     """Return what planning and applying sets of one database need.
 
     Args:
-        sets: as for `check_access`.
         current: the collection of each listed alias, None for an alias that does not exist, if that is known.
     """
     if not any(alias_set.aliases or alias_set.scope.include for alias_set in sets):

@@ -31,7 +31,6 @@ class PrivilegeChecks:
     """Checks of the privileges in one database.
 
     Args:
-        catalog: the open database.
         pool: for as many calls as may be in flight.
     """
 

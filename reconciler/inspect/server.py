@@ -47,8 +47,6 @@ def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Su
     """Return the conditions of an unreachable server: those before the failure hold, later ones are unknown.
 
     Args:
-        error: why it cannot be reached.
-        connection: the connection to it.
         subjects: of the conditions, in the order of `SERVER`.
     """
     failed, remedy = _failed_subject(error, connection)

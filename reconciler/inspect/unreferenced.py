@@ -41,9 +41,6 @@ def unreferenced(
     It takes one more call than `read_all`, one per collection without an alias, and two per collection that is loaded.
 
     Args:
-        catalog: the database.
-        target: the same database.
-        connection: the name of its connection.
         departures: when the last alias left a collection, by database and collection.
 
     Raises:

@@ -40,7 +40,6 @@ def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
     """Check the documents against each other, without flags, environment or server.
 
     Args:
-        manifests: what `read` gave.
         strict: whether a connection or endpoint that no document describes is an error.
 
     Returns:

@@ -50,10 +50,6 @@ class LongDuration(Duration):
 def parse_duration(text: str, *, hours: int = 1) -> float:
     """Return a duration in seconds.
 
-    Args:
-        text: as the user wrote it.
-        hours: the maximum.
-
     Raises:
         ValueError: with a message for the user, where it is no duration, not positive, or too long.
     """

@@ -49,7 +49,6 @@ def edited(text: str, file: str, desired: Mapping[Entry, str]) -> str:
 
     Args:
         text: the whole file, without a byte order mark.
-        file: its name, for the places.
         desired: the collection of each entry to change, a name that Milvus accepts; it replaces `state: Absent`.
 
     Raises:
@@ -86,13 +85,7 @@ def edited(text: str, file: str, desired: Mapping[Entry, str]) -> str:
 
 
 def difference(name: str, before: str, after: str) -> str:
-    """Return a unified diff that `git apply` and `patch -p1` take, empty where nothing differs.
-
-    Args:
-        name: the file's path.
-        before: its text.
-        after: what its text would be.
-    """
+    """Return a unified diff that `git apply` and `patch -p1` take, empty where nothing differs."""
     # Not `splitlines`: for a diff, only a line feed ends a line.
     old, new = ([*re.findall(r"[^\n]*\n|[^\n]+", text)] for text in (before, after))
     ends = ("", "") if name.startswith("/") else ("a/", "b/")

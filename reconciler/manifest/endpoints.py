@@ -50,12 +50,7 @@ def wrong_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator
 
 
 def endpoints_left_out(manifests: Manifests, sets: Sequence[AliasSet]) -> tuple[Problem, ...]:
-    """Return a warning for each set that this run sends to another server than its endpoints are proxies of.
-
-    Args:
-        manifests: what was read.
-        sets: what `resolve` made of it.
-    """
+    """Return a warning for each set that this run sends to another server than its endpoints are proxies of."""
     return tuple(
         Problem(
             f'these endpoints are left out: they are proxies of "{before.connection_name}", '

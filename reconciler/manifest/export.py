@@ -56,8 +56,6 @@ def exported(
 
     Args:
         pointing: every alias of the database, and its collection.
-        connection: where it was read from.
-        database: the database's name.
         with_connection: whether to write the connection too: when no manifest has it.
     """
     if with_connection:
@@ -82,7 +80,6 @@ def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dic
 
     Args:
         sets: from an export, with their connections.
-        targets: the databases that the plan is about.
 
     Raises:
         InvalidInput: this is no export, or it has nothing about one of the databases.

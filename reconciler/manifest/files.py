@@ -137,7 +137,6 @@ def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
     """Return the text of a file.
 
     Args:
-        file: what to read.
         stdin: what to read for `-`; None is the process's standard input.
 
     Raises:

@@ -65,7 +65,6 @@ def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     """Read manifests that are in no folder, such as those of a commit.
 
     Args:
-        names: of the files.
         tree: what is in them; relative paths stay inside.
 
     Raises:

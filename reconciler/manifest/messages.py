@@ -95,13 +95,7 @@ class _Finding(Struct, frozen=True):
 
 
 def explained(errors: Iterable[ValidationError], schema: Schema, root: Node) -> list[Problem]:
-    """Return what the validator found, for people.
-
-    Args:
-        errors: from a validator of `schema`.
-        schema: one of our published schemas.
-        root: the document they are about.
-    """
+    """Return what the validator found, for people."""
     findings = [_Finding.of(error, schema, root) for error in errors]
     # A misspelt field explains why another is missing, and why a condition does not hold.
     misspelt = {

@@ -41,9 +41,6 @@ def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:
 def read_connection(body: Mapping[str, object]) -> ConnectionManifest:
     """Read a MilvusConnection as the API server returns it.
 
-    Args:
-        body: the object; its status, and of its metadata all but name and namespace, are not looked at.
-
     Raises:
         InvalidInput: everything that is wrong with it by itself. Milvus Lite, files and environment variables, which
             the command line takes, are wrong. Nothing that may be a token is repeated.
@@ -60,7 +57,6 @@ def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMani
     """Return the set with its connection and its endpoints.
 
     Args:
-        manifest: what `read_alias_set` gave.
         connections: the MilvusConnections of the set's namespace, by name.
 
     Raises:

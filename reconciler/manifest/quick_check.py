@@ -31,7 +31,6 @@ def certainly_valid(kind: str, document: Any) -> bool:
     """Return whether the schema of the command line accepts a document; False also where only the schema can say.
 
     Args:
-        kind: its kind, one of ours.
         document: with the right `apiVersion` and `kind`.
     """
     parts = {"metadata": Metadata, "spec": AliasSetSpec if kind == "AliasSet" else MilvusConnectionSpec}

@@ -81,7 +81,6 @@ def json_schema(kind: str, *, operator: bool = False) -> Schema:
     """Return the JSON Schema (draft 2020-12) of a kind: what the command line accepts, or what the operator does.
 
     Args:
-        kind: `AliasSet` or `MilvusConnection`.
         operator: whether it may point only at http(s) addresses and Secrets.
     """
     fields: Schema = {

@@ -32,8 +32,6 @@ def chosen(manifests: Manifests, desired: Mapping[str, str], set_name: str | Non
     """Return the entries to change, in the order of the names.
 
     Args:
-        manifests: what was read.
-        desired: the collection of each alias.
         set_name: the one AliasSet to look in, as `name` or `namespace/name`; None is all of them.
 
     Raises:

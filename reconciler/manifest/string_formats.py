@@ -11,12 +11,7 @@ from reconciler.manifest.durations import Duration, LongDuration
 
 
 def complaint(name: str, value: object) -> str | None:
-    """Return what is wrong with a value in a format; None where nothing is, or where it is no string.
-
-    Args:
-        name: of the format in schemas.
-        value: of any type; another keyword checks that it is a string.
-    """
+    """Return what is wrong with a value in a format; None where nothing is, or where it is no string."""
     if not isinstance(value, str):
         return None
     try:

@@ -65,8 +65,6 @@ def retarget(
     """Return the sets with the connection and database that this run uses.
 
     Args:
-        manifests: what was read.
-        flags: of the command line.
         environment: fills what flags and manifests leave open.
         working_directory: where relative paths on flags and in the environment start.
 

@@ -28,8 +28,6 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
     """Return all that is wrong with a document of ours; nothing, if a record can be made of it.
 
     Args:
-        kind: its kind, one of ours.
-        document: with what its reader found.
         operator: whether it is for the operator, which takes no files, no environment and no Milvus Lite.
     """
     root = document.root

@@ -134,10 +134,6 @@ class Document(Struct, eq=False):
 def parse(text: str, file: str) -> tuple[list[Document], Problem | None]:
     """Read all documents of a text, up to the place where it stops being YAML.
 
-    Args:
-        text: the whole file.
-        file: its name, for the places.
-
     Returns:
         The documents that are complete, and why reading ended before the end, if it did.
     """

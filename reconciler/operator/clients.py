@@ -101,12 +101,7 @@ class _Shared:
 
 
 class Clients:
-    """Opens, shares and closes connections. Thread-safe.
-
-    Args:
-        secrets: reads credentials.
-        connect: opens a database.
-    """
+    """Opens, shares and closes connections. Thread-safe."""
 
     def __init__(self, secrets: Secrets, connect: OpenDatabase) -> None:
         self._secrets = secrets
@@ -135,11 +130,7 @@ class Clients:
                     shared.users -= 1
 
     def close_unused(self, in_use: frozenset[Connection]) -> None:
-        """Close connections that no run uses, unless a set needs them with these credentials.
-
-        Args:
-            in_use: connections of the sets that exist.
-        """
+        """Close connections that no run uses, unless a set needs them with these credentials."""
         unused = []
         with self._lock:
             newest = {(key[0], key[2]): key for key in self._shared}

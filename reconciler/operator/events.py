@@ -34,12 +34,7 @@ log = structlog.get_logger()
 
 
 class Events:
-    """Posts Events from a thread of its own, so that no reconcile waits for them.
-
-    Args:
-        cluster: the Kubernetes API.
-        identity: name of this process.
-    """
+    """Posts Events from a thread of its own, so that no reconcile waits for them."""
 
     def __init__(self, cluster: Cluster, identity: str) -> None:
         self._cluster = cluster
@@ -99,7 +94,6 @@ def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, s
     """Yield the Events for the result of a reconcile: reason, note, and whether it is a warning.
 
     Args:
-        finding: the result.
         before: the reason that was last announced for this spec; None without one.
     """
     if finding.report:

@@ -16,15 +16,12 @@ class Finding(Struct, frozen=True):
     """What reconciling one set found and did.
 
     Args:
-        reason: why the set is in its state.
-        message: the same in a sentence, with names and numbers.
         desired: the set without the names that belong to other sets; None if it is not known.
         contests: those names.
         plan: what would change; None if nothing was compared.
         pending: whether the plan waits for a person.
         drift: the changes of the plan that correct drift and have not been made.
         run: the name of the run that begins with this finding; empty if none does.
-        report: of the run; None if there was none.
         unreachable: the server does not answer, or not to us.
         stalled: only a person can help, even if the reason does not mean that.
         approved_by: who approved the plan, as stated by the approver's client.

@@ -27,13 +27,7 @@ DELETED = "DELETED"
 
 
 class Watcher:
-    """Handles objects that were created, changed or deleted.
-
-    Args:
-        world: stores the objects.
-        queue: wakes sets.
-        reconciler: ends reconciles of sets that were changed or deleted.
-    """
+    """Handles objects that were created, changed or deleted."""
 
     def __init__(self, world: World, queue: Queue, reconciler: Reconciler) -> None:
         self._world = world
@@ -85,8 +79,6 @@ def registry(world: World, watcher: Watcher, config: Any) -> kopf.OperatorRegist
     """Return the handlers for kopf.
 
     Args:
-        world: the objects that are known.
-        watcher: called for each object.
         config: how to reach the API server, from `cluster.load_config`.
     """
     handlers = kopf.OperatorRegistry()

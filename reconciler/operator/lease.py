@@ -37,9 +37,7 @@ class Elector:
     """Acquires, renews and releases a Lease.
 
     Args:
-        cluster: the Kubernetes API.
         ref: namespace and name of the Lease.
-        identity: unique name of this process.
         lost: called once, with the reason, if the Lease is lost; it should end the process.
     """
 

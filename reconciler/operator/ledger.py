@@ -27,7 +27,6 @@ class OperatorLedger:
     Args:
         rejected: moves that earlier runs reverted.
         pending_verification: moves that earlier runs made and did not verify.
-        run: the name of the run.
         may_write: whether this process still holds the Lease.
     """
 
@@ -65,8 +64,6 @@ class OperatorRun:
     """A `journal.RecordedRun`.
 
     Args:
-        run: its name.
-        may_write: see `OperatorLedger`.
         context: fields of each log entry; the threads of a run do not share the context of the logger.
     """
 

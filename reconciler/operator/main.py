@@ -35,11 +35,8 @@ class Settings:
 
     Args:
         namespaces: whose objects are reconciled; empty for all.
-        read_only: report what would change, and change nothing.
-        lease: the Lease that the writing process holds.
         listen: `host:port` for probes and metrics.
         kubeconfig: a file; None for what `cluster.load_config` finds.
-        alias_info: export a metric series for each alias.
     """
 
     namespaces: Sequence[str]
@@ -52,10 +49,6 @@ class Settings:
 
 class Process:
     """An operator that works while it holds the Lease.
-
-    Args:
-        settings: see there.
-        stop: ends it.
 
     Raises:
         ClusterError: no way to reach a Kubernetes API server.

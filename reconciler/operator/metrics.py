@@ -36,14 +36,7 @@ class Metrics(CommonMetrics):
         self.registry.register(self._sets)
 
     def reconciled(self, ref: Ref, finding: Finding, seconds: float, interval: float) -> None:
-        """Record the result of a reconcile.
-
-        Args:
-            ref: the set.
-            finding: the result.
-            seconds: how long it took.
-            interval: seconds between two reconciles of this set.
-        """
+        """Record the result of a reconcile."""
         meaning = MEANINGS[finding.reason]
         result = "success" if meaning.ready is Ready.TRUE else "error" if meaning.warning else "waiting"
         self._runs.labels(result).inc()

@@ -104,7 +104,6 @@ def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
     """Return the record of an AliasSet.
 
     Args:
-        body: the whole object.
         earlier: what was known of it; its spec is taken over where nothing of it has changed.
     """
     metadata = _mapping(body, "metadata")

@@ -21,13 +21,7 @@ log = structlog.get_logger()
 
 
 class Publisher:
-    """Publishes results. Thread-safe, for different sets.
-
-    Args:
-        cluster: the Kubernetes API.
-        world: stores the objects that it returns.
-        events: posts Events.
-    """
+    """Publishes results. Thread-safe, for different sets."""
 
     def __init__(self, cluster: Cluster, world: World, events: Events) -> None:
         self._cluster = cluster
@@ -63,13 +57,7 @@ class Publisher:
         return self.write(set_object, finding)
 
     def write(self, set_object: SetObject, finding: Finding, fields: Collection[str] = status.ALL) -> bool:
-        """Write the status if it differs; return False if the set is gone. Raises `ClusterError`.
-
-        Args:
-            set_object: the set.
-            finding: the result.
-            fields: the fields of the status to write.
-        """
+        """Write the status if it differs; return False if the set is gone. Raises `ClusterError`."""
         known = self._world.get(set_object.ref)
         if known is None or known.uid != set_object.uid:
             return False

@@ -69,7 +69,6 @@ class Queue:
     """Runs the reconciles of all sets.
 
     Args:
-        work: reconciles a set.
         lane_of: returns the server of a set; sets of one lane share its room.
     """
 

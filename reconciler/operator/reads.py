@@ -85,8 +85,6 @@ def next_tick(now: float, interval: float, target: Target) -> float:
 
     Args:
         now: seconds of any clock that all callers share.
-        interval: seconds.
-        target: the database.
     """
     number = math.floor(now / interval)
     ahead = (_tick(number + step, interval, target) - now for step in range(4))

@@ -72,12 +72,7 @@ class SetReconciler:
     """Reconciles sets, one at a time in each thread.
 
     Args:
-        clients: open connections.
-        secrets: their credentials.
-        reads: shared reads.
-        outages: servers that do not answer.
         may_write: whether this process holds the Lease.
-        read_only: change nothing, only report what would change.
     """
 
     clients: Clients
@@ -89,12 +84,6 @@ class SetReconciler:
 
     def reconcile(self, set_object: SetObject, view: View, trigger: Trigger, hooks: ReconcileHooks) -> Finding:
         """Compare a set with the live aliases, and make the changes that may be made now.
-
-        Args:
-            set_object: the set.
-            view: all sets.
-            trigger: why it is reconciled now.
-            hooks: what the caller does around a run.
 
         Raises:
             ClusterError: the Kubernetes API cannot be used.

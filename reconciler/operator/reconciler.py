@@ -56,12 +56,6 @@ class Reconciler:
     """Does the work of the queue. Thread-safe, for different sets.
 
     Args:
-        cluster: the Kubernetes API.
-        world: all objects.
-        set_reconciler: compares a set with Milvus and acts.
-        clients: connections to Milvus.
-        events: posts Events.
-        metrics: counts changes and results.
         step_aside: called when a run will take long.
     """
 
@@ -242,7 +236,6 @@ class Reconciler:
         """Read a set and its connection from the API server, whatever the watch has missed.
 
         Args:
-            ref: the set.
             observed: see `World.take`.
         """
         set_object = self._taken(self._cluster.alias_set(ref), observed=observed)

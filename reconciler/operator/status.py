@@ -48,8 +48,6 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
     """Return the whole status.
 
     Args:
-        set_object: the object, with its status so far.
-        finding: of the last reconcile.
         now: RFC 3339, for conditions that change.
     """
     before = set_object.status

@@ -27,7 +27,6 @@ def watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Even
     """Watch until stopped, by the event or a signal.
 
     Args:
-        handlers: what is called with each object.
         namespaces: where; empty for the whole cluster.
         stop: ends it; set on return, and as soon as a watch fails.
         ready: set once kopf has started.

@@ -37,12 +37,7 @@ class Operator:
 
     Args:
         config: how to reach the API server, from `cluster.load_config`.
-        cluster: the Kubernetes API at that server.
-        identity: name of this process in Events.
         may_write: whether this process may change anything in Milvus.
-        read_only: report what would change, and change nothing.
-        alias_info: export a metric series for each alias.
-        connect: opens a database.
     """
 
     def __init__(
@@ -81,12 +76,7 @@ class Operator:
         self._handlers = registry(self.world, self.watcher, config)
 
     def watch(self, namespaces: Sequence[str], stop: Event, ready: Event | None = None) -> bool:
-        """Watch and reconcile until stopped.
-
-        Args:
-            namespaces: where; empty for the whole cluster.
-            stop: ends it; set on return.
-            ready: set once kopf has started.
+        """Watch and reconcile until stopped; see `watching.watch`.
 
         Returns:
             Whether it was stopped, as opposed to a watch that failed.

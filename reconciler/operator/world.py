@@ -125,7 +125,6 @@ class World:
         """Store a set from a response of the API server, unless the watch has delivered a newer one. Return the newest.
 
         Args:
-            body: the whole object.
             observed: whether the caller reconciles it. If not, as after a write of the status, a change of the spec
                 that the response contains is still news when the watch delivers it.
         """

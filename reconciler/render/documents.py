@@ -101,7 +101,6 @@ def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, 
     """Return what `set` changed in the manifests, or would change.
 
     Args:
-        changes: all that were requested.
         differences: unified diffs, by file.
         written: whether the files have them.
     """

@@ -28,8 +28,6 @@ class Result(Struct, frozen=True):
     """The result of a command, in the forms that formats render; each is created when it is used.
 
     Args:
-        lines: as text for people.
-        document: as JSON for programs.
         view: of a plan or a report; other results have none.
     """
 
@@ -43,7 +41,6 @@ class Format(Struct, frozen=True):
 
     Args:
         name: as `--format` takes it.
-        render: returns the whole output.
         needs_view: whether it can render plans and reports only.
         render_error: returns what stands in place of the result if the command fails; None for nothing.
     """

@@ -54,12 +54,7 @@ def desired_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
 
 
 def planned_cluster(target: TargetPlan, sets: Sequence[AliasSet]) -> Cluster:
-    """Return the live and the desired state of a database.
-
-    Args:
-        target: its plan.
-        sets: its sets.
-    """
+    """Return the live and the desired state of a database."""
     changing = {(step.set, step.alias) for step in target.steps}
     suspended = {alias_set.set for alias_set in target.sets if alias_set.suspended}
     arrows = [arrow for step in target.steps for arrow in _of_step(step)]

@@ -27,7 +27,6 @@ def html(view: View, document: Document) -> str:
     """Render a plan or a report.
 
     Args:
-        view: what the page shows.
         document: the same as JSON, shown at the end.
     """
     loader = PackageLoader("reconciler.render", "page")

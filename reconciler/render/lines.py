@@ -44,7 +44,6 @@ def columns(
     """Draw a table without rules, each column as wide as its widest cell.
 
     Args:
-        heads: of the columns.
         rows: their cells; made printable here.
         styles: of a row, by its number: style by the number of the column.
     """

@@ -103,7 +103,6 @@ def newest_changes(
     Args:
         runs: recorded runs, oldest first.
         alias: consider this alias only; None for all.
-        selects: consider these databases only.
 
     Raises:
         InvalidInput: that run is still running.

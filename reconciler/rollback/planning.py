@@ -55,8 +55,6 @@ def plan_rollback(changes: Changes, catalogs: Catalogs, *, max_drops: int = DEFA
 
     Args:
         changes: from `changes_of`, `changes_in` or `newest_changes`.
-        catalogs: connections, opened as needed.
-        max_drops: the maximum number of aliases of one set that may be dropped.
 
     Raises:
         CatalogError: a catalog cannot be read.
@@ -76,10 +74,7 @@ def plan_move(alias: str, collection: str, where: PastTarget, last: PastStep | N
 
     Args:
         alias: the alias; it may be absent.
-        collection: the desired collection.
-        where: the database.
         last: the newest recorded step for the alias; its set, gates and verification are used again.
-        catalogs: connections, opened as needed.
 
     Raises:
         CatalogError: the catalog cannot be read, or `alias` is not a valid name.

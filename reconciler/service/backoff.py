@@ -6,13 +6,7 @@ import random
 
 
 def backoff(failures: int, first: float, longest: float) -> float:
-    """Return the seconds to wait: twice as long after each failure, up to a limit.
-
-    Args:
-        failures: how many came before this one.
-        first: seconds after the first failure.
-        longest: the limit in seconds.
-    """
+    """Return the seconds to wait: twice as long after each failure, up to a limit."""
     return float(min(first * 2 ** min(failures, 16), longest))
 
 

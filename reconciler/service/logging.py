@@ -23,13 +23,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def configure_logging_when_needed(log_format: LogFormat, level: str, *, color: bool) -> None:
-    """Call `configure_logging` before the first log entry, for processes that log through `logging` only.
-
-    Args:
-        log_format: see there.
-        level: see there.
-        color: see there.
-    """
+    """Call `configure_logging` before the first log entry, for processes that log through `logging` only."""
     logger = logging.getLogger("reconciler")
     logger.handlers = [_FirstEntry(lambda: configure_logging(log_format, level, color=color))]
     logger.setLevel(level.upper())
@@ -53,8 +47,6 @@ def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: S
 
     Args:
         log_format: `console` for people, `json` for one JSON object per line.
-        level: the minimum level; one of `LEVELS`.
-        color: whether to colour the log for people.
         also: loggers of third parties whose warnings are shown in the same form.
     """
     import structlog
@@ -103,11 +95,7 @@ def _join_standard_logging(
 
 
 def traceback_without_values(error: BaseException | None) -> str:
-    """Return a traceback without local variables, and without the text of errors that are not ours: both hold secrets.
-
-    Args:
-        error: printed after what caused it.
-    """
+    """Return a traceback without local variables and without the text of foreign errors: both may hold secrets."""
     chain: list[BaseException] = []
     while error and error not in chain:  # pymilvus raises errors that are their own cause
         chain.insert(0, error)

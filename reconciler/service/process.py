@@ -38,10 +38,7 @@ def serving(
     """Serve `/metrics` and further pages for as long as the block runs.
 
     Args:
-        listen: see `Web`.
-        metrics: what Prometheus scrapes.
-        pages: see `Web`.
-        hooks: see `Web`.
+        listen, pages, hooks: see `Web`.
         details: what is logged about the process when it starts.
 
     Raises:

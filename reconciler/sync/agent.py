@@ -50,10 +50,6 @@ class Agent:
     """Keeps the aliases of one ref up to date.
 
     Args:
-        settings: what is followed.
-        repository: the mirror.
-        journal: where runs are recorded.
-        connect: opens a database.
         stop: set to end a run early.
         wake: set when the ref may have moved; cleared by the thread that reads the ref then.
     """

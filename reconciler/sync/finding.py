@@ -30,8 +30,6 @@ class Finding(Struct, frozen=True):
     """What reconciling once found and did.
 
     Args:
-        reason: why the aliases are in their state.
-        message: the same in a sentence, with names and numbers.
         attempted: the commit that the ref was last at; empty if it was never read.
         in_force: the commit that the aliases are kept at; empty if there is none.
         report: of the run, or of the plan that was not applied; None if nothing was compared.

@@ -72,7 +72,6 @@ class LastApplied:
 
         Args:
             sets: all sets that there are; a set that is removed and comes back later counts as new.
-            report: of a run over some or all of them.
 
         Raises:
             AliasctlError: the file cannot be written.

@@ -50,10 +50,6 @@ log = structlog.get_logger()
 class Sync:
     """A process that follows one ref.
 
-    Args:
-        settings: what is followed.
-        journal: where runs are recorded.
-
     Raises:
         InvalidInput: a setting is invalid.
     """

@@ -13,11 +13,7 @@ from reconciler.sync.settings import Settings
 
 
 class SyncMetrics(CommonMetrics):
-    """All metrics of the agent.
-
-    Args:
-        settings: what is followed.
-    """
+    """All metrics of the agent."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()

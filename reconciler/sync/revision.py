@@ -30,8 +30,6 @@ class Revision:
     """A commit that can be used.
 
     Args:
-        commit: which.
-        provenance: where it comes from.
         sets: its sets, without those with `approval: Manual`.
         reported: the sets whose drift is only reported.
         remarks: warnings, such as sets that are left out and connections that are not used.
@@ -61,11 +59,6 @@ def read_connections(path: Path) -> Mapping[tuple[str, str], ConnectionManifest]
 
 def read_revision(repository: Repository, commit: Commit, settings: Settings) -> Revision:
     """Return the AliasSets of a commit, with the connections of the agent.
-
-    Args:
-        repository: has the commit.
-        commit: which.
-        settings: what is followed, and whose signatures are accepted.
 
     Raises:
         SignatureRejected: it has no accepted signature.

@@ -18,11 +18,9 @@ class Settings:
     """What the command line sets.
 
     Args:
-        access: the repository.
         ref: a branch, tag, full ref or commit.
         path: the folder or file of the manifests in it; empty for the whole repository.
         connections: the file or folder of the MilvusConnections, which is outside the repository.
-        overrides: connection and database for every set.
         signers: whose signature a commit needs; without any, none is needed.
         interval: seconds between two reconciles.
         state: the folder of the mirror, for this agent only.

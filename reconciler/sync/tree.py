@@ -32,8 +32,6 @@ class CommitTree:
     or to no file, is refused, and so is one to a folder, whose manifests would be missed. Others are ignored.
 
     Args:
-        repository: has the commit.
-        commit: its id.
         path: the folder or file; empty for the whole repository.
         copies: a folder, only ours, for files that are needed after the manifests are read.
 

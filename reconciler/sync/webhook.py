@@ -22,7 +22,6 @@ def receive(secret: Credential, wake: Callable[[], None], headers: Mapping[str, 
 
     Args:
         secret: the key of the signature; read each time, so that it can be rotated.
-        wake: called for a valid request.
         headers: by their names in lower case.
         body: what is signed, in pieces, so that it is never held in memory.
     """

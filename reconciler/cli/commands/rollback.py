@@ -57,7 +57,6 @@ class Databases(Struct, frozen=True):
     """Where recorded runs are looked up, and how their databases are reached.
 
     Args:
-        flags: settings of this call.
         selects: whether a recorded database is meant.
         given: the database that this call names, if it does.
     """
