@@ -41,7 +41,6 @@ class AdaptiveLimit:
 
     @property
     def limit(self) -> int:
-        """Return how many calls may be in flight now."""
         return int(self._limit)
 
     @contextmanager

@@ -71,7 +71,6 @@ def serving_replicas(answer: Iterable[Any]) -> int:
 
 
 def schema_of(answer: Mapping[str, Any]) -> Schema:
-    """Return the schema of a `describe_collection` answer."""
     shown = (item for item in answer["fields"] if not item.get("is_dynamic"))
     return Schema(
         fields=tuple(field for item in shown for field in _fields(item)),
@@ -115,7 +114,6 @@ def _field(answer: Mapping[str, Any], name: str, kind: str) -> Field:
 
 
 def _type(kind: Any) -> str:
-    """Return Milvus's name of a data type."""
     return str(kind.name)
 
 

@@ -183,7 +183,6 @@ color_option = click.option(
 
 
 def result_options(*, views: bool = False) -> Callable[[Command], Command]:
-    """Return the options of a command that prints a result."""
     names = _names(views=views)
     return chained(
         format_option(views=views),

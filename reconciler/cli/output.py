@@ -127,7 +127,6 @@ class Output(Struct):
             click.echo(printable(message), err=True)
 
     def warn(self, problem: Problem) -> None:
-        """Print a warning to standard error."""
         self._complain("warning", "yellow", problem)
 
     def error(self, error: AliasctlError) -> None:
@@ -164,7 +163,6 @@ class Output(Struct):
         return self.color and bool(stream.isatty() or forced) and self.console(stream).color_system is not None
 
     def console(self, stream: TextIO) -> Console:
-        """Return Rich's view of a stream."""
         from rich.console import Console  # takes long to import, and only terminals need it
 
         return Console(file=stream, color_system="auto" if self.color else None, highlight=False, soft_wrap=True)

@@ -243,7 +243,6 @@ class AliasSet(Struct, frozen=True, eq=False):
 
 
 def _without_source(record: Alias | AliasSet) -> tuple[object, ...]:
-    """Return what counts in a comparison."""
     return astuple(replace(record, source=None))
 
 
@@ -359,5 +358,4 @@ class LiveCatalog(Struct, frozen=True, dict=True):
 
     @cached_property
     def names(self) -> Sequence[str]:
-        """Return the aliases in order."""
         return sorted(self.aliases)

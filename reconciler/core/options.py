@@ -80,7 +80,6 @@ def check_names(options: Options, sets: Sequence[AliasSet], gates: Collection[st
 
 
 def limited(desired: AliasSet, options: Options) -> AliasSet:
-    """Return the set with the limits of this run."""
     if options.max_drops is None:
         return desired
     return replace(desired, limits=replace(desired.limits, max_drops=options.max_drops))

@@ -18,15 +18,7 @@ from msgspec.structs import replace
 
 from reconciler.core.gates import Gates
 from reconciler.core.json_strict import digest_of, without_none
-from reconciler.core.model import (
-    AliasSet,
-    Connection,
-    LiveCatalog,
-    OnFailure,
-    Source,
-    Target,
-    Verify,
-)
+from reconciler.core.model import AliasSet, Connection, LiveCatalog, OnFailure, Source, Target, Verify
 from reconciler.core.record import ALWAYS, INLINE, INTERNAL, NOT_READ, Count, Digest, Record, Time
 
 
@@ -199,7 +191,6 @@ class TargetPlan(Record, frozen=True):
 
     @property
     def runnable(self) -> tuple[Step, ...]:
-        """Return the steps that are not blocked."""
         return tuple(step for step in self.steps if step.blocked is None)
 
     @property
@@ -228,7 +219,6 @@ class Plan(Struct, frozen=True):
 
     @property
     def runnable(self) -> tuple[Step, ...]:
-        """Return the steps that are not blocked."""
         return tuple(step for target in self.targets for step in target.runnable)
 
     @property

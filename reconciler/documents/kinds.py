@@ -19,18 +19,15 @@ class DocumentKind(Struct, frozen=True):
     version: int = 1
 
     def document(self, record: Struct) -> Document:
-        """Return the document of a record."""
         return {"kind": self.name, "formatVersion": self.version, **encode(record)}
 
     def schema(self) -> Document:
-        """Return the JSON Schema of these documents."""
         (body,), definitions = schemas([self.record])
         head = published(self.name, body["description"])
         return head | with_head(body, kind=self.name, formatVersion=self.version) | {"$defs": definitions}
 
 
 def published(kind: str, title: str) -> Document:
-    """Return the beginning of a published schema."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"https://aliasctl.dev/schemas/{kind.lower()}.schema.json",

@@ -46,11 +46,9 @@ class VerifyDocument(Record, frozen=True):
 
     @classmethod
     def of(cls, verify: Verify) -> VerifyDocument:
-        """Return the document of a verification."""
         return cls(verify, tuple(EndpointDocument(item.address, item) for item in verify.endpoints))
 
     def record(self) -> Verify:
-        """Return the verification."""
         return replace(self.verify, endpoints=tuple(saved(item.connection, item.address) for item in self.endpoints))
 
 
@@ -62,7 +60,6 @@ class SetDocument(Record, frozen=True):
 
     @classmethod
     def of(cls, plan: SetPlan) -> SetDocument:
-        """Return the document of a set."""
         return cls(plan, VerifyDocument.of(plan.verify))
 
     def record(self, steps: Sequence[Step]) -> SetPlan:
@@ -77,7 +74,6 @@ class TargetDocument(Record, frozen=True):
     sets: tuple[SetDocument, ...]
 
     def record(self, steps: Sequence[Step]) -> TargetPlan:
-        """Return the database, each set with its own of the steps."""
         by_set: dict[str, list[Step]] = defaultdict(list)
         for step in steps:
             by_set[step.set].append(step)
@@ -95,7 +91,6 @@ class PlannedTarget(TargetDocument, frozen=True):
 
     @classmethod
     def of(cls, plan: TargetPlan) -> PlannedTarget:
-        """Return the document of one database of a plan."""
         return cls(plan, tuple(map(SetDocument.of, plan.sets)), plan.steps)
 
 

@@ -73,7 +73,6 @@ def load(path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, 
 
 
 def invalid(path: Path, message: str) -> InvalidInput:
-    """Return what is wrong with a file."""
     return InvalidInput(Problem(message, Source(str(path))))
 
 

@@ -97,7 +97,6 @@ class Access:
             return host == "localhost"
 
     def settings(self) -> dict[str, str]:
-        """Return git's configuration for calls over the network."""
         found: dict[str, str] = {}
         if self.token:
             parts = urlsplit(self.url)

@@ -15,15 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.model import (
-    DEFAULT_DATABASE,
-    AliasSet,
-    Connection,
-    Credential,
-    Origin,
-    Source,
-    Tls,
-)
+from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection, Credential, Origin, Source, Tls
 from reconciler.manifest.endpoints import absent_endpoints, elsewhere, endpoints_of, wrong_endpoints
 from reconciler.manifest.overrides import Overrides
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests

@@ -15,14 +15,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import yaml
 from msgspec import Struct
-from yaml.events import (
-    AliasEvent,
-    CollectionEndEvent,
-    DocumentStartEvent,
-    Event,
-    MappingStartEvent,
-    ScalarEvent,
-)
+from yaml.events import AliasEvent, CollectionEndEvent, DocumentStartEvent, Event, MappingStartEvent, ScalarEvent
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Source

@@ -143,7 +143,6 @@ class Clients:
                 shared.catalog.close()
 
     def close(self) -> None:
-        """Close all connections."""
         with self._lock:
             everything, self._shared = self._shared, {}
         for shared in everything.values():

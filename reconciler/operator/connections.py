@@ -49,7 +49,6 @@ class ConnectionStatuses:
             )
 
     def forget(self, ref: Ref) -> None:
-        """Forget a connection that was deleted."""
         with self._lock:
             self._written.pop(ref, None)
 

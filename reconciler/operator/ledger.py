@@ -39,7 +39,6 @@ class OperatorLedger:
         self._may_write = may_write
 
     def begin(self, plan: Plan, origins: Origins) -> OperatorRun:
-        """See `journal.Ledger`."""
         run = self._run
         log.info(
             "run begins",
@@ -52,11 +51,9 @@ class OperatorLedger:
         return OperatorRun(run, self._may_write, {"run": run, "connection": connection, "digest": plan.digest})
 
     def rejected(self) -> Rejected:
-        """See `journal.Ledger`."""
         return self._rejected
 
     def pending_verification(self) -> PendingVerifications:
-        """See `journal.Ledger`."""
         return self._pending_verification
 
 
@@ -79,7 +76,6 @@ class OperatorRun:
         log.info("call", **self._context, **_fields(target, step), act=str(act))
 
     def note(self, target: Target, result: StepResult) -> None:
-        """See `journal.RecordedRun`; logs it."""
         details = {**self._context, **_fields(target, result.step), "outcome": str(result.outcome)}
         if result.code:
             details["code"] = result.code
@@ -88,7 +84,6 @@ class OperatorRun:
         log.info("step", **details)
 
     def end(self, report: Report) -> None:
-        """See `journal.RecordedRun`; logs it."""
         counts = {str(outcome): number for outcome, number in report.counts.items()}
         log.info("run ended", **self._context, exit_code=int(report.exit_code), outcomes=counts)
 

@@ -36,7 +36,6 @@ class Metrics(CommonMetrics):
         self.registry.register(self._sets)
 
     def reconciled(self, ref: Ref, finding: Finding, seconds: float, interval: float) -> None:
-        """Record the result of a reconcile."""
         meaning = MEANINGS[finding.reason]
         result = "success" if meaning.ready is Ready.TRUE else "error" if meaning.warning else "waiting"
         self._runs.labels(result).inc()
@@ -63,7 +62,6 @@ class Metrics(CommonMetrics):
         self._duration.observe(seconds)
 
     def forget(self, ref: Ref) -> None:
-        """Remove the series of a set."""
         self._sets.remove(ref)
 
 

@@ -104,7 +104,6 @@ class Publisher:
         return reason if generation == set_object.generation else None
 
     def forget(self, set_object: SetObject) -> None:
-        """Drop what is known about a set that is gone."""
         self._statuses.pop(set_object.uid, None)
         self._pending.pop(set_object.uid, None)
         self._reasons.pop(set_object.uid, None)

@@ -89,7 +89,6 @@ class Queue:
         self._dispatcher = Thread(target=self._dispatch, name="dispatcher", daemon=True)
 
     def start(self) -> None:
-        """Start to run reconciles."""
         self._dispatcher.start()
 
     def wake(self, ref: Ref, trigger: Trigger, delay: float = 0.0) -> None:

@@ -257,7 +257,6 @@ def _history(set_object: SetObject) -> list[Body] | None:
 
 
 def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str, object]:
-    """Return the entry of a run in the history."""
     made = Counter(result.step.action for result in report.results if result.outcome is Outcome.DONE)
     content = {
         "digest": report.plan.digest,

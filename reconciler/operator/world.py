@@ -71,7 +71,6 @@ class View:
 
     @cached_property
     def claims(self) -> Mapping[Target, Claims]:
-        """Return which set has authority over which names, by database."""
         return {target: Claims(sets) for target, sets in self.by_target.items()}
 
     @cached_property
@@ -104,12 +103,10 @@ class World:
             return self._view
 
     def get(self, ref: Ref) -> SetObject | None:
-        """Return a set as it was last seen, with its newest status."""
         with self._lock:
             return self._sets.get(ref)
 
     def get_connection(self, ref: Ref) -> ConnectionObject | None:
-        """Return a connection as it was last seen."""
         with self._lock:
             return self._connections.get(ref)
 
@@ -164,7 +161,6 @@ class World:
             return set_object.ref not in self._sets
 
     def remove_connection(self, ref: Ref) -> None:
-        """Remove a deleted connection."""
         with self._lock:
             if self._connections.pop(ref, None):
                 self._view = None

@@ -45,7 +45,6 @@ class ErrorDocument(Record, frozen=True):
 
 
 def error_document(error: AliasctlError) -> Document:
-    """Return an error, with every problem of the input."""
     problems = error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),)
     entries = tuple(ErrorEntry(error.code, problem) for problem in problems)
     return ERROR.document(ErrorDocument(error.exit_code, entries))
@@ -62,7 +61,6 @@ class ValidationDocument(Record, frozen=True):
 
 
 def validation_document(manifests: Manifests, warnings: Sequence[Problem]) -> Document:
-    """Return what `validate` read."""
     aliases = sum(len(alias_set.aliases) for alias_set in manifests.sets)
     record = ValidationDocument(
         len(manifests.sets), len(manifests.connections), aliases, manifests.skipped, tuple(warnings)

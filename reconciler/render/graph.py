@@ -43,7 +43,6 @@ class Cluster(Struct, frozen=True):
 
 
 def desired_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
-    """Return the desired state of the manifests, one cluster per database."""
     found: dict[str, list[Arrow]] = {}
     for alias_set in sets:
         namespace = f"{alias_set.namespace}/" if alias_set.namespace else ""
@@ -106,7 +105,6 @@ MERMAID = {
 
 
 def mermaid(clusters: Sequence[Cluster]) -> str:
-    """Draw a Mermaid flowchart."""
     lines = ["flowchart LR"]
     for number, cluster in enumerate(clusters, 1):
         aliases, collections = _names(cluster, number)
@@ -138,7 +136,6 @@ DOT = {
 
 
 def dot(clusters: Sequence[Cluster]) -> str:
-    """Draw a Graphviz digraph."""
     lines = ["digraph aliases {", "  rankdir=LR;", '  node [fontname="monospace"];']
     for number, cluster in enumerate(clusters, 1):
         aliases, collections = _names(cluster, number)

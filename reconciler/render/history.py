@@ -27,7 +27,6 @@ SHORT_COMMIT = 7
 
 
 def history_lines(runs: Sequence[PastRun]) -> Iterator[Line]:
-    """Draw one row per run."""
     result = HEADS.index("RESULT")
     return columns(HEADS, [_cells(run) for run in runs], lambda number: {result: _style(runs[number])})
 
@@ -135,7 +134,6 @@ def _route(step: Step) -> str:
 
 
 def _moment(time: str) -> str:
-    """Return a time without fractions of a second."""
     return re.sub(r"\.\d+", "", time)
 
 

@@ -69,5 +69,4 @@ def _digest(content: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return the text with a capital letter."""
     return text[:1].upper() + text[1:]

@@ -47,7 +47,6 @@ class _Room:
 
 
 def markdown(view: View) -> str:
-    """Render a plan or a report."""
     room = _Room(LIMIT - FRAME)
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
     highlights = [line for line in map(_highlight, view.problems[:HIGHLIGHTS]) if room.take(line)]

@@ -14,7 +14,6 @@ from reconciler.render.view import plan_view, report_view
 
 
 def plan_result(plan: Plan) -> Result:
-    """Return a plan as a result."""
     view = cache(lambda: plan_view(plan))
     return Result(lambda: view_lines(view()), lambda: plan_document(plan), view)
 
@@ -26,7 +25,6 @@ def saved_plan_result(plan: Plan) -> Result:
 
 
 def report_result(report: Report) -> Result:
-    """Return a report as a result."""
     view = cache(lambda: report_view(report))
     return Result(lambda: view_lines(view()), lambda: report_document(report), view)
 

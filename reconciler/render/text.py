@@ -34,7 +34,6 @@ REMARKS = {Topic.WAVE: "dim", Topic.GATE: "yellow"}
 
 
 def view_lines(view: View) -> Iterator[Line]:
-    """Draw a plan or a report."""
     for section in view.sections:
         title = (f"{section.connection} / {section.database}", "bold")
         width = width_of([row.alias for row in section.rows])
@@ -60,7 +59,6 @@ def saved_plan_lines(view: View) -> Iterator[Line]:
 
 
 def summary_line(view: View) -> Line:
-    """Draw the summary alone."""
     return Line((view.summary, "bold"))
 
 

@@ -14,16 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.core.gates import DEFAULT_GUARD
-from reconciler.core.plan import (
-    Action,
-    BlockReason,
-    Figure,
-    GateResult,
-    PendingVerification,
-    Plan,
-    Step,
-    TargetPlan,
-)
+from reconciler.core.plan import Action, BlockReason, Figure, GateResult, PendingVerification, Plan, Step, TargetPlan
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
 from reconciler.render import wording
@@ -141,7 +132,6 @@ class View(Struct, frozen=True):
 
 
 def plan_view(plan: Plan) -> View:
-    """Return the view of a plan."""
     verdict, mood = _plan_verdict(plan)
     return View(
         kind="plan",
@@ -162,7 +152,6 @@ def plan_view(plan: Plan) -> View:
 
 
 def report_view(report: Report) -> View:
-    """Return the view of a report."""
     verdict, mood = _report_verdict(report)
     run = (("run", printable(report.run)),) if report.run else ()
     return View(

@@ -35,7 +35,6 @@ class CommonMetrics:
         build.labels(__version__).set(1)
 
     def text(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def call(self, method: str, code: str, seconds: float) -> None:

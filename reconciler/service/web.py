@@ -164,6 +164,5 @@ class Web:
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()

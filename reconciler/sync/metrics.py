@@ -32,7 +32,6 @@ class SyncMetrics(CommonMetrics):
         followed.labels(settings.access.url, settings.ref, settings.path).set(1)
 
     def reconciled(self, finding: Finding) -> None:
-        """Record the result of a reconcile."""
         self._reconciles.labels(str(finding.reason)).inc()
         self._state.clear()
         self._state.labels(str(finding.reason)).set(1)

@@ -63,7 +63,6 @@ class BackOff:
 
     @property
     def count(self) -> int:
-        """Return the number of repetitions in a row."""
         return self._count
 
     def repeated(self) -> None:
@@ -77,7 +76,6 @@ class BackOff:
             self._count = 0
 
     def reset(self) -> None:
-        """Start afresh."""
         self._count = 0
 
     @property

@@ -29,7 +29,6 @@ class Progress:
             self._commit = ""
 
     def record(self, commit: str, report: Report) -> None:
-        """Record which changes a run has made."""
         if not report.plan.refusals:
             left = (result.step for result in report.results if not is_applied(result))
             self._commit, self._waiting = commit, frozenset((step.set, step.alias) for step in left)

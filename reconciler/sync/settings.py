@@ -52,7 +52,6 @@ class Settings:
 
     @property
     def key(self) -> str:
-        """Return `key_of` these settings."""
         return key_of(self.access.url, self.ref, self.path)
 
     @property

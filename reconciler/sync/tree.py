@@ -72,11 +72,9 @@ class CommitTree:
         return tuple(self._contents)
 
     def content(self, name: str) -> bytes:
-        """See `manifest.Tree`."""
         return self._contents[name]
 
     def on_disk(self, name: str) -> Path:
-        """See `manifest.Tree`."""
         plain = posixpath.normpath(name)
         blob = self._blobs.get(self._links.get(plain, plain))
         if not self._inside(plain):

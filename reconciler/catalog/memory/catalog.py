@@ -19,16 +19,7 @@ from reconciler.core.errors import (
     NotSupported,
     PermissionDenied,
 )
-from reconciler.core.model import (
-    DEFAULT_CONCURRENCY,
-    Collection,
-    Index,
-    LoadState,
-    PrimaryKey,
-    Row,
-    Schema,
-    Vector,
-)
+from reconciler.core.model import DEFAULT_CONCURRENCY, Collection, Index, LoadState, PrimaryKey, Row, Schema, Vector
 
 
 class MemoryCatalog:

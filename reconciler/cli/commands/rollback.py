@@ -204,7 +204,6 @@ def _check_combination(subject: Subject, *, chooses: bool) -> None:
 
 
 def _changes(subject: Subject, journal: Journal, databases: Databases) -> Changes:
-    """Return the changes to roll back."""
     alias = subject.alias
     if subject.run is None:
         runs = journal.runs()
