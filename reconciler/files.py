@@ -51,10 +51,8 @@ def write_output(path: Path, content: bytes) -> None:
     """Write a file that the user named: replace a regular file in one step, and write to anything else in place.
 
     A regular file keeps its mode and owner; a new one gets the mode that the umask leaves. One that cannot be replaced,
-    because it is mounted or its folder is read-only, is written in place.
-
-    Raises:
-        OSError: it is not written, or, if that happens in place, not completely.
+    because it is mounted or its folder is read-only, is written in place. Raises `OSError`: it is not written, or, if
+    that happens in place, not completely.
     """
     if (descriptor := _own_descriptor(path)) is not None:
         with os.fdopen(os.dup(descriptor), "wb") as file:

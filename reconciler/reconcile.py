@@ -233,8 +233,7 @@ def _apply_target(
 def common_connection(sets: Sequence[AliasSet]) -> Connection:
     """Return the connection for all sets of one database.
 
-    Raises:
-        InvalidInput: two sets name connections with different settings, so it is not clear whose token to use.
+    Raises `InvalidInput`: two sets name connections with different settings, so it is not clear whose token to use.
     """
     first = sets[0]
     for other in sets[1:]:

@@ -131,8 +131,7 @@ def our_errors(target: Target, timeout: float, secrets: Callable[[], Collection[
 def translate(error: Exception, target: Target, timeout: float, secrets: Collection[str] = ()) -> CatalogError:
     """Return our error for an error of pymilvus or gRPC, with a message of one printable line.
 
-    Args:
-        secrets: text that the message must not contain: some servers repeat what they were sent.
+    `secrets`: text that the message must not contain: some servers repeat what they were sent.
     """
     origin = _origin(error)
     if isinstance(origin, RpcError):

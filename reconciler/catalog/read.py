@@ -22,10 +22,8 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
     or more of the live aliases are desired on them or were found on them; A aliases that no list contained, each
     resolved; D collections that a change would involve and whose id is not known yet, each described: those that the
     caller may not see in the list, and on Milvus Lite all. Many aliases on few collections cost T, one alias per
-    collection costs A.
-
-    Raises:
-        CatalogError: a call failed. Only the list of collections may be forbidden; it then counts as empty.
+    collection costs A. Raises `CatalogError`: a call failed. Only the list of collections may be forbidden; it then
+    counts as empty.
     """
     calls = catalog.calls
     version = catalog.server_version()  # before the others: it determines how many calls may be in flight
@@ -84,10 +82,7 @@ def read_all(catalog: Catalog) -> dict[str, str]:
     """Return every alias of the database and its collection, sorted by alias.
 
     It takes 3 + C calls for C visible collections, and one for each alias not returned by any collection; if there are
-    fewer aliases than collections, 3 + A for A aliases.
-
-    Raises:
-        CatalogError: a call failed.
+    fewer aliases than collections, 3 + A for A aliases. Raises `CatalogError`: a call failed.
     """
     catalog.server_version()
     aliases, collections = catalog.alias_names(), _collections(catalog)

@@ -13,8 +13,7 @@ from reconciler.core.model import Connection, Target
 class Catalogs:
     """A context manager that opens each database once and closes all of them at the end.
 
-    Args:
-        create: whether a Milvus Lite file may be created; only for front doors that are about to write.
+    `create`: whether a Milvus Lite file may be created; only for front doors that are about to write.
     """
 
     def __init__(self, connect: Connect, *, create: bool = False) -> None:

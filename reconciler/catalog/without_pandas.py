@@ -22,8 +22,7 @@ _NAMES = ("pandas", "pandas.api", "pandas.api.types")
 def without_pandas(load: Callable[[], T]) -> T:
     """Return what `load` imports, without pandas where that is possible.
 
-    Args:
-        load: imports pymilvus; called again, after a cleanup, if the stand-in was not enough.
+    `load`: imports pymilvus; called again, after a cleanup, if the stand-in was not enough.
     """
     if "pandas" in sys.modules:
         return load()

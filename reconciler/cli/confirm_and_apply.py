@@ -29,11 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class ApplyOptions(Struct, frozen=True):
-    """How a plan is applied.
-
-    Args:
-        wait: seconds that each wave may wait for its gates.
-    """
+    """How a plan is applied. `wait`: seconds that each wave may wait for its gates."""
 
     yes: bool
     keep_going: bool = False

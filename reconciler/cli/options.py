@@ -162,8 +162,7 @@ def _set_color(context: click.Context, _parameter: click.Parameter, no_color: bo
 def format_option(*, views: bool = False) -> Callable[[Command], Command]:
     """Return the option `--format`; it is read first, so that errors of other options are printed in that format.
 
-    Args:
-        views: whether the result is a plan or a report, which every format can render.
+    `views`: whether the result is a plan or a report, which every format can render.
     """
     return click.option(
         "--format",
@@ -204,8 +203,7 @@ def log_options(
 ) -> Callable[[Any], Any]:
     """Return the options of the log, which is configured before the command runs.
 
-    Args:
-        configure: called with the format, the level, and whether to color the log.
+    `configure`: called with the format, the level, and whether to color the log.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

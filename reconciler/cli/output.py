@@ -82,10 +82,7 @@ class Output(Struct):
     def emit(self, result: Result, printed: Result | None = None) -> None:
         """Print the result of a call, then write it to the files. Report what cannot be written, and go on.
 
-        Afterwards the call has succeeded, whatever signal comes.
-
-        Args:
-            printed: for standard output, if that differs.
+        Afterwards the call has succeeded, whatever signal comes. `printed`: for standard output, if that differs.
         """
         try:
             self.print(printed or result)
@@ -146,8 +143,7 @@ class Output(Struct):
     def exit_code(self, code: int) -> int:
         """Return the exit code of this call.
 
-        Args:
-            code: what the aliases, or the plan, end with; 0 and 2 become 1 if the result is not written everywhere.
+        `code`: what the aliases, or the plan, end with; 0 and 2 become 1 if the result is not written everywhere.
         """
         return ExitCode.ERROR if self.incomplete and code in (ExitCode.DONE, ExitCode.CHANGES) else code
 

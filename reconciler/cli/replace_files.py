@@ -43,8 +43,7 @@ def ensure_replaceable(replacements: Sequence[Replacement]) -> None:
 def replace_all(replacements: Sequence[Replacement]) -> None:
     """Replace all files, or none.
 
-    Raises:
-        InvalidInput: a file could not be written, or was changed since it was read.
+    Raises `InvalidInput`: a file could not be written, or was changed since it was read.
     """
     with ExitStack() as stack:
         ready: list[tuple[Replacement, Path]] = []

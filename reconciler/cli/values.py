@@ -25,10 +25,8 @@ def word(text: str) -> str:
 def variable(setting: str) -> Callable[[str], str]:
     """Return a function that returns the name of an environment variable that holds a secret.
 
-    It raises `InvalidInput`, without the text, for what may be the secret itself.
-
-    Args:
-        setting: the option that gives the name, for the message.
+    It raises `InvalidInput`, without the text, for what may be the secret itself. `setting`: the option that gives the
+    name, for the message.
     """
 
     def parse(text: str) -> str:

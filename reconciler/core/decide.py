@@ -152,8 +152,7 @@ def decide(plan: Plan, policy: Policy, memory: Memory) -> Decision:
 def conclude(report: Report, drift: Sequence[Step] = ()) -> tuple[Reason, str]:
     """Return the reason and the message after a run; the message of a success is empty.
 
-    Args:
-        drift: what the run left out because it is only reported.
+    `drift`: what the run left out because it is only reported.
     """
     reason, message = _conclude_run(report)
     if reason is Reason.SUCCEEDED and drift:

@@ -57,8 +57,7 @@ class Problem(Record, frozen=True):
 class InvalidInput(AliasctlError):
     """Manifest, plan file, export or option that cannot be used.
 
-    Args:
-        problems: all of them, in the order a reader would fix them: by file, line and column.
+    `problems`: all of them, in the order a reader would fix them: by file, line and column.
     """
 
     def __init__(self, *problems: Problem) -> None:
@@ -84,11 +83,7 @@ class ConnectionFailed(CatalogError):
 
 
 class TlsFailed(ConnectionFailed):
-    """The server answers, but no TLS connection is possible.
-
-    Args:
-        by_server: whether the server refused the connection.
-    """
+    """The server answers, but no TLS connection is possible. `by_server`: whether the server refused the connection."""
 
     def __init__(self, message: str, *, server_code: int | None = None, by_server: bool = False) -> None:
         self.by_server = by_server
@@ -110,8 +105,7 @@ class AuthenticationFailed(CatalogError):
 class PermissionDenied(CatalogError):
     """A privilege is missing.
 
-    Args:
-        privilege: the privilege to grant, by Milvus's name; None where the server does not say which.
+    `privilege`: the privilege to grant, by Milvus's name; None where the server does not say which.
     """
 
     def __init__(self, message: str, *, server_code: int | None = None, privilege: str | None = None) -> None:

@@ -64,8 +64,7 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     def specification(self, *, paths: bool = True) -> dict[str, object]:
         """Return the settings as plan files have them, without those that are not set.
 
-        Args:
-            paths: include the path of a file; without, only its SHA-256, so that equal plans are equal everywhere.
+        `paths`: include the path of a file; without, only its SHA-256, so that equal plans are equal everywhere.
         """
         left_out = set() if self.gate == DEFAULT_GUARD else {"enabled"}
         if self.file and not paths:

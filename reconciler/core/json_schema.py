@@ -42,9 +42,8 @@ class Rule(msgspec.Struct, frozen=True):
 def schema_of(record: type[msgspec.Struct], *, without: Collection[str] = (), variant: str = "") -> Schema:
     """Return the JSON Schema of a record; its rules stand under `rules`, for the caller to translate.
 
-    Args:
-        variant: where the `extra` of a field has an entry of this name, it holds words that replace those of the
-            field's schema, and None for a word, or for the field, to leave out.
+    `variant`: where the `extra` of a field has an entry of this name, it holds words that replace those of the field's
+    schema, and None for a word, or for the field, to leave out.
     """
     return _Writer(frozenset(without), variant).of(_type_info(record))
 

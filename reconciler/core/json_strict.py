@@ -14,8 +14,7 @@ _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 def loads(content: bytes) -> Any:
     """Decode a JSON text in UTF-8.
 
-    Raises:
-        ValueError: it is none; or a key is given twice, a number is not finite, or a string is not text.
+    Raises `ValueError`: it is none; or a key is given twice, a number is not finite, or a string is not text.
     """
     text = content.decode()
     try:
@@ -39,8 +38,7 @@ def dumps(document: object) -> str:
 def digest_of(content: object, *, separators: tuple[str, str] = (",", ":")) -> str:
     """Return the SHA-256 of a value's canonical JSON, as `sha256:` and 64 hexadecimal digits.
 
-    Args:
-        separators: between items, and between a key and its value; digests that were published keep theirs.
+    `separators`: between items, and between a key and its value; digests that were published keep theirs.
     """
     import hashlib  # takes 3 ms to load OpenSSL
 

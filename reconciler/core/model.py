@@ -179,8 +179,7 @@ class Scope(Record, frozen=True):
     def covered(self, names: Sequence[str]) -> set[str]:
         """Return the names that the scope covers; only names with the prefix of a pattern are tested.
 
-        Args:
-            names: sorted.
+        `names`: sorted.
         """
         begun = {name for glob in self.include for name in beginning_like(glob, names)}
         return {name for name in begun if self.covers(name)}

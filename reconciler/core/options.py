@@ -48,8 +48,7 @@ class GatesToEvaluate(Enum):
 def check_names(options: Options, sets: Sequence[AliasSet], gates: Collection[str]) -> None:
     """Check that each name in the options is known; one that is not is a typing error.
 
-    Raises:
-        InvalidInput: with every name that is not known.
+    Raises `InvalidInput`: with every name that is not known.
     """
     suspended = [] if options.include_suspended else [alias_set for alias_set in sets if alias_set.suspend]
     active = [alias_set for alias_set in sets if alias_set not in suspended]

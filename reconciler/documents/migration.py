@@ -18,11 +18,7 @@ FREE = frozenset({"figures", "gateSpecification"})
 
 
 def migrated(document: Any) -> Any:
-    """Return a document of format version 1 as version 2 has it.
-
-    Raises:
-        Malformed: it is nested too deep.
-    """
+    """Return a document of format version 1 as version 2 has it. Raises `Malformed`: it is nested too deep."""
     try:
         return _migrated(document)
     except RecursionError:

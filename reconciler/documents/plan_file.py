@@ -63,8 +63,7 @@ def plan_document(plan: Plan) -> Document:
 def load_plan(path: Path) -> Plan:
     """Read a plan file.
 
-    Raises:
-        InvalidInput: not readable, not a plan, of another format, or edited since it was written.
+    Raises `InvalidInput`: not readable, not a plan, of another format, or edited since it was written.
     """
     document, content = load(path, FORM, PlanDocument)
     targets = tuple(target_plan_of(target, target.steps, path, FORM) for target in content.targets)

@@ -58,11 +58,7 @@ def report_document(report: Report) -> Document:
 
 
 def load_report(path: Path) -> Report:
-    """Read a report.
-
-    Raises:
-        InvalidInput: not readable, not a report, or of a newer format.
-    """
+    """Read a report. Raises `InvalidInput`: not readable, not a report, or of a newer format."""
     _, content = load(path, FORM, ReportDocument)
     targets = []
     for target in content.targets:

@@ -79,8 +79,7 @@ def invalid(path: Path, message: str) -> InvalidInput:
 def target_plan_of(document: TargetDocument, steps: Sequence[Step], path: Path, form: SavedForm) -> TargetPlan:
     """Return one database of a plan or report with its steps.
 
-    Raises:
-        InvalidInput: its connection leads somewhere else.
+    Raises `InvalidInput`: its connection leads somewhere else.
     """
     plan = document.record(steps)
     endpoints = (endpoint for set_plan in plan.sets for endpoint in set_plan.verify.endpoints)

@@ -123,8 +123,7 @@ class Access:
     def variables(self) -> dict[str, str]:
         """Return environment variables for calls over the network, with the secret.
 
-        Raises:
-            InvalidInput: the token cannot be read, or is no token.
+        Raises `InvalidInput`: the token cannot be read, or is no token.
         """
         # With https, a redirect to http is not followed.
         transports = {"GIT_ALLOW_PROTOCOL": "http:https" if self.scheme == "http" else self.scheme}

@@ -82,8 +82,7 @@ class Repository:
     def prepare(self) -> None:
         """Create the mirror if it does not exist.
 
-        Raises:
-            GitError: git is missing or too old, the mirror cannot be created, or the name of the ref is invalid.
+        Raises `GitError`: git is missing or too old, the mirror cannot be created, or the name of the ref is invalid.
         """
         check_version()
         if OID.fullmatch(self._ref) is None:

@@ -40,11 +40,7 @@ class StatusRow(Record, frozen=True):
 
 
 def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
-    """Return the rows, by target, set and alias.
-
-    Args:
-        plan: `make_plan` of these sets: its steps are the differences.
-    """
+    """Return the rows, by target, set and alias. `plan`: `make_plan` of these sets: its steps are the differences."""
     desired = {alias_set.key: alias_set for alias_set in sets}
     for target in plan.targets:
         for set_plan in target.sets:

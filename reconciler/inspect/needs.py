@@ -29,8 +29,7 @@ class Needs(msgspec.Struct, frozen=True):
 def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Needs:
     """Return what planning and applying sets of one database need.
 
-    Args:
-        current: the collection of each listed alias, None for an alias that does not exist, if that is known.
+    `current`: the collection of each listed alias, None for an alias that does not exist, if that is known.
     """
     if not any(alias_set.aliases or alias_set.scope.include for alias_set in sets):
         return Needs(points=True, drops=True, named=False)

@@ -28,11 +28,7 @@ GLOBAL, COLLECTION = "Global", "Collection"
 
 
 class PrivilegeChecks:
-    """Checks of the privileges in one database.
-
-    Args:
-        pool: for as many calls as may be in flight.
-    """
+    """Checks of the privileges in one database. `pool`: for as many calls as may be in flight."""
 
     def __init__(self, catalog: Catalog, pool: Executor) -> None:
         self._catalog = catalog

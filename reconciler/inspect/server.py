@@ -46,8 +46,7 @@ def database_condition(catalog: Catalog) -> Condition:
 def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Subject]) -> list[Condition]:
     """Return the conditions of an unreachable server: those before the failure hold, later ones are unknown.
 
-    Args:
-        subjects: of the conditions, in the order of `SERVER`.
+    `subjects`: of the conditions, in the order of `SERVER`.
     """
     failed, remedy = _failed_subject(error, connection)
     before = subjects[: subjects.index(failed)]

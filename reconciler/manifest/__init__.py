@@ -74,8 +74,7 @@ def load(
 def resolve(manifests: Manifests, flags: Overrides, environment: Overrides) -> tuple[AliasSet, ...]:
     """Return the sets with servers and databases, checked against each other.
 
-    Raises:
-        InvalidInput: with every problem.
+    Raises `InvalidInput`: with every problem.
     """
     sets = retarget(manifests, flags, environment, Path.cwd())
     if problems := conflicts(sets):

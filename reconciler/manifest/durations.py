@@ -50,8 +50,7 @@ class LongDuration(Duration):
 def parse_duration(text: str, *, hours: int = 1) -> float:
     """Return a duration in seconds.
 
-    Raises:
-        ValueError: with a message for the user, where it is no duration, not positive, or too long.
+    Raises `ValueError`: with a message for the user, where it is no duration, not positive, or too long.
     """
     if not re.fullmatch(PATTERN, text):
         raise ValueError(EXPECTED)

@@ -41,9 +41,8 @@ def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:
 def read_connection(body: Mapping[str, object]) -> ConnectionManifest:
     """Read a MilvusConnection as the API server returns it.
 
-    Raises:
-        InvalidInput: everything that is wrong with it by itself. Milvus Lite, files and environment variables, which
-            the command line takes, are wrong. Nothing that may be a token is repeated.
+    Raises `InvalidInput`: everything that is wrong with it by itself. Milvus Lite, files and environment variables,
+    which the command line takes, are wrong. Nothing that may be a token is repeated.
     """
     return documents.connection(_checked("MilvusConnection", body), Path("/"))
 

@@ -42,8 +42,7 @@ class Overrides(Struct, frozen=True, kw_only=True):
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the `ALIASCTL_…` variables; an empty one counts as not given. There is none for `connection`.
 
-        Raises:
-            InvalidInput: a timeout or concurrency that is not one.
+        Raises `InvalidInput`: a timeout or concurrency that is not one.
         """
 
         def text(setting: str) -> str | None:

@@ -30,8 +30,7 @@ _IDENTITY = {"apiVersion", "kind"}
 def certainly_valid(kind: str, document: Any) -> bool:
     """Return whether the schema of the command line accepts a document; False also where only the schema can say.
 
-    Args:
-        document: with the right `apiVersion` and `kind`.
+    `document`: with the right `apiVersion` and `kind`.
     """
     parts = {"metadata": Metadata, "spec": AliasSetSpec if kind == "AliasSet" else MilvusConnectionSpec}
     try:

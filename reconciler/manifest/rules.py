@@ -27,9 +27,8 @@ def target_key(desired: AliasSet) -> TargetKey:
 def conflicts(sets: Iterable[AliasSet]) -> list[Problem]:
     """Return all contradictions in the sets of one run, sorted.
 
-    Args:
-        sets: with the connections and databases they will be applied to; a set without a connection is compared with
-            the sets that name the same one.
+    `sets`: with the connections and databases they will be applied to; a set without a connection is compared with the
+    sets that name the same one.
     """
     sets = list(sets)
     problems = _duplicate_sets(sets)

@@ -80,8 +80,7 @@ def spec_schema(kind: str, *, operator: bool) -> Schema:
 def json_schema(kind: str, *, operator: bool = False) -> Schema:
     """Return the JSON Schema (draft 2020-12) of a kind: what the command line accepts, or what the operator does.
 
-    Args:
-        operator: whether it may point only at http(s) addresses and Secrets.
+    `operator`: whether it may point only at http(s) addresses and Secrets.
     """
     fields: Schema = {
         "apiVersion": {"type": "string", "description": "The format's version.", "enum": [API_VERSION]},

@@ -88,10 +88,8 @@ def single_connection(
 ) -> Connection:
     """Return the server of a command without AliasSets.
 
-    It is that of `--uri`, of `--connection`, of the only MilvusConnection given, or of the environment.
-
-    Raises:
-        InvalidInput: a setting is wrong by itself, or it is not clear which server is meant.
+    It is that of `--uri`, of `--connection`, of the only MilvusConnection given, or of the environment. Raises
+    `InvalidInput`: a setting is wrong by itself, or it is not clear which server is meant.
     """
     manifests = manifests or Manifests()
     resolver = _ConnectionResolver(manifests, flags, environment, working_directory)
@@ -108,8 +106,7 @@ def single_connection(
 def reconnected(plan: Plan, flags: Overrides, working_directory: Path) -> Plan:
     """Return a saved plan with this run's token, TLS settings, timeout and concurrency, where flags set them.
 
-    Raises:
-        InvalidInput: a flag is wrong by itself, or would send the plan somewhere else.
+    Raises `InvalidInput`: a flag is wrong by itself, or would send the plan somewhere else.
     """
     problems = list(flags.problems(working_directory))
     problems += [

@@ -27,8 +27,7 @@ QUICK_ALIASES = 200
 def problems_of(kind: str, document: Document, *, operator: bool = False) -> list[Problem]:
     """Return all that is wrong with a document of ours; nothing, if a record can be made of it.
 
-    Args:
-        operator: whether it is for the operator, which takes no files, no environment and no Milvus Lite.
+    `operator`: whether it is for the operator, which takes no files, no environment and no Milvus Lite.
     """
     root = document.root
     reported = {problem.source for problem in document.problems}

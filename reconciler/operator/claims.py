@@ -21,11 +21,7 @@ class Contest:
 
 
 class Claims:
-    """Which set has authority over which names of one database.
-
-    Args:
-        sets: all sets of the database, the oldest first.
-    """
+    """Which set has authority over which names of one database. `sets`: all sets of the database, the oldest first."""
 
     def __init__(self, sets: Mapping[Ref, AliasSet]) -> None:
         self._sets = sets

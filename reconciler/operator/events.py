@@ -93,8 +93,7 @@ class Events:
 def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, str, bool]]:
     """Yield the Events for the result of a reconcile: reason, note, and whether it is a warning.
 
-    Args:
-        before: the reason that was last announced for this spec; None without one.
+    `before`: the reason that was last announced for this spec; None without one.
     """
     if finding.report:
         yield from _changes(finding.report, again=finding.reason is before)

@@ -76,11 +76,7 @@ class Watcher:
 
 
 def registry(world: World, watcher: Watcher, config: Any) -> kopf.OperatorRegistry:
-    """Return the handlers for kopf.
-
-    Args:
-        config: how to reach the API server, from `cluster.load_config`.
-    """
+    """Return the handlers for kopf. `config`: how to reach the API server, from `cluster.load_config`."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)

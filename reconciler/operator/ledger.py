@@ -60,8 +60,7 @@ class OperatorLedger:
 class OperatorRun:
     """A `journal.RecordedRun`.
 
-    Args:
-        context: fields of each log entry; the threads of a run do not share the context of the logger.
+    `context`: fields of each log entry; the threads of a run do not share the context of the logger.
     """
 
     def __init__(self, run: str, may_write: Callable[[], bool], context: Mapping[str, object]) -> None:

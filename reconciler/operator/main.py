@@ -50,8 +50,7 @@ class Settings:
 class Process:
     """An operator that works while it holds the Lease.
 
-    Raises:
-        ClusterError: no way to reach a Kubernetes API server.
+    Raises `ClusterError`: no way to reach a Kubernetes API server.
     """
 
     def __init__(self, settings: Settings, stop: Event) -> None:

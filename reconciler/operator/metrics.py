@@ -17,11 +17,7 @@ from reconciler.service.metrics import SECONDS, CommonMetrics
 
 
 class Metrics(CommonMetrics):
-    """All metrics of the operator. Thread-safe.
-
-    Args:
-        alias_info: export where each alias points, one series per alias.
-    """
+    """All metrics of the operator. Thread-safe. `alias_info`: export where each alias points, one series per alias."""
 
     def __init__(self, *, alias_info: bool = False) -> None:
         super().__init__()

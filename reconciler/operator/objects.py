@@ -103,8 +103,7 @@ def ref_of(body: Body) -> Ref:
 def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
     """Return the record of an AliasSet.
 
-    Args:
-        earlier: what was known of it; its spec is taken over where nothing of it has changed.
+    `earlier`: what was known of it; its spec is taken over where nothing of it has changed.
     """
     metadata = _mapping(body, "metadata")
     uid, generation = str(metadata["uid"]), int(str(metadata.get("generation", 0)))

@@ -32,8 +32,7 @@ class _Outage:
 class Outages:
     """The unreachable servers, by connection. Used by several threads.
 
-    Args:
-        wake: called for each waiting set when its server responds again.
+    `wake`: called for each waiting set when its server responds again.
     """
 
     def __init__(self, wake: Callable[[Ref], None]) -> None:

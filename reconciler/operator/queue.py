@@ -66,11 +66,7 @@ Work = Callable[[Ref, Trigger], Wake | None]
 
 
 class Queue:
-    """Runs the reconciles of all sets.
-
-    Args:
-        lane_of: returns the server of a set; sets of one lane share its room.
-    """
+    """Runs the reconciles of all sets. `lane_of`: returns the server of a set; sets of one lane share its room."""
 
     def __init__(self, work: Work, lane_of: Callable[[Ref], str]) -> None:
         self._work = work

@@ -81,10 +81,8 @@ class SharedReads:
 def next_tick(now: float, interval: float, target: Target) -> float:
     """Return the seconds until the sets of a database with the same interval are due again.
 
-    Databases have different moments, and each tick comes up to a tenth of the interval early or late.
-
-    Args:
-        now: seconds of any clock that all callers share.
+    Databases have different moments, and each tick comes up to a tenth of the interval early or late. `now`: seconds of
+    any clock that all callers share.
     """
     number = math.floor(now / interval)
     ahead = (_tick(number + step, interval, target) - now for step in range(4))

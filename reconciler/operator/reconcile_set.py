@@ -69,11 +69,7 @@ class ReconcileHooks:
 
 @dataclass(frozen=True, slots=True)
 class SetReconciler:
-    """Reconciles sets, one at a time in each thread.
-
-    Args:
-        may_write: whether this process holds the Lease.
-    """
+    """Reconciles sets, one at a time in each thread. `may_write`: whether this process holds the Lease."""
 
     clients: Clients
     secrets: Secrets
@@ -85,8 +81,7 @@ class SetReconciler:
     def reconcile(self, set_object: SetObject, view: View, trigger: Trigger, hooks: ReconcileHooks) -> Finding:
         """Compare a set with the live aliases, and make the changes that may be made now.
 
-        Raises:
-            ClusterError: the Kubernetes API cannot be used.
+        Raises `ClusterError`: the Kubernetes API cannot be used.
         """
         if isinstance(set_object.spec, InvalidInput):
             return Finding(Reason.INVALID_SPEC, _in_one_line(set_object.spec))

@@ -53,11 +53,7 @@ class _Running:
 
 
 class Reconciler:
-    """Does the work of the queue. Thread-safe, for different sets.
-
-    Args:
-        step_aside: called when a run will take long.
-    """
+    """Does the work of the queue. Thread-safe, for different sets. `step_aside`: called when a run will take long."""
 
     def __init__(
         self,
@@ -235,8 +231,7 @@ class Reconciler:
     def _fetch(self, ref: Ref, *, observed: bool = True) -> SetObject | None:
         """Read a set and its connection from the API server, whatever the watch has missed.
 
-        Args:
-            observed: see `World.take`.
+        `observed`: see `World.take`.
         """
         set_object = self._taken(self._cluster.alias_set(ref), observed=observed)
         if set_object and isinstance(set_object.spec, AliasSetManifest):

@@ -45,11 +45,7 @@ STATES = {
 
 
 def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, object]:
-    """Return the whole status.
-
-    Args:
-        now: RFC 3339, for conditions that change.
-    """
+    """Return the whole status. `now`: RFC 3339, for conditions that change."""
     before = set_object.status
     status: dict[str, object] = {
         "observedGeneration": set_object.generation,

@@ -121,9 +121,8 @@ class World:
     def take(self, body: Body, *, observed: bool) -> SetObject:
         """Store a set from a response of the API server, unless the watch has delivered a newer one. Return the newest.
 
-        Args:
-            observed: whether the caller reconciles it. If not, as after a write of the status, a change of the spec
-                that the response contains is still news when the watch delivers it.
+        `observed`: whether the caller reconciles it. If not, as after a write of the status, a change of the spec that
+        the response contains is still news when the watch delivers it.
         """
         received = set_object(body, self.get(ref_of(body)))
         with self._lock:

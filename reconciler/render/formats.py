@@ -27,8 +27,7 @@ def _no_view() -> View:
 class Result(Struct, frozen=True):
     """The result of a command, in the forms that formats render; each is created when it is used.
 
-    Args:
-        view: of a plan or a report; other results have none.
+    `view`: of a plan or a report; other results have none.
     """
 
     lines: Callable[[], Iterable[Line]]

@@ -24,11 +24,7 @@ MAX_PROBLEMS = 10
 
 
 def html(view: View, document: Document) -> str:
-    """Render a plan or a report.
-
-    Args:
-        document: the same as JSON, shown at the end.
-    """
+    """Render a plan or a report. `document`: the same as JSON, shown at the end."""
     loader = PackageLoader("reconciler.render", "page")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"sentence": _sentence, "counted": counted}

@@ -45,11 +45,7 @@ class Changes(Struct, frozen=True):
 
 
 def changes_of(run: PastRun, alias: str | None = None) -> Changes:
-    """Return what a recorded run changed.
-
-    Raises:
-        InvalidInput: the run is still running.
-    """
+    """Return what a recorded run changed. Raises `InvalidInput`: the run is still running."""
     _check_ended(run)
     return _changes_of(run, alias)
 

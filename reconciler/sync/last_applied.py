@@ -29,11 +29,7 @@ log = structlog.get_logger()
 
 
 class LastApplied:
-    """The hashes, by the key of the set.
-
-    Args:
-        file: where they are kept; only one process may use it.
-    """
+    """The hashes, by the key of the set. `file`: where they are kept; only one process may use it."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -44,8 +40,7 @@ class LastApplied:
     def load(self, applied: Iterable[AliasSet]) -> None:
         """Read the file, unless that was done.
 
-        Args:
-            applied: the sets of the commit that is known to be fully applied; they count if there is no usable file.
+        `applied`: the sets of the commit that is known to be fully applied; they count if there is no usable file.
         """
         if not self._loaded:
             self._written = self._load()
@@ -61,8 +56,7 @@ class LastApplied:
     def invalidate(self, sets: Iterable[AliasSet]) -> None:
         """Forget the earlier specs of sets that are about to change: from then on no difference from them is drift.
 
-        Raises:
-            AliasctlError: the file cannot be written.
+        Raises `AliasctlError`: the file cannot be written.
         """
         changing = {alias_set.key for alias_set in sets if not self.has(alias_set)}
         self._write({key: digest for key, digest in self._digests.items() if key not in changing})

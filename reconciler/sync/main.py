@@ -48,11 +48,7 @@ log = structlog.get_logger()
 
 
 class Sync:
-    """A process that follows one ref.
-
-    Raises:
-        InvalidInput: a setting is invalid.
-    """
+    """A process that follows one ref. Raises `InvalidInput`: a setting is invalid."""
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         _ensure_temporary_folder(settings.state)
@@ -69,11 +65,7 @@ class Sync:
         self._agent = Agent(settings, self._repository, journal, database, self._stop, self._wake)
 
     def once(self) -> Finding:
-        """Reconcile once.
-
-        Raises:
-            AliasctlError: another agent uses the state folder, or the mirror cannot be made.
-        """
+        """Reconcile once. Raises `AliasctlError`: another agent uses the state folder, or the mirror cannot be made."""
         with self._prepared():
             return self._reconcile()
 

@@ -17,11 +17,7 @@ JITTER = 0.1
 
 
 class Pace:
-    """The pauses of one agent.
-
-    Args:
-        interval: seconds between two reconciles when nothing happens.
-    """
+    """The pauses of one agent. `interval`: seconds between two reconciles when nothing happens."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -43,10 +39,8 @@ class BackOff:
     """How often something is repeated while the manifests stay the same: corrections of drift, or verifications.
 
     The first repetition is made at once, and each further one after twice as long. If a script, or an agent that
-    follows another branch, moves the same aliases again and again, this keeps them from flapping.
-
-    Args:
-        interval: seconds between two reconciles.
+    follows another branch, moves the same aliases again and again, this keeps them from flapping. `interval`: seconds
+    between two reconciles.
     """
 
     def __init__(self, interval: float) -> None:

@@ -47,8 +47,7 @@ class Revision:
 def read_connections(path: Path) -> Mapping[tuple[str, str], ConnectionManifest]:
     """Return the MilvusConnections of the agent, by namespace and name.
 
-    Raises:
-        InvalidInput: they cannot be used, or there is an AliasSet among them.
+    Raises `InvalidInput`: they cannot be used, or there is an AliasSet among them.
     """
     manifests = read([path])
     if manifests.sets:

@@ -67,8 +67,7 @@ class StoredCollection:
     ) -> dict[PrimaryKey, Row]:
         """Return rows; a dynamic field that a row lacks is omitted, and a field of the schema is None.
 
-        Args:
-            unknown_too: ignore fields that no row can have, as Milvus Lite does.
+        `unknown_too`: ignore fields that no row can have, as Milvus Lite does.
         """
         data = self._by_key(primary)
         for name in () if unknown_too else fields:

@@ -28,10 +28,8 @@ def parse_filter(text: str) -> Matches:
     """Parse a filter such as `price >= 10 and shop in ["a", "b"]`; an empty one matches every row.
 
     Supported are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, each between a field and a number, a string or a
-    list of them, joined by `and`, `or`, `not` and brackets. A row without the field does not pass a comparison.
-
-    Raises:
-        UnexpectedAnswer: for anything else, as for a filter that a Milvus server cannot parse.
+    list of them, joined by `and`, `or`, `not` and brackets. A row without the field does not pass a comparison. Raises
+    `UnexpectedAnswer`: for anything else, as for a filter that a Milvus server cannot parse.
     """
     if not text.strip():
         return lambda _row: True
