@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 COMMANDS = {
     "apply": "Apply the manifests to Milvus.",
+    "completion": "Print a shell completion script.",
     "check": "Check connectivity and privileges (read-only).",
     "export": "Print a database's live aliases as manifests.",
     "graph": "Draw which alias points at which collection.",

@@ -16,7 +16,17 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli.output import Output
-from reconciler.cli.values import duration, file_path, format_file, gate_alias, variable, word
+from reconciler.cli.values import (
+    alias_name,
+    connection_name,
+    duration,
+    file_name,
+    file_path,
+    format_file,
+    gate_alias,
+    variable,
+    word,
+)
 from reconciler.core.options import Options
 from reconciler.manifest import Overrides
 from reconciler.render.formats import FORMATS, TEXT, Format
@@ -73,7 +83,7 @@ _manifest_option = partial(
     "--filename",
     "paths",
     multiple=True,
-    type=word,
+    type=file_name,
     metavar="PATH",
     help="A manifest, a folder of manifests (recursive), or - for standard input. Can be repeated.",
 )
@@ -81,16 +91,16 @@ manifest_option = _manifest_option(required=True)
 optional_manifest_option = _manifest_option()
 
 _database_option = name_option("--database", help="Use this database for every set.")
-_connection_option = name_option("--connection", help="Use this MilvusConnection for every set.")
+_connection_option = name_option("--connection", type=connection_name, help="Use this MilvusConnection for every set.")
 target_options = option_group(
     "flags",
     Overrides,
     name_option("--uri", metavar="URI", help="Server address or Milvus Lite file; drops the manifest's token and TLS."),
     variable_option("--token-env", help="Environment variable that holds the token."),
-    file_option("--token-file", type=word, help="File that holds the token."),
-    file_option("--tls-ca", type=word, help="PEM file of the certificate authority."),
-    file_option("--tls-cert", type=word, help="PEM file of the client certificate."),
-    file_option("--tls-key", type=word, help="PEM file of the client key."),
+    file_option("--token-file", type=file_name, help="File that holds the token."),
+    file_option("--tls-ca", type=file_name, help="PEM file of the certificate authority."),
+    file_option("--tls-cert", type=file_name, help="PEM file of the client certificate."),
+    file_option("--tls-key", type=file_name, help="PEM file of the client key."),
     name_option("--tls-server-name", help="Name to expect in the server's certificate."),
     _database_option,
     _connection_option,
@@ -107,8 +117,16 @@ include_suspended_option = click.option("--include-suspended", is_flag=True, hel
 plan_options = option_group(
     "run",
     Options,
-    name_option("--only", multiple=True, metavar="ALIAS", help="Plan only this alias, in any wave. Can be repeated."),
-    name_option("--allow-protected", multiple=True, help="Let this protected alias move. Can be repeated."),
+    name_option(
+        "--only",
+        type=alias_name,
+        multiple=True,
+        metavar="ALIAS",
+        help="Plan only this alias, in any wave. Can be repeated.",
+    ),
+    name_option(
+        "--allow-protected", type=alias_name, multiple=True, help="Let this protected alias move. Can be repeated."
+    ),
     click.option("--max-drops", type=click.IntRange(min=0), metavar="N", help="Override limits.maxDrops in all sets."),
     include_suspended_option,
     click.option(

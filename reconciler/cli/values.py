@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.types import FuncParamType
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
@@ -13,6 +15,9 @@ from reconciler.credentials import names_variable
 from reconciler.gates import GATES
 from reconciler.manifest.durations import parse_duration
 from reconciler.render.formats import FORMATS, Format
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 def word(text: str) -> str:
@@ -38,9 +43,29 @@ def variable(setting: str) -> Callable[[str], str]:
     return parse
 
 
-def file_path(text: str) -> Path:
-    """Return the path of a file."""
+def _path(text: str) -> Path:
     return Path(word(text))
+
+
+class Completed(FuncParamType):  # type: ignore[type-arg]  # no generic class at run time
+    """A type with completion: `name` is a function of `cli.completion`, which is only imported after TAB."""
+
+    def __init__(self, parse: Callable[[str], object], name: str) -> None:
+        super().__init__(parse)
+        self._completer = name
+
+    def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from reconciler.cli import completion
+
+        completer: completion.Completer = getattr(completion, self._completer)
+        return completer(ctx, incomplete)
+
+
+file_path = Completed(_path, "files")
+file_name = Completed(word, "files")
+alias_name = Completed(word, "aliases")
+set_name = Completed(word, "sets")
+connection_name = Completed(word, "connections")
 
 
 def duration(hours: int = 1) -> Callable[[str], float]:

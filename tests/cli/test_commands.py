@@ -40,7 +40,7 @@ def test_the_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:
     at_exit = f"import atexit, sys; atexit.register(lambda: {loaded}); "
     done = run_python(f"{at_exit}from reconciler.cli.main import main; main(['--help'])", cwd=tmp_path)
     assert (done.code, done.stdout.splitlines()[-1]) == (0, "[]")
-    assert "  validate  Check manifests offline." in done.stdout
+    assert "  validate    Check manifests offline." in done.stdout
 
 
 def test_valid_manifests_are_read_without_what_only_other_runs_need(tmp_path: Path) -> None:

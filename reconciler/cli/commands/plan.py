@@ -23,7 +23,7 @@ from reconciler.render.results import plan_result
 @options.target_options
 @click.option(
     "--against",
-    type=values.word,
+    type=values.file_name,
     metavar="EXPORT",
     help="Compare with an exported file instead of the server; no network.",
 )

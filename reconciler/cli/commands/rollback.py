@@ -96,7 +96,7 @@ class Databases(Struct, frozen=True):
     "subject",
     Subject,
     click.argument("run", metavar="[ID|REPORT]", type=values.word, required=False),
-    click.option("--alias", type=values.word, metavar="ALIAS", help="Move back only this alias."),
+    click.option("--alias", type=values.alias_name, metavar="ALIAS", help="Move back only this alias."),
     click.option(
         "--to",
         "collection",

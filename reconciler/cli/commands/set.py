@@ -40,18 +40,24 @@ def assignment(text: str) -> tuple[str, str]:
 
 
 @click.command("set")
-@click.argument("assignments", nargs=-1, required=True, type=assignment, metavar="ALIAS=COLLECTION...")
+@click.argument(
+    "assignments",
+    nargs=-1,
+    required=True,
+    type=values.Completed(assignment, "assignments"),
+    metavar="ALIAS=COLLECTION...",
+)
 @click.option(
     "-f",
     "--filename",
     "paths",
     multiple=True,
     required=True,
-    type=values.word,
+    type=values.file_name,
     metavar="PATH",
     help="A manifest or a folder of manifests (recursive). Can be repeated.",
 )
-@click.option("--set", "set_name", type=values.word, metavar="NAME", help="Edit this AliasSet only.")
+@click.option("--set", "set_name", type=values.set_name, metavar="NAME", help="Edit this AliasSet only.")
 @click.option("--check", "dry_run", is_flag=True, help="Write nothing; print the change as a unified diff.")
 @options.format_option()
 @options.color_option

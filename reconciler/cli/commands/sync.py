@@ -59,7 +59,7 @@ def _settings(
 access_options = options.option_group(
     "access",
     Access,
-    click.argument("url", metavar="REPO", type=values.word),
+    click.argument("url", metavar="REPO", type=values.file_name),
     options.name_option(
         "--git-username", "username", default="git", show_default=True, help="User that the token belongs to."
     ),

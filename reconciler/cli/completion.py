@@ -1,0 +1,48 @@
+"""What the shell offers after TAB; nothing here prints or fails, and no server is contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import click
+from click.shell_completion import CompletionItem
+
+from reconciler.core.errors import AliasctlError
+from reconciler.manifest import Manifests, read
+
+Completer = Callable[[click.Context, str], list[CompletionItem]]
+
+
+def files(_context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete files and folders itself."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def aliases(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Offer the aliases that the manifests of `-f` list."""
+    return _names(context, incomplete, lambda manifests: (alias.name for s in manifests.sets for alias in s.aliases))
+
+
+def assignments(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Offer `ALIAS=`; the collection is new, and not known here."""
+    return [CompletionItem(f"{item.value}=") for item in aliases(context, incomplete)]
+
+
+def sets(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Offer the sets in the manifests of `-f`."""
+    return _names(context, incomplete, lambda manifests: (alias_set.key for alias_set in manifests.sets))
+
+
+def connections(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Offer the connections in the manifests of `-f`."""
+    return _names(context, incomplete, lambda manifests: (name for _, name in manifests.connections))
+
+
+def _names(
+    context: click.Context, incomplete: str, names_in: Callable[[Manifests], Iterable[str]]
+) -> list[CompletionItem]:
+    paths = [path for path in context.params.get("paths") or () if path != "-"]  # the terminal is standard input
+    with suppress(AliasctlError, OSError):
+        return [CompletionItem(name) for name in sorted(set(names_in(read(paths)))) if name.startswith(incomplete)]
+    return []
