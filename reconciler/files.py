@@ -21,6 +21,14 @@ class FileTooLarge(OSError):
         super().__init__(errno.EFBIG, f"larger than {size}")
 
 
+def at_home(path: str) -> str:
+    """Return a path with a leading `~/` replaced by the home folder, as a shell does for what it is given itself.
+
+    Variables that a service manager or container sets are not expanded by any shell.
+    """
+    return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111 - Path raises without a home
+
+
 def read_limited(path: Path, limit: int) -> bytes:
     """Return the content of a file.
 

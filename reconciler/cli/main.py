@@ -125,4 +125,7 @@ def _usage_error(error: click.UsageError, output: Output) -> None:
     if error.ctx:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
-    output.failure(UsageError(error.format_message()))
+    message = error.format_message()
+    if message.startswith("Got unexpected extra argument") and error.ctx and "paths" in error.ctx.params:
+        message += " Repeat -f for each path: -f A -f B."
+    output.failure(UsageError(message))

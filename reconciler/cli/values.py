@@ -12,6 +12,7 @@ from click.types import FuncParamType
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.credentials import names_variable
+from reconciler.files import at_home
 from reconciler.gates import GATES
 from reconciler.manifest.durations import parse_duration
 from reconciler.render.formats import FORMATS, Format
@@ -44,7 +45,7 @@ def variable(setting: str) -> Callable[[str], str]:
 
 
 def _path(text: str) -> Path:
-    return Path(word(text))
+    return Path(at_home(word(text)))
 
 
 class Completed(FuncParamType):  # type: ignore[type-arg]  # no generic class at run time

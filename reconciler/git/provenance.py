@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +13,24 @@ from urllib.parse import urlsplit
 from reconciler.core.provenance import Provenance
 
 SECONDS = 5.0
+SELECTS_REPOSITORY = frozenset(
+    f"GIT_{name}"
+    for name in (
+        "ALTERNATE_OBJECT_DIRECTORIES",
+        "COMMON_DIR",
+        "DIR",
+        "GRAFT_FILE",
+        "INDEX_FILE",
+        "NAMESPACE",
+        "OBJECT_DIRECTORY",
+        "PREFIX",
+        "SHALLOW_FILE",
+        "WORK_TREE",
+    )
+)
+"""Variables that point git at another repository (`git rev-parse --local-env-vars`)."""
+
+log = logging.getLogger(__name__)
 _FORM = "--format=%H%x00%an <%ae>%x00%G?%x00%GS"
 _SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", "N": "none"}
 
@@ -18,7 +38,8 @@ _SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", 
 def of_checkout(path: Path) -> Provenance:
     """Return the commit at a path, and whether the files differ from it; empty outside of Git, or without git.
 
-    The user's own git settings and keys apply, because it is their checkout.
+    The user's own git settings and keys apply, because it is their checkout, but not variables such as `GIT_DIR`, which
+    a hook or a deployment script sets for another repository.
     """
     folder = path if path.is_dir() else path.parent
     shown = _git(folder, "log", "-1", "--no-show-signature", _FORM)
@@ -75,8 +96,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
             encoding="utf-8",
             errors="replace",
             timeout=SECONDS,
+            env={name: value for name, value in os.environ.items() if name not in SELECTS_REPOSITORY} | {"LC_ALL": "C"},
             check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return None
+    if "dubious ownership" in answer.stderr:
+        log.warning(
+            "the commit of the manifests is not recorded: git refuses the folder %(folder)s, which belongs to another "
+            "user; git config --global --add safe.directory %(folder)s accepts it",
+            {"folder": folder.absolute()},
+        )
     return answer.stdout if answer.returncode == 0 else None

@@ -13,6 +13,7 @@ from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.fields import NAME_EXPECTED, NAME_PATTERN
 from reconciler.core.model import Credential, Origin, Source, Tls
+from reconciler.files import at_home
 from reconciler.manifest.durations import Duration, parse_duration
 from reconciler.manifest.specs.connection import MAX_CONCURRENCY
 
@@ -46,7 +47,7 @@ class Overrides(Struct, frozen=True, kw_only=True):
         """
 
         def text(setting: str) -> str | None:
-            return environment.get(f"ALIASCTL_{setting.upper()}") or None
+            return at_home(environment.get(f"ALIASCTL_{setting.upper()}", "")) or None
 
         def number(setting: str, parse: Callable[[str], _Number]) -> _Number | None:
             try:

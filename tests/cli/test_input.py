@@ -102,6 +102,19 @@ def test_input_that_cannot_be_used(arguments: list[str], message: str, folder: P
     assert failed.stderr.startswith(message)
 
 
+def test_a_second_path_after_one_f_is_explained(folder: Path) -> None:
+    failed = run("validate", "-f", "aliases.yaml", "more.yaml", cwd=folder)
+    assert failed.code == 1
+    assert failed.stderr.endswith("Got unexpected extra argument (more.yaml) Repeat -f for each path: -f A -f B.\n")
+
+
+def test_our_variables_may_begin_with_the_home_folder(folder: Path, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "ALIASCTL_URI": "https://127.0.0.1:1", "ALIASCTL_TLS_CA": "~/ca.pem"}
+    failed = run("export", cwd=folder, env=env)
+    assert failed.code == 1
+    assert str(tmp_path / "ca.pem") in failed.stderr
+
+
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"], ["graph", "--live"]])
 def test_a_run_without_any_set_is_an_error(command: list[str], folder: Path) -> None:
     (folder / "connections.yaml").write_text(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import yaml
 from tests.cli.command import run
 from tests.cli.shop import Shop, alias_set, manifest
 from tests.install.tools import kubectl, output
+from tests.pipelines.forge import runner_environment
 from tests.pipelines.repository import Repository
 from tests.pipelines.shell import Shell
 
@@ -79,11 +82,29 @@ def test_an_overlay_goes_through_a_pipeline_under_a_key_of_its_own(shell: Shell,
     reviewed = shell.review("promote")
     assert reviewed.code == 0, reviewed.log
     (kept,) = shell.plans.glob("*.json")
-    assert kept.stem.endswith("-prod")
+    assert re.fullmatch("[0-9a-f]{40}-prod-[0-9a-f]{12}", kept.stem)
     assert json.loads(kept.read_text())["targets"][0]["connection"]["name"] == "prod"
     applied = shell.merged(repository.merge("promote", "squash"))
     assert applied.code == 0, applied.log
     assert shop.live == {"products": "v1", "search_products": "products_v7", "search_reviews": "reviews_v2"}
+
+
+def test_overlays_whose_folders_have_the_same_name_have_keys_of_their_own(shell: Shell, tmp_path: Path) -> None:
+    mine = shell.repository.mine
+    command = ["ci/aliasctl-ci", "key"]
+    keys = [
+        subprocess.run(
+            command,
+            cwd=mine,
+            env={**runner_environment(tmp_path), "ALIASCTL_CI_KUSTOMIZE": overlay},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for overlay in ("aliases/team-a/prod", "aliases/team-b/prod", "aliases/team-a/prod")
+    ]
+    assert all(re.fullmatch("[0-9a-f]{40}-prod-[0-9a-f]{12}", key) for key in keys)
+    assert (keys[0] == keys[2], keys[0] == keys[1]) == (True, False)
 
 
 def adopt(repository: Repository, shop: Shop) -> None:
@@ -96,3 +117,42 @@ def adopt(repository: Repository, shop: Shop) -> None:
     path.write_text(yaml.safe_dump(connection))
     repository.commit("Environments")
     repository.push()
+
+
+def test_prefixes_and_generated_names_reach_every_reference_with_the_shipped_configuration(tmp_path: Path) -> None:
+    shutil.copy(ENVIRONMENTS.parent / "kustomize" / "name-reference.yaml", tmp_path)
+    keys = ("caSecretKeyRef", "certSecretKeyRef", "keySecretKeyRef")
+    secret = {"name": "milvus", "key": "content"}
+    spec = {
+        "uri": "https://milvus:19530",
+        "token": {"secretKeyRef": secret},
+        "tls": dict.fromkeys(keys, secret),
+    }
+    search = {
+        "connectionRef": {"name": "lab"},
+        "verify": {"propagation": {"timeout": "10s"}, "endpoints": [{"name": "proxy"}]},
+        "aliases": [{"name": "products", "collection": "products_v1"}],
+    }
+    documents = [document("MilvusConnection", name, spec) for name in ("lab", "proxy")]
+    documents.append(document("AliasSet", "search", search))
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(documents))
+    kustomization = {
+        "resources": ["all.yaml"],
+        "namePrefix": "dev-",
+        "secretGenerator": [{"name": "milvus", "literals": ["content=x"]}],
+        "configurations": ["name-reference.yaml"],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    built = list(yaml.safe_load_all(output(kubectl(), "kustomize", tmp_path)))
+    by_name = {item["metadata"]["name"]: item for item in built}
+    (generated,) = (name for name, item in by_name.items() if item["kind"] == "Secret")
+    assert generated.startswith("dev-milvus-")
+    made = by_name["dev-lab"]["spec"]
+    assert made["token"]["secretKeyRef"]["name"] == generated
+    assert {made["tls"][key]["name"] for key in keys} == {generated}
+    made = by_name["dev-search"]["spec"]
+    assert (made["connectionRef"]["name"], made["verify"]["endpoints"][0]["name"]) == ("dev-lab", "dev-proxy")
+
+
+def document(kind: str, name: str, spec: Mapping[str, object]) -> dict[str, object]:
+    return {"apiVersion": "aliasctl.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}

@@ -63,7 +63,7 @@ def test_when_production_moved_after_the_review_nothing_is_written_until_a_new_p
     shop.move(products="v3")
     refused = pipeline.merged(head)
     assert (refused.code, shop.live) == (4, {"products": "v3"}), refused.log
-    assert "nothing was written: the reviewed plan is stale, because live aliases were moved" in refused.log
+    assert "nothing was written: the reviewed plan no longer fits; see above for the differences" in refused.log
     assert "v3 → v2" in refused.log, "what a new plan would say"
     assert pipeline.plan_again(head).code == 0
     applied = pipeline.merged(head)

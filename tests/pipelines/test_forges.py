@@ -65,6 +65,12 @@ def test_github_shows_the_plan_and_the_report_in_the_summary_and_keeps_the_repor
     assert github.api.artifacts[-1].name == "aliasctl-report-1"
 
 
+def test_a_merge_queue_has_its_check_and_keeps_no_plan_that_nobody_reviewed(github: GitHub) -> None:
+    ran = github.queued(github.repository.merged_with_main(propose(github.repository)))
+    assert (ran.code, "v2" in ran.summary) == (0, True), ran.log
+    assert (github.api.artifacts, github.api.comments) == ([], [])
+
+
 def test_on_github_an_artifact_of_a_fork_or_an_expired_one_is_no_reviewed_plan(github: GitHub, shop: Shop) -> None:
     github.review(propose(github.repository))
     (kept,) = github.api.artifacts

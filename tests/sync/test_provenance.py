@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.sync.keys import SshKey
@@ -60,6 +62,30 @@ def test_apply_from_a_checkout_records_commit_ref_and_pipeline(
     recorded = run["provenance"]
     assert recorded == {"commit": commit, "author": AUTHOR, "ref": "main", "signature": "none", "pipeline": page}
     assert page in stage.shop.run("history", run["id"]).stdout
+
+
+def test_variables_of_git_do_not_select_another_repository(stage: Stage) -> None:
+    commit = stage.merge({"a": "v2"})
+    other = stage.origin.mine.parent / "other"
+    git(stage.origin.mine, "init", "--quiet", str(other))
+    git(other, "commit", "--quiet", "--allow-empty", "--message", "Another repository")
+    manifests = ("-f", str(stage.origin.mine / "aliases"), "-f", "connections.yaml")
+    env = {**NO_PIPELINE, "GIT_DIR": str(other / ".git"), "GIT_WORK_TREE": str(other)}
+    assert stage.shop.run("apply", *manifests, "--yes", env=env).code == 0
+    (run,) = stage.shop.run("history", "--format", "json").document["runs"]
+    assert run["provenance"] == {"commit": commit, "author": AUTHOR, "ref": "main", "signature": "none"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_a_checkout_of_another_user_is_named(stage: Stage) -> None:
+    stage.merge({"a": "v2"})
+    for path in (stage.origin.mine, *stage.origin.mine.rglob("*")):
+        os.chown(path, 65534, 65534)
+    manifests = ("-f", str(stage.origin.mine / "aliases"), "-f", "connections.yaml")
+    done = stage.shop.run("apply", *manifests, "--yes", env={**NO_PIPELINE, "GIT_CONFIG_GLOBAL": os.devnull})
+    assert done.code == 0
+    assert "the commit of the manifests is not recorded: git refuses the folder" in done.stderr
+    assert f"git config --global --add safe.directory {stage.origin.mine}" in done.stderr
 
 
 def test_apply_from_a_dirty_checkout_says_so(stage: Stage) -> None:
