@@ -44,6 +44,9 @@ class AliasctlError(Exception):
         return type(self).__name__
 
 
+MAX_PROBLEMS = 100
+
+
 class Problem(Record, frozen=True):
     """One thing wrong with the input, where it stands, and (in the message) how to fix it."""
 
@@ -57,10 +60,15 @@ class Problem(Record, frozen=True):
 class InvalidInput(AliasctlError):
     """Manifest, plan file, export or option that cannot be used.
 
-    `problems`: all of them, in the order a reader would fix them: by file, line and column.
+    `problems`: in the order a reader would fix them: by file, line and column. The first hundred only.
     """
 
     def __init__(self, *problems: Problem) -> None:
+        if len(problems) > MAX_PROBLEMS:
+            problems = (
+                *problems[:MAX_PROBLEMS],
+                Problem(f"these are the first {MAX_PROBLEMS} problems; there are more"),
+            )
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
 

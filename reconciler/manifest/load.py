@@ -9,7 +9,7 @@ from typing import BinaryIO, TextIO
 
 from msgspec import Struct, field
 
-from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.errors import MAX_PROBLEMS, InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.core.text import alternatives, did_you_mean, quoted, unusual_character
 from reconciler.manifest import documents, files, yaml_marks
@@ -54,7 +54,9 @@ def read(
     """
     loaded = _Loaded(edited=edited or {})
     inputs, folders = files.found(paths, loaded.problems, loaded.warnings, exclude)
-    files_with_documents = {file.name for file in inputs if _gather(file, stdin, loaded)}
+    files_with_documents = {
+        file.name for file in inputs if len(loaded.problems) > MAX_PROBLEMS or _gather(file, stdin, loaded)
+    }
     for folder in folders:
         if not any(file.name in files_with_documents for file in inputs if folder in file.folders):
             loaded.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
@@ -72,6 +74,8 @@ def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     """
     loaded = _Loaded()
     for name in sorted(names):
+        if len(loaded.problems) > MAX_PROBLEMS:
+            break
         _gather(File(name, None, named=False, tree=tree), None, loaded)
     return loaded.manifests()
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from reconciler.core.errors import Problem
 from reconciler.core.model import Alias, AliasSet, Source
-from reconciler.core.patterns import Undecided, common_name
+from reconciler.core.patterns import Effort, Undecided, common_name, pairs_to_compare
 from reconciler.manifest.specs.alias_set import SELF_ALIAS
 
 TargetKey: TypeAlias = tuple[str, ...]
+
+MAX_EFFORT = 250_000
+"""Characters to try when the scopes of a database are compared: about a second."""
 
 
 def target_key(desired: AliasSet) -> TargetKey:
@@ -117,12 +119,19 @@ class _Target:
                         yield Problem(f'alias "{name}" is also covered by {place}', entry.alias.source)
 
     def overlapping_scopes(self) -> Iterator[Problem]:
-        scoped = [desired for desired in self._sets if desired.scope.include]
-        for first, other in combinations(scoped, 2):
+        effort = Effort(MAX_EFFORT)
+        pairs = pairs_to_compare([desired.scope.include for desired in self._sets])
+        for first, other in ((self._sets[item], self._sets[later]) for item, later in pairs):
+            if effort.left <= 0:
+                message = (
+                    "the scopes of the sets of this database are too tangled to compare them all; use fewer patterns"
+                )
+                yield Problem(f"{message}, each with a prefix of its own", other.source)
+                return
             a, b = first.scope, other.scope
             place = f'the scope of AliasSet "{first.key}"{_at(first.source)}'
             try:
-                name = common_name(a.include, b.include, (*a.exclude, *b.exclude))
+                name = common_name(a.include, b.include, (*a.exclude, *b.exclude), effort=effort)
             except Undecided:
                 message = f"this scope and {place} are too tangled to tell apart; use fewer and simpler patterns"
                 yield Problem(message, other.source)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, cast
 
-from reconciler.core.errors import Problem
+from reconciler.core.errors import MAX_PROBLEMS, Problem
 from reconciler.core.json_schema import Schema
 from reconciler.core.model import Alias, Source
 from reconciler.gates import GATES
@@ -87,7 +88,32 @@ def _schema_problems(kind: str, document: Document, *, operator: bool) -> list[P
     from reconciler.manifest.messages import explained
 
     schema, validator = _schema(kind, operator=operator)
+    if kind == "AliasSet" and len(root.at(("spec", "aliases")).items) > MAX_PROBLEMS:
+        root = _up_to_many_wrong_aliases(root, schema)
     return explained(validator.iter_errors(root.value), schema, root)
+
+
+def _up_to_many_wrong_aliases(root: Node, schema: Schema) -> Node:
+    """Return a set without what comes after more wrong aliases than are reported.
+
+    The validator collects all errors before it returns the first, with 2 KB for each: half a megabyte of wrong aliases
+    would take half a gigabyte.
+    """
+    spec, aliases = root.at(("spec",)), root.at(("spec", "aliases"))
+    item = schema["properties"]["spec"]["properties"]["aliases"]["items"]
+    is_valid = compiled({**item, "$defs": schema.get("$defs", {})}).is_valid
+    wrong = (number for number, node in enumerate(aliases.items) if not is_valid(node.value))
+    end = next(islice(wrong, MAX_PROBLEMS, None), None)
+    if end is None:
+        return root
+    items = aliases.items[: end + 1]
+    shorter = Node([node.value for node in items], aliases.file, aliases.place, items=items)
+    return _with_field(root, "spec", _with_field(spec, "aliases", shorter))
+
+
+def _with_field(node: Node, name: str, field: Node) -> Node:
+    value = {**cast("dict[str, Value]", node.value), name: field.value}
+    return Node(value, node.file, node.place, fields={**node.fields, name: field}, marks=node.marks)
 
 
 @cache

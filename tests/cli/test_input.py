@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.cli.command import run, run_python
+from tests.cli.command import ALIASCTL, clean_environment, run, run_python
 from tests.cli.shop import alias_set, connection, manifest
 
 GOOD = (connection("http://127.0.0.1:1"), alias_set({"a": "v1"}))
@@ -179,3 +180,16 @@ def test_an_empty_value_is_an_error_and_never_no_wish(flag: str, tmp_path: Path)
     assert failed.code == 1
     assert failed.stderr.splitlines()[-1].startswith("error: Invalid value for")
     assert failed.stderr.splitlines()[-1].endswith("is empty")
+
+
+def test_half_a_megabyte_of_mistakes_takes_little_memory(folder: Path) -> None:
+    """The schema's validator keeps 2 KB for each mistake that it is shown; 600 MB without a limit."""
+    (folder / "bomb.yaml").write_text(
+        "apiVersion: aliasctl.dev/v1alpha1\nkind: AliasSet\nmetadata: {name: x}\n"
+        f"spec: {{connectionRef: {{name: lab}}, aliases: [{'1,' * 260_000}]}}\n"
+    )
+    limited = ["/bin/sh", "-c", 'ulimit -v 300000; exec "$@"', "sh", *ALIASCTL, "validate", "-f", "bomb.yaml"]
+    done = subprocess.run(limited, cwd=folder, env=clean_environment({}), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert (len(lines), lines[-1]) == (101, "error: these are the first 100 problems; there are more")

@@ -131,3 +131,16 @@ def test_the_owner_that_is_named_is_the_one_who_has_the_name(sets: list[AliasSet
         for contest in found.resolved(ref)[1]:
             if contest.name in {alias.name for alias in desired.aliases}:
                 assert wants(found.resolved(contest.owner)[0], contest.name), (ref, contest)
+
+
+def test_older_scopes_of_others_cost_a_set_a_bounded_effort() -> None:
+    """What cannot be decided in time counts as an overlap; the limit is what is too expensive without it."""
+
+    def hostile(number: int) -> AliasSet:
+        return alias_set({}, include=tuple(f"*a{number:03}{j:02}*b*a*c*d*{number:03}x*" for j in range(64)))
+
+    older = {f"hostile{number}": hostile(number) for number in range(500)}
+    found = claims(**older, mine=alias_set({"team_a": "v1"}, include=("team_*",)))
+    names, contests = has(found, "mine")
+    assert names == ["team_a"]
+    assert contests.keys() == {"team_*"}

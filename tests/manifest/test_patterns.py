@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.patterns import Undecided, common_name, matches
+from reconciler.core.patterns import Effort, Undecided, common_name, matches, pairs_to_compare
 
 GLOBS = st.lists(st.text("ab0?*", min_size=1, max_size=4), max_size=3)
 NAMES = [
@@ -77,3 +77,26 @@ def test_a_search_that_would_take_too_long_is_given_up() -> None:
     tangled = [f"*{letter}{'?' * 12}" for letter in "abcdef"]
     with pytest.raises(Undecided):
         common_name(tangled, ["*"], ["?" * length for length in range(14)], max_steps=1000)
+
+
+@given(groups=st.lists(GLOBS, max_size=5))
+def test_every_two_groups_with_a_common_name_are_compared(groups: list[list[str]]) -> None:
+    pairs = pairs_to_compare(groups)
+    assert pairs == sorted(set(pairs))
+    for item, other in combinations(range(len(groups)), 2):
+        if common_name(groups[item], groups[other], []):
+            assert (item, other) in pairs
+
+
+def test_groups_with_prefixes_of_their_own_need_no_comparison() -> None:
+    assert pairs_to_compare([[f"team{number}_*", f"team{number}_?_x"] for number in range(2000)]) == []
+    assert pairs_to_compare([["a*"], ["b*"], ["ab*", "c*"], ["*"]]) == [(0, 2), (0, 3), (1, 3), (2, 3)]
+
+
+def test_comparisons_share_their_effort() -> None:
+    effort = Effort(100)
+    assert common_name(["ab*"], ["*b"], [], effort=effort) == "ab"
+    assert 0 < effort.left < 100
+    with pytest.raises(Undecided):
+        common_name(["*abcd*efgh*"], ["*ijkl*mnop*"], [], effort=effort)
+    assert effort.left == 0

@@ -359,7 +359,7 @@ def test_files_of_other_tools_in_a_folder_are_skipped_with_a_warning(
         "broken.yaml: skipped this symbolic link: it leads nowhere",
         "events.json:2:1: skipped this file",
         "template.yaml:2:5: skipped this file",
-        "tsconfig.json:2:1: skipped this file",
+        "tsconfig.json:2:10: skipped this file",
     ]
     assert problems("template.yaml")
     Path("lost.yaml").write_text("kind: AliasSet\n{{ broken }}\n")

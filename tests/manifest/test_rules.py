@@ -123,3 +123,16 @@ def test_many_sets_take_little_time() -> None:
     started = time.monotonic()
     assert conflicts(sets) == []
     assert time.monotonic() - started < 10
+
+
+def test_many_tangled_scopes_are_refused_before_all_are_compared() -> None:
+    sets = [
+        alias_set(name=f"s{number}", include=tuple(f"*a{number:03}{j:02}*b*a*c*d*{number:03}x" for j in range(64)))
+        for number in range(200)
+    ]
+    found = told(*sets)
+    assert len(found) < 200
+    assert (
+        "the scopes of the sets of this database are too tangled to compare them all; use fewer patterns, each with a "
+        "prefix of its own"
+    ) in found
