@@ -121,11 +121,8 @@ def apply_plan(
     reports: list[TargetReport] = []
     with _opened(catalogs) as opened:
         # Open and query every database before the first write: an error in the last one must not affect the first.
-        runnable = (
-            []
-            if plan.refusals
-            else [target for target in plan.targets if target.runnable or target.pending_verification]
-        )
+        targets = () if plan.refusals else plan.targets
+        runnable = [target for target in targets if target.runnable or target.pending_verification]
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()

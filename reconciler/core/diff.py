@@ -82,16 +82,11 @@ def _step(
         desired=alias.collection,
         wave=alias.wave,
         prune=prune,
-        current_id=_id(current, live),
-        desired_id=_id(alias.collection, live),
+        current_id=live.id_of(current),
+        desired_id=live.id_of(alias.collection),
         gates=alias.gates,
         blocked=block,
     )
-
-
-def _id(collection: str | None, live: LiveCatalog) -> int | None:
-    described = live.described.get(collection) if collection else None
-    return described.id if described else None
 
 
 def _protection(alias: Alias, allow_protected: Names[str]) -> Block | None:

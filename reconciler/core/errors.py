@@ -1,28 +1,4 @@
-"""The errors that users can see.
-
-    AliasctlError                     exit code 1: nothing was written
-    ├── InvalidInput                  the input cannot be used; contains every problem, not only the first
-    ├── CatalogError                  a call to Milvus failed
-    │   ├── ConnectionFailed          no server, or none that can be used           (transient)
-    │   │   └── TlsFailed             the server answers, but no TLS connection is possible
-    │   ├── CallTimedOut              no answer in time; a write may have happened  (transient)
-    │   ├── RateLimited               the server refused to act for now             (transient)
-    │   ├── AuthenticationFailed      wrong or missing token
-    │   ├── PermissionDenied          a privilege is missing
-    │   ├── DatabaseNotFound
-    │   ├── CollectionNotFound
-    │   ├── AliasNotFound
-    │   ├── AliasAlreadyExists        create of an alias that exists, perhaps dangling
-    │   ├── NameTakenByCollection
-    │   ├── NotLoaded                 a read of data from a collection that is not loaded
-    │   ├── InvalidName
-    │   ├── NotPrimary                a secondary cluster refuses writes; nothing was written
-    │   ├── NotSupported              this server has no such call
-    │   └── UnexpectedAnswer          any other code
-    ├── JournalError                  an intent or result cannot be recorded
-    ├── StalePlan                     exit code 4: the live state has changed since the plan
-    ├── UsageError                    a command line that is not valid
-    └── Interrupted                   the user stopped it, or did not confirm
+"""The errors that users can see: all are an `AliasctlError`, and those of calls to Milvus a `CatalogError`.
 
 `transient` says whether the same call can succeed later without anyone changing anything.
 """
@@ -34,7 +10,7 @@ from reconciler.core.record import Record
 
 
 class AliasctlError(Exception):
-    """Base class of all errors. `str(error)` is one line for a person; `code` is for programs."""
+    """Base class of all errors: nothing was written. `str(error)` is one line for a person; `code` is for programs."""
 
     exit_code = 1
     transient = False
@@ -72,6 +48,11 @@ class InvalidInput(AliasctlError):
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
 
+    @property
+    def in_one_line(self) -> str:
+        """Return the messages without their places."""
+        return "; ".join(problem.message for problem in self.problems)
+
 
 class CatalogError(AliasctlError):
     """A call to Milvus failed.
@@ -87,6 +68,8 @@ class CatalogError(AliasctlError):
 
 
 class ConnectionFailed(CatalogError):
+    """No server, or none that can be used."""
+
     transient = True
 
 
@@ -99,15 +82,19 @@ class TlsFailed(ConnectionFailed):
 
 
 class CallTimedOut(CatalogError):
+    """No answer in time; a write may have happened."""
+
     transient = True
 
 
 class RateLimited(CatalogError):
+    """The server refused to act for now."""
+
     transient = True
 
 
 class AuthenticationFailed(CatalogError):
-    pass
+    """Wrong or missing token."""
 
 
 class PermissionDenied(CatalogError):
@@ -134,7 +121,7 @@ class AliasNotFound(CatalogError):
 
 
 class AliasAlreadyExists(CatalogError):
-    pass
+    """Create of an alias that exists, perhaps dangling."""
 
 
 class NameTakenByCollection(CatalogError):
@@ -142,7 +129,7 @@ class NameTakenByCollection(CatalogError):
 
 
 class NotLoaded(CatalogError):
-    pass
+    """A read of data from a collection that is not loaded."""
 
 
 class InvalidName(CatalogError):
@@ -150,28 +137,30 @@ class InvalidName(CatalogError):
 
 
 class NotPrimary(CatalogError):
-    pass
+    """A secondary cluster refuses writes; nothing was written."""
 
 
 class NotSupported(CatalogError):
-    pass
+    """This server has no such call."""
 
 
 class UnexpectedAnswer(CatalogError):
-    pass
+    """Any other code."""
 
 
 class JournalError(AliasctlError):
-    pass
+    """An intent or result cannot be recorded."""
 
 
 class StalePlan(AliasctlError):
+    """The live state has changed since the plan."""
+
     exit_code = 4
 
 
 class UsageError(AliasctlError):
-    pass
+    """A command line that is not valid."""
 
 
 class Interrupted(AliasctlError):
-    pass
+    """The user stopped it, or did not confirm."""

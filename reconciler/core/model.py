@@ -358,3 +358,8 @@ class LiveCatalog(Struct, frozen=True, dict=True):
     @cached_property
     def names(self) -> Sequence[str]:
         return sorted(self.aliases)
+
+    def id_of(self, collection: str | None) -> int | None:
+        """Return the id of a described collection; None where it is not known."""
+        described = self.described.get(collection) if collection else None
+        return described.id if described else None

@@ -87,5 +87,5 @@ def _is_there(step: Step, alias: Alias, live: LiveCatalog) -> bool:
     """Return whether the alias is at the very collection that the step moved it to, and should be there."""
     if not step.desired or alias.collection != step.desired or live.pointing.get(alias.name) != step.desired:
         return False
-    described = live.described.get(step.desired)
-    return not (described and described.id and step.desired_id) or described.id == step.desired_id
+    found = live.id_of(step.desired)
+    return not (found and step.desired_id) or found == step.desired_id

@@ -360,10 +360,10 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
             )
         if step.desired in live.aliases:
             reasons.append(f'"{step.desired}" is an alias now; the plan saw a collection')
-        desired = live.described.get(step.desired) if step.desired else None
-        if desired and step.desired_id and desired.id and desired.id != step.desired_id:
+        found = live.id_of(step.desired)
+        if found and step.desired_id and found != step.desired_id:
             reasons.append(
-                f'collection "{step.desired}" is another one now (id {desired.id}; the plan saw {step.desired_id})'
+                f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
             )
     return reasons
 

@@ -73,13 +73,13 @@ def finalize(
         return _later(set_object, "the operator runs with --read-only", None)
     desired = view.desired[set_object.ref]
     if isinstance(desired, InvalidInput):
-        return DeletionResult(release=True, orphaned="; ".join(problem.message for problem in desired.problems))
+        return DeletionResult(release=True, orphaned=desired.in_one_line)
     try:
         report = _drop(set_object, desired, view, clients, may_write=may_write, stop=stop)
     except (CatalogError, ClusterError, SecretForbidden) as error:
         return _later(set_object, str(error), None)
     except InvalidInput as error:
-        return DeletionResult(release=True, orphaned="; ".join(problem.message for problem in error.problems))
+        return DeletionResult(release=True, orphaned=error.in_one_line)
     if report is None or report.exit_code is ExitCode.DONE:
         return DeletionResult(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
     left = [result for result in report.results if result.outcome not in (Outcome.DONE, Outcome.NOOP)]

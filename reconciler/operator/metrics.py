@@ -28,8 +28,8 @@ class Metrics(CommonMetrics):
             "aliasctl_reconcile_duration_seconds", "Time of a reconcile.", buckets=SECONDS, registry=self.registry
         )
         self.leader = Gauge("aliasctl_leader", "1 while this process holds the Lease.", registry=self.registry)
-        self._sets = _Sets()
-        self.registry.register(self._sets)
+        self.sets = _Sets()
+        self.registry.register(self.sets)
 
     def reconciled(self, ref: Ref, finding: Finding, seconds: float, interval: float) -> None:
         meaning = MEANINGS[finding.reason]
@@ -41,24 +41,13 @@ class Metrics(CommonMetrics):
             self.carried_out(finding.report)
         elif finding.plan:
             self.evaluated(finding.plan.steps)
-        self._sets.put(ref, finding, interval, alias_info=self._alias_info)
-
-    def run_started(self, ref: Ref) -> None:
-        """Record that a run of a set starts, which may take long."""
-        self._sets.run_started(ref)
-
-    def run_ended(self, ref: Ref) -> None:
-        """Record that no run of a set goes on."""
-        self._sets.run_ended(ref)
+        self.sets.put(ref, finding, interval, alias_info=self._alias_info)
 
     def failed(self, seconds: float) -> None:
         """Record a reconcile that ended with an error that says nothing about the set."""
         self._runs.labels("error").inc()
         self._errors.inc()
         self._duration.observe(seconds)
-
-    def forget(self, ref: Ref) -> None:
-        self._sets.remove(ref)
 
 
 class _Sets(Collector):
@@ -86,6 +75,7 @@ class _Sets(Collector):
                     self._aliases[ref] = {name: collection for name, collection in pairs if collection}
 
     def run_started(self, ref: Ref) -> None:
+        """Record that a run of a set starts, which may take long."""
         with self._lock:
             self._progressing.add(ref)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.provenance import Provenance
@@ -13,6 +13,7 @@ from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 
 Body: TypeAlias = Mapping[str, object]
 """A Kubernetes object as its API gives it."""
+T = TypeVar("T")
 
 PREFIX = "aliasctl.dev/"
 REQUESTED_AT = PREFIX + "requestedAt"
@@ -115,7 +116,7 @@ def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
         uid=uid,
         generation=generation,
         created=str(metadata.get("creationTimestamp", "")),
-        spec=earlier.spec if earlier and known else _read_set(body),
+        spec=earlier.spec if earlier and known else _spec(read_alias_set, body),
         resource_version=str(metadata.get("resourceVersion", "")),
         deleting=str(deleting) if deleting else None,
         finalizers=tuple(cast("list[str]", metadata.get("finalizers") or ())),
@@ -132,17 +133,12 @@ def connection_object(body: Body, earlier: ConnectionObject | None = None) -> Co
     uid, generation = str(metadata["uid"]), int(str(metadata.get("generation", 0)))
     if earlier and (earlier.uid, earlier.generation) == (uid, generation):
         return earlier
-    spec: ConnectionManifest | InvalidInput
-    try:
-        spec = read_connection(body)
-    except InvalidInput as error:
-        spec = error
-    return ConnectionObject(ref_of(body), uid, generation, spec)
+    return ConnectionObject(ref_of(body), uid, generation, _spec(read_connection, body))
 
 
-def _read_set(body: Body) -> AliasSetManifest | InvalidInput:
+def _spec(read: Callable[[Body], T], body: Body) -> T | InvalidInput:
     try:
-        return read_alias_set(body)
+        return read(body)
     except InvalidInput as error:
         return error
 

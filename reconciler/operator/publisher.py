@@ -1,20 +1,22 @@
-"""Publish the result of a reconcile: the status if it differs, Events for what is new, and a log entry."""
+"""Publish the result of a reconcile: statuses if they differ, Events for what is new, and a log entry."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from threading import Lock
 
 import structlog
 
+from reconciler.core.errors import InvalidInput
 from reconciler.core.json_strict import without_none
 from reconciler.core.reasons import Reason
 from reconciler.documents.timestamps import now
 from reconciler.operator import status
-from reconciler.operator.cluster import Cluster
+from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.events import Events, of_finding
 from reconciler.operator.finding import Finding
-from reconciler.operator.objects import SetObject
+from reconciler.operator.objects import ConnectionObject, Ref, SetObject
 from reconciler.operator.world import World
 
 log = structlog.get_logger()
@@ -107,3 +109,59 @@ class Publisher:
         self._statuses.pop(set_object.uid, None)
         self._pending.pop(set_object.uid, None)
         self._reasons.pop(set_object.uid, None)
+
+
+class ConnectionStatuses:
+    """Writes the status of each MilvusConnection, whether the server responds, when it changes. Thread-safe."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._lock = Lock()
+        self._written: dict[Ref, tuple[str, Mapping[str, object]]] = {}  # with the uid: the name can be reused
+
+    def report(self, connection_object: ConnectionObject, finding: Finding) -> None:
+        """Record that a set of this connection was reconciled. A status that cannot be written is only logged."""
+        condition = _condition(connection_object, finding)
+        if condition is None:
+            return
+        with self._lock:
+            if self._written.get(connection_object.ref) == (connection_object.uid, condition):
+                return
+            self._written[connection_object.ref] = (connection_object.uid, condition)
+        try:
+            conditions = [{**condition, "lastTransitionTime": now()}]
+            self._cluster.patch_connection_status(
+                connection_object.ref, {"observedGeneration": connection_object.generation, "conditions": conditions}
+            )
+        except ClusterError as error:
+            with self._lock:
+                self._written.pop(connection_object.ref, None)
+            log.warning(
+                "the status of a connection could not be written",
+                connection=str(connection_object.ref),
+                reason=str(error),
+            )
+
+    def forget(self, ref: Ref) -> None:
+        with self._lock:
+            self._written.pop(ref, None)
+
+
+def _condition(connection_object: ConnectionObject, finding: Finding) -> Mapping[str, object] | None:
+    """Return what a finding says about the connection, or None."""
+    if isinstance(connection_object.spec, InvalidInput):
+        status, reason, message = "False", Reason.INVALID_SPEC, connection_object.spec.in_one_line
+    elif finding.plan and finding.plan.targets:
+        version = finding.plan.targets[0].server_version
+        status, reason, message = "True", Reason.SUCCEEDED, f"Milvus {version} answers"
+    elif finding.unreachable:
+        status, reason, message = "False", Reason.CONNECTION_FAILED, finding.message
+    else:
+        return None
+    return {
+        "type": "Ready",
+        "status": status,
+        "reason": str(reason),
+        "message": message,
+        "observedGeneration": connection_object.generation,
+    }

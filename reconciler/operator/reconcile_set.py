@@ -84,14 +84,14 @@ class SetReconciler:
         Raises `ClusterError`: the Kubernetes API cannot be used.
         """
         if isinstance(set_object.spec, InvalidInput):
-            return Finding(Reason.INVALID_SPEC, _in_one_line(set_object.spec))
+            return Finding(Reason.INVALID_SPEC, set_object.spec.in_one_line)
         if set_object.spec.suspend:
             return Finding(Reason.SUSPENDED, "suspended: nothing is read or changed")
         desired = view.desired[set_object.ref]
         if isinstance(desired, InvalidInput):
             absent = view.missing(set_object.ref)
             return Finding(
-                Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or _in_one_line(desired)
+                Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or desired.in_one_line
             )
         connection, operation = desired.connection, set_object.spec.operation
         if trigger is not Trigger.CHANGED and (outage := self.outages.found_by_others(set_object.ref, connection)):
@@ -101,7 +101,7 @@ class SetReconciler:
                 desired, lambda: self._compare(set_object, operation, desired, view, trigger, hooks)
             )
         except InvalidInput as error:
-            return Finding(Reason.DEPENDENCY_NOT_READY, _in_one_line(error))
+            return Finding(Reason.DEPENDENCY_NOT_READY, error.in_one_line)
         except CatalogError as error:
             stalled = isinstance(error, AuthenticationFailed | PermissionDenied | DatabaseNotFound)
             unreachable = error.transient or isinstance(error, AuthenticationFailed)
@@ -266,7 +266,3 @@ def _origins(set_object: SetObject, approved_by: str) -> Origins:
     source = [f"AliasSet {set_object.ref}, generation {set_object.generation}"]
     source += [f"approved by {approved_by}"] if approved_by else []
     return Origins.of_this_process(command="operator", source=tuple(source), provenance=set_object.provenance)
-
-
-def _in_one_line(error: InvalidInput) -> str:
-    return "; ".join(problem.message for problem in error.problems)

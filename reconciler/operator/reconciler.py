@@ -19,13 +19,12 @@ from reconciler.manifest.specs.alias_set import DeletionPolicy
 from reconciler.operator import status
 from reconciler.operator.clients import Clients
 from reconciler.operator.cluster import Cluster, ClusterError
-from reconciler.operator.connections import ConnectionStatuses
 from reconciler.operator.deletion import finalize, orphaned_note, seconds_left
 from reconciler.operator.events import Events
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import APPROVE, FINALIZER, Body, Ref, SetObject, connection_object
-from reconciler.operator.publisher import Publisher
+from reconciler.operator.publisher import ConnectionStatuses, Publisher
 from reconciler.operator.queue import Trigger, Wake
 from reconciler.operator.reads import next_tick
 from reconciler.operator.reconcile_set import ReconcileHooks, SetReconciler
@@ -221,7 +220,7 @@ class Reconciler:
         current = self._fetch(set_object.ref, observed=False)
         if current is None or not _same_spec(current, set_object):
             return False
-        self._metrics.run_started(set_object.ref)
+        self._metrics.sets.run_started(set_object.ref)
         if self._publisher.last_reason(set_object) in RETRIED:
             self._publisher.write(current, about_to, {"pendingVerification"})
         else:
@@ -258,7 +257,7 @@ class Reconciler:
     def _forget(self, set_object: SetObject) -> None:
         self._publisher.forget(set_object)
         if self._world.remove(set_object):
-            self._metrics.forget(set_object.ref)
+            self._metrics.sets.remove(set_object.ref)
             self._retries.pop(set_object.ref, None)
 
     def _release_unused(self) -> None:
@@ -294,7 +293,7 @@ class Reconciler:
         finally:
             with self._lock:
                 self._running.pop(set_object.ref, None)
-            self._metrics.run_ended(set_object.ref)
+            self._metrics.sets.run_ended(set_object.ref)
 
 
 def _same_spec(before: SetObject, after: SetObject) -> bool:

@@ -55,8 +55,7 @@ class View:
             if found is None:
                 reasons.append(f'there is no MilvusConnection "{name}" in namespace {ref.namespace}')
             elif isinstance(found.spec, InvalidInput):
-                problems = "; ".join(problem.message for problem in found.spec.problems)
-                reasons.append(f'MilvusConnection "{name}" cannot be used: {problems}')
+                reasons.append(f'MilvusConnection "{name}" cannot be used: {found.spec.in_one_line}')
         return "; ".join(reasons)
 
     @cached_property

@@ -13,15 +13,10 @@ from reconciler.render.text import saved_plan_lines, summary_line, view_lines
 from reconciler.render.view import plan_view, report_view
 
 
-def plan_result(plan: Plan) -> Result:
-    view = cache(lambda: plan_view(plan))
-    return Result(lambda: view_lines(view()), lambda: plan_document(plan), view)
-
-
-def saved_plan_result(plan: Plan) -> Result:
-    """Return a plan as a result whose text starts with the plan's time and digest."""
-    view = cache(lambda: plan_view(plan))
-    return Result(lambda: saved_plan_lines(view()), lambda: plan_document(plan), view)
+def plan_result(plan: Plan, *, saved: bool = False) -> Result:
+    """Return a plan as a result; the text of a saved one starts with its time and digest."""
+    view, lines = cache(lambda: plan_view(plan)), saved_plan_lines if saved else view_lines
+    return Result(lambda: lines(view()), lambda: plan_document(plan), view)
 
 
 def report_result(report: Report) -> Result:

@@ -91,8 +91,8 @@ def plan_move(alias: str, collection: str, where: PastTarget, last: PastStep | N
             alias=alias,
             current=current,
             desired=collection,
-            current_id=_id(current, live),
-            desired_id=_id(collection, live),
+            current_id=live.id_of(current),
+            desired_id=live.id_of(collection),
             gates=gates,
             reverting=True,
         )
@@ -120,7 +120,7 @@ def _revert_step(past: PastStep, changes: Changes, live: LiveCatalog, last_wave:
     at = live.pointing.get(back.alias)
     if at == back.desired:
         return None
-    if back.current_id and _id(at, live) == back.current_id:
+    if back.current_id and live.id_of(at) == back.current_id:
         back = replace(back, current=at)  # an alias follows a collection that is renamed
     if moved := _moved(back, at, live):
         if not is_certain(past):
@@ -130,7 +130,7 @@ def _revert_step(past: PastStep, changes: Changes, live: LiveCatalog, last_wave:
             f"rollback --alias {back.alias} --to COLLECTION moves it anyway"
         )
         block = Block(BlockReason.MOVED, message)
-        return replace(back, current=at, current_id=_id(at, live), wave=last_wave + 1, blocked=block)
+        return replace(back, current=at, current_id=live.id_of(at), wave=last_wave + 1, blocked=block)
     if obstacle := _obstacle(back, live):
         return replace(back, wave=last_wave + 1, blocked=obstacle)
     return back
@@ -140,7 +140,7 @@ def _moved(back: Step, at: str | None, live: LiveCatalog) -> str:
     """Return how an alias is not where a run left it; empty if it is."""
     if at != back.current:
         return f"it is {describe_location(at)} now"
-    found = _id(at, live)
+    found = live.id_of(at)
     if found and back.current_id and found != back.current_id:
         return f'"{at}" is another collection now (id {found}, it was {back.current_id})'
     return ""
@@ -155,7 +155,7 @@ def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
         return Block(BlockReason.COLLECTION_IS_ALIAS, f"{back.desired} is itself an alias now")
     if live.described.get(back.desired) is None:
         return Block(BlockReason.COLLECTION_MISSING, f'{back.desired} does not exist in database "{database}" any more')
-    found = _id(back.desired, live)
+    found = live.id_of(back.desired)
     if found and back.desired_id and found != back.desired_id:
         message = (
             f"{back.desired} was dropped: another collection has its name now (id {found}, it was {back.desired_id})"
@@ -217,8 +217,3 @@ def _refusals(plan: SetPlan, max_drops: int) -> tuple[str, ...]:
 
 def _plan(targets: Sequence[TargetPlan]) -> Plan:
     return Plan(tuple(targets), created=now(), tool_version=__version__)
-
-
-def _id(collection: str | None, live: LiveCatalog) -> int | None:
-    described = live.described.get(collection) if collection else None
-    return described.id if described else None

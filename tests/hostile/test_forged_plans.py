@@ -24,7 +24,7 @@ from reconciler.documents.plan_file import FORM, PLAN, PlanDocument, checksum, l
 from reconciler.documents.saved_file import load, target_plan_of
 from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.render.results import saved_plan_result
+from reconciler.render.results import plan_result
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.hostile.mutations import bounded, mutated
 from tests.reliability.tally import Tally
@@ -208,7 +208,7 @@ def steal(target: Any) -> None:
 
 def test_show_tells_which_secret_a_plan_file_would_send_where(tmp_path: Path) -> None:
     """That a plan file names places of secrets is how it works at all; that it does so unseen is not."""
-    told = "\n".join(line.plain for line in saved_plan_result(load_plan(edited(tmp_path, steal))).lines())
+    told = "\n".join(line.plain for line in plan_result(load_plan(edited(tmp_path, steal)), saved=True).lines())
     assert "the token in environment variable AWS_SECRET_ACCESS_KEY goes to evil.example.com:19530" in told
     assert "the token in file /root/.ssh/id_rsa goes to evil.example.com:443" in told
 
@@ -217,7 +217,7 @@ def test_a_token_that_the_call_names_is_the_one_that_is_sent(tmp_path: Path) -> 
     """And a plan of ours, made from a manifest, tells nothing that its reader did not write."""
     mine = alias_set({"a": "v2"}, connection=Connection("c", LOCAL.uri, LOCAL.address, token=Credential(env="MINE")))
     plan = make_plan([mine], catalogs=catalogs(milvus()))
-    assert not any("MINE" in line.plain for line in saved_plan_result(plan).lines())
+    assert not any("MINE" in line.plain for line in plan_result(plan, saved=True).lines())
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from reconciler.manifest.objects import read_alias_set, read_connection
 from reconciler.render.documents import history_document
 from reconciler.render.formats import FORMATS
 from reconciler.render.history import alias_lines, history_lines, run_lines
-from reconciler.render.results import saved_plan_result
+from reconciler.render.results import plan_result
 from reconciler.rollback import changes_in, newest_changes, plan_rollback
 from tests.builders import catalogs
 from tests.hostile import documents
@@ -166,7 +166,7 @@ def test_a_file_of_queries_that_no_file_can_be(name: str) -> None:
 
 def shown(plan: Plan) -> None:
     """In every format that there is."""
-    result = saved_plan_result(plan)
+    result = plan_result(plan, saved=True)
     for line in result.lines():
         assert printable(line.plain) == line.plain
     json.loads(json.dumps(plan_document(plan), allow_nan=False))

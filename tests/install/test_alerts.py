@@ -122,14 +122,14 @@ def test_a_set_that_was_ready_hours_ago_and_is_not_looked_at_fires(tmp_path: Pat
 def test_a_soak_of_hours_fires_nothing(before: Reason, tmp_path: Path) -> None:
     metrics = leading()
     metrics.reconciled(SET, Finding(before, "so it was"), 0.1, INTERVAL)
-    metrics.run_started(SET)
+    metrics.sets.run_started(SET)
     assert_firing(metrics.text().decode(), set(), tmp_path, at=time.time() + HOURS)
 
 
 def test_a_set_that_is_gone_fires_nothing(tmp_path: Path) -> None:
     metrics = leading()
     metrics.reconciled(SET, Finding(Reason.LIMIT_EXCEEDED, "too many drops"), 0.1, INTERVAL)
-    metrics.forget(SET)
+    metrics.sets.remove(SET)
     assert_firing(metrics.text().decode(), set(), tmp_path, at=time.time())
 
 

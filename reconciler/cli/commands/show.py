@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options, values
 from reconciler.cli.output import Output
 from reconciler.documents.plan_file import load_plan
-from reconciler.render.results import saved_plan_result
+from reconciler.render.results import plan_result
 
 
 @click.command("show")
@@ -27,4 +27,4 @@ def command(output: Output, planfile: Path) -> None:
       aliasctl show plan.json --output html=plan.html
     """
     output.ensure_writable()
-    output.emit(saved_plan_result(load_plan(planfile)))
+    output.emit(plan_result(load_plan(planfile), saved=True))
