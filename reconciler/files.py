@@ -97,11 +97,7 @@ def _own_descriptor(path: Path) -> int | None:
 def replace_file(path: Path, content: bytes, *, mode: int | None = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Create or replace a file in one step, so that readers and crashes find the old content or the new one.
 
-    Args:
-        mode, owner: see `write_beside`.
-
-    Raises:
-        OSError: nothing was changed.
+    `mode, owner`: see `write_beside`. Raises `OSError`: nothing was changed.
     """
     new = write_beside(path, content, mode=mode, owner=owner)
     try:

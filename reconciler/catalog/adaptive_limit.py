@@ -25,9 +25,7 @@ NEWEST_WEIGHT = 0.1
 class AdaptiveLimit:
     """A limit for the calls of several threads that adapts to the load of the server.
 
-    Args:
-        most: maximum number of calls in flight.
-        clock: monotonic time in seconds.
+    `most`: maximum number of calls in flight. `clock`: monotonic time in seconds.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,9 +57,8 @@ class AdaptiveLimit:
     def learn(self, method: str, seconds: float, *, refused: bool) -> None:
         """Record a finished call.
 
-        Args:
-            method: calls are compared with those of the same method.
-            refused: whether the server refused it because of a rate limit.
+        `method`: calls are compared with those of the same method. `refused`: whether the server refused it because of
+        a rate limit.
         """
         with self._changed:
             usual = self._usual.get(method, seconds)

@@ -23,12 +23,8 @@ def client_options(connection: Connection, secrets: Secrets | None = None) -> It
     """Yield keyword arguments of `MilvusClient` for the connection's token and TLS settings.
 
     PEM data from Secrets are in private files while the context is open; gRPC reads them when the client is created.
-
-    Args:
-        secrets: how Kubernetes Secrets are read; None if they cannot be.
-
-    Raises:
-        InvalidInput: a variable, file or Secret is missing, empty or unreadable, or the settings are not compatible.
+    `secrets`: how Kubernetes Secrets are read; None if they cannot be. Raises `InvalidInput`: a variable, file or
+    Secret is missing, empty or unreadable, or the settings are not compatible.
     """
     token = {"token": _token(connection, connection.token, secrets)} if connection.token else {}
     if connection.tls is None:

@@ -152,10 +152,9 @@ class Catalog(Protocol):
     ) -> dict[PrimaryKey, Row]:
         """Return the rows of a collection that have any of `keys`, each with `fields`; without keys no call is made.
 
-        Args:
-            fields: a dynamic field is omitted from rows that do not have it.
-            strong: include all writes that ended before the call; without it the read is faster (measured on 2.3.5: no
-                wait for the next time tick), and may miss rows that were written moments before.
+        `fields`: a dynamic field is omitted from rows that do not have it. `strong`: include all writes that ended
+        before the call; without it the read is faster (measured on 2.3.5: no wait for the next time tick), and may miss
+        rows that were written moments before.
         """
 
     def search(

@@ -66,13 +66,8 @@ def locate(catalog: Catalog, desired: Mapping[str, str | None]) -> dict[str, str
     """Return the collection that each alias points to now, or None for a missing one, sorted by alias.
 
     It takes T + A calls: T collections on which two or more of the aliases are desired or were found; A aliases that no
-    list contained.
-
-    Args:
-        desired: the aliases, each with the collection where it is most likely, None if nothing is known.
-
-    Raises:
-        CatalogError: a call failed.
+    list contained. `desired`: the aliases, each with the collection where it is most likely, None if nothing is known.
+    Raises `CatalogError`: a call failed.
     """
     with _pool(catalog) as pool:
         return _names(_look_up(pool, catalog, desired))

@@ -68,9 +68,8 @@ def live_from_file(
 ) -> LiveCatalogs:
     """Return the live state that `plan --against` reads from an export.
 
-    Args:
-        paths: of the manifests, none of which can be the export.
-        manifests: whose connections take precedence over those of the export, which may be older.
+    `paths`: of the manifests, none of which can be the export. `manifests`: whose connections take precedence over
+    those of the export, which may be older.
     """
     if Path(export).exists() and any(Path(path).exists() and Path(export).samefile(path) for path in paths):
         raise InvalidInput(Problem(f"--against {export} is also given with -f: it must be an export of the server"))

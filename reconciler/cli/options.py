@@ -49,9 +49,8 @@ def chained(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
 def option_group(parameter: str, record: Callable[..., object], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a decorator that declares options whose values the command gets as one record.
 
-    Args:
-        parameter: of the command, for the record.
-        record: called with the values of its parameters' names; a group in the group gives it a record.
+    `parameter`: of the command, for the record. `record`: called with the values of its parameters' names; a group in
+    the group gives it a record.
     """
     names = signature(record).parameters
 

@@ -48,9 +48,8 @@ RUN_CASES: Sequence[tuple[Reason, str, Callable[[StepResult], bool]]] = (
 class Policy(Struct, frozen=True):
     """What may be done about a plan.
 
-    Args:
-        manual: changes need the approval of a person.
-        report_drift: keys of the sets whose drift is reported and not corrected.
+    `manual`: changes need the approval of a person. `report_drift`: keys of the sets whose drift is reported and not
+    corrected.
     """
 
     read_only: bool = False

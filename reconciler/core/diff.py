@@ -26,9 +26,8 @@ from reconciler.core.plan import Block, BlockReason, SetPlan, Step, set_spec_has
 def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_protected: Names[str] = ()) -> SetPlan:
     """Compare a set with the live catalog.
 
-    Args:
-        desired: one set on the database that `live` was read from.
-        only: look at these aliases and no others; empty for all.
+    `desired`: one set on the database that `live` was read from. `only`: look at these aliases and no others; empty for
+    all.
     """
     listed = {alias.name for alias in desired.aliases}
     covered = desired.scope.covered(live.names)

@@ -57,9 +57,8 @@ class InvalidInput(AliasctlError):
 class CatalogError(AliasctlError):
     """A call to Milvus failed.
 
-    Args:
-        message: one line, without the server's stack or the token.
-        server_code: Milvus's error code (`pkg/util/merr/errors.go`), None when the server did not answer.
+    `message`: one line, without the server's stack or the token. `server_code`: Milvus's error code
+    (`pkg/util/merr/errors.go`), None when the server did not answer.
     """
 
     def __init__(self, message: str, *, server_code: int | None = None) -> None:

@@ -29,9 +29,7 @@ def with_pending_verification(
 ) -> SetPlan:
     """Return the plan with the aliases of its set that are up to date but not verified, to be verified first.
 
-    Args:
-        desired: the set; its present verification counts, not that of the earlier run.
-        known: what earlier runs left.
+    `desired`: the set; its present verification counts, not that of the earlier run. `known`: what earlier runs left.
     """
     if not known or not needs_proof(desired.verify):
         return plan

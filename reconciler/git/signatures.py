@@ -45,10 +45,9 @@ class Signature:
 class Signers:
     """Whose signatures are accepted.
 
-    Args:
-        allowed_signers: for SSH keys, in the form of ssh-keygen's ALLOWED SIGNERS. Git compares `valid-before` with the
-            date in the commit, which its author chooses: to revoke a key, remove it from the file.
-        keyring: OpenPGP public keys, as `gpg --export` writes them, armoured or not.
+    `allowed_signers`: for SSH keys, in the form of ssh-keygen's ALLOWED SIGNERS. Git compares `valid-before` with the
+    date in the commit, which its author chooses: to revoke a key, remove it from the file. `keyring`: OpenPGP public
+    keys, as `gpg --export` writes them, armoured or not.
     """
 
     allowed_signers: Path | None = None

@@ -31,14 +31,10 @@ def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAc
     """Return the conditions of each database of some sets, and of each endpoint that they name, sorted by address.
 
     It takes five calls per database; at most one per alias that its sets list; and for each privilege on collections
-    one call per current or desired collection of an alias.
-
-    Args:
-        sets: the desired state, each set with its connection, including suspended sets. A set without aliases and scope
-            stands for its database: everything that aliases need is checked, and nothing about collections.
-
-    Raises:
-        InvalidInput: a token or TLS setting cannot be read, or the sets of one database have different connections.
+    one call per current or desired collection of an alias. `sets`: the desired state, each set with its connection,
+    including suspended sets. A set without aliases and scope stands for its database: everything that aliases need is
+    checked, and nothing about collections. Raises `InvalidInput`: a token or TLS setting cannot be read, or the sets of
+    one database have different connections.
     """
     found = []
     for target, members in groupby(

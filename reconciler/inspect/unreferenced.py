@@ -39,12 +39,8 @@ def unreferenced(
     use must not be listed here.
 
     It takes one more call than `read_all`, one per collection without an alias, and two per collection that is loaded.
-
-    Args:
-        departures: when the last alias left a collection, by database and collection.
-
-    Raises:
-        CatalogError: the catalog cannot be read.
+    `departures`: when the last alias left a collection, by database and collection. Raises `CatalogError`: the catalog
+    cannot be read.
     """
     known = catalog.collections().keys()
     idle = sorted(known - set(read_all(catalog).values()))

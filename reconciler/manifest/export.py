@@ -54,9 +54,8 @@ def exported(
 ) -> Iterator[str]:
     """Yield the manifest's text in pieces: a MilvusConnection if requested, then an AliasSet per 1,000 aliases.
 
-    Args:
-        pointing: every alias of the database, and its collection.
-        with_connection: whether to write the connection too: when no manifest has it.
+    `pointing`: every alias of the database, and its collection. `with_connection`: whether to write the connection too:
+    when no manifest has it.
     """
     if with_connection:
         yield _document("MilvusConnection", connection.name, "", _connection(connection))
@@ -76,13 +75,9 @@ def exported(
 def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dict[Target, LiveCatalog]:
     """Return the live side of a plan, from exported sets.
 
-    An export does not have everything: which other collections exist, and whether they are loaded.
-
-    Args:
-        sets: from an export, with their connections.
-
-    Raises:
-        InvalidInput: this is no export, or it has nothing about one of the databases.
+    An export does not have everything: which other collections exist, and whether they are loaded. `sets`: from an
+    export, with their connections. Raises `InvalidInput`: this is no export, or it has nothing about one of the
+    databases.
     """
     sets = list(sets)
     _check_exports(sets)

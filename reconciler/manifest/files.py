@@ -136,11 +136,8 @@ def _reason(error: OSError | ValueError) -> str:
 def text_of(file: File, stdin: TextIO | BinaryIO | None) -> str:
     """Return the text of a file.
 
-    Args:
-        stdin: what to read for `-`; None is the process's standard input.
-
-    Raises:
-        ValueError: with a message for the user, where it cannot be read, is too large, or is not UTF-8.
+    `stdin`: what to read for `-`; None is the process's standard input. Raises `ValueError`: with a message for the
+    user, where it cannot be read, is too large, or is not UTF-8.
     """
     try:
         if file.tree:

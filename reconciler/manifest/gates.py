@@ -20,9 +20,8 @@ class Content(NamedTuple):
 def gates_of(document: Mapping[str, Any], files: Mapping[str, Content]) -> Gates:
     """Return the record.
 
-    Args:
-        document: an alias's own gates over those of its set.
-        files: those that gates name, by the name as it is written.
+    `document`: an alias's own gates over those of its set. `files`: those that gates name, by the name as it is
+    written.
     """
     gates = dict(document)
     for name, gate in GATES.items():

@@ -66,11 +66,8 @@ def read(
 def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     """Read manifests that are in no folder, such as those of a commit.
 
-    Args:
-        tree: what is in them; relative paths stay inside.
-
-    Raises:
-        InvalidInput: everything that is wrong with any document, by file, line and column.
+    `tree`: what is in them; relative paths stay inside. Raises `InvalidInput`: everything that is wrong with any
+    document, by file, line and column.
     """
     loaded = _Loaded()
     for name in sorted(names):

@@ -26,11 +26,8 @@ from reconciler.manifest.yaml_marks import Document, Node, Value
 def read_alias_set(body: Mapping[str, object]) -> AliasSetManifest:
     """Read an AliasSet as the API server returns it.
 
-    Args:
-        body: the object; its status, and of its metadata all but name and namespace, are not looked at.
-
-    Raises:
-        InvalidInput: everything that is wrong with it by itself. Files, which the command line takes, are wrong.
+    `body`: the object; its status, and of its metadata all but name and namespace, are not looked at. Raises
+    `InvalidInput`: everything that is wrong with it by itself. Files, which the command line takes, are wrong.
     """
     manifest = documents.alias_set(_checked("AliasSet", body), {})
     if problems := conflicts(as_written(Manifests(sets=(manifest,)))):
@@ -55,12 +52,9 @@ def missing_connections(manifest: AliasSetManifest, connections: Mapping[str, Co
 def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionManifest]) -> AliasSet:
     """Return the set with its connection and its endpoints.
 
-    Args:
-        connections: the MilvusConnections of the set's namespace, by name.
-
-    Raises:
-        InvalidInput: a MilvusConnection that the set names does not exist (`missing_connections` tells these cases from
-            the others), or an endpoint is no further proxy: it has the address of another one.
+    `connections`: the MilvusConnections of the set's namespace, by name. Raises `InvalidInput`: a MilvusConnection that
+    the set names does not exist (`missing_connections` tells these cases from the others), or an endpoint is no further
+    proxy: it has the address of another one.
     """
     known = {(manifest.namespace, name): connection for name, connection in connections.items()}
     manifests = Manifests(known, (manifest,))

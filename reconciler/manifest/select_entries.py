@@ -31,11 +31,8 @@ class Change(Struct, frozen=True):
 def chosen(manifests: Manifests, desired: Mapping[str, str], set_name: str | None) -> list[Change]:
     """Return the entries to change, in the order of the names.
 
-    Args:
-        set_name: the one AliasSet to look in, as `name` or `namespace/name`; None is all of them.
-
-    Raises:
-        InvalidInput: for every alias that no set lists, or several do; or there is no such set.
+    `set_name`: the one AliasSet to look in, as `name` or `namespace/name`; None is all of them. Raises `InvalidInput`:
+    for every alias that no set lists, or several do; or there is no such set.
     """
     sets = _sets(manifests, set_name)
     changes, problems = [], []

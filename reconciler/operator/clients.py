@@ -44,9 +44,8 @@ class Secrets:
     def value(self, namespace: str, secret: SecretKeyRef) -> bytes:
         """Return the value of a key.
 
-        Raises:
-            InvalidInput: the Secret or the key does not exist; `SecretForbidden` if it may not be read.
-            ClusterError: the Secret cannot be read now.
+        Raises `InvalidInput`: the Secret or the key does not exist; `SecretForbidden` if it may not be read. Raises
+        `ClusterError`: the Secret cannot be read now.
         """
         ref = Ref(namespace, secret.name)
         with self._lock:

@@ -52,11 +52,8 @@ class ClusterError(AliasctlError):
 def load_config(kubeconfig: Path | None) -> Any:
     """Return how to reach the API server: the current context of a kubeconfig, or the pod's service account.
 
-    Args:
-        kubeconfig: a file; None for the first of `$KUBECONFIG`, the service account and `~/.kube/config` that exists.
-
-    Raises:
-        ClusterError: none exists, or it cannot be used.
+    `kubeconfig`: a file; None for the first of `$KUBECONFIG`, the service account and `~/.kube/config` that exists.
+    Raises `ClusterError`: none exists, or it cannot be used.
     """
     try:
         found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
@@ -92,11 +89,8 @@ class Cluster:
     def require_crds(self, namespaces: Sequence[str]) -> None:
         """Fail if the CRDs are missing; kopf would wait silently. Other errors are left to the watches.
 
-        Args:
-            namespaces: where the operator may list objects; empty for all.
-
-        Raises:
-            ClusterError: AliasSets or MilvusConnections are not defined.
+        `namespaces`: where the operator may list objects; empty for all. Raises `ClusterError`: AliasSets or
+        MilvusConnections are not defined.
         """
         for kind, name in ((AliasSet, "AliasSets"), (MilvusConnection, "MilvusConnections")):
             objects = self._client.list(kind, namespace=[*namespaces, "*"][0], chunk_size=1)

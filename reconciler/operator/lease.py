@@ -36,9 +36,8 @@ log = structlog.get_logger()
 class Elector:
     """Acquires, renews and releases a Lease.
 
-    Args:
-        ref: namespace and name of the Lease.
-        lost: called once, with the reason, if the Lease is lost; it should end the process.
+    `ref`: namespace and name of the Lease. `lost`: called once, with the reason, if the Lease is lost; it should end
+    the process.
     """
 
     def __init__(self, cluster: Cluster, ref: Ref, identity: str, lost: Callable[[str], None]) -> None:

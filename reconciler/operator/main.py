@@ -73,9 +73,8 @@ class Process:
     def run(self) -> int:
         """Work until stopped, and return the exit code.
 
-        Raises:
-            InvalidInput: it cannot listen where it should.
-            ClusterError: the API server knows no AliasSets.
+        Raises `InvalidInput`: it cannot listen where it should. Raises `ClusterError`: the API server knows no
+        AliasSets.
         """
         pages = {"/healthz": self._healthz, "/readyz": self._readyz}
         with (

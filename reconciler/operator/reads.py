@@ -46,10 +46,9 @@ class SharedReads:
     def sharing(self, companions: Callable[[Target], Sequence[AliasSet]], since: float | None = None) -> Read:
         """Return a reader that shares one read among all sets of a database.
 
-        Args:
-            companions: the sets of a database that are reached through the same connection.
-            since: when the set was due (seconds of the monotonic clock). Any later read can be used, even if the set
-                is late because many were due. By default a read may be `WINDOW_SECONDS` old.
+        `companions`: the sets of a database that are reached through the same connection. `since`: when the set was due
+        (seconds of the monotonic clock). Any later read can be used, even if the set is late because many were due. By
+        default a read may be `WINDOW_SECONDS` old.
         """
 
         def read(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:

@@ -35,9 +35,8 @@ class Connect(Protocol):
 class Operator:
     """Watches AliasSets and MilvusConnections, and reconciles them.
 
-    Args:
-        config: how to reach the API server, from `cluster.load_config`.
-        may_write: whether this process may change anything in Milvus.
+    `config`: how to reach the API server, from `cluster.load_config`. `may_write`: whether this process may change
+    anything in Milvus.
     """
 
     def __init__(

@@ -98,9 +98,7 @@ class EditDocument(Record, frozen=True):
 def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, written: bool) -> Document:
     """Return what `set` changed in the manifests, or would change.
 
-    Args:
-        differences: unified diffs, by file.
-        written: whether the files have them.
+    `differences`: unified diffs, by file. `written`: whether the files have them.
     """
     aliases = (
         EditedAlias(

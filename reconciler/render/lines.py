@@ -43,9 +43,7 @@ def columns(
 ) -> Iterator[Line]:
     """Draw a table without rules, each column as wide as its widest cell.
 
-    Args:
-        rows: their cells; made printable here.
-        styles: of a row, by its number: style by the number of the column.
+    `rows`: their cells; made printable here. `styles`: of a row, by its number: style by the number of the column.
     """
     cells = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]

@@ -45,9 +45,8 @@ class _FirstEntry(logging.Handler):
 def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: Sequence[str] = ()) -> None:
     """Configure structlog and `logging` for this process.
 
-    Args:
-        log_format: `console` for people, `json` for one JSON object per line.
-        also: loggers of third parties whose warnings are shown in the same form.
+    `log_format`: `console` for people, `json` for one JSON object per line. `also`: loggers of third parties whose
+    warnings are shown in the same form.
     """
     import structlog
 

@@ -49,9 +49,8 @@ log = structlog.get_logger()
 class Agent:
     """Keeps the aliases of one ref up to date.
 
-    Args:
-        stop: set to end a run early.
-        wake: set when the ref may have moved; cleared by the thread that reads the ref then.
+    `stop`: set to end a run early. `wake`: set when the ref may have moved; cleared by the thread that reads the ref
+    then.
     """
 
     def __init__(

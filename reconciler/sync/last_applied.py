@@ -64,11 +64,8 @@ class LastApplied:
     def record(self, sets: Iterable[AliasSet], report: Report) -> None:
         """Record which sets are fully applied after a run.
 
-        Args:
-            sets: all sets that there are; a set that is removed and comes back later counts as new.
-
-        Raises:
-            AliasctlError: the file cannot be written.
+        `sets`: all sets that there are; a set that is removed and comes back later counts as new. Raises
+        `AliasctlError`: the file cannot be written.
         """
         if report.plan.refusals:
             return

@@ -148,11 +148,8 @@ class MemoryServer(Store):
         This is a fault of Milvus (measured on 2.3.5): a proxy's cache keeps the old collection, while the catalog, and
         with it every answer about aliases, is right. Altering again refreshes the cache; altering to the same
         collection only does on servers that do not ignore that (see `ServerBehaviour.ignores_realter`).
-        `unstick_readers` corresponds to an expired cache entry.
-
-        Args:
-            alters: how many of the next alters are not noticed; the one after them is.
-            address: the proxy concerned, as `Connection.address`; None for all.
+        `unstick_readers` corresponds to an expired cache entry. `alters`: how many of the next alters are not noticed;
+        the one after them is. `address`: the proxy concerned, as `Connection.address`; None for all.
         """
         with self.opened(database) as db:
             db.stuck[alias] = StuckReaders(alters, address)
