@@ -58,9 +58,8 @@ def read_stream(stream: BinaryIO | TextIO, limit: int) -> bytes:
 def write_output(path: Path, content: bytes) -> None:
     """Write a file that the user named: replace a regular file in one step, and write to anything else in place.
 
-    A regular file keeps its mode and owner; a new one gets the mode that the umask leaves. One that cannot be replaced,
-    because it is mounted or its folder is read-only, is written in place. Raises `OSError`: it is not written, or, if
-    that happens in place, not completely.
+    A regular file keeps its mode and owner. One that cannot be replaced, because it is mounted or its folder is
+    read-only, is written in place. Raises `OSError`: it is not written, or, if that happens in place, not completely.
     """
     if (descriptor := _own_descriptor(path)) is not None:
         with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -110,19 +109,10 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = 0o600, owner:
 
 
 def write_beside(path: Path, content: bytes, *, mode: int | None = 0o600, owner: tuple[int, int] | None = None) -> Path:
-    """Write a new file into the folder of another one, to replace it later.
+    """Write a new file into the folder of another one, to replace it later; return its path once it is on the disk.
 
-    Args:
-        path: the file to be replaced, which need not exist.
-        content: what to write; it is on the disk on return.
-        mode: permissions of the new file; None for those that the umask leaves.
-        owner: user and group of the new file, if this process may change them.
-
-    Returns:
-        The path of the new file.
-
-    Raises:
-        OSError: the file cannot be written; nothing is left behind.
+    `mode`: of the new file; None for what the umask leaves. `owner`: user and group, if this process may change them.
+    Raises `OSError`: the file cannot be written; nothing is left behind.
     """
     from secrets import token_hex  # not needed to read
 

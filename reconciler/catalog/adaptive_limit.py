@@ -23,10 +23,7 @@ NEWEST_WEIGHT = 0.1
 
 
 class AdaptiveLimit:
-    """A limit for the calls of several threads that adapts to the load of the server.
-
-    `most`: maximum number of calls in flight. `clock`: monotonic time in seconds.
-    """
+    """A limit for the calls of several threads. `clock`: monotonic time in seconds."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most

@@ -31,9 +31,9 @@ from reconciler.core.model import Connection
 def _without_foreign_settings() -> Iterator[None]:
     """Keep an application's settings from pymilvus and Milvus Lite, and a `.env` file from our environment.
 
-    Their modules read `MILVUS_URI`, `MILVUS_DEFAULT_CONNECTION`, `MILVUS_CONN_…` and `MILVUS_LITE_…` when they are
-    imported, and raise errors that repeat a value they cannot use, password included. `pymilvus.settings` calls
-    `load_dotenv`; not every version of python-dotenv can be turned off.
+    Their modules read `MILVUS_…` variables when they are imported, and raise errors that repeat a value they cannot
+    use, password included. `pymilvus.settings` calls `load_dotenv`, which not every version of python-dotenv can turn
+    off.
     """
     hidden = {name: value for name, value in os.environ.items() if name.startswith("MILVUS_")}
     stand_in, actual = ModuleType("dotenv"), sys.modules.get("dotenv")
@@ -88,10 +88,10 @@ PRIVILEGES = frozenset(
 class SingleAttempt(float):
     """A timeout in seconds with which pymilvus makes a single attempt.
 
-    pymilvus repeats every failed call, including writes, until `time.time() - start >= timeout`
-    (`pymilvus/decorators.py`, `retry_on_rpc_failure`), and a repeated write could undo a change that someone else made
-    in the meantime. Python tries the method of the subclass on the right first (`timeout.__le__(elapsed)`), so here the
-    time is always up after the first attempt, while gRPC sees an ordinary number.
+    pymilvus repeats every failed call, writes included, until `time.time() - start >= timeout`
+    (`retry_on_rpc_failure`), and a repeated write could undo a change that someone else made. Python tries the method
+    of the subclass on the right first, so here the time is always up after the first attempt, while gRPC sees an
+    ordinary number.
     """
 
     def __le__(self, _other: object) -> bool:
@@ -169,9 +169,8 @@ def open_client(
 def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:
     """Return a function that returns the ids in the calling thread's last answer to `list_collections`.
 
-    Milvus returns names and ids in one answer (`ShowCollections`), and pymilvus discards the ids. Milvus Lite returns
-    no ids. If a later pymilvus stores its stub elsewhere there are none either, and callers that need an id describe
-    the collection.
+    Milvus returns names and ids in one answer (`ShowCollections`), and pymilvus discards the ids. Milvus Lite, or a
+    later pymilvus that stores its stub elsewhere, gives none: callers that need an id describe the collection.
     """
     answers = threading.local()
     stub: Any = getattr(client._handler, "_stub", None)

@@ -169,11 +169,10 @@ def translate(error: Exception, target: Target, timeout: float, secrets: Collect
 
 
 def worth_another_read(error: BaseException) -> bool:
-    """Return whether the same read may succeed in a moment.
+    """Return whether the same read may succeed in a moment: after transient errors, and one without a class.
 
-    Besides transient errors, this includes the error of a proxy that has just been notified of an alias move and does
-    not know yet which nodes serve the new collection (measured on 2.3.5: 8 of 8,800 reads around 100 moves). That error
-    has no class of its own, because a collection whose query nodes are permanently gone causes the same message.
+    A proxy that was just notified of an alias move may not know yet which nodes serve the new collection (measured on
+    2.3.5: 8 of 8,800 reads around 100 moves). A collection whose query nodes are gone for good causes the same message.
     """
     if not isinstance(error, CatalogError):
         return False
@@ -183,8 +182,8 @@ def worth_another_read(error: BaseException) -> bool:
 def _origin(error: BaseException) -> MilvusException | RpcError:
     """Return the error of the server or gRPC under the wrappings of pymilvus.
 
-    pymilvus ends each of them with `raise e from e`, so a cause may be the error itself; `__context__` is then what it
-    was wrapped around. An error of another origin was already being handled when this call was made.
+    pymilvus uses `raise e from e`, so a cause may be the error itself; `__context__` is then what it was wrapped
+    around.
     """
     for inner in (error.__cause__, error.__context__):
         if inner is not error and isinstance(inner, MilvusException | RpcError):

@@ -137,11 +137,10 @@ class Catalog(Protocol):
     def count(self, collection: str) -> int:
         """Return the exact number of rows of a collection: strongly consistent, with unflushed rows and deletions.
 
-        As in every read of data here, the name may be an alias: the answer then comes from the collection to which the
-        proxy resolves it. All of these reads raise `CollectionNotFound`, and `NotLoaded` if the server reports it;
-        Milvus Lite counts a collection that is not loaded. A request that is not valid for the collection, such as an
-        unknown field, a filter that cannot be parsed or another dimension, is `UnexpectedAnswer`; Milvus Lite ignores
-        some of these errors. More than `MAX_KEYS`, `MAX_VECTORS` or `MAX_LIMIT` is a `ValueError`.
+        As in every read of data here, the name may be an alias, which the proxy resolves. All of these reads raise
+        `CollectionNotFound`, and `NotLoaded` if the server reports it (Milvus Lite counts all the same). A request that
+        is not valid for the collection is `UnexpectedAnswer`; Milvus Lite ignores some of these errors. More than
+        `MAX_KEYS`, `MAX_VECTORS` or `MAX_LIMIT` is a `ValueError`.
         """
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
@@ -192,16 +191,11 @@ class Catalog(Protocol):
     def permits(self, write: AliasWrite) -> bool | None:
         """Return whether the caller may make a call, without changing anything; None if that cannot be determined.
 
-        Milvus checks the privilege before anything else (measured on 2.3.5, read in later sources). So the call is made
-        with names that no alias and no collection can have: a caller without the privilege is refused, any other gets
-        an error about the name, or success for the drop of an alias that does not exist. Milvus 2.3.5 does not check a
-        privilege for altering aliases: True.
-
-        A drop is not tried on servers that would record it (see `ServerBehaviour.records_missing_drops`). There the
-        caller's own grants are read, with two kinds of calls, one of them per role; for an API key, which does not name
-        a user, the result is None.
-
-        Milvus Lite has no privileges: True, without a call.
+        Milvus checks the privilege first (measured on 2.3.5, read in later sources). So the call is made with names
+        that no alias and no collection can have: without the privilege it is refused. Milvus 2.3.5 checks none for
+        altering: True. A drop is not tried on servers that would record it (see
+        `ServerBehaviour.records_missing_drops`): the caller's own grants are read, one call per role; for an API key,
+        which names no user, the result is None. Milvus Lite has no privileges: True, without a call.
         """
 
     def close(self) -> None:

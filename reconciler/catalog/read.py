@@ -95,9 +95,8 @@ def _look_up(
 ) -> dict[str, Collection | None]:
     """Return where each alias points.
 
-    First, the aliases of each collection that should have several of them are listed. Aliases that no list contains are
-    resolved one at a time, and if two of them are on the same collection, its aliases are listed too: after a re-index
-    most aliases are there.
+    First, the aliases of each collection that should have several of them are listed. Those that no list contains are
+    resolved one at a time; if two are on the same collection, its aliases are listed too, as after a re-index.
     """
     listed = {name for name, aliases in Counter(desired.values()).items() if name is not None and aliases > 1}
     found = _placed(pool, catalog, listed, desired)

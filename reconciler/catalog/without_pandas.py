@@ -1,9 +1,7 @@
-"""Import pymilvus without pandas, to save import time and memory.
+"""Import pymilvus without pandas: 0.49 s instead of 0.8 s, 65 MB instead of 134 MB (measured with pymilvus 3.0.2).
 
-pymilvus uses pandas for type annotations and for checks of data frames, which are never passed here. So a stand-in
-replaces pandas while pymilvus is imported; later attributes come from the real pandas, which is imported then. A pandas
-that is already loaded is not replaced, and if the stand-in is not enough for a pymilvus, the real one is used. Measured
-with pymilvus 3.0.2: 0.49 s instead of 0.8 s, 65 MB instead of 134 MB.
+pymilvus uses pandas for type annotations and for data frames, which are never passed here. So a stand-in replaces it
+while pymilvus is imported, and loads the real one where more is needed. A pandas that is loaded is not replaced.
 """
 
 from __future__ import annotations

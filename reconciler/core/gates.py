@@ -79,8 +79,8 @@ Settings = TypeVar("Settings", bound=GateSettings)
 class Gates:
     """The gates of one alias: what must be true of a collection before the alias points at it. Immutable.
 
-    `settings`: of each gate, at most once. Gates that are off are dropped, except the default guard, which would hold
-    without them. `on_unknown`: whether gates pass that the server cannot answer.
+    Gates that are off are dropped, except the default guard, which would hold without its settings. `on_unknown`:
+    whether gates pass that the server cannot answer.
     """
 
     __slots__ = ("on_unknown", "settings")

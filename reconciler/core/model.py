@@ -338,12 +338,11 @@ class LoadState(StrEnum):
 class LiveCatalog(Struct, frozen=True, dict=True):
     """The live state of one database, with the details that a diff of certain sets needs.
 
-    `aliases` are all alias names of the database. `pointing` has the collection of each alias that was looked up: all
-    that the sets list, and all that a scope could drop; None for one that no longer existed. `collections` are the
-    names of the collections that the caller may see (Milvus filters the list by grants, so a name that is not in it may
-    still exist). `described` has each collection that a change would involve, None where it does not exist.
-    `drops_by_prefix` is whether a drop on this server loses more aliases than its own (see `prefix_drops`). `calls` is
-    the number of calls to the server that it took.
+    `aliases` are all alias names. `pointing` has the collection of each alias that was looked up: all that the sets
+    list, and all that a scope could drop; None for one that no longer existed. `collections` are those that the caller
+    may see (Milvus filters the list by grants, so others may exist). `described` has each collection that a change
+    would involve, None where it does not exist. `drops_by_prefix`: see `prefix_drops`. `calls`: how many calls to the
+    server it took.
     """
 
     target: Target

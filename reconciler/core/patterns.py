@@ -93,19 +93,11 @@ def common_name(
     max_steps: int = 50_000,
     effort: Effort | None = None,
 ) -> str | None:
-    """Return a shortest valid alias name that both groups of patterns match and no excluded pattern does.
+    """Return a shortest valid alias name that both groups of patterns match and no excluded one; None without one.
 
-    Args:
-        included, also_included: the two groups; a group matches what any of its patterns matches.
-        excluded: patterns whose names do not count.
-        max_steps: how many characters to try before giving up; the default is well under a second.
-        effort: what this and other comparisons may try together; reduced by what this one does.
-
-    Returns:
-        The name, or None when there is none; both are exact.
-
-    Raises:
-        Undecided: after `max_steps`, or when no effort is left.
+    A group matches what any of its patterns matches. `max_steps`: how many characters to try, well under a second;
+    `effort`: what this and other comparisons may try together, reduced by what this one does. Then it raises
+    `Undecided`.
     """
     effort = effort or Effort(max_steps)
     if effort.left <= 0:

@@ -1,9 +1,8 @@
 """Re-verify aliases that an earlier run moved but did not verify, before later waves start.
 
-A wave starts when the earlier one is done and verified. A run whose readers stayed stuck, whose soak failed or was cut
-short, or whose process died in the middle of either, leaves aliases that were moved and whose verification did not
-pass. For the next plan they need no change, but their verification is repeated first. Its result counts, not the
-record: an alias that passes now is verified, and one that fails blocks the later waves again.
+A run whose readers stayed stuck, whose soak failed or was cut short, or whose process died, leaves aliases that were
+moved and not verified. They need no change, but their verification is repeated first, and its result counts: an alias
+that passes now is verified, and one that fails blocks the later waves again.
 """
 
 from __future__ import annotations

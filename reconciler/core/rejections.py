@@ -1,9 +1,8 @@
 """Block moves that an earlier run reverted, until the manifest changes.
 
 A run with `onFailure: Revert` that moved an alias back leaves a rejection in the journal: this alias, this collection,
-this spec of its set. The same step is then blocked, because otherwise every later run would move production to the bad
-collection and back. Another collection, a new one under the old name, or a change of the set's aliases, gates or
-verification is another spec: a set whose changes go together is retried as a whole.
+this spec of its set. Otherwise every later run would move production to the bad collection and back. Another
+collection, or another spec (aliases, gates, verification), is retried as a whole.
 """
 
 from __future__ import annotations

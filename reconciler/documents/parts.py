@@ -1,7 +1,6 @@
-"""The parts that plans, reports and the journal have in common, where a document is not simply its record.
+"""The parts of plans, reports and the journal that are not simply records: steps and addresses stand beside their sets.
 
-Steps stand beside their sets, and the address of a server beside its connection. A credential is written as the place
-it is read from; no secret is ever in a document.
+A credential is written as the place it is read from; no secret is ever in a document.
 """
 
 from __future__ import annotations

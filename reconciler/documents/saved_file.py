@@ -1,8 +1,4 @@
-"""Reading back the JSON documents that this tool wrote: what plan files and reports have in common.
-
-What is loaded becomes nothing but records, of the types that they declare: there is nothing in it that could be
-executed.
-"""
+"""Read back the JSON documents that this tool wrote, strictly, as the records that they declare."""
 
 from __future__ import annotations
 
@@ -49,13 +45,9 @@ class SavedForm(Struct, frozen=True):
 
 
 def load(path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, Content]:
-    """Read a document of a certain kind.
+    """Return a document of a certain kind as it stands in a file, and its record.
 
-    Returns:
-        The document as it stands there, and its record.
-
-    Raises:
-        InvalidInput: not readable, of another kind or format version, or not as its record declares it.
+    Raises `InvalidInput`: not readable, of another kind or format version, or not as its record declares it.
     """
     document = _read(path, form)
     if document.get("kind") != form.kind.name:

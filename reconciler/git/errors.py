@@ -1,12 +1,4 @@
-"""Errors of repositories.
-
-GitError                  git failed, or is not installed
-├── RepositoryUnreachable     no answer in time               (transient)
-├── RepositoryRefused         wrong credentials, unknown host key, or no such repository
-├── RefNotFound               the repository has no such branch, tag or commit
-└── TooLarge                  over one of our limits
-    └── OutOfMemory               in memory
-"""
+"""Errors of repositories."""
 
 from __future__ import annotations
 
@@ -14,24 +6,26 @@ from reconciler.core.errors import AliasctlError
 
 
 class GitError(AliasctlError):
-    pass
+    """Git failed, or is not installed."""
 
 
 class RepositoryUnreachable(GitError):
+    """No answer in time."""
+
     transient = True
 
 
 class RepositoryRefused(GitError):
-    pass
+    """Wrong credentials, unknown host key, or no such repository."""
 
 
 class RefNotFound(GitError):
-    pass
+    """The repository has no such branch, tag or commit."""
 
 
 class TooLarge(GitError):
-    pass
+    """Over one of our limits."""
 
 
 class OutOfMemory(TooLarge):
-    pass
+    """Over the limit of memory."""

@@ -1,8 +1,7 @@
 """Another collection for an alias, put into the text of a manifest where the old one stands.
 
-Writing the text anew from its values would lose order, quoting or comments, and the diff would hide the one line that
-matters. So the reader only says where a value begins; what is between there and its end is replaced, and the new text
-is read again to see that nothing else means something else.
+Writing the text anew from its values would lose order, quoting or comments. So the reader says where a value begins,
+what is there is replaced, and the new text is read again to see that nothing else means something else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What users and servers read of the specs: JSON Schema, and CustomResourceDefinition.
 
-The command line and the operator accept different things outside of the manifest itself: the operator takes http(s)
-addresses and Kubernetes Secrets, the command line also files, environment variables and Milvus Lite.
-`reconciler.generate` writes the results into the repository.
+The operator takes http(s) addresses and Kubernetes Secrets; the command line also files, environment variables and
+Milvus Lite. `reconciler.generate` writes the results into the repository.
 """
 
 from __future__ import annotations

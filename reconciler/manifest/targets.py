@@ -1,8 +1,7 @@
 """Which server and database each set is for: flag over manifest over environment.
 
 The environment only fills what the manifests leave open, so it never points one at another server. `--uri` is another
-server: the manifest's token and TLS settings, and the environment's, are not for it; nor are the set's endpoints, the
-further proxies of the server that the manifest names.
+server: token, TLS settings and endpoints of the manifest, and the environment's, are not for it.
 """
 
 from __future__ import annotations

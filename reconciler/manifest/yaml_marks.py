@@ -125,11 +125,7 @@ class Document(Struct, eq=False):
 
 
 def parse(text: str, file: str) -> tuple[list[Document], Problem | None]:
-    """Read all documents of a text, up to the place where it stops being YAML.
-
-    Returns:
-        The documents that are complete, and why reading ended before the end, if it did.
-    """
+    """Return all documents of a text that are complete, and why reading ended before the end, if it did."""
     if found := _NOT_TEXT.search(text):
         if found[0] == _BYTE_ORDER_MARK:
             message = "a byte order mark (U+FEFF) inside the file; remove it"

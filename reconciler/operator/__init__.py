@@ -8,7 +8,6 @@
                                       │            └ deletion, for objects that go
                                       └ status, events, metrics: the result
 
-Each reconcile is level-based: it compares what is desired now with what is live now, whatever event was lost. One
-process works, the one that holds the Lease (`lease`). `wiring` puts the parts together; `main` is the process around
-them.
+Each reconcile compares what is desired now with what is live now, whatever event was lost. The process that holds the
+Lease works. `wiring` puts the parts together; `main` is the process around them.
 """

@@ -1,9 +1,8 @@
 """kopf handlers: store the objects that the API server sends, and wake the sets that they concern. Nothing else.
 
-kopf puts its finalizer on objects with timers, daemons or deletion handlers, and keeps notes in annotations. So there
-are only indexes, all of which kopf fills before it calls any other handler, and event handlers. The queue starts with
-the first event, when every object is known: no set is reconciled while one with an older claim on its names may still
-be missing.
+kopf puts its finalizer on objects with timers, daemons or deletion handlers. So there are only indexes, which kopf
+fills before it calls any other handler, and event handlers. The queue starts with the first event, when every object is
+known: no set is reconciled while one with an older claim on its names may still be missing.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@
                                                                                    lost: the process ends
 
 Clocks of two machines are not compared: a Lease has expired when this process has not seen it *change* for its whole
-duration. Its holder stops 7 s before that. A new leader that takes over an expired Lease waits for calls to Milvus that
-could still be in flight.
+duration. Its holder stops 7 s before that. A new leader waits for calls to Milvus that could still be in flight.
 """
 
 from __future__ import annotations
@@ -85,11 +84,7 @@ class Elector:
             log.warning("the lease could not be released", reason=str(error))
 
     def _acquire_or_renew(self) -> bool | None:
-        """Acquire or renew the Lease.
-
-        Returns:
-            Whether it was taken from a holder that did not release it; None if another process holds it.
-        """
+        """Acquire or renew the Lease; return whether from a holder that did not release it, None if it is another's."""
         started = time.monotonic()
         lease = self._cluster.lease(self._ref)
         try:

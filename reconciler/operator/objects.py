@@ -102,10 +102,7 @@ def ref_of(body: Body) -> Ref:
 
 
 def set_object(body: Body, earlier: SetObject | None = None) -> SetObject:
-    """Return the record of an AliasSet.
-
-    `earlier`: what was known of it; its spec is taken over where nothing of it has changed.
-    """
+    """Return the record of an AliasSet; the spec of an `earlier` one is taken over if that has not changed."""
     metadata = _mapping(body, "metadata")
     uid, generation = str(metadata["uid"]), int(str(metadata.get("generation", 0)))
     known = earlier is not None and (earlier.uid, earlier.generation) == (uid, generation)

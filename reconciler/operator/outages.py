@@ -1,8 +1,8 @@
 """Share the failure of an unreachable server among its sets.
 
-A call to a server that hangs takes its whole timeout, and only a few sets of a server are reconciled at once. So the
-failure of one set is the result of the others too, until it is `LASTS_SECONDS` old. Only a set that was edited, and the
-set that failed, try the server themselves. When the server responds again, all sets that failed are reconciled.
+A call to a server that hangs takes its whole timeout. So the failure of one set is the result of the others too, until
+it is `LASTS_SECONDS` old. Only a set that was edited, and the set that failed, try the server themselves. When the
+server responds again, all sets that failed are reconciled.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     a run begins ─▶ all moves that it may make are written ─▶ it ends: verified, reverted and unmade moves are removed
 
-So a run that crashed leaves too many entries rather than too few. That costs little: only aliases that are at the
-desired collection are verified again. Aliases with the same move share an entry, so that the cut-over of a large set
-fits beside its spec; if the names do not fit, the entry stands for every alias that it may be about.
+A run that crashed leaves too many entries, which costs little: only aliases at the desired collection are verified
+again. Aliases with the same move share an entry, so that the cut-over of a large set fits beside its spec; if the names
+do not fit, the entry stands for every alias that it may be about.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Share one read of a database among all its sets that are due at about the same time.
+"""Share one read of a database among all its sets that are due at about the same time (`next_tick`).
 
-Sets of one database with one interval are due together (`next_tick`). The first of them reads for all. A set that was
-just edited reads for itself, with a few calls however many other sets there are. So does every set for a moment after a
-write, when a read for all would soon be outdated.
+The first of them reads for all. A set that was just edited reads for itself, with a few calls; so does every set for a
+moment after a write, when a read for all would soon be outdated.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """kopf's watches, run until the process is stopped or one of them fails.
 
-An API server that was just started, or whose CRDs are being replaced, answers 404 for AliasSets for a while. When a
-watch fails in this way kopf stops the others, and may wait without end for one that is logging in again (seen with kopf
-1.45.2 when an API server was restarted: the process held the Lease and saw nothing). So kopf gets some seconds to stop,
-and what still runs then ends with the process. Before 1.45 kopf went on without the failed watch.
+When a watch fails, for example with 404 while CRDs are replaced, kopf stops the others, and may wait without end for
+one that is logging in again (seen with 1.45.2). So kopf gets some seconds to stop, and what still runs then ends with
+the process. Before 1.45 kopf went on without the failed watch.
 """
 
 from __future__ import annotations
@@ -24,15 +23,10 @@ log = structlog.get_logger()
 
 
 def watch(handlers: kopf.OperatorRegistry, namespaces: Sequence[str], stop: Event, ready: Event | None = None) -> bool:
-    """Watch until stopped, by the event or a signal.
+    """Watch until stopped, by the event or a signal; return whether it was stopped, as opposed to a watch that failed.
 
-    Args:
-        namespaces: where; empty for the whole cluster.
-        stop: ends it; set on return, and as soon as a watch fails.
-        ready: set once kopf has started.
-
-    Returns:
-        Whether it was stopped, as opposed to a watch that failed.
+    `namespaces`: where; empty for the whole cluster. `stop`: ends it; set on return, and as soon as a watch fails.
+    `ready`: set once kopf has started.
     """
     with closing(asyncio.new_event_loop()) as loop:
         loop.set_exception_handler(_log_warning)

@@ -75,11 +75,7 @@ class Operator:
         self._handlers = registry(self.world, self.watcher, config)
 
     def watch(self, namespaces: Sequence[str], stop: Event, ready: Event | None = None) -> bool:
-        """Watch and reconcile until stopped; see `watching.watch`.
-
-        Returns:
-            Whether it was stopped, as opposed to a watch that failed.
-        """
+        """Watch and reconcile until stopped; see `watching.watch`."""
         return watch(self._handlers, namespaces, stop, ready)
 
     def stop(self) -> None:
@@ -87,14 +83,7 @@ class Operator:
         self._reconciler.stop()
 
     def close(self, seconds: float) -> bool:
-        """Stop, post the waiting Events and close all connections.
-
-        Args:
-            seconds: how long calls in flight may take.
-
-        Returns:
-            Whether they ended in time.
-        """
+        """Stop, post the waiting Events and close all connections; return whether calls ended within `seconds`."""
         self.stop()
         ended = self.queue.stop(seconds)
         self._events.close(EVENTS_SECONDS)

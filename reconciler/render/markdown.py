@@ -1,11 +1,9 @@
 """Plans and reports as a comment on a pull request, which GitHub and GitLab both render.
 
 The first line is an invisible marker, by which a pipeline finds its comment again. Below the heading everything is
-HTML, which both allow: an HTML block is not parsed as Markdown, and inside `<code>` neither site looks for names to
-notify, issues, links or emoji. So text from outside is escaped inside `<code>`, and appears nowhere else.
-
-GitHub refuses a comment of more than 65,536 characters. What does not fit is left out by whole rows, the least
-important first, and counted.
+HTML, which is not parsed as Markdown, and inside `<code>` neither site looks for names, issues, links or emoji. So text
+from outside is escaped inside `<code>`, and appears nowhere else. GitHub refuses a comment of more than 65,536
+characters: what does not fit is left out by whole rows, the least important first, and counted.
 """
 
 from __future__ import annotations

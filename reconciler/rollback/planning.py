@@ -7,11 +7,9 @@
     to (created)       at `to`          drop         guarded like any drop
     from (dropped)     absent           create
 
-If the record does not say whether the run's call was changes, an alias that is not at `to` is left alone. Waves are in
-reverse order. Steps that are impossible come after all waves, so that they block nothing; steps that may become
-possible, for example once a collection is loaded, block later waves as in any plan.
-
-Of the gates only `loaded` can block a rollback; the others are evaluated and shown.
+If the record does not say whether the run's call was made, an alias that is not at `to` is left alone. Waves are in
+reverse order; steps that are impossible come after all waves, so that they block nothing. Of the gates only `loaded`
+can block a rollback; the others are evaluated and shown.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Hash of each set's spec when it was last fully applied; tells drift from pending changes.
 
-The commit that was applied last does not tell them apart: a commit may leave a set as it was, and one set of a commit
-may be applied while another one waits. So the hash is kept per set, and in a file: a restart must not correct what
-someone moved by hand in a set with `drift: Report`.
+The last applied commit does not: a commit may leave a set as it was, or apply one set while another waits. The hash is
+in a file, so that a restart does not correct what someone moved by hand in a set with `drift: Report`.
 """
 
 from __future__ import annotations

@@ -181,10 +181,7 @@ class Sync:
 
 
 def _ensure_temporary_folder(state: Path) -> None:
-    """Keep temporary files, those of git included, in the state folder where nothing else can be written.
-
-    That is so in a container with a read-only root file system and one volume.
-    """
+    """Keep temporary files, git's included, in the state folder where nothing else is writable, as in a container."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError:

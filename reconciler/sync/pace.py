@@ -38,9 +38,8 @@ class Pace:
 class BackOff:
     """How often something is repeated while the manifests stay the same: corrections of drift, or verifications.
 
-    The first repetition is made at once, and each further one after twice as long. If a script, or an agent that
-    follows another branch, moves the same aliases again and again, this keeps them from flapping. `interval`: seconds
-    between two reconciles.
+    The first repetition is made at once, and each further one after twice as long, so that a script that moves the same
+    aliases again and again does not make them flap. `interval`: seconds between two reconciles.
     """
 
     def __init__(self, interval: float) -> None:

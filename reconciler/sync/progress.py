@@ -13,8 +13,8 @@ from reconciler.sync.last_applied import is_applied
 class Progress:
     """Which changes of one revision the runs of this process have made.
 
-    A change that was made, verified or not, or was not needed, is drift when it is needed later: someone else moved
-    the alias. A change that has waited until now, for a gate or a collection, is not.
+    A change that was made, verified or not, or was not needed, is drift when it is needed later. One that has waited
+    until now, for a gate or a collection, is not.
     """
 
     def __init__(self) -> None:

@@ -116,8 +116,7 @@ class MemoryServer(Store):
     def deny(self, privilege: str, on: str = "") -> None:
         """Revoke a privilege from all users, by Milvus's name of it; on one collection or alias, or everywhere.
 
-        As on the emulated server, 2.3 requires `Load` where newer ones require `GetLoadState`, and no privilege to
-        alter an alias. The name to deny is the one that a call uses: a collection or an alias of it.
+        As on the emulated server, 2.3 requires `Load` for `GetLoadState`, and no privilege to alter an alias.
         """
         self._denied.add((privilege, on))
 
@@ -143,13 +142,12 @@ class MemoryServer(Store):
     def stick_readers(
         self, alias: str, database: str = DEFAULT_DATABASE, *, alters: int = 1, address: str | None = None
     ) -> None:
-        """Keep reads of data through an alias on its old collection when the alias is altered.
+        """Keep reads of data through an alias on its old collection when it is altered: a fault of Milvus 2.3.5.
 
-        This is a fault of Milvus (measured on 2.3.5): a proxy's cache keeps the old collection, while the catalog, and
-        with it every answer about aliases, is right. Altering again refreshes the cache; altering to the same
-        collection only does on servers that do not ignore that (see `ServerBehaviour.ignores_realter`).
-        `unstick_readers` corresponds to an expired cache entry. `alters`: how many of the next alters are not noticed;
-        the one after them is. `address`: the proxy concerned, as `Connection.address`; None for all.
+        The catalog, and with it every answer about aliases, is right. Altering again refreshes the readers; to the same
+        collection only on servers that do not ignore that. `unstick_readers` stands for an expired cache entry.
+        `alters`: how many of the next alters are not noticed. `address`: the proxy concerned, as `Connection.address`;
+        None for all.
         """
         with self.opened(database) as db:
             db.stuck[alias] = StuckReaders(alters, address)
