@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Event
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs, connect
@@ -143,12 +143,11 @@ def apply_plan(
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """What earlier runs recorded that matters to this one."""
 
-    rejected: Rejected = field(default_factory=dict)
-    pending: PendingVerifications = field(default_factory=dict)
+    rejected: Rejected = {}
+    pending: PendingVerifications = {}
 
     @classmethod
     def of(cls, journal: Ledger, sets: Sequence[AliasSet]) -> _Known:

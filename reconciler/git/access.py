@@ -6,9 +6,10 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Credential, Source
@@ -24,8 +25,7 @@ _HELPER = (
 CONNECT_SECONDS = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A repository, and the settings to access it.
 
     Args:

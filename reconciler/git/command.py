@@ -14,12 +14,13 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event
 from typing import IO
+
+from msgspec import Struct, field
 
 from reconciler.core.errors import Interrupted
 from reconciler.core.text import printable
@@ -65,8 +66,7 @@ VAGUE = (
 LIMITED = 'ulimit -c 0; ulimit -f "$1"; (ulimit -v "$2") 2>/dev/null && ulimit -v "$2"; shift 2; exec "$@"'
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """The result of a call; `error` is its output on standard error."""
 
     code: int
@@ -74,8 +74,7 @@ class Done:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Git:
+class Git(Struct, frozen=True):
     """The git program.
 
     Args:
@@ -84,8 +83,8 @@ class Git:
         stop: ends a running call, which then raises `Interrupted`.
     """
 
-    settings: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = {}
+    variables: Mapping[str, str] = {}
     stop: Event = field(default_factory=Event)
 
     def run(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from msgspec import Struct
 
 from reconciler.git.access import Access
 from reconciler.git.command import Done, Git, complaint
@@ -33,8 +34,7 @@ REFUSALS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """The repository on its server."""
 
     access: Access

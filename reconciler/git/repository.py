@@ -10,9 +10,10 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Event
+
+from msgspec import Struct
 
 from reconciler.core.text import printable, shortened
 from reconciler.files import MIB
@@ -34,8 +35,7 @@ SHORT_OID = re.compile("[0-9a-f]{4,39}")
 KEPT = "refs/aliasctl/"
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A commit. `time` is when it was committed, RFC 3339; `author` as `Name <address>`."""
 
     id: str
@@ -44,8 +44,7 @@ class Commit:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """A file of a commit, with its size in bytes. A symbolic link is a file that holds a path."""
 
     mode: str

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from msgspec import Struct
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
@@ -29,8 +30,7 @@ VERDICTS = {
 """Git's letters (`git help log`, %G?) for every verdict but good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """The result of a verification: `by` is the signer if it is good, `problem` the reason if it is not."""
 
     by: str = ""
@@ -41,8 +41,7 @@ class Signature:
         return bool(self.by)
 
 
-@dataclass(frozen=True, slots=True)
-class Signers:
+class Signers(Struct, frozen=True):
     """Whose signatures are accepted.
 
     `allowed_signers`: for SSH keys, in the form of ssh-keygen's ALLOWED SIGNERS. Git compares `valid-before` with the

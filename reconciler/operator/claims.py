@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.core.model import AliasSet, Claim, Scope
@@ -15,8 +15,7 @@ MAX_EFFORT = 50_000
 """Characters to try when a set's scope is compared with those of all older sets: some 0.2 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contest:
+class Contest(Struct, frozen=True):
     """A name that an older set has authority over; for two scopes that overlap, an example of such a name."""
 
     name: str

@@ -10,9 +10,10 @@ import secrets as random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from reconciler.catalog import Catalog, Catalogs
 from reconciler.core.errors import InvalidInput, Problem
@@ -90,8 +91,7 @@ def _secrets_of(connection: Connection) -> list[SecretKeyRef]:
     return [credential.secret for credential in credentials if credential and credential.secret]
 
 
-@dataclass(slots=True)
-class _Shared:
+class _Shared(Struct):
     """An open database. `lock` is held while it is opened, so that it is opened once."""
 
     lock: Lock = field(default_factory=Lock)

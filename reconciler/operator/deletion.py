@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog.read import read_live
@@ -35,8 +35,7 @@ from reconciler.operator.world import View
 from reconciler.reconcile import apply_plan, make_plan, target_of
 
 
-@dataclass(frozen=True, slots=True)
-class DeletionResult:
+class DeletionResult(Struct, frozen=True):
     """What to do with an object that is being deleted.
 
     Args:

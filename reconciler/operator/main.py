@@ -7,12 +7,12 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from threading import Event, Thread
 
 import structlog
+from msgspec import Struct
 
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.lease import Elector
@@ -29,8 +29,7 @@ OVERDUE_SECONDS = 120.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the command line sets.
 
     Args:

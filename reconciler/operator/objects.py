@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar, cast
+
+from msgspec import Struct, field
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.provenance import Provenance
@@ -25,8 +26,7 @@ PROVENANCE = {name: PREFIX + name for name in ("commit", "author", "ref", "repos
 """The annotations about the origin of an object. Whatever creates the object can set them, so they prove nothing."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
+class Ref(Struct, frozen=True, order=True):
     """The name of an object."""
 
     namespace: str
@@ -36,8 +36,7 @@ class Ref:
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetObject:
+class SetObject(Struct, frozen=True):
     """An AliasSet. `deleting` is when it was deleted, RFC 3339; `spec` is the spec, or why it is invalid."""
 
     ref: Ref
@@ -48,8 +47,8 @@ class SetObject:
     resource_version: str = ""
     deleting: str | None = None
     finalizers: tuple[str, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    status: Body = field(default_factory=dict)
+    annotations: Mapping[str, str] = {}
+    status: Body = {}
     approver: str = ""
     provenance: Provenance = field(default_factory=Provenance)
 
@@ -86,8 +85,7 @@ class SetObject:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionObject:
+class ConnectionObject(Struct, frozen=True):
     """A MilvusConnection; `spec` as for `SetObject`."""
 
     ref: Ref

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from threading import Lock
+
+from msgspec import Struct
 
 from reconciler.core.model import Connection
 from reconciler.operator.objects import Ref
@@ -19,14 +20,13 @@ LASTS_SECONDS = 10.0
 """How long a failure counts for other sets."""
 
 
-@dataclass(slots=True)
-class _Outage:
+class _Outage(Struct):
     """The failure of one set at one moment (seconds of the monotonic clock), and the sets that wait for its end."""
 
     finder: Ref
     message: str
     at: float
-    waiting: set[Ref] = field(default_factory=set)
+    waiting: set[Ref] = set()
 
 
 class Outages:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from threading import Lock
 
 import structlog
+from msgspec.structs import replace
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.json_strict import without_none

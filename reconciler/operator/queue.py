@@ -14,12 +14,12 @@ import heapq
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
 from threading import Condition, Thread
 
 import structlog
+from msgspec import Struct
 
 from reconciler.operator.objects import Ref
 
@@ -49,8 +49,7 @@ MANY = frozenset({Trigger.LISTED, Trigger.INTERVAL})
 FOR_MANY = LANE_WIDTH // 2
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Struct, frozen=True):
     """When a set is due (seconds of the monotonic clock), and why."""
 
     due: float

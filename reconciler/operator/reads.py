@@ -10,9 +10,10 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from threading import Lock
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct, field
 
 from reconciler.catalog import Catalog
 from reconciler.catalog.read import answers, read_live
@@ -25,8 +26,7 @@ JITTER = 0.1
 """Share of an interval by which its ticks are moved."""
 
 
-@dataclass(slots=True)
-class _Slot:
+class _Slot(Struct):
     """The last read through one connection; `began` and `written` are seconds of the monotonic clock."""
 
     lock: Lock = field(default_factory=Lock)

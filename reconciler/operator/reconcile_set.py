@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from threading import Event
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs
@@ -50,8 +50,7 @@ APPROVABLE = frozenset({Reason.APPROVAL_REQUIRED, Reason.DRIFT_DETECTED, Reason.
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileHooks:
+class ReconcileHooks(Struct, frozen=True):
     """What the caller does around a run.
 
     Args:
@@ -67,8 +66,7 @@ class ReconcileHooks:
     step_aside: Callable[[SetObject], None]
 
 
-@dataclass(frozen=True, slots=True)
-class SetReconciler:
+class SetReconciler(Struct, frozen=True):
     """Reconciles sets, one at a time in each thread. `may_write`: whether this process holds the Lease."""
 
     clients: Clients

@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Event, Lock
 
 import structlog
+from msgspec import Struct, field
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.model import AliasSet
@@ -43,8 +43,7 @@ RETRIED = frozenset(reason for reason, meaning in MEANINGS.items() if meaning.re
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     """A reconcile that is running, and the event that ends it early."""
 
     set_object: SetObject

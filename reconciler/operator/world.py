@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from threading import RLock
+
+from msgspec import Struct
 
 from reconciler.core.errors import InvalidInput
 from reconciler.core.model import AliasSet, Connection, Target
@@ -21,8 +22,7 @@ from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, 
 from reconciler.reconcile import target_of
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True, dict=True):
     """A snapshot of all objects."""
 
     sets: Mapping[Ref, SetObject]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.core.model import AliasSet, Source
@@ -25,8 +26,7 @@ class ConnectionsUnusable(AliasctlError):
     """The connections of the agent cannot be used; the commit is not to blame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """A commit that can be used.
 
     Args:

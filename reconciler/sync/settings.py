@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Event
+
+from msgspec import Struct
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
@@ -13,8 +14,7 @@ from reconciler.git import Access, Repository, Signers
 from reconciler.manifest import Overrides
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the command line sets.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.catalog.memory.filters import parse_filter
@@ -31,8 +31,7 @@ def as_on_lite(schema: Schema) -> Schema:
     return replace(schema, fields=tuple(fields), description="")
 
 
-@dataclass(slots=True)
-class StoredCollection:
+class StoredCollection(Struct):
     """A collection with its rows, each under its primary key, in the order of insertion.
 
     `released` are partitions that are not loaded although the collection is. Their rows are read all the same.
@@ -42,9 +41,9 @@ class StoredCollection:
     replicas: int
     schema: Schema = DEFAULT_SCHEMA
     indexes: tuple[Index, ...] = ()
-    data: dict[PrimaryKey, Row] = field(default_factory=dict)
+    data: dict[PrimaryKey, Row] = {}
     partitions: set[str] = field(default_factory=lambda: {"_default"})
-    released: set[str] = field(default_factory=set)
+    released: set[str] = set()
 
     @property
     def primary(self) -> str:

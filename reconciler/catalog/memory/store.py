@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct
 
 from reconciler.catalog.memory.data import StoredCollection
 from reconciler.core.errors import DatabaseNotFound, PermissionDenied
@@ -21,8 +22,7 @@ class Flavour(Enum):
     LITE = "milvus_lite-3.2.2"
 
 
-@dataclass(slots=True)
-class StuckReaders:
+class StuckReaders(Struct):
     """Readers of one alias that do not notice some of its alters (see `MemoryServer.stick_readers`).
 
     `collection` is the id of the collection that they still read; None before the first alter.
@@ -41,17 +41,16 @@ class StuckReaders:
         return False
 
 
-@dataclass(slots=True)
-class StoredDatabase:
+class StoredDatabase(Struct):
     """A database. Its aliases refer to collection ids: they follow a rename, and dangle after a drop.
 
     `unstored` aliases are in the server's memory only.
     """
 
-    collections: dict[str, StoredCollection] = field(default_factory=dict)
-    aliases: dict[str, int] = field(default_factory=dict)
-    unstored: set[str] = field(default_factory=set)
-    stuck: dict[str, StuckReaders] = field(default_factory=dict)
+    collections: dict[str, StoredCollection] = {}
+    aliases: dict[str, int] = {}
+    unstored: set[str] = set()
+    stuck: dict[str, StuckReaders] = {}
 
     def name_of(self, collection_id: int) -> str | None:
         return next((name for name, found in self.collections.items() if found.id == collection_id), None)
