@@ -197,17 +197,7 @@ def _has_earlier_change(plan: SetPlan) -> bool:
 
 def _without_changes(plan: Plan, sets: Collection[str]) -> Plan:
     """Return a plan in which some sets change nothing and only verify what earlier runs moved."""
-    targets = (
-        replace(
-            target,
-            sets=tuple(
-                replace(set_plan, steps=(), refusals=()) if set_plan.set in sets else set_plan
-                for set_plan in target.sets
-            ),
-        )
-        for target in plan.targets
-    )
-    return replace(plan, targets=tuple(targets))
+    return plan.with_sets(lambda _, each: replace(each, steps=(), refusals=()) if each.set in sets else each)
 
 
 def _most_severe(blocked: Sequence[tuple[str, str, str]]) -> tuple[Reason, str]:

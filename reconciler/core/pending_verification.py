@@ -62,13 +62,7 @@ def saved_with_pending_verification(plan: Plan, known: PendingVerifications) -> 
         ]
         return replace(set_plan, pending_verification=tuple(found)) if needs_proof(set_plan.verify) else set_plan
 
-    return replace(
-        plan,
-        targets=tuple(
-            replace(target, sets=tuple(completed(target, set_plan) for set_plan in target.sets))
-            for target in plan.targets
-        ),
-    )
+    return plan.with_sets(completed)
 
 
 def _by_alias(known: tuple[tuple[Target, str], PendingVerification]) -> str:

@@ -8,7 +8,7 @@ Records only: no clock, no I/O. `diff` makes the steps, `limits` the refusals, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from itertools import groupby
 from typing import Annotated
@@ -224,6 +224,11 @@ class Plan(Struct, frozen=True):
     @property
     def pending_verification(self) -> tuple[PendingVerification, ...]:
         return tuple(pending for target in self.targets for pending in target.pending_verification)
+
+    def with_sets(self, change: Callable[[TargetPlan, SetPlan], SetPlan]) -> Plan:
+        """Return the plan with `change` made to the plan of each set."""
+        targets = (replace(each, sets=tuple(change(each, plan) for plan in each.sets)) for each in self.targets)
+        return replace(self, targets=tuple(targets))
 
     @property
     def digest(self) -> str:

@@ -1,12 +1,17 @@
-"""The gates of a document → the record that holds for an alias."""
+"""The gates of a document → the record that holds for an alias, and the files that they name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler.core.gates import DEFAULT_GUARD, Gates
+from reconciler.core.errors import Problem
+from reconciler.core.gates import DEFAULT_GUARD, ContentError, ContentFile, Gates
+from reconciler.core.model import Source
+from reconciler.core.text import quoted
 from reconciler.gates import GATES, decode_gates
+from reconciler.manifest.files import File
 from reconciler.manifest.yaml_marks import Node
 
 
@@ -40,3 +45,57 @@ def gate_nodes(root: Node, name: str) -> Iterator[Node]:
     for owner in (root.find("spec"), *root.at(("spec", "aliases")).items):
         if owner and (gate := owner.find("gates", name)):
             yield gate
+
+
+class ContentFiles:
+    """Reads the files that gates name, such as query vectors, each once however often it is named."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, Content | OSError | ContentError] = {}
+
+    def of(self, root: Node, file: File, problems: list[Problem]) -> dict[str, Content]:
+        """Return the files that an AliasSet names, by the name it gives them.
+
+        Args:
+            root: the AliasSet. Names at which there are problems are passed over.
+            file: the manifest; a relative name starts in its folder.
+            problems: gets a line for each file that cannot be used.
+        """
+        wrong = {problem.source for problem in problems}
+        found: dict[str, Content] = {}
+        for node, content in _named(root):
+            if node.source in wrong:
+                continue
+            match self._read(file, node.text, content.read):
+                case Content() as read:
+                    found[node.text] = read
+                case ContentError() as error:
+                    shown = str(Path(file.name).parent / node.text) if file.path or file.tree else node.text
+                    problems.append(Problem(str(error), Source(shown, error.line)))
+                case error:
+                    folder = "the folder of this file" if file.path or file.tree else "the working directory"
+                    reason = f"cannot be read: {error.strerror}; a relative path starts in {folder}"
+                    problems.append(Problem(f"the {content.noun} {quoted(node.text)} {reason}", node.source))
+        return found
+
+    def _read(self, file: File, name: str, read: Callable[[Path], str]) -> Content | OSError | ContentError:
+        try:
+            path = file.beside(name)
+        except OSError as error:
+            return error
+        if path not in self._known:
+            try:
+                self._known[path] = Content(str(path), read(path))
+            except (OSError, ContentError) as error:
+                self._known[path] = error
+        return self._known[path]
+
+
+def _named(root: Node) -> Iterator[tuple[Node, ContentFile]]:
+    """Yield the places where an AliasSet names a file, in gates that are on."""
+    for gate in GATES.values():
+        if file := gate.settings.file:
+            for node in gate_nodes(root, gate.name):
+                enabled, name = node.find("enabled"), node.find(file.field)
+                if name and isinstance(name.value, str) and not (enabled and enabled.value is False):
+                    yield name, file

@@ -13,8 +13,8 @@ from reconciler.core.errors import MAX_PROBLEMS, InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.core.text import alternatives, did_you_mean, quoted, unusual_character
 from reconciler.manifest import documents, files, yaml_marks
-from reconciler.manifest.content_files import ContentFiles
 from reconciler.manifest.files import File, Tree
+from reconciler.manifest.gates import ContentFiles
 from reconciler.manifest.kinds import API_VERSION, GROUP, KINDS, VERSION
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import in_order
