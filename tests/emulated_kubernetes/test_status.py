@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.plan import spec_digest
 from reconciler.core.reasons import MEANINGS, Reason

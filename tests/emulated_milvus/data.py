@@ -8,8 +8,9 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler.catalog.memory.data import StoredCollection
 from reconciler.catalog.memory.filters import Matches, parse_filter

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+
+from msgspec.structs import replace
 
 from reconciler.git import Access, Commit, Repository, Signers
 from reconciler.manifest import Overrides
@@ -136,7 +138,7 @@ def follow(
     connections = state.parent / "connections.yaml"
     connections.write_text(CONNECTION, encoding="utf-8")
     settings = Settings(
-        access=replace(Access(url), **dict(access or {})),  # type: ignore[arg-type]
+        access=replace(Access(url), **dict(access or {})),
         ref=ref,
         path=path,
         connections=connections,
