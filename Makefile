@@ -4,7 +4,9 @@ VENV   := .venv
 # How many tests run at a time: `auto` is one a core.
 WORKERS ?= auto
 # What pytest runs, and how: TESTS=tests/cli, or TESTS='-m "not milvus"'.
-TESTS  ?= --numprocesses $(WORKERS) --dist worksteal -m "not milvus and not kubernetes and not packages"
+TESTS  ?= --numprocesses $(WORKERS) --dist worksteal -m "not slow and $(ALONE)"
+# What needs no server, nor packages of other versions.
+ALONE  := not milvus and not kubernetes and not packages
 # What `make bench` measures, and how often: BENCH='--only apply --rounds 9'.
 BENCH  ?=
 # What `make soak` runs, if not all: SOAK='--only tests/faults'.
@@ -13,7 +15,7 @@ SOAK   ?=
 AUDIT  ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format schemas bench soak test-lowest audit ci clean
+.PHONY: help demo test test-all lint format schemas bench soak test-lowest audit ci clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,8 +23,11 @@ help: ## Show this list
 demo: $(VENV)/demo ## Move an alias on an embedded Milvus Lite: plan, apply, again, drift corrected
 	@PATH="$(abspath $(BIN)):$$PATH" demo/run
 
-test: $(VENV)/dev ## Run the tests; a real Milvus wants MILVUS_URI, a Kubernetes API server KUBEBUILDER_ASSETS
+test: $(VENV)/dev ## Run most tests, in about three minutes; a real Milvus wants MILVUS_URI, a Kubernetes API server KUBEBUILDER_ASSETS
 	$(BIN)/python -m pytest $(TESTS)
+
+test-all: ## Run the tests that `make test` leaves out too, because they start many processes
+	$(MAKE) test TESTS='--numprocesses $(WORKERS) --dist worksteal -m "$(ALONE)"'
 
 lint: $(VENV)/dev ## Style, types, import contracts
 	$(BIN)/ruff check .

@@ -23,6 +23,37 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 
+SLOW = (
+    "catalog/test_trouble.py",
+    "catalog/test_without_pandas.py",
+    "cli/test_completion.py",
+    "cli/test_export.py",
+    "cli/test_new_gate.py",
+    "cli/test_output.py",
+    "cli/test_reports.py",
+    "cli/test_rollback.py",
+    "cli/test_secondary.py",
+    "cli/test_trouble.py",
+    "docs/test_commands.py",
+    "docs/test_contributing.py",
+    "docs/test_performance.py",
+    "emulated_kubernetes/test_lease.py",
+    "end_to_end/test_crash.py",
+    "end_to_end/test_emulated.py",
+    "hostile/test_reading.py",
+    "hostile/test_requests.py",
+    "hostile/test_terminal.py",
+    "install/test_alerts.py",
+    "install/test_image.py",
+    "pipelines/",
+    "render/test_html_in_chromium.py",
+    "supply_chain/",
+    "sync/",
+    "sync_attacks/",
+)
+"""What `make test` leaves to `make test-all`: tests that start many processes, or wait for timeouts."""
+
+
 @pytest.fixture(scope="session")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     with lite_backend(tmp_path_factory.mktemp("lite")) as backend:
@@ -75,8 +106,11 @@ def soak() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real server, by fixture or by parameter, and what belongs on the page on reliability."""
+    """Mark what needs the real server, what takes long, and what belongs on the page on reliability."""
+    here = Path(__file__).parent
     for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker("slow")
         if isinstance(item, pytest.Function):
             parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
             if "milvus" in item.fixturenames or "milvus" in parameters:

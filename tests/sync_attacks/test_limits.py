@@ -123,10 +123,10 @@ def test_one_manifest_and_all_of_them_have_a_largest_size(forge: Forge, tmp_path
 @pytest.mark.parametrize(
     "content",
     [
-        b"a: &a [x]\n"
+        b"# AliasSet\na: &a [x]\n"
         + b"".join(b"%c: &%c [%s]\n" % (c, c, b",".join([b"*%c" % (c - 1)] * 9)) for c in range(98, 120)),
-        b"[" * 1_000_000,
-        b"- " * 10_000,
+        b"# AliasSet\n" + b"[" * 1_000_000,
+        b"# AliasSet\n" + b"- " * 10_000,
         b"a: " + b"9" * 100_000 + b"\nkind: AliasSet\n",
         b"\xff\xfe\0",
         b'kind: AliasSet\nx: "\\ud800"\n',
