@@ -129,6 +129,26 @@ def test_steps_carry_the_collection_ids() -> None:
     assert (step.current_id, step.desired_id) == (ids["c1"], ids["c2"])
 
 
+def test_an_absent_alias_that_dangles_is_dropped_and_counts_as_live() -> None:
+    made = server("c1", "c2", aliases={"gone": "c2", "kept": "c2", "a": "c1"}, flavour=Flavour.MILVUS_2_3)
+    made.drop_collection("c2")
+    plan = compare(alias_set({"gone": None, "kept": None, "never": None, "a": "c1"}, protect=("kept",)), made)
+    assert [(step.alias, step.action, step.dangling) for step in plan.steps] == [
+        ("gone", Action.DROP, True),
+        ("kept", Action.DROP, True),
+    ]
+    assert blocked(plan) == {"kept": BlockReason.PROTECTED}
+    assert (plan.governed, plan.unchanged, plan.undetermined) == (3, 2, ())
+
+
+def test_an_absent_alias_of_which_nobody_knows_whether_it_dangles_is_reported() -> None:
+    made = server("c1", flavour=Flavour.MILVUS_2_3)
+    made.deny("ShowPartitions")
+    plan = compare(alias_set({"gone": None, "b": None, "a": "c1"}), made)
+    assert [step.alias for step in plan.steps] == ["a"]
+    assert plan.undetermined == ("b", "gone")
+
+
 def test_a_dangling_alias_is_a_create_and_scope_cannot_see_it() -> None:
     made = server("c1", "c2", aliases={"listed": "c2", "s_x": "c2"}, flavour=Flavour.MILVUS_2_3)
     made.drop_collection("c2")

@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from reconciler.catalog.adaptive_limit import AdaptiveLimit
 from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of, serving_replicas
 from reconciler.catalog.milvus_client import ONE_TRY, Caller, SingleAttempt, ids_of_listed_collections, open_client
-from reconciler.catalog.milvus_errors import our_errors, worth_another_read
+from reconciler.catalog.milvus_errors import names_an_id, our_errors, worth_another_read
 from reconciler.catalog.milvus_grants import granted
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Observe, Secrets, check_alias_name, check_sizes
 from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
@@ -154,6 +154,17 @@ class MilvusCatalog:
         except (AliasNotFound, CollectionNotFound, InvalidName):
             return None
         return None if found.name == alias else found
+
+    def dangles(self, alias: str) -> bool | None:
+        if self.behaviour.is_lite:
+            return False
+        try:
+            self._read("show_partitions", alias, self.database)
+        except CollectionNotFound as error:
+            return names_an_id(str(error), alias)
+        except (PermissionDenied, NotSupported):
+            return None
+        return False
 
     def collections(self) -> dict[str, Collection]:
         names = self._read("list_collections")

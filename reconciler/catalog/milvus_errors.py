@@ -179,6 +179,16 @@ def worth_another_read(error: BaseException) -> bool:
     return error.transient or (error.server_code == UNSPECIFIED and "failed to get delegator" in str(error))
 
 
+def names_an_id(message: str, name: str) -> bool | None:
+    """Return whether the error for a missing collection names an id instead of the requested name; None for neither.
+
+    No name consists of digits only.
+    """
+    if re.search(r"\[collection=\d+\]", message):
+        return True
+    return False if f"[collection={name}]" in message else None
+
+
 def _origin(error: BaseException) -> MilvusException | RpcError:
     """Return the error of the server or gRPC under the wrappings of pymilvus.
 

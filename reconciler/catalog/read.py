@@ -18,10 +18,11 @@ T = TypeVar("T")
 def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> LiveCatalog:
     """Read the live side for `sets`, all of them on `target` and none suspended.
 
-    It takes 3 + T + A + D calls: version, aliases and collections; T collections whose aliases are listed, because two
-    or more of the live aliases are desired on them or were found on them; A aliases that no list contained, each
+    It takes 3 + T + A + D + G calls: version, aliases and collections; T collections whose aliases are listed, because
+    two or more of the live aliases are desired on them or were found on them; A aliases that no list contained, each
     resolved; D collections that a change would involve and whose id is not known yet, each described: those that the
-    caller may not see in the list, and on Milvus Lite all. Many aliases on few collections cost T, one alias per
+    caller may not see in the list, and on Milvus Lite all; G aliases that should be absent and are in no list, each
+    checked for whether it dangles, except on Milvus Lite. Many aliases on few collections cost T, one alias per
     collection costs A. Raises `CatalogError`: a call failed. Only the list of collections may be forbidden; it then
     counts as empty.
     """
@@ -41,6 +42,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         ids = {found.name: found for found in found_so_far if found and found.id is not None}
         involved = _involved(desired, pointing, droppable) - alias_names
         described = ids | _each(pool, catalog.describe, involved - ids.keys())
+        dangling = _each(pool, catalog.dangles, _gone(desired, alias_names))
     return LiveCatalog(
         target=target,
         server_version=version,
@@ -48,6 +50,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         pointing=pointing,
         collections=frozenset(collections),
         described={name: described[name] for name in sorted(involved)},
+        dangling=dangling,
         drops_by_prefix=catalog.behaviour.drops_by_prefix,
         calls=catalog.calls - calls,
     )
@@ -58,6 +61,8 @@ def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
     desired = {alias.name: alias.collection for each in sets for alias in each.aliases}
     droppable = _droppable(sets, live.names, desired)
     if not (live.aliases & desired.keys()) | droppable <= live.pointing.keys():
+        return False
+    if not _gone(desired, live.aliases) <= live.dangling.keys():
         return False
     return _involved(desired, live.pointing, droppable) - live.aliases <= live.described.keys()
 
@@ -129,6 +134,11 @@ def _droppable(sets: Iterable[AliasSet], names: Sequence[str], desired: Mapping[
     """Return those of the sorted names that some set could drop."""
     unlisted = [(each.scope, each.scope.covered(names) - desired.keys()) for each in sets]
     return {name for scope, covered in unlisted for name in covered if not scope.protects(name)}
+
+
+def _gone(desired: Mapping[str, str | None], aliases: frozenset[str]) -> set[str]:
+    """Return the aliases that should be absent and are in no list; they may dangle."""
+    return {alias for alias, collection in desired.items() if collection is None} - aliases
 
 
 def _involved(

@@ -101,7 +101,8 @@ TABLE: tuple[Row, ...] = (
         ((OLDEST, (2, 4, 23)), ((2, 5, 0), (2, 5, 5))),
         "A collection can be dropped while aliases point to it. They then dangle: hidden from every list, but the name "
         "stays taken. Later versions refuse the drop; a dangling alias survives an upgrade.",
-        "A create that meets a dangling alias alters it. `state: Absent` cannot see one.",
+        "A create that meets a dangling alias alters it. `state: Absent` drops one on every version. A scope cannot "
+        "see one.",
         "#36963, #40236, #40142",
         Evidence.MEASURED,
         "a dropped collection leaves its aliases dangling (milvus#36963); do not drop a collection that has aliases",

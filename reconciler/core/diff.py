@@ -6,6 +6,7 @@
     alias → C           alias → C             none
     alias → C           alias → D             alter D → C       blocked if protected
     alias Absent        no such alias         none
+    alias Absent        dangling alias        drop              blocked if protected
     alias Absent        alias → D             drop              blocked if protected
     (not listed)        covered by scope      drop (prune)      none if protected
 
@@ -43,12 +44,14 @@ def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_p
     ]
     steps = sorted((*changed, *pruned), key=lambda step: step.order)
     spec_hash = set_spec_hash(desired) if steps else ""
+    gone = {alias.name for alias in considered if alias.collection is None} & live.dangling.keys()
     return SetPlan(
         set=desired.key,
         steps=tuple(replace(step, spec_hash=spec_hash) for step in steps) if spec_hash else tuple(steps),
         unchanged=len(considered) - len(changed),
         covered=len(covered),
-        governed=len(covered | (listed & live.aliases)),
+        governed=len(covered | (listed & live.aliases) | {name for name in gone if live.dangling[name]}),
+        undetermined=tuple(sorted(name for name in gone if live.dangling[name] is None)),
         verify=desired.verify,
         on_failure=desired.on_failure,
         source=desired.source,
@@ -58,11 +61,13 @@ def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_p
 def _step_of(desired: AliasSet, alias: Alias, live: LiveCatalog, allow_protected: Names[str]) -> Step | None:
     """Return the change that a listed alias needs, or None."""
     current = live.pointing.get(alias.name)
-    if current == alias.collection:
+    dangling = alias.collection is None and live.dangling.get(alias.name) is True
+    if current == alias.collection and not dangling:
         return None
-    protected = (alias.protect or desired.scope.protects(alias.name)) and current is not None
+    protected = (alias.protect or desired.scope.protects(alias.name)) and (current is not None or dangling)
     block = _protection(alias, allow_protected) if protected else None
-    return _step(desired, alias, current, live, block=block or _obstacle(alias, current, live))
+    step = _step(desired, alias, current, live, block=block or _obstacle(alias, current, live))
+    return replace(step, dangling=dangling)
 
 
 def _step(

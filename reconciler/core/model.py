@@ -341,8 +341,9 @@ class LiveCatalog(Struct, frozen=True, dict=True):
     `aliases` are all alias names. `pointing` has the collection of each alias that was looked up: all that the sets
     list, and all that a scope could drop; None for one that no longer existed. `collections` are those that the caller
     may see (Milvus filters the list by grants, so others may exist). `described` has each collection that a change
-    would involve, None where it does not exist. `drops_by_prefix`: see `prefix_drops`. `calls`: how many calls to the
-    server it took.
+    would involve, None where it does not exist. `dangling` is, for each alias that a set lists as absent and no list
+    contains, whether it dangles: its collection is gone, and it still holds its name; None where that cannot be
+    determined. `drops_by_prefix`: see `prefix_drops`. `calls`: how many calls to the server it took.
     """
 
     target: Target
@@ -351,6 +352,7 @@ class LiveCatalog(Struct, frozen=True, dict=True):
     pointing: Mapping[str, str | None]
     collections: frozenset[str]
     described: Mapping[str, Collection | None]
+    dangling: Mapping[str, bool | None] = {}
     drops_by_prefix: Certainty = Certainty.NO
     calls: int = 0
 

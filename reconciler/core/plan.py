@@ -8,7 +8,7 @@ Records only: no clock, no I/O. `diff` makes the steps, `limits` the refusals, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from itertools import groupby
 from typing import Annotated
@@ -20,6 +20,7 @@ from reconciler.core.gates import Gates
 from reconciler.core.json_strict import digest_of, without_none
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, OnFailure, Source, Target, Verify
 from reconciler.core.record import ALWAYS, INLINE, INTERNAL, NOT_READ, Count, Digest, Record, Time
+from reconciler.core.text import listed
 
 
 class Action(StrEnum):
@@ -79,8 +80,9 @@ class GateResult(Record, frozen=True):
 class Step(Record, frozen=True):
     """One change of one alias: from one collection to another.
 
-    The two differ, and they alone determine which call makes the change. A step with `blocked` is not executed. `prune`
-    steps have a wave of their own, after the last one.
+    The two differ, and they alone determine which call makes the change. Only a `dangling` alias, which no read shows,
+    is dropped although both are None. A step with `blocked` is not executed. `prune` steps have a wave of their own,
+    after the last one.
     """
 
     derived = ("action",)
@@ -96,6 +98,9 @@ class Step(Record, frozen=True):
     wave: Annotated[Count, Meta(description="Waves are done in ascending order."), ALWAYS] = 0
     prune: Annotated[
         bool, Meta(description="A drop because the set's scope covers the alias and its list does not.")
+    ] = False
+    dangling: Annotated[
+        bool, Meta(description="A drop of an alias whose collection is gone, and which still holds its name.")
     ] = False
     current_id: Annotated[int | None, Meta(description="Collection id, where the server has one.")] = field(
         default=None, name="fromId"
@@ -120,6 +125,11 @@ class Step(Record, frozen=True):
         if self.desired is None:
             return Action.DROP
         return Action.CREATE if self.current is None else Action.ALTER
+
+    @property
+    def location(self) -> str:
+        """Return where the alias is, in words."""
+        return "dangling" if self.dangling else describe_location(self.current)
 
     @property
     def order(self) -> tuple[int, bool, str]:
@@ -160,6 +170,10 @@ class SetPlan(Record, frozen=True):
     covered: Annotated[Count, Meta(description="Live aliases in the set's scope."), ALWAYS] = 0
     governed: Annotated[Count, Meta(description="Live aliases that the set lists or covers."), ALWAYS] = 0
     suspended: Annotated[bool, ALWAYS] = False
+    undetermined: Annotated[
+        tuple[str, ...],
+        Meta(description="Absent aliases of which the server does not say whether a dangling one holds the name."),
+    ] = ()
     refusals: Annotated[
         tuple[str, ...],
         Meta(description="Limits that the set exceeds: nothing is written while there are any."),
@@ -214,6 +228,10 @@ class Plan(Struct, frozen=True):
         return tuple(set_plan for target in self.targets for set_plan in target.sets)
 
     @property
+    def undetermined(self) -> tuple[str, ...]:
+        return tuple(alias for set_plan in self.set_plans for alias in set_plan.undetermined)
+
+    @property
     def refusals(self) -> tuple[str, ...]:
         return tuple(refusal for set_plan in self.set_plans for refusal in set_plan.refusals)
 
@@ -258,6 +276,8 @@ def _digested(step: Step) -> dict[str, object]:
         "wave": step.wave,
         "gates": step.gates.specification(paths=False),
     }
+    if step.dangling:
+        content["dangling"] = True
     if step.skipped_gates:
         content["skippedGates"] = sorted(step.skipped_gates)
     if step.reverting:
@@ -359,10 +379,7 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
         if now == step.desired:
             continue
         if now != step.current:
-            reasons.append(
-                f'alias "{step.alias}" is {describe_location(now)} now; '
-                f"the plan saw it {describe_location(step.current)}"
-            )
+            reasons.append(f'alias "{step.alias}" is {describe_location(now)} now; the plan saw it {step.location}')
         if step.desired in live.aliases:
             reasons.append(f'"{step.desired}" is an alias now; the plan saw a collection')
         found = live.id_of(step.desired)
@@ -371,6 +388,15 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
                 f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
             )
     return reasons
+
+
+def describe_undetermined(aliases: Collection[str]) -> str:
+    """Return what cannot be determined about absent aliases, and the remedy; empty if there are none."""
+    if not aliases:
+        return ""
+    names = listed([f'"{alias}"' for alias in aliases], 3)
+    remedy = "grant the privilege ShowPartitions on the name, or call drop_alias"
+    return f"cannot determine whether a dangling alias still holds {names}: the server does not say; {remedy}"
 
 
 def describe_location(collection: str | None) -> str:

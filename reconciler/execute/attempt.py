@@ -85,10 +85,10 @@ def _attempt_once(step: Step, catalog: Catalog) -> End:
         CatalogError: the read failed, or the server answered `RateLimited` and did not act.
     """
     current = where(step.alias, catalog)
-    if current == step.desired:
+    if _is_done(step, current, catalog):
         return End(Outcome.NOOP)
     if current != step.current:
-        found, planned = describe_location(current), describe_location(step.current)
+        found, planned = describe_location(current), step.location
         moved = f"the alias is {found} now, not {planned} as planned; it was left alone"
         return End(Outcome.FAILED, ALIAS_MOVED, moved)
     try:
@@ -132,10 +132,11 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     late = "" if refused else f"; {MAY_STILL_ACT}"
     try:
         current = where(step.alias, catalog)
+        done = _is_done(step, current, catalog)
     except CatalogError as unreadable:
         message = f"{error}; and the alias could not be read back: {unreadable}{late}"
         return End(Outcome.UNKNOWN, error.code, message, True, isinstance(unreadable, NO_ANSWER))
-    if current == step.desired:
+    if done:
         message = f"the call ended with an error ({error}), but the alias is where it should be"
         if refused:
             return End(Outcome.NOOP, message=f"{message}: someone else moved it")
@@ -143,8 +144,13 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     if current != step.current:
         message = f"{error}; the alias is {describe_location(current)} now, moved by someone else"
         return End(Outcome.FAILED, error.code, message, wrote=not refused)
-    message = f"{error}; the alias is still {describe_location(current)}{late}"
+    message = f"{error}; the alias is still {step.location}{late}"
     return End(Outcome.FAILED, error.code, message, wrote=not refused)
+
+
+def _is_done(step: Step, current: str | None, catalog: Catalog) -> bool:
+    """Return whether an alias that points to `current` is where it should be; a dangling one is not gone yet."""
+    return current == step.desired and not (step.dangling and catalog.dangles(step.alias) is not False)
 
 
 def may_have_acted(error: CatalogError) -> bool:

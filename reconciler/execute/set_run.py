@@ -248,6 +248,7 @@ class SetRun:
         try:
             live = locate(self._catalog, {step.alias: step.desired for step in moved})
             remaining = self._catalog.alias_names() if dropped else frozenset()
+            remaining |= {step.alias for step in dropped if step.dangling and self._catalog.dangles(step.alias)}
         except CatalogError as error:
             message = f"the server accepted the call, but it could not be read back: {error}"
             for step in (*moved, *dropped):
@@ -308,10 +309,13 @@ class SetRun:
                 self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)
 
     def _revert(self) -> None:
-        """Revert what was made, newest first, one by one; then read it back, and prove it if the set says so."""
+        """Revert what was made, newest first, one by one; then read it back, and prove it if the set says so.
+
+        A dropped alias that dangled stays dropped: it pointed nowhere.
+        """
         reverted = []
         reverter = Reverter(self._catalog, self._results.failure)
-        for step in reversed(self._touched):
+        for step in reversed([step for step in self._touched if not step.dangling]):
             if self._stopped.is_set():
                 message = f"{self._results.failure}; it was not moved back, because the run was stopped"
                 self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from reconciler.core.model import AliasSet, Target
-from reconciler.core.plan import Plan, Step
+from reconciler.core.plan import Plan, Step, describe_undetermined
 from reconciler.core.record import INLINE, INTERNAL, Record
 
 
@@ -36,7 +36,7 @@ class StatusRow(Record, frozen=True):
         str | None, Meta(description="A collection; null: the alias does not exist, or its set is suspended.")
     ]
     state: State
-    note: Annotated[str | None, Meta(description="What keeps the alias from changing.")] = None
+    note: Annotated[str | None, Meta(description="What keeps the alias from changing, or is to be known of it.")] = None
 
 
 def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
@@ -51,9 +51,16 @@ def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
                 if set_plan.suspended:
                     yield row(listed[name], None, State.SUSPENDED)
                 elif step := steps.get(name):
-                    yield row(step.desired, step.current, _state(step), step.blocked.message if step.blocked else None)
+                    yield row(step.desired, step.current, _state(step), _note(step))
                 else:
-                    yield row(listed[name], listed[name], State.IN_SYNC)
+                    undetermined = describe_undetermined([name]) if name in set_plan.undetermined else None
+                    yield row(listed[name], listed[name], State.IN_SYNC, undetermined)
+
+
+def _note(step: Step) -> str | None:
+    if step.blocked:
+        return step.blocked.message
+    return "dangling: its collection is gone, and the alias still holds the name" if step.dangling else None
 
 
 def _state(step: Step) -> State:

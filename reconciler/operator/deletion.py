@@ -1,14 +1,14 @@
 """Drop the aliases of a deleted set whose `deletionPolicy` is Delete.
 
-Only listed aliases that still point where the spec says are dropped, and no protected ones. This needs no approval, and
-`maxDrops` does not apply; it waits while the set is suspended. If it cannot be done, or has taken longer than
-`deletionTimeout`, the aliases stay, and an Event says so: the deletion of a namespace must not hang.
+Only listed aliases that still point where the spec says, or that dangle, are dropped, and no protected ones. This needs
+no approval, and `maxDrops` does not apply; it waits while the set is suspended. If it cannot be done, or has taken
+longer than `deletionTimeout`, the aliases stay, and an Event says so: the deletion of a namespace must not hang.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from threading import Event
 
@@ -19,6 +19,7 @@ from reconciler.catalog.read import read_live
 from reconciler.core.errors import CatalogError, InvalidInput
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Scope, Verify
+from reconciler.core.plan import describe_undetermined
 from reconciler.core.reasons import Reason
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.core.text import counted, listed
@@ -80,7 +81,9 @@ def finalize(
     except InvalidInput as error:
         return DeletionResult(release=True, orphaned=error.in_one_line)
     if report is None or report.exit_code is ExitCode.DONE:
-        return DeletionResult(True, Finding(Reason.SUCCEEDED, "its aliases are dropped", report=report))
+        unsure = describe_undetermined(report.plan.undetermined) if report else ""
+        message = "; ".join(filter(None, ("its aliases are dropped", unsure)))
+        return DeletionResult(True, Finding(Reason.SUCCEEDED, message, report=report))
     left = [result for result in report.results if result.outcome not in (Outcome.DONE, Outcome.NOOP)]
     message = listed([f'"{result.step.alias}": {result.message}' for result in left], 3, "; ")
     if all(result.outcome is Outcome.BLOCKED for result in left):
@@ -112,7 +115,7 @@ def _drop(
     may_write: Callable[[], bool],
     stop: Event,
 ) -> Report | None:
-    """Drop the aliases that are still where the spec says; return None if there are none.
+    """Drop the aliases that are still where the spec says, or dangle; return None if there are none.
 
     Raises:
         CatalogError: Milvus cannot be read.
@@ -122,30 +125,37 @@ def _drop(
     resolved, _ = view.claims[target_of(desired)].resolved(set_object.ref)
     if resolved.connection is None:
         return None
+    placed = {
+        alias.name: alias.collection
+        for alias in resolved.aliases
+        if alias.collection and not alias.protect and not resolved.scope.protects(alias.name)
+    }
     with clients.session() as catalogs:
-        live = read_live(catalogs.open(resolved.connection, resolved.database), target_of(resolved), [resolved])
+        catalog = catalogs.open(resolved.connection, resolved.database)
+        live = read_live(catalog, target_of(resolved), [_without(resolved, placed)])
         own = [
-            Alias(alias.name, None, gates=Gates(LoadedGate(enabled=False)))
-            for alias in resolved.aliases
-            if alias.collection
-            and live.pointing.get(alias.name) == alias.collection
-            and not alias.protect
-            and not resolved.scope.protects(alias.name)
+            alias
+            for alias, collection in placed.items()
+            if live.pointing.get(alias) == collection or live.dangling.get(alias, False) is not False
         ]
         if not own:
             return None
-        absent = replace(
-            resolved,
-            aliases=tuple(own),
-            scope=Scope(),
-            limits=Limits(max_drops=len(own)),
-            verify=Verify(),
-            on_failure=OnFailure.STOP,
-        )
         ledger = OperatorLedger({}, {}, new_run_id(), may_write)
-        plan = make_plan([absent], catalogs=catalogs, journal=ledger)
+        plan = make_plan([_without(resolved, own)], catalogs=catalogs, journal=ledger, read=lambda *_: live)
         origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {set_object.ref}",))
         return apply_plan(plan, catalogs=catalogs, stop=stop, journal=ledger, origins=origins)
+
+
+def _without(desired: AliasSet, aliases: Collection[str]) -> AliasSet:
+    """Return a set that drops these aliases and nothing else."""
+    return replace(
+        desired,
+        aliases=tuple(Alias(alias, None, gates=Gates(LoadedGate(enabled=False))) for alias in aliases),
+        scope=Scope(),
+        limits=Limits(max_drops=len(aliases)),
+        verify=Verify(),
+        on_failure=OnFailure.STOP,
+    )
 
 
 def orphaned_note(set_object: SetObject, why: str) -> str:

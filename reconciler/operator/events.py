@@ -126,17 +126,17 @@ def _change(result: StepResult) -> tuple[str, str, bool]:
     if result.outcome is Outcome.REVERTED:
         return "AliasReverted", f"{what} is {describe_location(step.current)} again: {result.message}", True
     if result.outcome is Outcome.FAILED:
-        ends = f"{describe_location(step.current)} to {describe_location(step.desired)}"
+        ends = f"{step.location} to {describe_location(step.desired)}"
         return "AliasFailed", f"{what}, {ends}: {result.message}", True
     if step.action is Action.CREATE:
         return CHANGES[step.action], f"{what} → {step.desired}", False
     if step.action is Action.DROP:
-        return CHANGES[step.action], f"{what} was {describe_location(step.current)}", False
+        return CHANGES[step.action], f"{what} was {step.location}", False
     return CHANGES[step.action], f"{what}: {step.current} → {step.desired}", False
 
 
 def _drift(finding: Finding) -> str:
     first, *_ = steps = finding.drift
-    found, expected = describe_location(first.current), describe_location(first.desired)
+    found, expected = first.location, describe_location(first.desired)
     more = f" (and {len(steps) - 1:,} more)" if len(steps) > 1 else ""
     return f'alias "{first.alias}" is {found}, not {expected}{more}'

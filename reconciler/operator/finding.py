@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct
 
 from reconciler.core.model import AliasSet
-from reconciler.core.plan import Plan, Step
+from reconciler.core.plan import Plan, Step, describe_undetermined
 from reconciler.core.reasons import Reason
 from reconciler.core.report import Report
 from reconciler.core.text import counted, listed
@@ -41,9 +43,12 @@ class Finding(Struct, frozen=True):
     approved_by: str = ""
 
 
-def up_to_date(desired: AliasSet, contests: tuple[Contest, ...]) -> tuple[Reason, str]:
+def up_to_date(
+    desired: AliasSet, contests: tuple[Contest, ...], undetermined: Collection[str] = ()
+) -> tuple[Reason, str]:
     """Return the reason and the message of a set without changes: a success, unless other sets hold some names."""
     if contests:
         shown = listed([f'"{contest.name}" (AliasSet {contest.owner})' for contest in contests], 3)
         return Reason.OWNERSHIP_CONFLICT, f"left to an older set that has authority: {shown}"
-    return Reason.SUCCEEDED, f"{counted(len(desired.aliases), 'alias')} up to date"
+    message = f"{counted(len(desired.aliases), 'alias')} up to date"
+    return Reason.SUCCEEDED, "; ".join(filter(None, (message, describe_undetermined(undetermined))))

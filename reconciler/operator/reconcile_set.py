@@ -133,7 +133,7 @@ class SetReconciler(Struct, frozen=True):
             plan = self._plan(set_object, resolved, catalogs, self._reader(set_object, resolved, view, trigger))
             memory = _memory(set_object, resolved, plan)
             found = Finding(
-                *up_to_date(resolved, contests),
+                *up_to_date(resolved, contests, plan.undetermined),
                 desired=resolved,
                 contests=contests,
                 plan=plan,
@@ -212,7 +212,7 @@ class SetReconciler(Struct, frozen=True):
             self.reads.wrote(catalog)
         reason, message = conclude(report, decision.drift)
         if reason is Reason.SUCCEEDED:
-            reason, message = up_to_date(desired, found.contests)
+            reason, message = up_to_date(desired, found.contests, report.plan.undetermined)
         done = replace(found, reason=reason, message=message, drift=decision.drift, report=report)
         return _waiting(done, whole, reason, message) if reason is Reason.DRIFT_DETECTED else done
 

@@ -130,7 +130,8 @@ def _outcome(past: PastStep) -> Iterator[Part]:
 
 
 def _route(step: Step) -> str:
-    return printable(" ".join(filter(None, (step.current, "→" if step.desired else "", step.desired))))
+    current = f"({step.location})" if step.dangling else step.current
+    return printable(" ".join(filter(None, (current, "→" if step.desired else "", step.desired))))
 
 
 def _moment(time: str) -> str:

@@ -8,13 +8,24 @@ a format can escape the former as text that may have been written to attack its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.core.gates import DEFAULT_GUARD
-from reconciler.core.plan import Action, BlockReason, Figure, GateResult, PendingVerification, Plan, Step, TargetPlan
+from reconciler.core.plan import (
+    Action,
+    BlockReason,
+    Figure,
+    GateResult,
+    PendingVerification,
+    Plan,
+    Step,
+    TargetPlan,
+    describe_undetermined,
+)
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
 from reconciler.render import wording
@@ -213,9 +224,14 @@ def _section(target: TargetPlan, rows: tuple[Row, ...]) -> Section:
         sets=tuple(printable(alias_set.set) for alias_set in target.sets),
         rows=rows,
         suspended=tuple(printable(alias_set.set) for alias_set in target.sets if alias_set.suspended),
-        notices=tuple(map(printable, target.notices)),
+        notices=tuple(map(printable, (*target.notices, *_undetermined(target)))),
         credentials=tuple(wording.saved_credentials(target)),
     )
+
+
+def _undetermined(target: TargetPlan) -> Iterator[str]:
+    if names := [alias for alias_set in target.sets for alias in alias_set.undetermined]:
+        yield describe_undetermined(names)
 
 
 def _planned(step: Step) -> Row:
@@ -256,7 +272,7 @@ def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[Remar
         sign=wording.BLOCKED if step.blocked else wording.SIGNS[step.action],
         set=printable(step.set),
         alias=printable(step.alias),
-        current=printable(step.current or ""),
+        current=f"({step.location})" if step.dangling else printable(step.current or ""),
         desired=printable(step.desired or ""),
         action=str(step.action),
         kind=kind,

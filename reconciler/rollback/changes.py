@@ -75,8 +75,8 @@ def changes_in(report: Report, name: str) -> Changes:
 
 
 def may_have_changed(past: PastStep) -> bool:
-    """Return whether a step was made or may have been made."""
-    return (
+    """Return whether a step was made or may have been made, and can be undone: a dangling alias pointed nowhere."""
+    return not past.step.dangling and (
         is_certain(past)
         or past.begun is not None
         or (past.outcome in _OPEN and past.result is not None and past.result.wrote)

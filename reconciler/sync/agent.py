@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from reconciler.catalog import Catalogs, Connect
 from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide, not_tried
 from reconciler.core.errors import AliasctlError, InvalidInput
-from reconciler.core.plan import Plan
+from reconciler.core.plan import Plan, describe_undetermined
 from reconciler.core.reasons import Reason
 from reconciler.core.report import VERIFICATION_FAILED, Report, not_applied
 from reconciler.core.text import counted, listed, printable, shortened
@@ -194,7 +194,8 @@ class Agent:
                     report = self._run(changes, catalogs, revision, head)
                     reason, message = conclude(report, drift)
         self._remember(revision, report, reason)
-        return replace(found, reason=reason, message=message or found.message, report=report)
+        message = message or "; ".join(filter(None, (found.message, describe_undetermined(report.plan.undetermined))))
+        return replace(found, reason=reason, message=message, report=report)
 
     def _plan(self, revision: Revision, catalogs: Catalogs) -> Plan:
         """Return the plan of all sets. Those whose drift is only reported do not change, so they are planned apart."""

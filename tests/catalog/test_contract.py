@@ -279,6 +279,18 @@ class TestDroppedCollection:
         assert points_at(room, alias) == c2
         assert room.alias_names() == {"a"}
 
+    def test_which_names_a_dangling_alias_holds(self, room: Room) -> None:
+        c1, c2 = room.collections("c1", "c2")
+        room.catalog.create_alias(room.name("a"), c1)
+        room.catalog.create_alias(room.name("b"), c2)
+        if not room.backend.keeps_aliased_collections:
+            room.backend.admin.drop_collection(c1, room.database)
+        dangles = room.catalog.dangles(room.name("a"))
+        assert dangles is (not room.backend.keeps_aliased_collections and room.flavour is not LITE)
+        assert [room.catalog.dangles(name) for name in (room.name("b"), c2, room.name("nope"))] == [False] * 3
+        room.catalog.drop_alias(room.name("a"))
+        assert room.catalog.dangles(room.name("a")) is False
+
     def test_its_alias_can_be_dropped_even_if_it_dangles(self, room: Room) -> None:
         c1, c2 = room.collections("c1", "c2")
         room.catalog.create_alias(room.name("a"), c1)

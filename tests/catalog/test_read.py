@@ -132,6 +132,20 @@ class TestContent:
         assert live.aliases == set()
         assert live.pointing == {}
 
+    @pytest.mark.parametrize(("flavour", "dangles"), [(Flavour.MILVUS_2_3, True), (Flavour.LITE, False)])
+    def test_of_aliases_that_should_be_absent_and_may_dangle(self, flavour: Flavour, dangles: bool) -> None:
+        server = a_server({"a": "c1", "b": "c2"}, flavour=flavour)
+        server.drop_collection("c1")
+        live = read(server, [a_set(Alias("a", None), Alias("never", None), Alias("b", "c2"), Alias("new", "c2"))])
+        assert live.dangling == {"a": dangles, "never": False}
+        assert live.calls == 3 + 1 + (flavour is Flavour.LITE) + (0 if flavour is Flavour.LITE else 2)
+
+    def test_of_an_alias_of_which_the_server_does_not_say_whether_it_dangles(self) -> None:
+        server = a_server({"a": "c1"}, flavour=Flavour.MILVUS_2_3)
+        server.drop_collection("c1")
+        server.deny("ShowPartitions", "a")
+        assert read(server, [a_set(Alias("a", None))]).dangling == {"a": None}
+
     def test_of_an_alias_that_goes_meanwhile(self) -> None:
         class Racing(MemoryCatalog):
             def resolve(self, alias: str) -> Collection | None:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import kmock
 import pytest
 
+from reconciler.catalog.memory import Flavour
 from reconciler.core.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
+from tests.builders import LOCAL, server
 from tests.emulated_kubernetes.emulator import ApiServer, forbid_secrets
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
@@ -33,6 +35,25 @@ def test_its_own_aliases_go_with_it(operator: Operator, kube: Kube, milvus: Milv
     kube.wait_for_event("AliasDropped", times=2)
     wait_until("forgotten", lambda: operator.metric("aliasctl_set_ready", namespace="team", name="shop") is None)
     assert operator.metric("aliasctl_alias_changes_total", action="drop", result="done") == 2
+
+
+def test_an_alias_that_dangles_goes_too(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    milvus.server = server("v1", "v2", flavour=Flavour.MILVUS_2_3)
+    kube.create({"a": "v1", "b": "v2"}, deletionPolicy="Delete")
+    kube.wait("Succeeded")
+    milvus.server.drop_collection("v2")
+    kube.delete()
+    kube.wait_until_gone()
+    catalog = milvus.server.connect(LOCAL, "default")
+    assert (milvus.aliases, catalog.dangles("b")) == ({}, False)
+    kube.wait_for_event("AliasDropped", times=2)
+
+
+def test_a_set_without_changes_says_what_it_cannot_determine(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+    milvus.server.deny("ShowPartitions")
+    kube.create({"a": "v1", "gone": {"state": "Absent"}})
+    kube.wait("Succeeded")
+    assert 'cannot determine whether a dangling alias still holds "gone"' in kube.condition()["message"]
 
 
 def test_it_needs_no_approval(operator: Operator, kube: Kube, milvus: Milvus) -> None:

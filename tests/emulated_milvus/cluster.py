@@ -85,12 +85,15 @@ class Database:
         return next(((name, found) for name, found in self.collections.items() if found.id == collection_id), None)
 
     def find(self, name: str) -> tuple[str, Collection]:
-        """A collection by its own name or an alias."""
-        found = self.collections.get(name)
-        at = (name, found) if found else self.by_id(self.aliases.get(name))
-        if at is None:
+        """A collection by an alias or its own name; the error for a dangling alias names an id (measured on 2.3.5)."""
+        if name in self.aliases:
+            at = self.by_id(self.aliases[name])
+            if at is None:
+                raise Refused(Code.COLLECTION_NOT_FOUND, f"collection not found[collection={self.aliases[name]}]")
+            return at
+        if name not in self.collections:
             raise Refused(Code.COLLECTION_NOT_FOUND, f"collection not found[database={self.name}][collection={name}]")
-        return at
+        return name, self.collections[name]
 
     def aliases_of(self, collection_id: int) -> list[str]:
         return sorted(alias for alias, target in self.aliases.items() if target == collection_id)

@@ -121,6 +121,18 @@ def test_a_dangling_alias_survives_an_upgrade(stage: Stage, after: str) -> None:
     assert stage.keys("a") == NEW
 
 
+@pytest.mark.parametrize("after", ["2.5.4", "2.5.18", "2.6.13", "3.0.1"])
+@pytest.mark.parametrize("stage", ["2.5.4"], indirect=True)
+def test_absent_drops_a_dangling_alias(stage: Stage, after: str) -> None:
+    stage.client.create_alias("old", "a")
+    stage.client.drop_collection("old")
+    stage.cluster.upgrade(VERSIONS[after])
+    report = stage.apply(stage.set({"a": None}))
+    assert [(result.step.alias, result.outcome) for result in report.results] == [("a", Outcome.DONE)]
+    assert stage.apply(stage.set({"a": None})).results == ()
+    assert code(lambda: stage.client.create_alias("new", "a")) == 0
+
+
 @pytest.mark.parametrize("stage", ["2.5.4"], indirect=True)
 def test_a_collection_that_took_a_dangling_alias_s_name_goes_only_after_it(stage: Stage) -> None:
     stage.client.create_alias("old", "a")

@@ -7,10 +7,10 @@ from threading import Event
 
 import pytest
 
-from reconciler.catalog.memory import Flavour
+from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
 from reconciler.core.gates import Gates
-from reconciler.core.model import Alias, AliasSet, Connection
+from reconciler.core.model import Alias, AliasSet, Connection, OnFailure
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
@@ -118,6 +118,87 @@ def test_a_dangling_alias_is_altered_and_said() -> None:
     assert recorder.writes == [("create", "a"), ("alter", "a")]
     assert live(made) == {"a": "c1"}
     assert "was dangling" in message(report, "a")
+
+
+def dangling(*others: str, **aliases: str) -> MemoryServer:
+    """A Milvus 2.3 on which the alias `gone` dangles."""
+    made = server("lost", "c1", *others, aliases={"gone": "lost", **aliases}, flavour=Flavour.MILVUS_2_3)
+    made.drop_collection("lost")
+    return made
+
+
+def test_an_absent_alias_that_dangles_is_dropped_once() -> None:
+    recorder = Recorder(dangling())
+    report = run(recorder, alias_set({"gone": None, "never": None}))
+    assert (outcomes(report), recorder.writes) == ({"gone": Outcome.DONE}, [("drop", "gone")])
+    recorder.server.connect(LOCAL, "default").create_alias("gone", "c1")  # the name is free
+    recorder = Recorder(dangling())
+    run(recorder, alias_set({"gone": None}))
+    again = run(recorder, alias_set({"gone": None}))
+    assert (again.exit_code, again.results, recorder.writes) == (ExitCode.DONE, (), [])
+
+
+def test_an_alias_that_stopped_dangling_since_the_plan() -> None:
+    recorder = Recorder(dangling("c2"))
+    with recorder.catalogs() as catalogs:
+        plan = make_plan([alias_set({"gone": None})], catalogs=catalogs)
+        other = recorder.server.connect(LOCAL, "default")
+        other.alter_alias("gone", "c2")
+        report = apply_plan(plan, catalogs=catalogs)
+        assert outcomes(report) == {"gone": Outcome.FAILED}
+        assert 'the alias is at "c2" now, not dangling as planned' in message(report, "gone")
+        other.drop_alias("gone")
+        assert outcomes(apply_plan(plan, catalogs=catalogs)) == {"gone": Outcome.NOOP}
+    assert recorder.writes == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code"),
+    [
+        (PermissionDenied("no"), Outcome.FAILED, ExitCode.ERROR),
+        (CallTimedOut("late"), Outcome.FAILED, ExitCode.INCOMPLETE),
+    ],
+)
+def test_a_dangling_alias_whose_drop_failed_is_not_reported_as_gone(
+    error: CatalogError, outcome: Outcome, code: ExitCode
+) -> None:
+    recorder = Recorder(dangling())
+    recorder.before = Trouble("drop", "gone", error)
+    report = run(recorder, alias_set({"gone": None}))
+    assert (outcomes(report), report.exit_code) == ({"gone": outcome}, code)
+    assert "the alias is still dangling" in message(report, "gone")
+
+
+def test_a_server_that_accepts_the_drop_of_a_dangling_alias_and_keeps_it_is_found_out() -> None:
+    made = dangling()
+    recorder = Recorder(made)
+    with made.opened("default") as db:
+        kept = db.aliases["gone"]
+
+    def restore(method: str, alias: str) -> None:
+        if method == "drop":
+            db.aliases["gone"] = kept
+
+    recorder.after = restore
+    report = run(recorder, alias_set({"gone": None}))
+    assert outcomes(report) == {"gone": Outcome.FAILED}
+    assert "still there" in message(report, "gone")
+
+
+def test_a_dangling_alias_is_not_dropped_where_that_would_lose_longer_names() -> None:
+    recorder = Recorder(dangling(gone_too="c1"))
+    report = run(recorder, alias_set({"gone": None}))
+    assert (outcomes(report), recorder.writes) == ({"gone": Outcome.BLOCKED}, [])
+    assert "would lose gone_too" in message(report, "gone")
+
+
+def test_a_revert_leaves_a_dropped_alias_alone_that_dangled() -> None:
+    recorder = Recorder(dangling("c2", a="c1"))
+    recorder.before = Trouble("alter", "a", PermissionDenied("no"))
+    desired = alias_set({"gone": None}, Alias("a", "c2", wave=1), on_failure=OnFailure.REVERT)
+    report = run(recorder, desired)
+    assert outcomes(report) == {"gone": Outcome.DONE, "a": Outcome.FAILED}
+    assert (report.exit_code, recorder.writes) == (ExitCode.INCOMPLETE, [("drop", "gone"), ("alter", "a")])
 
 
 @pytest.mark.parametrize("error", [ConnectionFailed("cut"), CallTimedOut("late")])

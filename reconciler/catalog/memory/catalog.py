@@ -72,6 +72,15 @@ class MemoryCatalog:
                 return None
             return Collection(name, db.collections[name].id if self._is_2_3 else None)
 
+    def dangles(self, alias: str) -> bool | None:
+        if self._is_lite:
+            return False
+        try:
+            with self._call("ShowPartitions", alias) as db:
+                return alias in db.aliases and db.target(alias) is None
+        except PermissionDenied:
+            return None
+
     def collections(self) -> dict[str, Collection]:
         with self._call() as db:
             return {name: Collection(name, self._server.shown_id(found)) for name, found in db.collections.items()}
