@@ -53,9 +53,13 @@ def _check(gate: LoadedGate, step: Step, probe: Probe) -> GateResult:
 
 
 def _guard(step: Step, probe: Probe) -> GateResult | None:
-    """Require that an alias is not moved from a loaded collection to one that is not, or not as much."""
+    """Require that an alias is not moved from a loaded collection to one that is not, or not as much.
+
+    A create moves no readers, so it is not blocked, and a collection that is not loaded is only reported. That takes
+    one call per collection.
+    """
     if step.action is not Action.ALTER:
-        return None
+        return _reported(step, probe)
     desired: LoadState | CannotTell
     unloaded: list[str] = []
     try:
@@ -79,6 +83,22 @@ def _guard(step: Step, probe: Probe) -> GateResult | None:
     return _result(
         Verdict.FAIL, f"{step.desired} is {_words(desired)} while {step.current} is; load it first{remedy}", desired
     )
+
+
+def _reported(step: Step, probe: Probe) -> GateResult | None:
+    """Return a result that does not block, if the alias is created on a collection that is not loaded."""
+    try:
+        state = _state_of_desired(step, probe)
+    except CannotTell as cannot:
+        return _result(Verdict.NOT_APPLICABLE, str(cannot), None)
+    if state is LoadState.LOADED:
+        return None
+    return _result(Verdict.NOT_APPLICABLE, unanswered(step.desired or "", state), state)
+
+
+def unanswered(collection: str, state: LoadState) -> str:
+    """Return what readers of an alias meet whose collection is not loaded."""
+    return f"{collection} is {_words(state)}: searches through the alias fail until it is loaded"
 
 
 def _state_of_desired(step: Step, probe: Probe) -> LoadState:

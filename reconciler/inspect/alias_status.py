@@ -1,4 +1,7 @@
-"""Desired and live state, one row per alias: what `status` shows. Pure, from the same plan that `plan` makes."""
+"""Desired and live state, one row per alias: what `status` shows. Pure, from the same plan that `plan` makes.
+
+The plan costs nothing for unchanged aliases; whether their collections are loaded is read apart (`load_states`).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,24 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from reconciler.core.model import AliasSet, Target
-from reconciler.core.plan import Plan, Step, describe_undetermined
+from reconciler.core.errors import CatalogError
+from reconciler.core.gates import DEFAULT_GUARD
+from reconciler.core.model import AliasSet, LoadState, Target
+from reconciler.core.plan import Plan, Step, Verdict, describe_undetermined
 from reconciler.core.record import INLINE, INTERNAL, Record
+from reconciler.gates.loaded import unanswered
+from reconciler.inspect.load_states import LoadStates
 
 
 class State(StrEnum):
-    """How live compares with desired. `Unwanted`: the alias exists and should not. `Suspended`: it was not read."""
+    """How live compares with desired.
+
+    `NotLoaded`: the alias is where it should be, and its collection cannot be searched. `Unwanted`: the alias exists
+    and should not. `Suspended`: it was not read.
+    """
 
     IN_SYNC = "InSync"
+    NOT_LOADED = "NotLoaded"
     MISSING = "Missing"
     DRIFTED = "Drifted"
     UNWANTED = "Unwanted"
@@ -39,13 +51,17 @@ class StatusRow(Record, frozen=True):
     note: Annotated[str | None, Meta(description="What keeps the alias from changing, or is to be known of it.")] = None
 
 
-def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
-    """Return the rows, by target, set and alias. `plan`: `make_plan` of these sets: its steps are the differences."""
+def status(sets: Sequence[AliasSet], plan: Plan, loads: LoadStates) -> Iterator[StatusRow]:
+    """Return the rows, by target, set and alias.
+
+    `plan`: `make_plan` of these sets: its steps are the differences; `loads`: from `read_load_states`.
+    """
     desired = {alias_set.key: alias_set for alias_set in sets}
     for target in plan.targets:
         for set_plan in target.sets:
             steps = {step.alias: step for step in set_plan.steps}
             listed = {alias.name: alias.collection for alias in desired[set_plan.set].aliases}
+            gated = {alias.name: alias.gates.has(DEFAULT_GUARD) for alias in desired[set_plan.set].aliases}
             for name in sorted(listed.keys() | steps.keys()):
                 row = partial(StatusRow, target.target, target.connection.name, set_plan.set, name)
                 if set_plan.suspended:
@@ -53,14 +69,31 @@ def status(sets: Sequence[AliasSet], plan: Plan) -> Iterator[StatusRow]:
                 elif step := steps.get(name):
                     yield row(step.desired, step.current, _state(step), _note(step))
                 else:
-                    undetermined = describe_undetermined([name]) if name in set_plan.undetermined else None
-                    yield row(listed[name], listed[name], State.IN_SYNC, undetermined)
+                    collection = listed[name]
+                    load = loads.get((target.target, collection)) if collection and gated[name] else None
+                    undetermined = name in set_plan.undetermined
+                    yield row(collection, collection, *_unchanged(name, collection, load, undetermined=undetermined))
+
+
+def _unchanged(
+    alias: str, collection: str | None, load: LoadState | CatalogError | None, *, undetermined: bool
+) -> tuple[State, str | None]:
+    if undetermined:
+        return State.IN_SYNC, describe_undetermined([alias])
+    if isinstance(load, CatalogError):
+        return State.IN_SYNC, f"the load state of {collection} cannot be read: {load}"
+    if load in (None, LoadState.LOADED, LoadState.MISSING) or collection is None:
+        return State.IN_SYNC, None
+    return State.NOT_LOADED, unanswered(collection, load)
 
 
 def _note(step: Step) -> str | None:
     if step.blocked:
         return step.blocked.message
-    return "dangling: its collection is gone, and the alias still holds the name" if step.dangling else None
+    if step.dangling:
+        return "dangling: its collection is gone, and the alias still holds the name"
+    guard = next((result for result in step.gate_results if result.gate == DEFAULT_GUARD), None)
+    return guard.detail or None if guard and guard.verdict is not Verdict.PASS else None
 
 
 def _state(step: Step) -> State:

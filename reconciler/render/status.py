@@ -12,6 +12,7 @@ from reconciler.render.lines import Line, columns
 
 STATES = {
     State.IN_SYNC: "green",
+    State.NOT_LOADED: "yellow",
     State.SUSPENDED: "dim",
     State.MISSING: "yellow",
     State.DRIFTED: "yellow",

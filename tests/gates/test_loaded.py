@@ -57,11 +57,31 @@ def test_by_default_an_alias_does_not_go_from_a_loaded_collection_to_one_that_is
         )
 
 
-def test_by_default_a_create_is_not_gated() -> None:
+def test_by_default_a_create_is_not_blocked_and_an_unloaded_collection_is_reported() -> None:
     made = server("c1", "c2")
+    assert planned(made, current=None).gate_results == ()
     made.release("c2")
     step = planned(made, current=None)
-    assert (verdicts(step), step.blocked) == ([], None)
+    assert (verdicts(step), step.blocked) == ([Verdict.NOT_APPLICABLE], None)
+    assert step.gate_results[0].detail == "c2 is not loaded: searches through the alias fail until it is loaded"
+
+
+def test_a_create_whose_load_state_cannot_be_read_is_not_blocked() -> None:
+    made = server("c2")
+    with failing("c2", PermissionDenied("the privilege Load is missing"), made).catalogs() as opened:
+        step = make_plan([alias_set({"a": "c2"})], catalogs=opened).steps[0]
+    assert (verdicts(step), step.blocked) == ([Verdict.NOT_APPLICABLE], None)
+    assert "the privilege Load is missing" in step.gate_results[0].detail
+
+
+def test_creates_cost_one_call_per_collection_and_unchanged_aliases_none() -> None:
+    made = server("c1", "c2", aliases={"x": "c2"})
+    made.release("c2")
+    with catalogs(made) as opened:
+        unchanged = make_plan([alias_set({"x": "c2"})], catalogs=opened).targets[0].calls
+    with catalogs(made) as opened:
+        plan = make_plan([alias_set({"x": "c2", "a": "c1", "b": "c2", "c": "c2"})], catalogs=opened)
+    assert (unchanged, plan.targets[0].calls) == (3 + 1, 3 + 1 + 2)
 
 
 def test_asked_for_it_holds_for_creates_and_whatever_the_current_side_is() -> None:

@@ -1,0 +1,57 @@
+"""Read whether the collections of aliases that are up to date are loaded: one call per distinct collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from reconciler.catalog import Catalogs
+from reconciler.catalog.port import Catalog
+from reconciler.core.errors import CatalogError
+from reconciler.core.gates import DEFAULT_GUARD
+from reconciler.core.model import AliasSet, LoadState, Target
+from reconciler.core.plan import Plan, TargetPlan
+
+LoadStates = Mapping[tuple[Target, str], LoadState | CatalogError]
+"""The state of a collection, by database and name, or why it cannot be read."""
+
+
+def read_load_states(sets: Sequence[AliasSet], plan: Plan, catalogs: Catalogs) -> LoadStates:
+    """Return the load states of the collections of all listed aliases that do not change.
+
+    Aliases whose gate `loaded` is off do not count: their collections need not be loaded.
+
+    Args:
+        sets: the desired state.
+        plan: `make_plan` of these sets.
+        catalogs: open connections.
+
+    Raises:
+        CatalogError: a transient error.
+    """
+    desired = {alias_set.key: alias_set for alias_set in sets}
+    found: dict[tuple[Target, str], LoadState | CatalogError] = {}
+    for target in plan.targets:
+        if names := sorted(set(_unchanged(desired, target))):
+            catalog = catalogs.open(target.connection, target.target.database)
+            with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read") as pool:
+                states = pool.map(lambda name, catalog=catalog: _state(catalog, name), names)
+                found |= zip([(target.target, name) for name in names], states, strict=True)
+    return found
+
+
+def _unchanged(desired: Mapping[str, AliasSet], target: TargetPlan) -> Iterator[str]:
+    for set_plan in target.sets:
+        changing = {step.alias for step in set_plan.steps}
+        for alias in () if set_plan.suspended else desired[set_plan.set].aliases:
+            if alias.collection and alias.name not in changing and alias.gates.has(DEFAULT_GUARD):
+                yield alias.collection
+
+
+def _state(catalog: Catalog, collection: str) -> LoadState | CatalogError:
+    try:
+        return catalog.load_state(collection)
+    except CatalogError as error:
+        if error.transient:
+            raise
+        return error

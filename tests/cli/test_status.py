@@ -1,0 +1,78 @@
+"""`aliasctl status`: aliases that are where they should be, and whose collections are not loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.catalog.memory import MemoryServer
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet
+from reconciler.gates.loaded import LoadedGate
+from reconciler.inspect.alias_status import State, StatusRow, status
+from reconciler.inspect.load_states import read_load_states
+from reconciler.reconcile import make_plan
+from tests.builders import LOCAL, alias_set, catalogs, server
+from tests.cli.shop import Shop, open_shop
+from tests.emulated_milvus.behaviour import VERSIONS
+from tests.emulated_milvus.cluster import Cluster
+from tests.emulated_milvus.proxy import Proxy
+from tests.servers import MilvusAdmin
+
+
+def test_an_alias_of_a_restored_collection(tmp_path: Path) -> None:
+    with Proxy(Cluster(VERSIONS["2.6.13"])) as proxy:
+        admin = MilvusAdmin(proxy.uri)
+        shop: Shop = open_shop(proxy.uri, "default", admin, tmp_path)
+        said = "v1 is not loaded: searches through the alias fail until it is loaded"
+        shop.want({"a": "v1"})
+        planned = shop.plan()
+        assert (planned.code, f"+ a   → v1   loaded n/a ({said})" in planned.stdout) == (0, True)
+        assert [row["note"] for row in rows_of(shop)] == [said]
+        gated = {"a": {"collection": "v1", "gates": {"loaded": {}}}}
+        shop.want(gated)
+        assert (shop.plan().code, shop.apply().code) == (3, 3)
+        shop.want({"a": "v1"})
+        assert shop.apply().code == 0
+        assert [(row["state"], row["note"]) for row in rows_of(shop)] == [("NotLoaded", said)]
+        assert "1 NotLoaded" in shop.run("status", "-f", "aliases.yaml").stdout
+        shop.want({"a": "v1"}, gates={"loaded": {"enabled": False}})
+        assert [row["state"] for row in rows_of(shop)] == ["InSync"]
+        admin.close()
+
+
+def rows_of(shop: Shop) -> list[dict[str, str]]:
+    found = shop.run("status", "-f", "aliases.yaml", "--format", "json")
+    assert found.code == 0
+    rows: list[dict[str, str]] = found.document["aliases"]
+    return rows
+
+
+def shown(made: MemoryServer, desired: AliasSet) -> tuple[list[StatusRow], int]:
+    """The rows, and the calls that it takes to read load states."""
+    with catalogs(made) as opened:
+        plan = make_plan([desired], catalogs=opened)
+        before = opened.open(LOCAL, "default").calls
+        rows = list(status([desired], plan, read_load_states([desired], plan, opened)))
+        return rows, opened.open(LOCAL, "default").calls - before
+
+
+def test_it_costs_one_call_per_collection() -> None:
+    made = server("c1", "c2", "c3", aliases={"a": "c1", "b": "c1", "c": "c2", "off": "c3"})
+    made.release("c1")
+    desired = alias_set({"a": "c1", "b": "c1", "c": "c2"}, Alias("off", "c3", gates=Gates(LoadedGate(enabled=False))))
+    rows, calls = shown(made, desired)
+    assert {row.alias: row.state for row in rows} == {
+        "a": State.NOT_LOADED,
+        "b": State.NOT_LOADED,
+        "c": State.IN_SYNC,
+        "off": State.IN_SYNC,
+    }
+    assert calls == 2
+
+
+def test_a_load_state_that_may_not_be_read_is_no_error() -> None:
+    made = server("c1", aliases={"a": "c1"})
+    made.deny("GetLoadState")
+    rows, _ = shown(made, alias_set({"a": "c1"}))
+    assert [row.state for row in rows] == [State.IN_SYNC]
+    assert "the load state of c1 cannot be read: the privilege GetLoadState is missing" in (rows[0].note or "")
