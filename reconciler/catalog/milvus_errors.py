@@ -77,7 +77,7 @@ _MESSAGES: dict[type[CatalogError], str] = {
     errors.CollectionNotFound: "no such collection in {target}: {words}",
     errors.AliasNotFound: "no such alias in {target}: {words}",
     errors.AliasAlreadyExists: "the alias exists already in {target}: {words}",
-    errors.NameTakenByCollection: "a collection has this name in {target}: {words}",
+    errors.NameTakenByCollection: "a collection has this name in {target}; rename it, see docs/adopt.md: {words}",
     errors.NotLoaded: "the collection is not loaded in {target}: {words}",
     errors.InvalidName: "{address} refuses a name: {words}",
     errors.NotPrimary: (

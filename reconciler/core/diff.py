@@ -23,6 +23,8 @@ from msgspec.structs import replace
 from reconciler.core.model import Alias, AliasSet, LiveCatalog
 from reconciler.core.plan import Block, BlockReason, SetPlan, Step, set_spec_hash
 
+RENAME_GUIDE = "docs/adopt.md#make-a-collections-name-an-alias"
+
 
 def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_protected: Names[str] = ()) -> SetPlan:
     """Compare a set with the live catalog.
@@ -109,13 +111,22 @@ def _obstacle(alias: Alias, current: str | None, live: LiveCatalog) -> Block | N
     """Return what in the catalog prevents an alias from pointing to its collection, or None."""
     if alias.collection is None:
         return None
-    database = live.target.database
-    if current is None and alias.name in live.collections:
-        return Block(BlockReason.NAME_TAKEN, f'"{alias.name}" is the name of a collection in database "{database}"')
+    if current is None and (taken := name_taken(alias.name, alias.collection, live)):
+        return taken
     if alias.collection in live.aliases:
         return Block(
             BlockReason.COLLECTION_IS_ALIAS, f"{alias.collection} is itself an alias; name the collection behind it"
         )
     if alias.collection in live.described and live.described[alias.collection] is None:
-        return Block(BlockReason.COLLECTION_MISSING, f'{alias.collection} does not exist in database "{database}"')
+        message = f'{alias.collection} does not exist in database "{live.target.database}"'
+        return Block(BlockReason.COLLECTION_MISSING, message)
     return None
+
+
+def name_taken(alias: str, desired: str, live: LiveCatalog) -> Block | None:
+    """Return the block of an alias whose name a collection has, with the remedy, or None."""
+    if alias not in live.collections:
+        return None
+    rename = f"rename it to {desired}" if live.described.get(desired) is None else "rename that collection"
+    message = f'"{alias}" is the name of a collection in database "{live.target.database}"'
+    return Block(BlockReason.NAME_TAKEN, f"{message}; {rename}, then apply again: see {RENAME_GUIDE}")

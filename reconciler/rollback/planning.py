@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from reconciler.catalog import Catalogs
 from reconciler.catalog.port import check_alias_name
 from reconciler.catalog.read import read_live
+from reconciler.core.diff import name_taken
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Limits, LiveCatalog, Verify
 from reconciler.core.plan import (
@@ -159,9 +160,7 @@ def _obstacle(back: Step, live: LiveCatalog) -> Block | None:
             f"{back.desired} was dropped: another collection has its name now (id {found}, it was {back.desired_id})"
         )
         return Block(BlockReason.COLLECTION_MISSING, message)
-    if back.current is None and back.alias in live.collections:
-        return Block(BlockReason.NAME_TAKEN, f'"{back.alias}" is the name of a collection in database "{database}"')
-    return None
+    return name_taken(back.alias, back.desired, live) if back.current is None else None
 
 
 def _read(where: PastTarget, desired: dict[str, str | None], catalogs: Catalogs) -> LiveCatalog:
