@@ -208,8 +208,8 @@ class MilvusCatalog:
         found = [self._read_as(index_of, "describe_index", collection, name) for name in names]
         return tuple(index for index in found if index)
 
-    def count(self, collection: str) -> int:
-        return self._query(lambda found: int(found[0]["count(*)"]), collection, "", ["count(*)"])
+    def count(self, collection: str, where: str = "") -> int:
+        return self._query(lambda found: int(found[0]["count(*)"]), collection, where, ["count(*)"])
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
         check_sizes(limit=limit)

@@ -144,13 +144,13 @@ class Catalog(Protocol):
         `pending_rows` of Milvus contains flushed rows only (measured on 2.3.5). Raises `CollectionNotFound`.
         """
 
-    def count(self, collection: str) -> int:
+    def count(self, collection: str, where: str = "") -> int:
         """Return the exact number of rows of a collection: strongly consistent, with unflushed rows and deletions.
 
-        As in every read of data here, the name may be an alias, which the proxy resolves. All of these reads raise
-        `CollectionNotFound`, and `NotLoaded` if the server reports it (Milvus Lite counts all the same). A request that
-        is not valid for the collection is `UnexpectedAnswer`; Milvus Lite ignores some of these errors. More than
-        `MAX_KEYS`, `MAX_VECTORS` or `MAX_LIMIT` is a `ValueError`.
+        `where` is a filter in Milvus's language. As in every read of data here, the name may be an alias, which the
+        proxy resolves. All of these reads raise `CollectionNotFound`, and `NotLoaded` if the server reports it (Milvus
+        Lite counts all the same). A request that is not valid for the collection is `UnexpectedAnswer`; Milvus Lite
+        ignores some of these errors. More than `MAX_KEYS`, `MAX_VECTORS` or `MAX_LIMIT` is a `ValueError`.
         """
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:

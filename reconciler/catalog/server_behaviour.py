@@ -139,7 +139,7 @@ TABLE: tuple[Row, ...] = (
         "loaded_is_not_warm",
         (((2, 6, 0), END),),
         "A collection is reported as loaded before its data is in memory or on local disk.",
-        "The first searches after a move can be slow.",
+        "The first searches after a move can be slow. The gate `warm` waits until they are not.",
         "#47627, #47902",
     ),
     Row(
@@ -183,7 +183,7 @@ TABLE: tuple[Row, ...] = (
         "truncates_collections",
         (((2, 6, 11), END),),
         "`truncate_collection` exists: a collection can be loaded and empty.",
-        "Use the gate `rows`.",
+        "Use the gate `rows`. A rollback or revert to an empty collection is reported.",
         "`internal/proxy/impl.go`",
     ),
     Row(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 from click.types import FuncParamType
 
+from reconciler.core.durations import parse_duration
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.credentials import names_variable
 from reconciler.files import at_home
 from reconciler.gates import GATES
-from reconciler.manifest.durations import parse_duration
 from reconciler.render.formats import FORMATS, Format
 
 if TYPE_CHECKING:

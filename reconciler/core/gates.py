@@ -69,7 +69,7 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
         left_out = set() if self.gate == DEFAULT_GUARD else {"enabled"}
         if self.file and not paths:
             left_out.add(self.file.field)
-        fields: dict[str, object] = msgspec.to_builtins(self, order="deterministic")
+        fields: dict[str, object] = msgspec.to_builtins(self, order="deterministic", enc_hook=str)
         return {name: value for name, value in fields.items() if value is not None and name not in left_out}
 
 

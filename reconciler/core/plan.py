@@ -197,7 +197,9 @@ class TargetPlan(Record, frozen=True):
     )
     calls: Annotated[Count, Meta(description="Calls to the server that planning took."), ALWAYS] = 0
     offline: Annotated[bool, Meta(description="The live side came from an export."), ALWAYS] = False
-    notices: Annotated[tuple[str, ...], Meta(description="Known problems of the server that affect this run.")] = ()
+    notices: Annotated[
+        tuple[str, ...], Meta(description="What affects this run: problems of the server, and of a rollback.")
+    ] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

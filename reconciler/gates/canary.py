@@ -90,18 +90,21 @@ def _compared(current: str, desired: str, gate: CanaryGate, probe: Probe) -> Gat
 def _sides(current: str, desired: str, field: str | None, probe: Probe) -> tuple[Side, Side]:
     before, after = schemas(current, desired, probe)
     # The new one first: a field that neither has is a mistake, and must not pass because the current one lacks it.
-    new = _side(desired, after, field, Verdict.UNKNOWN)
-    old = _side(current, before, field, Verdict.NOT_APPLICABLE)
+    new = side_of(desired, after, field, Verdict.UNKNOWN)
+    old = side_of(current, before, field, Verdict.NOT_APPLICABLE)
     if old.primary.type != new.primary.type:
         types = f"{old.primary.type} in {current} and {new.primary.type} in {desired}"
         raise CannotTell(Verdict.UNKNOWN, f"hits cannot be compared: the primary key is {types}")
     return old, new
 
 
-def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdict) -> Side:
+def side_of(
+    collection: str, schema: Schema, field: str | None, if_missing: Verdict, *, gate: str = CanaryGate.gate
+) -> Side:
+    """Return a collection, its primary key and the field to search. Raises `CannotTell`, whose remedy names `gate`."""
     names = [vector.name for vector in schema.vectors]
     if field is None and len(names) > 1:
-        remedy = f"name one in gates.canary.field: {listed(names)}"
+        remedy = f"name one in gates.{gate}.field: {listed(names)}"
         raise CannotTell(Verdict.UNKNOWN, f"{collection} has several vector fields; {remedy}")
     vector = next((vector for vector in schema.vectors if field in (None, vector.name)), None)
     if vector is None or schema.primary is None:
@@ -110,7 +113,7 @@ def _side(collection: str, schema: Schema, field: str | None, if_missing: Verdic
     if vector.type != FLOAT_VECTOR:
         raise CannotTell(
             Verdict.UNKNOWN,
-            f"{vector.name} of {collection} is a {vector.type}; only a {FLOAT_VECTOR} can be compared",
+            f"{vector.name} of {collection} is a {vector.type}; only a {FLOAT_VECTOR} is supported",
         )
     return Side(collection, schema.primary, vector)
 

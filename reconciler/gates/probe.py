@@ -54,8 +54,8 @@ class Probe:
     def indexes(self, collection: str) -> tuple[Index, ...]:
         return self.once(("indexes", collection), lambda: self._unhalted_catalog.indexes(collection))
 
-    def count(self, collection: str) -> int:
-        return self.once(("count", collection), lambda: self._unhalted_catalog.count(collection))
+    def count(self, collection: str, where: str = "") -> int:
+        return self.once(("count", collection, where), lambda: self._unhalted_catalog.count(collection, where))
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
         """Return a sample of keys; not shared, unlike what is computed from it (see `once`)."""

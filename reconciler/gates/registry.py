@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.gates import canary, contract, indexed, loaded, rows, schema
+from reconciler.gates import canary, contract, freshness, indexed, loaded, rows, schema, warm
 from reconciler.gates.gate import Gate
 from reconciler.version import __version__
 
 GATES: dict[str, Gate[Any]] = {
-    gate.name: gate for gate in (loaded.GATE, indexed.GATE, rows.GATE, schema.GATE, contract.GATE, canary.GATE)
+    gate.name: gate
+    for gate in (
+        loaded.GATE,
+        indexed.GATE,
+        rows.GATE,
+        freshness.GATE,
+        schema.GATE,
+        contract.GATE,
+        canary.GATE,
+        warm.GATE,
+    )
 }
 
 

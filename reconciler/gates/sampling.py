@@ -28,6 +28,13 @@ def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tu
     Raises:
         CannotTell: its content is not the one that the plan was made with, or does not fit the two collections.
     """
+    queries = queries_of(path, sha256)
+    _check_dimensions(queries[0], current, desired)
+    return tuple(NamedQuery(str(number), query) for number, query in enumerate(queries, 1))
+
+
+def queries_of(path: str, sha256: str | None) -> tuple[Query, ...]:
+    """Return the queries of a file. Raises `CannotTell` if its content is not the one that the plan was made with."""
     changed = CannotTell(Verdict.FAIL, f"{path} changed since the plan was made; plan again")
     try:
         queries, found = read_queries(Path(path))
@@ -37,19 +44,23 @@ def from_file(path: str, sha256: str | None, current: Side, desired: Side) -> tu
         raise changed from error
     if found != sha256:
         raise changed
-    _check_dimensions(queries[0], current, desired)
-    return tuple(NamedQuery(str(number), query) for number, query in enumerate(queries, 1))
+    return queries
 
 
 def _check_dimensions(query: Query, current: Side, desired: Side) -> None:
     """Check the first query, which has the same dimensions as all others of a file."""
-    for vector, side in ((query.current, current), (query.desired, desired)):
-        if len(vector) != side.vector.dimension:
-            found = f"the queries for {side.collection} have {counted(len(vector), 'number')}"
-            field = f"its field {side.vector.name} has dimension {side.vector.dimension}"
-            differ = current.vector.dimension != desired.vector.dimension
-            remedy = 'give each collection its own, {"from": […], "to": […]}' if differ else "give others"
-            raise CannotTell(Verdict.FAIL, f"{found}, {field}; {remedy}")
+    differ = current.vector.dimension != desired.vector.dimension
+    remedy = 'give each collection its own, {"from": […], "to": […]}' if differ else "give others"
+    check_dimension(query.current, current, remedy)
+    check_dimension(query.desired, desired, remedy)
+
+
+def check_dimension(vector: Vector, side: Side, remedy: str) -> None:
+    """Raise `CannotTell` if a vector cannot be searched for in a collection."""
+    if len(vector) != side.vector.dimension:
+        found = f"the queries for {side.collection} have {counted(len(vector), 'number')}"
+        field = f"its field {side.vector.name} has dimension {side.vector.dimension}"
+        raise CannotTell(Verdict.FAIL, f"{found}, {field}; {remedy}")
 
 
 def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tuple[NamedQuery, ...], int]:
@@ -64,9 +75,7 @@ def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tupl
             probe.sample_keys(desired.collection, desired.primary.name, 1)
 
     with of_current(f"no sample can be taken of {current.collection}", check_desired):
-        keys = probe.sample_keys(current.collection, current.primary.name, KEYS_TO_PICK_FROM)
-        picked = _evenly(keys, size)
-        before = _vectors(probe.rows(current.collection, current.primary.name, picked, [current.vector.name]), current)
+        before = sample(probe, current, size)
     if not before:
         raise CannotTell(Verdict.NOT_APPLICABLE, f"{current.collection} has no rows to take a sample of")
     with of_desired(f"rows of {desired.collection} cannot be read"):
@@ -81,6 +90,12 @@ def sampled(probe: Probe, current: Side, desired: Side, size: int) -> tuple[tupl
         lacks = f"{desired.collection} lacks {missing} of {counted(len(before), 'row')} of {current.collection}"
         raise CannotTell(Verdict.UNKNOWN, f"{lacks}, so no sample can be compared; give gates.canary.queriesFile")
     return queries, missing
+
+
+def sample(probe: Probe, side: Side, size: int) -> dict[PrimaryKey, Vector]:
+    """Return the vectors of up to `size` rows of a collection, by primary key. Raises `CatalogError`."""
+    keys = _evenly(probe.sample_keys(side.collection, side.primary.name, KEYS_TO_PICK_FROM), size)
+    return _vectors(probe.rows(side.collection, side.primary.name, keys, [side.vector.name]), side)
 
 
 def _evenly(keys: Sequence[PrimaryKey], size: int) -> list[PrimaryKey]:

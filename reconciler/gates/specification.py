@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from reconciler.core.durations import own_type
 from reconciler.core.gates import DEFAULT_GUARD, Gates, OnUnknown, Settings
 from reconciler.core.json_schema import Schema, schema_of, whole_numbers
 from reconciler.gates.gate import Gate
@@ -60,7 +61,7 @@ def _settings(gate: Gate[Settings], fields: object, *, lenient: bool) -> Setting
         if file and file.field in fields and file.sha256 not in fields:
             raise msgspec.ValidationError(f"Object missing required field `{file.sha256}` - at `$.{gate.name}`")
     try:
-        return msgspec.convert(whole_numbers(fields), gate.settings)
+        return msgspec.convert(whole_numbers(fields), gate.settings, dec_hook=own_type)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise msgspec.ValidationError(f"{message} - at `$.{gate.name}{path or '`'}") from None

@@ -9,11 +9,11 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from reconciler.catalog.address import normalise
+from reconciler.core.durations import own_type
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.json_schema import whole_numbers
 from reconciler.core.model import Alias, Credential, Propagation, SecretKeyRef, Tls, Verify
 from reconciler.core.record import Record
-from reconciler.manifest.durations import Duration
 from reconciler.manifest.gates import Content, gates_of
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 from reconciler.manifest.specs.alias_set import AliasSetSpec, VerifySpec
@@ -92,11 +92,6 @@ def _spec(root: Node, kind: type[_Spec]) -> _Spec:
         return msgspec.convert(whole_numbers(spec), kind, dec_hook=own_type)
     except msgspec.ValidationError as error:
         raise InvalidInput(Problem(str(error), root.at(("spec",)).source)) from error
-
-
-def own_type(kind: type[Any], value: Any) -> object:
-    """Return a value of a field type of our own."""
-    return kind.parse(value) if issubclass(kind, Duration) else kind(value)
 
 
 def _text(root: Node, name: str) -> str:

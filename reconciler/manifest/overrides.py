@@ -10,11 +10,11 @@ from typing import Self, TypeVar
 from msgspec import Struct
 
 from reconciler.catalog.address import normalise
+from reconciler.core.durations import Duration, parse_duration
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.fields import NAME_EXPECTED, NAME_PATTERN
 from reconciler.core.model import Credential, Origin, Source, Tls
 from reconciler.files import at_home
-from reconciler.manifest.durations import Duration, parse_duration
 from reconciler.manifest.specs.connection import MAX_CONCURRENCY
 
 _Number = TypeVar("_Number", int, float)

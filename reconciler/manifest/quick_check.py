@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
+from reconciler.core.durations import own_type
 from reconciler.core.gates import OnUnknown
 from reconciler.core.json_schema import NOT_IN_MANIFESTS, Schema, whole_numbers
 from reconciler.gates import GATES
-from reconciler.manifest.documents import own_type
 from reconciler.manifest.specs.alias_set import AliasGates, AliasSetSpec, SetGates
 from reconciler.manifest.specs.connection import MilvusConnectionSpec
 from reconciler.manifest.specs.metadata import Metadata

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from reconciler.core.durations import KINDS
 from reconciler.core.json_schema import NOT_IN_MANIFESTS, Rule, Schema, schema_of
 from reconciler.core.record import Record
-from reconciler.manifest.durations import Duration, LongDuration
 from reconciler.manifest.kinds import API_VERSION, GROUP, VERSION
 from reconciler.manifest.specs.alias_set import AliasSetSpec
 from reconciler.manifest.specs.connection import MilvusConnectionSpec
@@ -174,7 +174,7 @@ def _above(name: str, field: Schema) -> list[Rule]:
 
 def _duration_limits(name: str, field: Schema) -> list[Rule]:
     """Return the limits of a duration, for the API server, which knows no such format."""
-    hours = next((kind.hours for kind in (Duration, LongDuration) if kind.schema_format == field.get("format")), None)
+    hours = next((kind.hours for kind in KINDS if kind.schema_format == field.get("format")), None)
     if hours is None:
         return []
     value = f"duration(self.{name})"

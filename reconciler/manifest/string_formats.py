@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.catalog.address import normalise
-from reconciler.manifest.durations import Duration, LongDuration
+from reconciler.core.durations import KINDS
 
 
 def complaint(name: str, value: object) -> str | None:
@@ -23,7 +23,7 @@ def complaint(name: str, value: object) -> str | None:
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "milvus-uri": lambda text: normalise(text, Path()),
-    **{kind.schema_format: kind.parse for kind in (Duration, LongDuration)},
+    **{kind.schema_format: kind.parse for kind in KINDS},
 }
 
 

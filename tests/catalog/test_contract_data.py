@@ -70,6 +70,13 @@ class TestCount:
     def test_of_nothing(self, shelf: Room) -> None:
         assert shelf.catalog.count(shelf.name("empty")) == 0
 
+    def test_of_the_rows_that_pass_a_filter(self, shelf: Room, numbers: str) -> None:
+        """By a declared field, and by a dynamic one, which no row need have."""
+        assert shelf.catalog.count(numbers, "id >= 2 and id <= 3") == 2
+        assert shelf.catalog.count(numbers, "size > 30") == 2
+        assert shelf.catalog.count(shelf.name("words"), "rank >= 7") == len(WORDS) - 7
+        assert shelf.catalog.count(shelf.name("words"), "rank > 1800000000000000000") == 0
+
     def test_sees_what_was_just_written_and_deleted(self, room: Room) -> None:
         name = room.create("c", NUMBERS)
         room.backend.admin.insert(name, [NUMBERS[0] | {"id": 6}], room.database)

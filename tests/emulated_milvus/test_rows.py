@@ -16,13 +16,15 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite
 from reconciler.catalog.server_behaviour import Rights
+from reconciler.core.durations import Duration
 from reconciler.core.errors import NotPrimary
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Credential, Propagation, Verify
-from reconciler.core.plan import BlockReason
+from reconciler.core.plan import BlockReason, Verdict
 from reconciler.core.report import ExitCode, Outcome, Reach
 from reconciler.gates.loaded import LoadedGate
 from reconciler.gates.rows import RowsGate
+from reconciler.gates.warm import WarmGate
 from reconciler.inspect.access import check_access
 from reconciler.inspect.conditions import Result, Subject
 from tests.builders import alias_set
@@ -225,6 +227,16 @@ def test_loaded_is_not_warm(stage: Stage, behaves: bool) -> None:
 
     first, second = search(), search()
     assert (first - second > stage.cluster.cold_seconds / 2) is behaves
+
+
+@where("2.6.4", "3.0.1", others=("2.3.5",))
+def test_the_gate_warm_searches_until_a_loaded_collection_is_warm(stage: Stage, behaves: bool) -> None:
+    stage.cluster.cold_seconds = 0.5
+    gates = Gates(WarmGate(Duration(0.25), Duration(30)))
+    report = stage.apply(stage.set({}, Alias("a", "new", gates=gates)))
+    (result,) = report.results[0].step.gate_results[-1:]
+    assert (report.exit_code, result.verdict) == (ExitCode.DONE, Verdict.PASS)
+    assert result.figures["rounds"] == (3 if behaves else 2)
 
 
 STUCK = pytest.mark.usefixtures("quick")

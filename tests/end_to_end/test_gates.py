@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
+from reconciler.core.durations import Age, Duration
 from reconciler.core.gates import Gates
 from reconciler.core.model import DEFAULT_DATABASE, Alias, Field, Index, Row, Vector
 from reconciler.core.plan import GateResult, Step, Verdict
@@ -22,11 +24,13 @@ from reconciler.core.report import ExitCode
 from reconciler.gates import evaluate_gates
 from reconciler.gates.canary import CanaryGate
 from reconciler.gates.contract import ContractGate
+from reconciler.gates.freshness import FreshnessGate, Unit
 from reconciler.gates.indexed import IndexedGate
 from reconciler.gates.loaded import LoadedGate
 from reconciler.gates.rows import RowsGate
 from reconciler.gates.schema import SchemaGate
 from reconciler.gates.schema_changes import SchemaPolicy
+from reconciler.gates.warm import WarmGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, vector_schema
 from tests.servers import Backend, Room, opened_room
@@ -134,6 +138,29 @@ def test_what_is_true_of_a_collection(stock: Stock, gates: Gates, desired: str, 
     assert (result.verdict, result.detail[: len(detail)]) == (verdict, detail)
     if not detail:
         assert result.detail == ""
+
+
+def test_a_loaded_collection_gets_warm(stock: Stock) -> None:
+    result = stock.ask(Gates(OFF, WarmGate(Duration(2))), "good", current=None)
+    assert (result.verdict, result.figures["searches"]) == (Verdict.PASS, 20)
+    result = stock.ask(Gates(OFF, WarmGate(Duration(0.000001), Duration(0.5))), "good")
+    assert result.verdict is Verdict.FAIL
+    assert ", need ≤ 0.001ms in 2 rounds; apply again when its data is in memory" in result.detail
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_rows_that_were_written_lately_are_counted(stock: Stock, declared: bool) -> None:
+    room, now = stock.room, int(time.time())
+    name = "dated" if declared else "dynamic"
+    written = [now - 10, now - 90, now - 9000, now + 3600]
+    rows = [{"id": key, "vector": [float(key)] * 4, "written_ms": at * 1000} for key, at in enumerate(written)]
+    room.create(name, rows, schema=vector_schema(4, *([Field("written_ms", "INT64")] if declared else [])))
+    two_hours = FreshnessGate("written_ms", Age(7200), unit=Unit.MILLISECONDS, min_rows=2)
+    assert stock.ask(Gates(OFF, two_hours), name).detail == "2 rows of the last 2h"
+    result = stock.ask(Gates(OFF, replace(two_hours, max_age=Age(60))), name)
+    assert (result.verdict, result.figures) == (Verdict.FAIL, {"rows": 1, "future": 1})
+    result = stock.ask(Gates(OFF, replace(two_hours, field="title")), "old")
+    assert (result.verdict, result.detail) == (Verdict.UNKNOWN, "title of old is VARCHAR, need INT64 or DOUBLE")
 
 
 def test_rows_that_were_deleted_or_just_written_are_counted_right(stock: Stock) -> None:

@@ -60,9 +60,9 @@ class _Recorded(MemoryCatalog):
         self._recorder.before("indexes", collection)
         return super().indexes(collection)
 
-    def count(self, collection: str) -> int:
+    def count(self, collection: str, where: str = "") -> int:
         self._recorder.before("count", collection)
-        return super().count(collection)
+        return super().count(collection, where)
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
         self._recorder.before("sample_keys", collection)

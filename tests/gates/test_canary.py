@@ -265,7 +265,7 @@ class TestFields:
                 vector_schema(4, BITS),
                 "bits",
                 Verdict.UNKNOWN,
-                "bits of c2 is a BINARY_VECTOR; only a FLOAT_VECTOR can be compared",
+                "bits of c2 is a BINARY_VECTOR; only a FLOAT_VECTOR is supported",
             ),
             (
                 vector_schema(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.catalog.address import normalise
-from reconciler.manifest.durations import parse_duration
+from reconciler.core.durations import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ def test_conditions_are_told_in_both_languages(kind: str) -> None:
         "min is more than max",
         "minPercentOfCurrent is more than maxPercentOfCurrent",
         "the timeout must be above 0s and at most 1h",
+        "the maxP95 must be above 0s and at most 1h",
+        "the maxAge must be above 0s and at most 8784h",
         "the soak must be above 0s and at most 24h",
         "the interval must be above 0s and at most 24h",
         "the deletionTimeout must be above 0s and at most 24h",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reconciler.catalog.memory.data import StoredCollection, as_on_lite, existing
+from reconciler.catalog.memory.filters import parse_filter
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
 from reconciler.catalog.port import AliasWrite, check_alias_name, check_sizes
 from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
@@ -121,9 +122,10 @@ class MemoryCatalog:
             self._calls += len(found.indexes)
         return found.indexes
 
-    def count(self, collection: str) -> int:
+    def count(self, collection: str, where: str = "") -> int:
+        passes = parse_filter(where)
         with self._data(collection, works_released=self._is_lite) as found:
-            return len(found.data)
+            return sum(map(passes, found.data.values()))
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:
         check_sizes(limit=limit)

@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from reconciler.core.durations import Duration, LongDuration
 from reconciler.core.fields import MAX_ITEMS, MilvusName, ObjectName, about
 from reconciler.core.gates import OnUnknown
 from reconciler.core.json_schema import Rule, Schema, schema_of
 from reconciler.core.model import DEFAULT_DATABASE, Limits, OnFailure, Scope
 from reconciler.core.record import Record
 from reconciler.gates import GATES
-from reconciler.manifest.durations import Duration, LongDuration
 
 MAX_ALIASES = 1000
 SELF_ALIAS = "an alias cannot be its own collection"

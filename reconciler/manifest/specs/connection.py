@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from reconciler.catalog import address
+from reconciler.core.durations import Duration
 from reconciler.core.fields import NOT_FOR_OPERATOR, FilePath, about, for_operator, text
 from reconciler.core.json_schema import Rule, Schema
 from reconciler.core.model import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, SecretKeyRef
 from reconciler.core.record import Record
-from reconciler.manifest.durations import Duration
 
 MAX_CONCURRENCY = 64
 _Secret = Annotated[SecretKeyRef | None, about("A key of a Secret in the same namespace; only the operator reads it.")]

@@ -35,9 +35,13 @@ class Duration(float):
         }
 
     def __str__(self) -> str:
-        """Write it in the largest unit that leaves no fraction, such as `5m`."""
-        unit, seconds = next(((unit, seconds) for unit, seconds in _UNITS.items() if not self % seconds), ("s", 1.0))
-        return f"{self / seconds:g}{unit}"
+        """Write it in as few parts as possible, such as `5m`, `1m30s` or `50ms`."""
+        text, rest = "", round(self * 1000, 9)
+        for unit in ("h", "m", "s"):
+            number, rest = divmod(rest, _UNITS[unit] * 1000)
+            text += f"{number:.0f}{unit}" if number else ""
+        milliseconds = f"{rest:.9f}".rstrip("0").rstrip(".")
+        return text + (f"{milliseconds}ms" if milliseconds != "0" else "")
 
 
 class LongDuration(Duration):
@@ -45,6 +49,21 @@ class LongDuration(Duration):
 
     hours = 24
     schema_format = "go-duration-24h"
+
+
+class Age(Duration):
+    """The same for at most a year."""
+
+    hours = 366 * 24
+    schema_format = "go-duration-1y"
+
+
+KINDS: tuple[type[Duration], ...] = (Duration, LongDuration, Age)
+
+
+def own_type(kind: type[Any], value: Any) -> object:
+    """Return a value of a type of our own: a hook for `msgspec.convert`. Raises `ValueError`."""
+    return kind.parse(value) if issubclass(kind, Duration) else kind(value)
 
 
 def parse_duration(text: str, *, hours: int = 1) -> float:
