@@ -388,3 +388,11 @@ def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World)
         assert (step.set, step.current, step.gates, step.reverting) == ("shop", "v2", gates, True)
         with pytest.raises(InvalidName):
             plan_move("no name", "v3", where, last, opened)
+
+
+def test_a_previous_collection_that_may_not_be_counted_is_reported_and_blocks_nothing(world: World) -> None:
+    world.apply(alias_set({"a": "v2"}))
+    world.server.deny("Query", "v1")
+    plan = world.plan(world.newest)
+    assert [step.alias for step in plan.runnable] == ["a"]
+    assert plan.targets[0].notices == ("whether v1 has become empty cannot be read: the privilege Query is missing",)

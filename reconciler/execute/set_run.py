@@ -39,6 +39,7 @@ from reconciler.core.report import (
 from reconciler.documents.timestamps import now
 from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.context import Halt, RunContext
+from reconciler.execute.emptiness import row_counts
 from reconciler.execute.identity import block_replaced_collections
 from reconciler.execute.propagation import Endpoint, Prover
 from reconciler.execute.revert import REVERT_FAILED, Reverter, inverse
@@ -350,6 +351,7 @@ class SetRun:
             if live[step.alias] != step.current:
                 self._contradict(step, f"is {describe_location(live[step.alias])} after it was moved back")
         back = [step for step in reverted if step.action is Action.ALTER and live[step.alias] == step.current]
+        self._report_empty(back)
         # Heals of the original moves; the proof that follows makes others, of the reverts.
         unanswered = [
             (step, self._unanswered_heals[step.alias]) for step in back if step.alias in self._unanswered_heals
@@ -360,6 +362,14 @@ class SetRun:
         for step, code in unanswered:
             message = f"{self._results.of(step).message}; {MAY_STILL_ACT}"
             self._results.correct(step, Outcome.FAILED, code, message)
+
+    def _report_empty(self, back: Sequence[Step]) -> None:
+        """Report aliases that are back at a collection that has become empty; only now, to revert without delay."""
+        rows = row_counts(self._catalog, {step.current for step in back if step.current})
+        for step in back:
+            if rows[step.current or ""] == 0:
+                message = f"{self._results.of(step).message}, which is empty now: searches find nothing"
+                self._results.correct(step, Outcome.REVERTED, None, message)
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._results.fail(f'"{step.alias}" {finding}')

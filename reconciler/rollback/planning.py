@@ -9,20 +9,22 @@
 
 If the record does not say whether the run's call was made, an alias that is not at `to` is left alone. Waves are in
 reverse order; steps that are impossible come after all waves, so that they block nothing. Of the gates only `loaded`
-can block a rollback; the others are evaluated and shown.
+can block a rollback; the others are evaluated and shown. A previous collection that has become empty is a notice of the
+plan and blocks nothing: a person decides whether it is better than the present one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from msgspec.structs import replace
 
-from reconciler.catalog import Catalogs
+from reconciler.catalog import Catalog, Catalogs
 from reconciler.catalog.port import check_alias_name
 from reconciler.catalog.read import read_live
 from reconciler.core.diff import name_taken
+from reconciler.core.errors import CatalogError
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Limits, LiveCatalog, Verify
 from reconciler.core.plan import (
@@ -37,7 +39,9 @@ from reconciler.core.plan import (
     describe_location,
 )
 from reconciler.core.prefix_drops import block_prefix_drops
+from reconciler.core.text import listed
 from reconciler.documents.timestamps import now
+from reconciler.execute.emptiness import row_counts
 from reconciler.execute.revert import inverse
 from reconciler.gates import cheap_gates, evaluate_sets
 from reconciler.journal import PastStep, PastTarget
@@ -190,6 +194,7 @@ def _target_plan(
     ]
     plans = evaluate_sets(block_prefix_drops(plans, live), catalog, which=cheap_gates())
     plans = [replace(plan, steps=block_later_waves(plan.steps), refusals=_refusals(plan, max_drops)) for plan in plans]
+    notices = tuple(_emptiness(plans, catalog))
     if plans:
         plans[0] = replace(plans[0], unchanged=unchanged)
     return TargetPlan(
@@ -199,7 +204,19 @@ def _target_plan(
         server_version=live.server_version,
         alias_count=len(live.aliases),
         calls=catalog.calls,
+        notices=notices,
     )
+
+
+def _emptiness(plans: Sequence[SetPlan], catalog: Catalog) -> Iterator[str]:
+    """Yield the collections without rows that aliases would be moved to, and those that cannot be counted."""
+    steps = [step for plan in plans for step in plan.steps if step.desired and not step.blocked]
+    for collection, rows in row_counts(catalog, {step.desired for step in steps if step.desired}).items():
+        aliases = listed([step.alias for step in steps if step.desired == collection], 3)
+        if rows == 0:
+            yield f"{collection} is empty now: after the rollback, searches through {aliases} find nothing"
+        elif isinstance(rows, CatalogError):
+            yield f"whether {collection} has become empty cannot be read: {rows}"
 
 
 def _refusals(plan: SetPlan, max_drops: int) -> tuple[str, ...]:

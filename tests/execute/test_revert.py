@@ -34,7 +34,9 @@ WRITES = [(method, alias) for method, aliases in CHANGED.items() for alias in al
 
 
 def three_waves(flavour: Flavour = Flavour.MILVUS_2_6) -> Recorder:
-    return Recorder(server("old", "new", aliases=BEFORE, flavour=flavour))
+    made = server("old", "new", aliases=BEFORE, flavour=flavour)
+    made.insert("old", [{"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}])
+    return Recorder(made)
 
 
 def run(recorder: Recorder, desired: AliasSet = EXPECTED, *, stop: Event | None = None) -> Report:
@@ -100,6 +102,15 @@ def test_what_was_made_is_undone_newest_first() -> None:
     report = run(recorder, desired)
     assert [alias for method, alias in recorder.writes if method == "alter"] == ["a", "b", "c", "b", "a"]
     assert message(report, "a") == '"c" failed: no; the alias is still at "old"; it is at "old" again'
+
+
+def test_a_revert_to_a_collection_that_became_empty_is_made_and_reported() -> None:
+    recorder = three_waves()
+    recorder.server.delete("old", [1])
+    recorder.before = FailsOnce("alter", "c", PermissionDenied("no"))
+    report = run(recorder)
+    assert (live(recorder.server), outcomes(report)["a"]) == (BEFORE, Outcome.REVERTED)
+    assert message(report, "a").endswith('it is at "old" again, which is empty now: searches find nothing')
 
 
 def test_a_call_whose_fate_was_unknown_is_undone_too() -> None:
