@@ -13,7 +13,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from reconciler.catalog.adaptive_limit import AdaptiveLimit
 from reconciler.catalog.milvus_answers import index_of, key_filter, key_of, row_of, schema_of, serving_replicas
-from reconciler.catalog.milvus_client import ONE_TRY, Caller, SingleAttempt, ids_of_listed_collections, open_client
+from reconciler.catalog.milvus_client import (
+    ONE_TRY,
+    Caller,
+    SingleAttempt,
+    follows_topology,
+    ids_of_listed_collections,
+    open_client,
+)
 from reconciler.catalog.milvus_errors import names_an_id, our_errors, worth_another_read
 from reconciler.catalog.milvus_grants import granted
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Observe, Secrets, check_alias_name, check_sizes
@@ -23,8 +30,10 @@ from reconciler.core.errors import (
     AliasNotFound,
     CatalogError,
     CollectionNotFound,
+    ConnectionFailed,
     InvalidName,
     NotLoaded,
+    NotPrimary,
     NotSupported,
     PermissionDenied,
     RateLimited,
@@ -87,6 +96,8 @@ class MilvusCatalog:
         self._calls_lock = threading.Lock()
         self._observe = observe
         self._caller = Caller()
+        self._follows_topology = follows_topology(connection.uri)
+        self._outdated = False
         self._client = self._until_deadline(
             lambda timeout: open_client(connection, database, timeout, self._caller, secrets)
         )
@@ -106,6 +117,10 @@ class MilvusCatalog:
     @property
     def calls(self) -> int:
         return self._calls
+
+    @property
+    def outdated(self) -> bool:
+        return self._outdated
 
     def server_version(self) -> str:
         with self._version_lock:
@@ -339,6 +354,7 @@ class MilvusCatalog:
                 return getattr(self._client, method)(*args, timeout=timeout, **ONE_TRY, **options)
         except CatalogError as error:
             code, refused = error.code, isinstance(error, RateLimited)
+            self._outdated |= self._follows_topology and isinstance(error, ConnectionFailed | NotPrimary)
             raise
         finally:
             spent = time.perf_counter() - start

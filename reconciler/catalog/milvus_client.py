@@ -58,6 +58,7 @@ with _without_foreign_settings():
 
     without_pandas(lambda: import_module("pymilvus"))
     from pymilvus import MilvusClient, MilvusException
+    from pymilvus.client.global_topology import GLOBAL_CLUSTER_IDENTIFIER
     from pymilvus.client.utils import check_status
     from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
@@ -73,6 +74,7 @@ __all__ = [
     "RpcError",
     "SingleAttempt",
     "StatusCode",
+    "follows_topology",
     "ids_of_listed_collections",
     "open_client",
 ]
@@ -146,7 +148,9 @@ def open_client(
     `show_partitions(collection, database, in_memory=False)`.
 
     On UNAVAILABLE pymilvus would open a new channel before it reports the error, with all threads waiting in turn, each
-    for the whole timeout. gRPC reconnects by itself, so that hook is removed.
+    for the whole timeout. gRPC reconnects by itself, so that hook is removed. The hook also follows a Zilliz global
+    cluster to its new primary and repeats the call there, which must not happen to a write. Without it a client stays
+    with the cluster that was the primary when it was opened; see `Catalog.outdated`.
     """
     lite = "://" not in connection.uri
     with client_options(connection, secrets) as options, _without_foreign_settings() if lite else nullcontext():
@@ -164,6 +168,11 @@ def open_client(
     client.describe_alias_in = partial(_describe_alias_in, client)
     client.show_partitions = partial(_show_partitions, client)
     return client
+
+
+def follows_topology(uri: str) -> bool:
+    """Return whether pymilvus takes an address for a Zilliz global cluster: it asks it for the primary's address."""
+    return GLOBAL_CLUSTER_IDENTIFIER in uri.lower()
 
 
 def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:

@@ -31,6 +31,8 @@ _BY_CODE: tuple[tuple[int, str, type[CatalogError]], ...] = (
     (1, r"^database .* does not exist", errors.DatabaseNotFound),  # Lite, list_collections
     (1, r"^alias .* already exists", errors.AliasAlreadyExists),  # Lite
     (1, r"^alias .* conflicts with an existing collection", errors.NameTakenByCollection),  # Lite
+    (1, r"^Failed to fetch global topology.* status 40[13]", errors.AuthenticationFailed),  # pymilvus itself
+    (1, r"^Failed to fetch global topology", errors.ConnectionFailed),  # pymilvus itself
     (1, r"not ready", errors.ConnectionFailed),  # merr, read: a server that is starting
     (2, r"", errors.ConnectionFailed),  # merr, read: service unavailable
     (4, r"", errors.RateLimited),  # merr, read: request limit exceeded

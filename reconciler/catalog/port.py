@@ -74,6 +74,14 @@ class Catalog(Protocol):
     def calls(self) -> int:
         """Return the number of calls made so far, each attempt counted; connecting is not."""
 
+    @property
+    def outdated(self) -> bool:
+        """Return whether the database should be opened again, because a global cluster may have another primary now.
+
+        True from the first call that failed as calls do after a fail-over: without a connection, or refused by what is
+        a secondary now. Always False for any other address, where gRPC reconnects by itself.
+        """
+
     def server_version(self) -> str:
         """Return the version that the server reports: `v2.3.5`, `milvus_lite-3.2.2`, or "unknown".
 

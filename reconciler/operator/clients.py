@@ -92,11 +92,23 @@ def _secrets_of(connection: Connection) -> list[SecretKeyRef]:
 
 
 class _Shared(Struct):
-    """An open database. `lock` is held while it is opened, so that it is opened once."""
+    """An open database. `lock` is held while it is opened, so that it is opened once.
+
+    `outdated` are earlier connections, which runs may still use.
+    """
 
     lock: Lock = field(default_factory=Lock)
     catalog: Catalog | None = None
+    outdated: list[Catalog] = field(default_factory=list)
     users: int = 0
+
+    def open(self, connect: Callable[[], Catalog]) -> Catalog:
+        """Return the connection, opened if there is none yet or another primary may have taken over."""
+        with self.lock:
+            if self.catalog is None or self.catalog.outdated:
+                before, self.catalog = self.catalog, connect()
+                self.outdated += [before] if before else []
+            return self.catalog
 
 
 class Clients:
@@ -116,10 +128,7 @@ class Clients:
         def opened(connection: Connection, database: str, *, create: bool = False) -> Catalog:  # noqa: ARG001
             shared = self._take(connection, database)
             taken.append(shared)
-            with shared.lock:
-                if shared.catalog is None:
-                    shared.catalog = self._connect(connection, database)
-                return shared.catalog
+            return shared.open(lambda: self._connect(connection, database))
 
         try:
             yield Catalogs(opened)
@@ -130,23 +139,26 @@ class Clients:
 
     def close_unused(self, in_use: frozenset[Connection]) -> None:
         """Close connections that no run uses, unless a set needs them with these credentials."""
-        unused = []
+        unused: list[Catalog] = []
         with self._lock:
             newest = {(key[0], key[2]): key for key in self._shared}
             for key, shared in list(self._shared.items()):
                 needed = key[0] in in_use and newest[key[0], key[2]] == key
+                if not shared.users:
+                    unused += shared.outdated
+                    shared.outdated = []
                 if not shared.users and not needed:
-                    unused.append(self._shared.pop(key))
-        for shared in unused:
-            if shared.catalog:
-                shared.catalog.close()
+                    unused += [shared.catalog] if shared.catalog else []
+                    del self._shared[key]
+        for catalog in unused:
+            catalog.close()
 
     def close(self) -> None:
         with self._lock:
             everything, self._shared = self._shared, {}
         for shared in everything.values():
-            if shared.catalog:
-                shared.catalog.close()
+            for catalog in (*shared.outdated, *([shared.catalog] if shared.catalog else [])):
+                catalog.close()
 
     def _take(self, connection: Connection, database: str) -> _Shared:
         key = (connection, self._secrets.fingerprint(connection), database)

@@ -50,6 +50,10 @@ class MemoryCatalog:
     def calls(self) -> int:
         return self._calls
 
+    @property
+    def outdated(self) -> bool:
+        return False
+
     def server_version(self) -> str:
         with self._calls_lock:
             self._calls += not self._knows_version
