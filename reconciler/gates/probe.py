@@ -39,6 +39,11 @@ class Probe:
             raise Halted
         return self._catalog
 
+    @property
+    def is_lite(self) -> bool:
+        """Return whether the server is a Milvus Lite, whose file does not remember what is loaded."""
+        return self._catalog.behaviour.is_lite
+
     def load_state(self, collection: str) -> LoadState:
         return self.once(("load_state", collection), lambda: self._unhalted_catalog.load_state(collection))
 

@@ -15,7 +15,7 @@ from msgspec import Meta
 from reconciler.core.errors import CatalogError
 from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.model import AliasSet, LoadState, Target
-from reconciler.core.plan import Plan, Step, Verdict, describe_undetermined
+from reconciler.core.plan import Action, Plan, Step, describe_undetermined
 from reconciler.core.record import INLINE, INTERNAL, Record
 from reconciler.gates.loaded import unanswered
 from reconciler.inspect.load_states import LoadStates
@@ -92,8 +92,8 @@ def _note(step: Step) -> str | None:
         return step.blocked.message
     if step.dangling:
         return "dangling: its collection is gone, and the alias still holds the name"
-    guard = next((result for result in step.gate_results if result.gate == DEFAULT_GUARD), None)
-    return guard.detail or None if guard and guard.verdict is not Verdict.PASS else None
+    unloaded = (result.detail for result in step.gate_results if result.gate == DEFAULT_GUARD)
+    return next(unloaded, None) or None if step.action is Action.CREATE else None
 
 
 def _state(step: Step) -> State:

@@ -19,7 +19,8 @@ LoadStates = Mapping[tuple[Target, str], LoadState | CatalogError]
 def read_load_states(sets: Sequence[AliasSet], plan: Plan, catalogs: Catalogs) -> LoadStates:
     """Return the load states of the collections of all listed aliases that do not change.
 
-    Aliases whose gate `loaded` is off do not count: their collections need not be loaded.
+    Aliases whose gate `loaded` is off do not count: their collections need not be loaded. Nor does Milvus Lite, whose
+    file does not remember what is loaded.
 
     Args:
         sets: the desired state.
@@ -34,6 +35,8 @@ def read_load_states(sets: Sequence[AliasSet], plan: Plan, catalogs: Catalogs) -
     for target in plan.targets:
         if names := sorted(set(_unchanged(desired, target))):
             catalog = catalogs.open(target.connection, target.target.database)
+            if catalog.behaviour.is_lite:
+                continue
             with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="read") as pool:
                 states = pool.map(lambda name, catalog=catalog: _state(catalog, name), names)
                 found |= zip([(target.target, name) for name in names], states, strict=True)

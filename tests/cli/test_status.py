@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.catalog.memory import MemoryServer
+import pytest
+
+from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet
 from reconciler.gates.loaded import LoadedGate
@@ -12,32 +15,40 @@ from reconciler.inspect.alias_status import State, StatusRow, status
 from reconciler.inspect.load_states import read_load_states
 from reconciler.reconcile import make_plan
 from tests.builders import LOCAL, alias_set, catalogs, server
-from tests.cli.shop import Shop, open_shop
+from tests.cli.shop import Shop, open_shop, shop_for_all
 from tests.emulated_milvus.behaviour import VERSIONS
 from tests.emulated_milvus.cluster import Cluster
 from tests.emulated_milvus.proxy import Proxy
 from tests.servers import MilvusAdmin
 
 
-def test_an_alias_of_a_restored_collection(tmp_path: Path) -> None:
-    with Proxy(Cluster(VERSIONS["2.6.13"])) as proxy:
+@pytest.fixture(params=["milvus", "2.6.13"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose collections are not loaded, as after a restore."""
+    if request.param == "milvus":
+        with shop_for_all(request.getfixturevalue("milvus").connection.uri, tmp_path) as shop:
+            yield open_shop(shop.uri, shop.database, shop.admin, tmp_path)
+        return
+    with Proxy(Cluster(VERSIONS[request.param])) as proxy:
         admin = MilvusAdmin(proxy.uri)
-        shop: Shop = open_shop(proxy.uri, "default", admin, tmp_path)
-        said = "v1 is not loaded: searches through the alias fail until it is loaded"
-        shop.want({"a": "v1"})
-        planned = shop.plan()
-        assert (planned.code, f"+ a   → v1   loaded n/a ({said})" in planned.stdout) == (0, True)
-        assert [row["note"] for row in rows_of(shop)] == [said]
-        gated = {"a": {"collection": "v1", "gates": {"loaded": {}}}}
-        shop.want(gated)
-        assert (shop.plan().code, shop.apply().code) == (3, 3)
-        shop.want({"a": "v1"})
-        assert shop.apply().code == 0
-        assert [(row["state"], row["note"]) for row in rows_of(shop)] == [("NotLoaded", said)]
-        assert "1 NotLoaded" in shop.run("status", "-f", "aliases.yaml").stdout
-        shop.want({"a": "v1"}, gates={"loaded": {"enabled": False}})
-        assert [row["state"] for row in rows_of(shop)] == ["InSync"]
+        yield open_shop(proxy.uri, "default", admin, tmp_path)
         admin.close()
+
+
+def test_an_alias_of_a_restored_collection(shop: Shop) -> None:
+    said = "v1 is not loaded: searches through the alias fail until it is loaded"
+    shop.want({"a": "v1"})
+    planned = shop.plan()
+    assert (planned.code, f"+ a   → v1   loaded n/a ({said})" in planned.stdout) == (0, True)
+    assert [row["note"] for row in rows_of(shop)] == [said]
+    shop.want({"a": {"collection": "v1", "gates": {"loaded": {}}}})
+    assert (shop.plan().code, shop.apply().code) == (3, 3)
+    shop.want({"a": "v1"})
+    assert shop.apply().code == 0
+    assert [(row["state"], row["note"]) for row in rows_of(shop)] == [("NotLoaded", said)]
+    assert "1 NotLoaded" in shop.run("status", "-f", "aliases.yaml").stdout
+    shop.want({"a": "v1"}, gates={"loaded": {"enabled": False}})
+    assert [row["state"] for row in rows_of(shop)] == ["InSync"]
 
 
 def rows_of(shop: Shop) -> list[dict[str, str]]:
@@ -68,6 +79,21 @@ def test_it_costs_one_call_per_collection() -> None:
         "off": State.IN_SYNC,
     }
     assert calls == 2
+
+
+def test_milvus_lite_does_not_know_what_is_loaded() -> None:
+    made = server("c1", aliases={"a": "c1"}, flavour=Flavour.LITE)
+    made.release("c1")
+    rows, calls = shown(made, alias_set({"a": "c1"}))
+    assert ([row.state for row in rows], calls) == ([State.IN_SYNC], 0)
+
+
+def test_a_move_between_unloaded_collections_is_no_note() -> None:
+    made = server("c1", "c2", aliases={"a": "c1"})
+    for name in ("c1", "c2"):
+        made.release(name)
+    rows, _ = shown(made, alias_set({"a": "c2"}))
+    assert [(row.state, row.note) for row in rows] == [(State.DRIFTED, None)]
 
 
 def test_a_load_state_that_may_not_be_read_is_no_error() -> None:

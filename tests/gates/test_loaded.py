@@ -66,6 +66,12 @@ def test_by_default_a_create_is_not_blocked_and_an_unloaded_collection_is_report
     assert step.gate_results[0].detail == "c2 is not loaded: searches through the alias fail until it is loaded"
 
 
+def test_on_milvus_lite_an_unloaded_collection_is_not_reported() -> None:
+    made = server("c2", flavour=Flavour.LITE)
+    made.release("c2")
+    assert planned(made, current=None).gate_results == ()
+
+
 def test_a_create_whose_load_state_cannot_be_read_is_not_blocked() -> None:
     made = server("c2")
     with failing("c2", PermissionDenied("the privilege Load is missing"), made).catalogs() as opened:
