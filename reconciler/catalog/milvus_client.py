@@ -171,7 +171,7 @@ def open_client(
 
 
 def follows_topology(uri: str) -> bool:
-    """Return whether pymilvus takes an address for a Zilliz global cluster: it asks it for the primary's address."""
+    """Return whether pymilvus takes an address for a Zilliz global cluster, which names the address of its primary."""
     return GLOBAL_CLUSTER_IDENTIFIER in uri.lower()
 
 

@@ -110,8 +110,8 @@ class Catalog(Protocol):
         Where a name is looked up, an alias comes before a collection, and the error for a missing collection names what
         was looked up: the id of a dangling alias's collection, or the name itself (measured on 2.3.5; read in
         `internal/rootcoord/meta_table.go` up to 3.0). ShowPartitions passes that error on unchanged in all versions,
-        also for an alias whose collection is still being removed, which DescribeAlias does not tell from none. Milvus
-        Lite drops aliases with their collection: False, without a call.
+        also for an alias whose collection is still being removed, which DescribeAlias answers like a missing one.
+        Milvus Lite drops aliases with their collection: False, without a call.
         """
 
     def collections(self) -> dict[str, Collection]:
