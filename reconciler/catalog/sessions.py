@@ -1,4 +1,4 @@
-"""Open catalogs, one for each database, for the duration of a run."""
+"""Open catalogs, one for each database and token, for the duration of a run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from reconciler.catalog.port import Catalog, Connect
-from reconciler.core.model import Connection, Target
+from reconciler.core.model import Connection, Credential, Target
 
 
 class Catalogs:
-    """A context manager that opens each database once and closes all of them at the end.
+    """A context manager that opens each database once per token, and closes all of them at the end.
 
     `create`: whether a Milvus Lite file may be created; only for front doors that are about to write.
     """
@@ -19,16 +19,16 @@ class Catalogs:
     def __init__(self, connect: Connect, *, create: bool = False) -> None:
         self._connect = connect
         self._create = create
-        self._open: dict[Target, Catalog] = {}
+        self._open: dict[tuple[Target, Credential | None], Catalog] = {}
         self._lock = Lock()
 
     def open(self, connection: Connection, database: str) -> Catalog:
         """Return the catalog of a database, opened at the first call. Raises `CatalogError` or `InvalidInput`."""
-        target = Target(connection.address, database)
+        key = Target(connection.address, database), connection.token
         with self._lock:
-            if target not in self._open:
-                self._open[target] = self._connect(connection, database, create=self._create)
-            return self._open[target]
+            if key not in self._open:
+                self._open[key] = self._connect(connection, database, create=self._create)
+            return self._open[key]
 
     def __enter__(self) -> Self:
         return self

@@ -119,7 +119,8 @@ class Propagation(Record, frozen=True):
 class Verify(Record, frozen=True):
     """Checks after a change.
 
-    `endpoints` are further proxies of the same Milvus, through which `propagation` is proved too.
+    `endpoints` are further proxies of the same Milvus, or the tokens of other users, with which `propagation` is proved
+    too.
     """
 
     propagation: Propagation | None = None

@@ -68,7 +68,8 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
 def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:
     """Check the further proxies through which propagation is verified."""
     for connection in sorted(
-        {endpoint for each in sets for endpoint in each.verify.endpoints}, key=lambda endpoint: endpoint.address
+        {endpoint for each in sets for endpoint in each.verify.endpoints},
+        key=lambda endpoint: (endpoint.address, endpoint.name),
     ):
         place = Target(connection.address, target.database)
         catalog = _opened(connection, target.database, catalogs)

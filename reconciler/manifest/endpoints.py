@@ -1,6 +1,7 @@
-"""The further proxies of a Milvus that a set is verified through: MilvusConnections of the set's namespace, by name.
+"""The further ways to a Milvus that a set is verified through: MilvusConnections of the set's namespace, by name.
 
-They are not addresses, because the author of an AliasSet must not be able to send a connection's token somewhere else.
+Each is another proxy, or the same one with the token of another user. They are not addresses, because the author of an
+AliasSet must not be able to send a connection's token somewhere else.
 """
 
 from __future__ import annotations
@@ -36,17 +37,23 @@ def endpoints_of(desired: AliasSetManifest, manifests: Manifests) -> list[Connec
 
 
 def wrong_endpoints(desired: AliasSetManifest, manifests: Manifests) -> Iterator[Problem]:
-    """Yield a problem for each endpoint that is no further proxy: the same address again, or Milvus Lite."""
-    first: dict[str, str] = {}
-    if home := manifests.connections.get((desired.namespace, desired.connection_name)):
-        first[home.address] = home.name
+    """Yield a problem for each endpoint that adds nothing: the same address and token again, or Milvus Lite."""
+    home = manifests.connections.get((desired.namespace, desired.connection_name))
+    earlier = [home] if home else []
     for item in endpoints_of(desired, manifests):
         source = desired.endpoints[item.name]
         if item.uri == item.address:
             yield Problem(f'MilvusConnection "{item.name}" is a Milvus Lite file, not a proxy of a server', source)
-        elif first.setdefault(item.address, item.name) != item.name:
-            reason = f'has the address of "{first[item.address]}", {item.address}; each proxy has one of its own'
-            yield Problem(f'MilvusConnection "{item.name}" {reason}', source)
+        elif twin := next((other for other in earlier if _reads_alike(item, other)), None):
+            reason = f'has the address of "{twin.name}", {twin.address}, and no other token'
+            remedy = "give it the address of another proxy, or the token of another user"
+            yield Problem(f'MilvusConnection "{item.name}" {reason}; {remedy}', source)
+        earlier.append(item)
+
+
+def _reads_alike(item: ConnectionManifest, other: ConnectionManifest) -> bool:
+    """Return whether reads through an endpoint would prove no more than those through another connection."""
+    return item.address == other.address and item.token in (None, other.token)
 
 
 def endpoints_left_out(manifests: Manifests, sets: Sequence[AliasSet]) -> tuple[Problem, ...]:

@@ -53,8 +53,8 @@ def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMani
     """Return the set with its connection and its endpoints.
 
     `connections`: the MilvusConnections of the set's namespace, by name. Raises `InvalidInput`: a MilvusConnection that
-    the set names does not exist (`missing_connections` tells these cases from the others), or an endpoint is no further
-    proxy: it has the address of another one.
+    the set names does not exist (`missing_connections` tells these cases from the others), or an endpoint adds
+    nothing: it has the address and token of another one.
     """
     known = {(manifest.namespace, name): connection for name, connection in connections.items()}
     manifests = Manifests(known, (manifest,))

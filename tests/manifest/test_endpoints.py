@@ -141,3 +141,31 @@ def test_the_command_line_warns_and_goes_on(tmp_path: Path) -> None:
     )
     at_home = run("plan", "-f", "aliases.yaml", *elsewhere[:2], cwd=tmp_path)
     assert (at_home.code, at_home.stderr) == (0, "")
+
+
+READER = a_connection("reader", "http://prod:1", ", token: {env: READER}")
+
+
+def with_endpoints(*names: str) -> str:
+    return SET.replace("[{name: proxy}, {name: other}]", ", ".join(f"{{name: {name}}}" for name in names).join("[]"))
+
+
+def test_an_endpoint_may_be_the_same_proxy_with_the_token_of_another_user() -> None:
+    given = manifests(
+        with_endpoints("reader", "auditor"),
+        PROD,
+        READER,
+        READER.replace("READER", "AUDITOR").replace("reader", "auditor"),
+    )
+    assert [(item.address, item.token) for item in settled(given).verify.endpoints] == [
+        ("prod:1", Credential(env="READER")),
+        ("prod:1", Credential(env="AUDITOR")),
+    ]
+    assert check(given, strict=True) == ()
+
+
+@pytest.mark.parametrize("token", ["", ", token: {env: PROD}"])
+def test_the_same_proxy_without_another_token_proves_nothing_more(token: str) -> None:
+    same = a_connection("reader", "http://prod:1", token)
+    with pytest.raises(InvalidInput, match='"reader" has the address of "prod", prod:1, and no other token; give it'):
+        settled(manifests(with_endpoints("reader"), PROD, same))

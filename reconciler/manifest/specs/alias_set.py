@@ -145,7 +145,7 @@ class VerifySpec(Record, frozen=True, kw_only=True):
     ] = None
     endpoints: Annotated[
         tuple[Annotated[ConnectionRef, about("One proxy.")], ...],
-        about("Further proxies of the same Milvus to read through, each once.", **_BY_NAME),
+        about("Further proxies of the same Milvus to read through, or other users to read as, each once.", **_BY_NAME),
         Meta(max_length=MAX_ITEMS),
     ] = ()
     soak: Annotated[
