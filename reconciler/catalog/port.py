@@ -34,6 +34,13 @@ Observe: TypeAlias = Callable[[str, str, float], None]
 """Called after each call to Milvus: pymilvus's name of the method, `ok` or the name of our error, and the seconds."""
 
 
+class DataRead(StrEnum):
+    """A read of data, by the privilege that it requires."""
+
+    QUERY = "Query"
+    SEARCH = "Search"
+
+
 class AliasWrite(StrEnum):
     """A call that changes an alias, by Milvus's name."""
 

@@ -14,6 +14,7 @@ from enum import Enum, StrEnum, auto
 
 import msgspec
 
+from reconciler.catalog.port import DataRead
 from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.server_version import NEWEST, OLDEST, Number, Product, ServerVersion, parse_version
 from reconciler.core.model import Certainty
@@ -336,6 +337,14 @@ class ServerBehaviour(msgspec.Struct, frozen=True):
             return Rights.UNKNOWN
         search, read = (field is Certainty.YES for field in fields)
         return Rights.COLLECTION if read else Rights.COLLECTION_FOR_SEARCH if search else Rights.ALIAS
+
+    def checks_collection(self, read: DataRead) -> bool:
+        """Return whether a read through an alias requires the privilege on the collection; also if that is not known.
+
+        Otherwise it requires the privilege on the name of the alias, which a move does not change.
+        """
+        for_search = self.rights_by is Rights.COLLECTION_FOR_SEARCH and read is DataRead.SEARCH
+        return for_search or self.rights_by in (Rights.COLLECTION, Rights.UNKNOWN)
 
     def known_problems(self) -> Iterator[tuple[Row, Certainty]]:
         """Yield the rows that are faults and certain or possible on this server."""

@@ -49,10 +49,11 @@ ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
 
 VERIFY_MISMATCH = "VerifyMismatch"
 PROPAGATION_STUCK = "PropagationStuck"
+PROPAGATION_DENIED = "PropagationDenied"
 PROPAGATION_INTERRUPTED = "PropagationInterrupted"
 SOAK_FAILED = "SoakFailed"
 SOAK_INTERRUPTED = "SoakInterrupted"
-VERIFICATION_FAILED = frozenset({PROPAGATION_STUCK, SOAK_FAILED})
+VERIFICATION_FAILED = frozenset({PROPAGATION_STUCK, PROPAGATION_DENIED, SOAK_FAILED})
 """The codes of an alias that was moved to its desired collection, and failed its verification there."""
 NOT_VERIFIED = VERIFICATION_FAILED | {VERIFY_MISMATCH, PROPAGATION_INTERRUPTED, SOAK_INTERRUPTED}
 """The codes of an alias that was moved but is not verified."""
@@ -63,12 +64,14 @@ NO_RECORDED_END = "the run has no recorded end"
 class Reach(StrEnum):
     """Whether reads through the alias are answered by the new collection.
 
-    `stuck`: the catalog is right, and reads are still answered by the old collection. `unknown`: nothing distinguishes
-    the two collections, or reads failed.
+    `stuck`: the catalog is right, and reads are still answered by the old collection. `denied`: reads that were
+    permitted before the move are not any more. `unknown`: nothing distinguishes the two collections, or reads failed,
+    also because they were denied before the move.
     """
 
     VERIFIED = "verified"
     STUCK = "stuck"
+    DENIED = "denied"
     UNKNOWN = "unknown"
 
 
@@ -83,6 +86,9 @@ class Propagated(Record, frozen=True):
         Count, Meta(description="Times that the alias was altered again to the same collection."), ALWAYS
     ] = 0
     seconds: Annotated[float, Meta(ge=0), ALWAYS] = 0.0
+    connection: Annotated[
+        str, Meta(description="The MilvusConnection of verify.endpoints with whose token it was read.")
+    ] = ""
 
 
 class StepResult(Record, frozen=True):

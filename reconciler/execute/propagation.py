@@ -9,28 +9,31 @@ read through the alias for longer than that, until enough consecutive reads were
 If a proxy is stuck, altering again to the same collection makes the proxies read the catalog again, unless the server
 ignores such an alter (see `ServerBehaviour.realter`). If the version is not known it is tried, and its effect is
 checked.
+
+A move can also take the rights of readers away. Each endpoint is read with the rights of its own token, and a read that
+was permitted before the move and is denied after it is a failure (see `rights`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, wait
 
-from reconciler.catalog.port import Catalog
+from reconciler.catalog.port import Catalog, DataRead
 from reconciler.catalog.server_behaviour import Realter
-from reconciler.core.errors import CatalogError, JournalError
+from reconciler.core.errors import CatalogError, JournalError, PermissionDenied
 from reconciler.core.plan import Step, describe_location
 from reconciler.core.report import Propagated, Reach
 from reconciler.core.text import counted
 from reconciler.execute.attempt import may_have_acted, where
 from reconciler.execute.context import Halt
+from reconciler.execute.endpoints import Endpoint, pools
 from reconciler.execute.marks import Answer, Mark, find_mark
+from reconciler.execute.rights import Rights, remedy
 
 PROVING_READS = 5
-"""Consecutive reads at one endpoint that the new collection must have answered."""
+"""Consecutive reads at one endpoint that the new collection must have answered; also denials, to count as such."""
 PROVING_SECONDS = 1.2
 """Seconds that they must span, since the last alter: the longest read in flight took 0.66 s."""
 PAUSE = 0.1
@@ -42,19 +45,12 @@ Intend = Callable[[Step], None]
 """Records that an alter is made again; if it raises `JournalError`, the alter is not made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A proxy of a Milvus: its address, and its catalog, or in words why it cannot be read."""
-
-    address: str
-    catalog: Catalog | str
-
-
 class Prover:
     """Verifies propagation for one wave. Created before its calls, because the two collections are compared then.
 
     Args:
         endpoints: the proxies to verify; the first is the one that writes.
+        rights: what was denied at them before the move.
         catalog: the catalog of that endpoint.
         pool: for as many calls to that endpoint as may be in flight: gates were just evaluated, and their results must
             not become outdated.
@@ -63,9 +59,16 @@ class Prover:
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], catalog: Catalog, pool: Executor, timeout: float, steps: Sequence[Step]
+        self,
+        endpoints: Sequence[Endpoint],
+        rights: Rights,
+        catalog: Catalog,
+        pool: Executor,
+        timeout: float,
+        steps: Sequence[Step],
     ) -> None:
         self._endpoints = endpoints
+        self._rights = rights
         self._catalog = catalog
         self._pool = pool
         self._timeout = timeout
@@ -88,9 +91,11 @@ class Prover:
         Returns:
             The result at each endpoint, by alias.
         """
-        with self._pools() as pools:
-            endpoints = list(zip(self._endpoints, pools, strict=True))
-            proofs = [_AliasProof(step, self._marks[_pair(step)], endpoints, self._catalog) for step in steps]
+        with pools(self._endpoints, self._pool, self._catalog.concurrency) as by_endpoint:
+            endpoints = list(zip(self._endpoints, by_endpoint, strict=True))
+            proofs = [
+                _AliasProof(step, self._marks[_pair(step)], endpoints, self._rights, self._catalog) for step in steps
+            ]
             deadline = time.monotonic() + self._timeout
             self._heal_unmarked([proof for proof in proofs if proof.has_no_mark], intend, halt)
             while unsettled := [proof for proof in proofs if not proof.settled]:
@@ -104,44 +109,50 @@ class Prover:
                 proof.cancel()  # all first: each one that is waited for would make room for the next
             for proof in proofs:
                 proof.finish()
+            for checked in [begun for proof in proofs for begun in proof.check_rights(halt)]:
+                checked.result()
         self.unanswered |= {proof.alias: proof.unanswered for proof in proofs if proof.unanswered}
         return {proof.alias: proof.outcome() for proof in proofs}
-
-    @contextmanager
-    def _pools(self) -> Iterator[list[Executor]]:
-        """Yield a pool for each endpoint: reads that hang at one endpoint must not use the threads of another."""
-        with ExitStack() as stack:
-            made = (ThreadPoolExecutor(self._catalog.concurrency, "read") for _ in self._endpoints[1:])
-            yield [self._pool, *map(stack.enter_context, made)]
 
     def _heal_unmarked(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
         """Alter aliases that have no mark again, once no read that was in flight at the move can still be.
 
         Measured on 2.3.5 under readers in tight loops: 5 of 72 aliases were stuck before that, none after it.
         """
-        heals = self._catalog.behaviour.realter is Realter.HEALS
-        if proofs and heals and not halt.pause(PROVING_SECONDS):
+        if proofs and not halt.pause(PROVING_SECONDS) and self._catalog.behaviour.realter is Realter.HEALS:
             list(self._pool.map(lambda proof: proof.heal(intend), proofs))
 
     def _mark(self, pair: tuple[str, str]) -> Mark | str:
-        try:
-            return find_mark(self._catalog, *pair)
-        except CatalogError as error:
-            return f"the collections could not be compared: {error}"
+        """Compare two collections, with the rights of any endpoint that may read both."""
+        readers = [endpoint.catalog for endpoint in self._endpoints if not isinstance(endpoint.catalog, str)]
+        failure: CatalogError | None = None
+        for catalog in readers:
+            try:
+                return find_mark(catalog, *pair)
+            except CatalogError as error:
+                failure = failure or error
+                if not isinstance(error, PermissionDenied):
+                    break
+        return f"the collections could not be compared: {failure}"
 
 
 class _AliasProof:
     """The proof for one alias, at every endpoint."""
 
     def __init__(
-        self, step: Step, mark: Mark | str, endpoints: Sequence[tuple[Endpoint, Executor]], catalog: Catalog
+        self,
+        step: Step,
+        mark: Mark | str,
+        endpoints: Sequence[tuple[Endpoint, Executor]],
+        rights: Rights,
+        catalog: Catalog,
     ) -> None:
         self.alias = step.alias
         self._step = step
         self._mark = mark
         self._catalog = catalog
         self._started = time.monotonic()
-        self._views = [_View(endpoint, pool) for endpoint, pool in endpoints]
+        self._views = [_View(endpoint, pool, rights) for endpoint, pool in endpoints]
         self._heals = 0
         self._obstacle = ""  # why an alter cannot help
         self._failure = ""  # why the last alter was not made, or may not have been
@@ -176,6 +187,11 @@ class _AliasProof:
         """Wait for reads in flight."""
         for view in self._views:
             view.finish()
+
+    def check_rights(self, halt: Halt) -> list[Future[None]]:
+        """Start to read with all rights that there were before the move, at each endpoint that answers."""
+        views = [] if halt.is_set() else [view for view in self._views if self.has_no_mark or view.answers]
+        return [view.check_rights(self._step, halt) for view in views]
 
     def heal(self, intend: Intend) -> None:
         """Alter again to the same collection; reads before that prove nothing about the time after it."""
@@ -218,38 +234,53 @@ class _AliasProof:
         return tuple(self._at(view, seconds) for view in self._views)
 
     def _at(self, view: _View, seconds: float) -> Propagated:
-        address = view.endpoint.address
+        reach, detail = self._finding(view)
+        endpoint = view.endpoint
+        return Propagated(endpoint.address, reach, detail, view.reads, self._heals, seconds, endpoint.connection)
+
+    def _finding(self, view: _View) -> tuple[Reach, str]:
+        catalog = view.endpoint.catalog
+        if isinstance(catalog, str):
+            return Reach.UNKNOWN, f"it cannot be read: {catalog}"
+        if view.taken:
+            denied = f"reads through the alias were permitted before the move and are denied now: {view.taken}"
+            return Reach.DENIED, f"{denied}; {remedy(view.taken, catalog, self._step)}"
         if isinstance(self._mark, str):
             again = "; the alias was altered once more in case they are stuck" if self._heals else ""
-            return Propagated(address, Reach.UNKNOWN, self._mark + again, 0, self._heals, seconds)
-        if isinstance(view.endpoint.catalog, str):
-            return Propagated(address, Reach.UNKNOWN, f"it cannot be read: {view.endpoint.catalog}")
-        reach, detail = Reach.UNKNOWN, view.problem
-        if view.settled:
-            reach, detail = Reach.VERIFIED, ""
-        elif view.old_seen:
-            why = (
-                self._obstacle
-                or self._failure
-                or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
-            )
-            why = why or "there was no time to alter it again"
-            catalog = f"the catalog has {self._step.desired}"
-            reach = Reach.STUCK
-            detail = f"{catalog}, but reads through the alias are still answered by {self._step.current}; {why}"
-        return Propagated(address, reach, detail, view.reads, self._heals, seconds)
+            return Reach.UNKNOWN, self._mark + again
+        if view.verified:
+            return Reach.VERIFIED, ""
+        if view.old_seen:
+            return Reach.STUCK, self._stuck()
+        if view.denial and view.denied_before(self.alias):
+            denied = f"reads through the alias are denied, as before the move: {view.denial}"
+            other = "or name a connection with a reader's token in verify.endpoints"
+            return Reach.UNKNOWN, f"{denied}; {remedy(view.denial, catalog, self._step)}, {other}"
+        return Reach.UNKNOWN, view.problem
+
+    def _stuck(self) -> str:
+        why = (
+            self._obstacle
+            or self._failure
+            or (f"{counted(self._heals, 'repeated alter')} did not help" if self._heals else "")
+            or "there was no time to alter it again"
+        )
+        catalog = f"the catalog has {self._step.desired}"
+        return f"{catalog}, but reads through the alias are still answered by {self._step.current}; {why}"
 
 
 class _View:
     """The reads of one alias at one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, pool: Executor) -> None:
+    def __init__(self, endpoint: Endpoint, pool: Executor, rights: Rights) -> None:
         self.endpoint = endpoint
         self._pool = pool
+        self._rights = rights
         self._reading: Future[None] | None = None
         self.reads = 0
         self.last: Answer | None = None
         self.problem = TOO_SHORT
+        self.taken: PermissionDenied | None = None  # a read that was permitted before the move is denied
         self.restart()
 
     def restart(self) -> None:
@@ -258,15 +289,31 @@ class _View:
         self.reset_count()
 
     def reset_count(self) -> None:
-        """Reset the count of consecutive good reads."""
+        """Reset the count of consecutive reads that ended alike: with the new collection's answer, or denied."""
+        self.denial: PermissionDenied | None = None  # the last read was denied
         self._consecutive = 0
-        self._since = time.monotonic()
+        self._since = self._until = time.monotonic()
 
     @property
     def settled(self) -> bool:
-        if isinstance(self.endpoint.catalog, str):
-            return True
+        return isinstance(self.endpoint.catalog, str) or self._lasted
+
+    @property
+    def verified(self) -> bool:
+        return self._lasted and self.denial is None
+
+    @property
+    def _lasted(self) -> bool:
         return self._consecutive >= PROVING_READS and self._until - self._since >= PROVING_SECONDS
+
+    @property
+    def answers(self) -> bool:
+        """Return whether the last read ended with an answer; a denial is one."""
+        return self.last is not None or self.denial is not None
+
+    def denied_before(self, alias: str) -> bool:
+        """Return whether a query through the alias was denied before the move."""
+        return DataRead.QUERY in self._rights.denied_before(self.endpoint, alias)
 
     def read(self, mark: Mark, alias: str) -> Future[None] | None:
         """Start another read; return None if it is not needed, or one is in flight."""
@@ -285,6 +332,21 @@ class _View:
         if self._reading and not self._reading.cancel():
             self._reading.result()  # a bug in our own code must not pass silently
 
+    def check_rights(self, step: Step, halt: Halt) -> Future[None]:
+        """Start to read with all rights that there were before the move; note a denial that is repeated."""
+        return self._pool.submit(self._check_rights, step, halt)
+
+    def _check_rights(self, step: Step, halt: Halt) -> None:
+        denial = None
+        for _ in range(PROVING_READS):
+            try:
+                denial = self._rights.taken(self.endpoint, step)
+            except CatalogError:
+                return
+            if denial is None or halt.pause(PAUSE):
+                return
+        self.taken = denial
+
     def _read(self, catalog: Catalog, mark: Mark, alias: str) -> None:
         self.reads += 1
         begun = time.monotonic()
@@ -292,18 +354,29 @@ class _View:
             self.last = mark.read(catalog, alias)
         except CatalogError as error:
             self.last, self.problem = None, f"reads through the alias fail: {error}"
-            self.reset_count()
+            self._note(begun, error if isinstance(error, PermissionDenied) else None, counts=False)
             return
         self.problem = {
             Answer.NEW: TOO_SHORT,
             Answer.OTHER: "the rows that tell the collections apart have changed",
         }.get(self.last, "")
-        if self.last is Answer.NEW:
+        self.old_seen |= self.last is Answer.OLD
+        self._note(begun, None, counts=self.last is Answer.NEW)
+
+    def _note(self, begun: float, denial: PermissionDenied | None, *, counts: bool) -> None:
+        """Count a read that was answered by the new collection, or denied; any other resets the count.
+
+        Args:
+            begun: when it began, in seconds of the monotonic clock.
+            denial: the error if it was denied.
+            counts: whether the new collection answered.
+        """
+        if (denial is None) is not (self.denial is None) or not (denial or counts):
+            self.reset_count()
+        self.denial = denial
+        if denial or counts:
             self._consecutive += 1
             self._until = begun
-        else:
-            self.old_seen |= self.last is Answer.OLD
-            self.reset_count()
 
 
 def _pair(step: Step) -> tuple[str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Lock
 
 from msgspec.structs import replace
 
-from reconciler.catalog.port import Catalog
+from reconciler.catalog.port import Catalog, DataRead
 from reconciler.catalog.read import locate
 from reconciler.core.errors import AliasctlError, CatalogError
 from reconciler.core.model import Connection, OnFailure, Target
@@ -26,6 +27,7 @@ from reconciler.core.plan import (
 from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import (
     ACHIEVED,
+    PROPAGATION_DENIED,
     PROPAGATION_INTERRUPTED,
     PROPAGATION_STUCK,
     SOAK_FAILED,
@@ -40,9 +42,11 @@ from reconciler.documents.timestamps import now
 from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.context import Halt, RunContext
 from reconciler.execute.emptiness import row_counts
+from reconciler.execute.endpoints import Endpoint
 from reconciler.execute.identity import block_replaced_collections
-from reconciler.execute.propagation import Endpoint, Prover
+from reconciler.execute.propagation import Prover
 from reconciler.execute.revert import REVERT_FAILED, Reverter, inverse
+from reconciler.execute.rights import Rights
 from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import evaluate_in_time
@@ -117,9 +121,10 @@ class SetRun:
             self._results.record(move.step, Outcome.NOOP, message=f"{message}; it is verified now")
         self._progress(f"verifying moves of earlier runs: {', '.join(move.step.alias for move in pending)}")
         steps = [move.step for move in pending]
-        if prover := self._prover(steps):
+        readers = self._readers(steps, moved=True)
+        if prover := self._prover(steps, readers):
             self._prove(prover, [step for step in steps if step.action is Action.ALTER])
-        self._watch(steps)
+        self._watch(steps, readers)
 
     def _still_in_place(self, pending: Sequence[PendingVerification]) -> list[PendingVerification]:
         """Return those whose alias is still where it was moved; this run's own moves are verified with their wave."""
@@ -168,22 +173,23 @@ class SetRun:
     def _run_wave(self, wave: tuple[Step, ...]) -> tuple[Step, ...]:
         """Create and alter, drop, read back, prove, soak; return the wave as evaluated, with blocked steps."""
         moves = tuple(step for step in wave if step.action is not Action.DROP)
-        prover = self._prover(moves)
+        readers = self._readers(moves)
+        prover = self._prover(moves, readers)
         moved = self._attempt_all(moves)
         drops, dropped = self._drop_all(wave[len(moves) :])
         if moved or dropped:
             moved = self._read_back(moved, dropped)
         if prover and moved and not self._must_revert:
             self._prove(prover, [step for step in moved if step.action is Action.ALTER])
-        self._watch(moved)
+        self._watch(moved, readers)
         return (*moves, *drops)
 
-    def _watch(self, steps: Sequence[Step]) -> None:
+    def _watch(self, steps: Sequence[Step], readers: _Readers | None) -> None:
         """Soak, if the set has one; if the wave has failed already, mark what it moved as not soaked."""
         if not steps or not self._plan.verify.soak or self._must_revert:
             return
-        if not self._results.failed.is_set():
-            self._soak(steps, self._plan.verify.soak)
+        if readers and not self._results.failed.is_set():
+            self._soak(steps, self._plan.verify.soak, readers)
             return
         for step in steps:
             last = self._results.of(step)
@@ -263,15 +269,27 @@ class SetRun:
                 self._contradict(step, "is still there")
         return [step for step in moved if step not in astray]
 
-    def _prover(self, moves: Sequence[Step]) -> Prover | None:
+    def _readers(self, moves: Sequence[Step], *, moved: bool = False) -> _Readers | None:
+        """Return how to read through the aliases that move, and what is denied there before they do.
+
+        Args:
+            moves: creates and alters.
+            moved: whether they were made already, in an earlier run.
+        """
+        verify, steps = self._plan.verify, [step for step in moves if not step.blocked]
+        if not (verify.propagation or verify.soak) or not steps or self._stopped.is_set():
+            return None
+        further = [Endpoint(item.address, self._opened(item), item.name) for item in verify.endpoints]
+        endpoints = [Endpoint(self._target.address, self._catalog), *further]
+        return _Readers(endpoints, Rights(endpoints, self._catalog, self._pool, steps, moved=moved))
+
+    def _prover(self, moves: Sequence[Step], readers: _Readers | None) -> Prover | None:
         """Return a prover that has found, before the aliases move, what tells the collections apart."""
         altered = [step for step in moves if step.action is Action.ALTER and not step.blocked]
         propagation = self._plan.verify.propagation
-        if propagation is None or not altered or self._stopped.is_set():
+        if propagation is None or not altered or readers is None:
             return None
-        further = [Endpoint(endpoint.address, self._opened(endpoint)) for endpoint in self._plan.verify.endpoints]
-        endpoints = [Endpoint(self._target.address, self._catalog), *further]
-        return Prover(endpoints, self._catalog, self._pool, propagation.timeout, altered)
+        return Prover(readers.endpoints, readers.rights, self._catalog, self._pool, propagation.timeout, altered)
 
     def _opened(self, endpoint: Connection) -> Catalog | str:
         """Open a further proxy; return the error as text if it cannot be reached, which does not prevent the move."""
@@ -288,19 +306,23 @@ class SetRun:
             last = replace(self._results.of(step), propagation=proved[step.alias], ended=now())
             last = replace(last, wrote=last.wrote or any(item.heals for item in last.propagation))
             cut_short = self._stopped.is_set() and any(item.reach is not Reach.VERIFIED for item in last.propagation)
-            stuck = [item for item in last.propagation if item.reach is Reach.STUCK]
+            failed = [item for item in last.propagation if item.reach in (Reach.STUCK, Reach.DENIED)]
             unknown = [item for item in last.propagation if item.reach is Reach.UNKNOWN]
-            if stuck:
-                self._results.fail(f'readers of "{step.alias}" are still answered by {step.current}')
-                message = "; ".join(f"{item.endpoint}: {item.detail}" for item in stuck)
-                last = replace(last, outcome=Outcome.FAILED, code=PROPAGATION_STUCK, message=message)
+            if failed:
+                denied = any(item.reach is Reach.DENIED for item in failed)
+                reason = "denied by the move" if denied else f"still answered by {step.current}"
+                self._results.fail(f'readers of "{step.alias}" are {reason}')
+                message = "; ".join(f"{_place(item, last.propagation)}: {item.detail}" for item in failed)
+                last = replace(last, outcome=Outcome.FAILED, message=message)
+                last = replace(last, code=PROPAGATION_DENIED if denied else PROPAGATION_STUCK)
             elif unknown:
                 code = PROPAGATION_INTERRUPTED if cut_short else last.code
                 last = replace(last, code=code, message=added(last.message, _describe_unproved(unknown)))
             self._results.put(last)
 
-    def _soak(self, steps: Sequence[Step], seconds: float) -> None:
-        failed = soak(steps, self._catalog, self._pool, seconds, self._halt, self._progress)
+    def _soak(self, steps: Sequence[Step], seconds: float, readers: _Readers) -> None:
+        home = readers.endpoints[0]
+        failed = soak(steps, home, readers.rights, self._catalog, self._pool, seconds, self._halt, self._progress)
         for step in steps:
             if step.alias in failed:
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
@@ -308,6 +330,10 @@ class SetRun:
             elif self._stopped.is_set():
                 message = "the soak was interrupted; the alias is where it should be"
                 self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)
+            elif denied := readers.rights.denied_before(home, step.alias).get(DataRead.QUERY):
+                last = self._results.of(step)
+                message = f"the soak did not read through the alias: it was denied before the move: {denied}"
+                self._results.put(replace(last, message=added(last.message, message)))
 
     def _revert(self) -> None:
         """Revert what was made, newest first, one by one; then read it back, and prove it if the set says so.
@@ -357,7 +383,7 @@ class SetRun:
             (step, self._unanswered_heals[step.alias]) for step in back if step.alias in self._unanswered_heals
         ]
         reverts = [inverse(step) for step in back]
-        if prover := self._prover(reverts):
+        if prover := self._prover(reverts, self._readers(reverts, moved=True)):
             self._prove(prover, reverts)
         for step, code in unanswered:
             message = f"{self._results.of(step).message}; {MAY_STILL_ACT}"
@@ -386,6 +412,20 @@ class SetRun:
 
     def _progress(self, sentence: str) -> None:
         self._context.progress(f"{self._plan.set}: {sentence}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """How the aliases of a wave are read to verify it, the first of `endpoints` being the set's own connection."""
+
+    endpoints: Sequence[Endpoint]
+    rights: Rights
+
+
+def _place(item: Propagated, proofs: Sequence[Propagated]) -> str:
+    """Return the address of an endpoint, with the name of its connection where others have that address too."""
+    shared = sum(other.endpoint == item.endpoint for other in proofs) > 1
+    return f"{item.endpoint} ({item.connection})" if shared and item.connection else item.endpoint
 
 
 def _describe_unproved(unknown: Sequence[Propagated]) -> str:

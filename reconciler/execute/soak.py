@@ -2,7 +2,8 @@
 
 Each probe checks, for every alias that was created or altered, that it still points where it should, that reads
 through it work, and that the gates `loaded` and `canary` still pass. Two bad probes in a row are a failure. A server
-that cannot be reached says nothing about the new collection: such a probe counts only at the end.
+that cannot be reached says nothing about the new collection: such a probe counts only at the end. Reads that were
+denied before the move are not made.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from reconciler.catalog.port import Catalog
-from reconciler.core.errors import CatalogError, NotLoaded
+from reconciler.catalog.port import Catalog, DataRead
+from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
 from reconciler.core.plan import Step, describe_location
 from reconciler.core.text import counted
 from reconciler.execute.attempt import where
 from reconciler.execute.context import Halt
+from reconciler.execute.endpoints import Endpoint
+from reconciler.execute.rights import Rights
 from reconciler.gates import evaluate_gates, watched_gates
 from reconciler.gates.probe import Halted
 
@@ -30,12 +33,21 @@ BAD_PROBES = 2
 
 
 def soak(
-    steps: Sequence[Step], catalog: Catalog, pool: Executor, seconds: float, halt: Halt, progress: Callable[[str], None]
+    steps: Sequence[Step],
+    home: Endpoint,
+    rights: Rights,
+    catalog: Catalog,
+    pool: Executor,
+    seconds: float,
+    halt: Halt,
+    progress: Callable[[str], None],
 ) -> dict[str, str]:
     """Watch the aliases of a wave.
 
     Args:
         steps: the creates and alters of the wave, all of them made.
+        home: the endpoint to read at.
+        rights: what was denied there before the move.
         catalog: their database.
         pool: runs as many calls as may be in flight.
         seconds: duration of the soak.
@@ -45,7 +57,7 @@ def soak(
     Returns:
         What is wrong, as a sentence by alias; empty if the soak passed or ended early.
     """
-    watch = _Watch(steps, catalog, pool, halt)
+    watch = _Watch(steps, home, rights, catalog, pool, halt)
     pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
     end = time.monotonic() + seconds
     progress(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
@@ -63,8 +75,12 @@ def soak(
 class _Watch:
     """The state of one soak: how many consecutive probes of each alias were bad."""
 
-    def __init__(self, steps: Sequence[Step], catalog: Catalog, pool: Executor, halt: Halt) -> None:
+    def __init__(
+        self, steps: Sequence[Step], home: Endpoint, rights: Rights, catalog: Catalog, pool: Executor, halt: Halt
+    ) -> None:
         self._steps = steps
+        self._home = home
+        self._rights = rights
         self._catalog = catalog
         self._pool = pool
         self._halt = halt
@@ -123,7 +139,12 @@ class _Watch:
         if primary is None:
             return None
         try:
-            self._open_catalog.sample_keys(step.alias, primary, 1)
+            if DataRead.QUERY not in self._rights.denied_before(self._home, step.alias):
+                self._open_catalog.sample_keys(step.alias, primary, 1)
+            if self._halt.is_set():
+                raise Halted
+            if denial := self._rights.taken(self._home, step, [DataRead.SEARCH]):
+                raise denial
         except CatalogError as error:
             if error.transient:
                 where(step.alias, self._open_catalog)  # fails as well if the collection is not the cause
@@ -139,4 +160,6 @@ class _Watch:
             self._open_catalog.sample_keys(collection, primary.name, 1)
         except NotLoaded:
             return None
+        except PermissionDenied:
+            pass  # reads through the alias may still be permitted
         return primary.name

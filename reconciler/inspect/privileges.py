@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
-from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Catalog
+from reconciler.catalog.grants import COLLECTION, GLOBAL, grant_call
+from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Catalog, DataRead
+from reconciler.catalog.single_reads import read_one
 from reconciler.core.errors import (
     AliasNotFound,
     CatalogError,
@@ -15,7 +17,7 @@ from reconciler.core.errors import (
     NotPrimary,
     PermissionDenied,
 )
-from reconciler.core.model import Field, Schema
+from reconciler.core.model import Schema
 from reconciler.core.text import listed
 from reconciler.gates.gate import Call
 from reconciler.inspect.conditions import Condition, Result, Subject
@@ -23,8 +25,6 @@ from reconciler.inspect.needs import Needs
 
 LET_THROUGH = (AliasNotFound, CollectionNotFound, InvalidName, NotLoaded)
 """Errors that a server only reports after it has checked the privilege."""
-"""Maximum names in a sentence."""
-GLOBAL, COLLECTION = "Global", "Collection"
 
 
 class PrivilegeChecks:
@@ -63,8 +63,8 @@ class PrivilegeChecks:
             Call.GET_LOAD_STATE: self._catalog.load_state,
             Call.SHOW_PARTITIONS: self._catalog.partitions,
             Call.DESCRIBE_INDEX: self._catalog.indexes,
-            Call.QUERY: self._query,
-            Call.SEARCH: self._search,
+            Call.QUERY: lambda name: read_one(DataRead.QUERY, self._catalog, name, self._schema(name)),
+            Call.SEARCH: lambda name: read_one(DataRead.SEARCH, self._catalog, name, self._schema(name)),
         }
         return self._read(subject, names, make[call], object_type=COLLECTION)
 
@@ -107,23 +107,7 @@ class PrivilegeChecks:
         return Condition(subject, Result.MISSING, f"the privilege {write.privilege} is missing", remedy)
 
     def _grant(self, object_type: str, privilege: str, name: str) -> str:
-        """Return the MilvusClient call with which an administrator grants a privilege."""
-        database = self._catalog.database
-        if not self._catalog.behaviour.has_grant_privilege_v2:
-            arguments = f'"ROLE", "{object_type}", "{privilege}", "{name}", db_name="{database}"'
-            return f"grant_privilege({arguments})"
-        return f'grant_privilege_v2("ROLE", "{privilege}", "{name}", db_name="{database}")'
-
-    def _query(self, name: str) -> object:
-        """Read one primary key. If the collection is missing or may not be described, any field name will do."""
-        primary = self._schema(name).primary
-        return self._catalog.sample_keys(name, primary.name if primary else "id", 1)
-
-    def _search(self, name: str) -> object:
-        """Search for the row nearest to the origin."""
-        dense = next((vector for vector in self._schema(name).vectors if vector.type == "FLOAT_VECTOR"), None)
-        field = dense or Field("vector", "FLOAT_VECTOR", dimension=1)
-        return self._catalog.search(name, field.name, [(0.0,) * (field.dimension or 1)], limit=1)
+        return grant_call(self._catalog.behaviour, self._catalog.database, privilege, name, kind=object_type)
 
     def _schema(self, name: str) -> Schema:
         try:

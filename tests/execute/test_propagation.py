@@ -63,6 +63,11 @@ def keys_through(made: MemoryServer, alias: str) -> set[object]:
     return set(made.connect(LOCAL, "default").sample_keys(alias, "id", 100))
 
 
+def read_after_the_move(recorder: Recorder, method: str, name: str) -> bool:
+    """Whether a call of a hook is a read of the proof; what is permitted is read before the move, too."""
+    return bool(recorder.writes) and (method, name) == ("rows", "a")
+
+
 WAYS_TO_DIFFER: Mapping[str, tuple[Sequence[Row], Sequence[Row]]] = {
     "a key that only the new one has": ([row(1)], [row(1), row(2)]),
     "a key that only the old one has": ([row(1), row(2)], [row(1)]),
@@ -196,7 +201,7 @@ def test_an_endpoint_that_cannot_be_reached_is_unknown_and_named() -> None:
 
 
 class Hangs(Recorder):
-    """A server of which one proxy hangs whenever data are read there, and has nothing to say at last."""
+    """A server of which one proxy hangs whenever data are read there after a move, and has nothing to say at last."""
 
     def __init__(self, made: MemoryServer) -> None:
         super().__init__(made)
@@ -209,7 +214,8 @@ class Hangs(Recorder):
         return opened
 
     def _hang(self, *_: object, **__: object) -> NoReturn:
-        self.given_up.wait(30)
+        if self.writes:
+            self.given_up.wait(30)
         raise CallTimedOut("no answer within 10 s")
 
 
@@ -268,7 +274,7 @@ def test_an_alias_that_somebody_moves_meanwhile_is_not_altered_again() -> None:
         recorder.after = lambda method, alias: None
         made.connect(LOCAL, "default").alter_alias("a", "theirs")
 
-    recorder.before = lambda method, name: race(method, name) if (method, name) == ("rows", "a") else None
+    recorder.before = lambda method, name: race(method, name) if read_after_the_move(recorder, method, name) else None
     moved(recorder)
     assert live(made) == {"a": "theirs"}
 
@@ -321,7 +327,9 @@ def test_an_old_answer_is_not_forgotten_because_later_reads_fail() -> None:
 def test_marked_rows_that_somebody_deletes_are_no_old_answer() -> None:
     made = shop([row(1), row(2)], [row(1, x=1.0), row(2, x=1.0)])
     recorder = Recorder(made)
-    recorder.before = lambda method, name: made.delete("new", [1, 2]) if (method, name) == ("rows", "a") else None
+    recorder.before = lambda method, name: (
+        made.delete("new", [1, 2]) if read_after_the_move(recorder, method, name) else None
+    )
     result = only(moved(recorder))
     assert (result.outcome, result.propagation[0].reach, len(recorder.writes)) == (Outcome.DONE, Reach.UNKNOWN, 1)
     assert "the rows that tell the collections apart have changed" in (result.message or "")
@@ -341,7 +349,7 @@ def test_an_alter_that_was_not_made_again_is_not_counted(method: str, error: Cat
     seen: list[str] = []
 
     def hinder(called: str, name: str) -> None:
-        if (called, name) == ("rows", "a"):
+        if read_after_the_move(recorder, called, name):
             seen.append(name)
         if seen and called == method:
             raise error
@@ -364,7 +372,7 @@ def test_an_old_answer_is_not_forgotten_because_an_alter_was_not_made_again() ->
     def die(method: str, name: str) -> None:
         if seen and name == "a":
             raise ConnectionFailed("down")
-        if (method, name) == ("rows", "a"):
+        if read_after_the_move(recorder, method, name):
             seen.append(name)
 
     recorder.before = die

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from reconciler.catalog.memory.data import StoredCollection, as_on_lite, existing
 from reconciler.catalog.memory.filters import parse_filter
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
-from reconciler.catalog.port import AliasWrite, check_alias_name, check_sizes
+from reconciler.catalog.port import AliasWrite, DataRead, check_alias_name, check_sizes
 from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
 from reconciler.core.errors import (
     AliasAlreadyExists,
@@ -164,7 +164,7 @@ class MemoryCatalog:
         check_sizes(vectors=vectors, limit=limit)
         if not vectors:
             return ()
-        with self._data(collection, "Search") as found:
+        with self._data(collection, DataRead.SEARCH) as found:
             return found.search(field, vectors, limit, where)
 
     def create_alias(self, alias: str, collection: str) -> None:
@@ -226,12 +226,21 @@ class MemoryCatalog:
         return existing(db.find(name) if self._is_lite else db.collections.get(name), name).id
 
     @contextmanager
-    def _data(self, name: str, privilege: str = "Query", *, works_released: bool = False) -> Iterator[StoredCollection]:
-        with self._call(privilege, name) as db:
+    def _data(
+        self, name: str, read: DataRead = DataRead.QUERY, *, works_released: bool = False
+    ) -> Iterator[StoredCollection]:
+        with self._call(read, self._required_on(read, name)) as db:
             found = existing(db.serving(name, self._address), name)
             if not found.replicas and not works_released:
                 raise NotLoaded(f"{name} is not loaded")
             yield found
+
+    def _required_on(self, read: DataRead, name: str) -> str:
+        """Return the collection or alias on which a read requires the privilege."""
+        if not self._behaviour.checks_collection(read) or not self._server.has(self.database):
+            return name
+        with self._server.opened(self.database) as db:
+            return db.target(name) or name
 
     @contextmanager
     def _call(self, privilege: str | None = None, name: str = "", *, sends: int = 1) -> Iterator[StoredDatabase]:

@@ -86,6 +86,9 @@ class Store:
     def is_lite(self) -> bool:
         return self.flavour is Flavour.LITE
 
+    def has(self, database: str) -> bool:
+        return database in self._databases
+
     @contextmanager
     def opened(self, name: str) -> Iterator[StoredDatabase]:
         with self._lock:
