@@ -26,6 +26,7 @@ import pytest
 from reconciler.catalog import Catalog, Connect, connect
 from reconciler.catalog import milvus_client as _quiet  # noqa: F401 - before gRPC and pymilvus, which it silences
 from reconciler.catalog.memory import DEFAULT_SCHEMA, Flavour, MemoryServer, flat_indexes
+from reconciler.catalog.port import DataRead
 from reconciler.core.model import DEFAULT_DATABASE, Connection, Index, PrimaryKey, Row, Schema
 from tests.builders import vector_schema
 from tests.emulated_milvus.behaviour import CLOUD_TAGS, VERSIONS, Behaviour
@@ -68,6 +69,7 @@ class Admin(Protocol):
     def release_partition(self, collection: str, name: str, database: str = ...) -> None: ...
     def load(self, collection: str, database: str = ...) -> None: ...
     def release(self, collection: str, database: str = ...) -> None: ...
+    def grant(self, role: str, read: DataRead, name: str, database: str = ...) -> None: ...
 
 
 class MilvusAdmin:
@@ -76,6 +78,7 @@ class MilvusAdmin:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._clients: dict[str, Any] = {}
+        self._grants: list[tuple[str, str, str, str, str]] = []
 
     def create_database(self, name: str) -> None:
         self.client().create_database(name, timeout=ADMIN_TIMEOUT)
@@ -134,6 +137,23 @@ class MilvusAdmin:
 
     def release(self, collection: str, database: str = DEFAULT_DATABASE) -> None:
         self.client(database).release_collection(collection, timeout=ADMIN_TIMEOUT)
+
+    def grant(self, role: str, read: DataRead, name: str, database: str = DEFAULT_DATABASE) -> None:
+        client = self.client()
+        if role not in client.list_roles(timeout=ADMIN_TIMEOUT):
+            client.create_role(role, timeout=ADMIN_TIMEOUT)
+        grant = (role, "Collection", str(read), name, database)
+        client.grant_privilege(*grant, timeout=ADMIN_TIMEOUT)
+        self._grants.append(grant)
+
+    def drop_roles(self) -> None:
+        """Drop the roles that were granted something here: 2.3.5 has room for ten."""
+        client, grants = self.client(), self._grants
+        self._grants = []
+        for grant in grants:
+            client.revoke_privilege(*grant, timeout=ADMIN_TIMEOUT)
+        for role in {grant[0] for grant in grants}:
+            client.drop_role(role, timeout=ADMIN_TIMEOUT)
 
     def _index(self, collection: str, indexes: Sequence[Index], database: str) -> None:
         for item in indexes:
@@ -279,6 +299,8 @@ class Room:
         for collection in self.catalog.collections():
             if collection.startswith(self.prefix):
                 self.backend.admin.drop_collection(collection, self.database)
+        if isinstance(self.backend.admin, MilvusAdmin):
+            self.backend.admin.drop_roles()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from reconciler.core.model import (
     Tls,
     Verify,
 )
+from reconciler.gates.access import AccessGate
 from reconciler.gates.canary import CanaryGate
 from reconciler.gates.indexed import IndexedGate
 from reconciler.gates.loaded import LoadedGate
@@ -54,7 +55,7 @@ def condition(found: TargetAccess, subject: Subject) -> Condition:
 
 def full(**gates: Any) -> AliasSet:
     """A set that asks for everything."""
-    every = Gates(IndexedGate(), RowsGate(min=0), CanaryGate(min_overlap=0.5), **gates)
+    every = Gates(IndexedGate(), RowsGate(min=0), CanaryGate(min_overlap=0.5), AccessGate(), **gates)
     return alias_set({}, Alias("a", "v2", gates=every), Alias("gone", None))
 
 
@@ -64,7 +65,8 @@ def test_every_condition_has_a_row_and_nothing_is_written(flavour: Flavour) -> N
     before = live(made)
     found = check(made, full())
     assert [condition.subject for condition in found.conditions] == list(S)
-    not_needed = {S.TLS, S.TOKEN} | ({S.DESCRIBE_ALIAS} if flavour is not Flavour.MILVUS_2_6 else set())
+    not_needed = {S.TLS, S.TOKEN, S.SELECT_OWNERSHIP}
+    not_needed |= {S.DESCRIBE_ALIAS} if flavour is not Flavour.MILVUS_2_6 else set()
     assert found.results == {item: R.NOT_NEEDED if item in not_needed else R.OK for item in S}
     assert (found.server_version, found.holds, exit_code([found]), live(made)) == (flavour.value, True, 0, before)
 
@@ -152,7 +154,7 @@ def test_only_what_the_sets_need_is_asked_for(desired: AliasSet, not_needed: set
     for privilege in ("IndexDetail", "Query", "Search", "GetLoadState", "DropAlias", "CreateAlias"):
         made.deny(privilege)
     found = check(made, desired)
-    always = {S.TLS, S.TOKEN}
+    always = {S.TLS, S.TOKEN, S.SELECT_OWNERSHIP}
     assert {item for item, result in found.results.items() if result is R.NOT_NEEDED} == not_needed | always
 
 
@@ -170,6 +172,17 @@ def test_where_the_alias_s_name_counts_reads_through_it_are_checked() -> None:
     made = server("v1", flavour=Flavour.MILVUS_2_3)
     made.deny("Query", on="a")
     assert check(made, alias_set({"a": "v1"}, verify=Verify(propagation=Propagation()))).results[S.QUERY] is R.MISSING
+
+
+def test_the_gate_access_needs_to_read_grants_where_the_collection_s_count() -> None:
+    made = server("v1", "v2", aliases={"a": "v1"}, version="v2.6.13")
+    assert check(made, full()).results[S.SELECT_OWNERSHIP] is R.OK
+    assert check(made, alias_set({"a": "v2"})).results[S.SELECT_OWNERSHIP] is R.NOT_NEEDED
+    made.deny("SelectOwnership")
+    found = check(made, full())
+    assert {item for item, result in found.results.items() if result is R.MISSING} == {S.SELECT_OWNERSHIP}
+    remedy = 'grant_privilege_v2("ROLE", "SelectOwnership", "*", db_name="*")'
+    assert condition(found, S.SELECT_OWNERSHIP).remedy == remedy
 
 
 def test_without_sets_everything_is_asked_but_what_depends_on_the_collection() -> None:
@@ -327,3 +340,28 @@ def test_endpoints_are_checked_for_what_reads_through_them_need() -> None:
     _, gone = check_access([alias_set({"a": "v1"}, verify=verify)], Catalogs(connect))
     results: Mapping[Subject, Result] = gone.results
     assert (results[S.ADDRESS], results[S.QUERY], len(results)) == (R.MISSING, R.UNKNOWN, 5)
+
+
+@pytest.mark.parametrize(("version", "missing"), [("v2.6.8", False), ("v2.6.11", False), ("v2.6.12", True)])
+def test_an_endpoint_is_checked_for_what_its_reads_need_after_the_move(version: str, missing: bool) -> None:
+    """Before the move: the collection that the alias will point to is read with the reader's rights."""
+    made = server("v1", "v2", aliases={"a": "v1"}, version=version)
+    made.deny("Query", on="v2")
+    verify = Verify(propagation=Propagation(), endpoints=(ENDPOINT,))
+    _, endpoint = check_access([alias_set({"a": "v2"}, verify=verify)], catalogs(made))
+    assert endpoint.results[S.QUERY] is (R.MISSING if missing else R.OK)
+    assert ("v2" in condition(endpoint, S.QUERY).detail) is missing
+
+
+def test_an_endpoint_at_the_same_address_is_checked_with_its_own_token() -> None:
+    made, tokens = server("v1", aliases={"a": "v1"}), []
+    reader = replace(LOCAL, name="reader", token=Credential(env="READER"))
+
+    def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        tokens.append(connection.token)
+        return made.connect(connection, database)
+
+    verify = Verify(propagation=Propagation(), endpoints=(reader,))
+    main, endpoint = check_access([alias_set({"a": "v1"}, verify=verify)], Catalogs(connect))
+    assert (main.connection.name, endpoint.connection.name) == ("local", "reader")
+    assert tokens == [None, Credential(env="READER")]

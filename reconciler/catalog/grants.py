@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from reconciler.catalog.server_behaviour import ServerBehaviour
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.catalog.server_behaviour import ServerBehaviour  # its table is not needed offline
 
 GLOBAL, COLLECTION = "Global", "Collection"
 """The types of the objects that privileges are granted on."""
+ALL_DATABASES = "*"
+"""Where privileges that belong to no database are granted, such as SelectOwnership (2.6, read; measured on 2.3.5)."""
 ANY_ROLE = "ROLE"
 """Stands for a role in a call that the reader of a message completes."""
 

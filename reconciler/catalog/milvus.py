@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from reconciler.catalog.adaptive_limit import AdaptiveLimit
@@ -22,12 +23,21 @@ from reconciler.catalog.milvus_client import (
     open_client,
 )
 from reconciler.catalog.milvus_errors import names_an_id, our_errors, worth_another_read
-from reconciler.catalog.milvus_grants import granted
-from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Observe, Secrets, check_alias_name, check_sizes
+from reconciler.catalog.milvus_grants import custom_groups, granted, read_grants
+from reconciler.catalog.port import (
+    IMPOSSIBLE_NAME,
+    AliasWrite,
+    Observe,
+    ReadGrant,
+    Secrets,
+    check_alias_name,
+    check_sizes,
+)
 from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
 from reconciler.catalog.server_version import parse_version
 from reconciler.core.errors import (
     AliasNotFound,
+    AuthenticationFailed,
     CatalogError,
     CollectionNotFound,
     ConnectionFailed,
@@ -84,6 +94,8 @@ class MilvusCatalog:
         observe: Observe | None = None,
     ) -> None:
         self.database = database
+        self._connection = connection
+        self._secrets = secrets
         self._target = Target(connection.address, database)
         self._timeout = connection.timeout
         self._limit = connection.concurrency
@@ -292,8 +304,37 @@ class MilvusCatalog:
             return True
         return True
 
+    def read_grants(self) -> Mapping[str, frozenset[ReadGrant]]:
+        if self.behaviour.has_no_privileges:
+            return {}
+        roles = [role for role in self._read("list_roles") if role != ADMIN]
+        grants = {role: self._read("grants_of_role", role, self.database) for role in roles}
+        custom = any(custom_groups(self.database, of_role) for of_role in grants.values())
+        groups = self._privilege_groups() if custom else {}
+        return {role: read_grants(self.database, of_role, groups) for role, of_role in grants.items()}
+
+    def requires_token(self) -> bool:
+        if not self._caller.token:
+            return False
+        try:
+            self._until_deadline(self._open_without_token).close()
+        except AuthenticationFailed:
+            return True
+        return False
+
     def close(self) -> None:
         self._client.close()
+
+    def _open_without_token(self, timeout: SingleAttempt) -> Any:
+        return open_client(replace(self._connection, token=None), self.database, timeout, Caller(), self._secrets)
+
+    def _privilege_groups(self) -> dict[str, frozenset[str]]:
+        """Return the privileges in each group; none on servers without groups."""
+        try:
+            found = self._read("list_privilege_groups")
+        except NotSupported:
+            return {}
+        return {group["privilege_group"]: frozenset(group["privileges"]) for group in found}
 
     def _granted(self, privilege: str) -> bool | None:
         """Return whether the grants of the caller's own user and roles, which every user may read, contain a privilege.

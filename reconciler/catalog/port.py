@@ -7,9 +7,9 @@ Two classes implement it: `milvus.MilvusCatalog` over pymilvus and `memory.Memor
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from reconciler.core.errors import InvalidName
 from reconciler.core.fields import NAME_PATTERN
@@ -39,6 +39,13 @@ class DataRead(StrEnum):
 
     QUERY = "Query"
     SEARCH = "Search"
+
+
+class ReadGrant(NamedTuple):
+    """A permitted read of the collection or alias of this name; `*` for all of a database."""
+
+    read: DataRead
+    name: str
 
 
 class AliasWrite(StrEnum):
@@ -221,6 +228,20 @@ class Catalog(Protocol):
         altering: True. A drop is not tried on servers that would record it (see
         `ServerBehaviour.records_missing_drops`): the caller's own grants are read, one call per role; for an API key,
         which names no user, the result is None. Milvus Lite has no privileges: True, without a call.
+        """
+
+    def read_grants(self) -> Mapping[str, frozenset[ReadGrant]]:
+        """Return what each role may read in this database, with groups of privileges resolved.
+
+        Without the role `admin`, which may do everything. It takes one call, one per role, and one for groups if any is
+        granted that is not Milvus's own. The caller needs the privileges `SelectOwnership` and, for groups,
+        `ListPrivilegeGroups`. Empty, without a call, on Milvus Lite, which has no privileges.
+        """
+
+    def requires_token(self) -> bool:
+        """Return whether the server refuses callers without a token: otherwise no privilege counts.
+
+        It takes a connection without a token, unless this one has none.
         """
 
     def close(self) -> None:

@@ -41,6 +41,7 @@ class Gate(msgspec.Struct, Generic[Settings], frozen=True, eq=False, kw_only=Tru
             is nothing to judge.
         guard: the same for a move whose alias has no settings of this gate, and for every step of a rollback.
         needs: the calls that it takes per collection, for `aliasctl check`.
+        reads_grants: whether it reads the grants of all roles, which takes privileges of its own.
         costly: whether it takes exact counts or searches, which a busy server notices.
         watched: whether it is evaluated again while a wave soaks.
     """
@@ -50,6 +51,7 @@ class Gate(msgspec.Struct, Generic[Settings], frozen=True, eq=False, kw_only=Tru
     check: Callable[[Settings, Step, Probe], GateResult | None]
     guard: Callable[[Step, Probe], GateResult | None] | None = None
     needs: Mapping[Call, Ends] = {}
+    reads_grants: bool = False
     costly: bool = False
     watched: bool = False
 

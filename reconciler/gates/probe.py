@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from reconciler.catalog.port import Catalog
+from reconciler.catalog.port import Catalog, ReadGrant
 from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
 from reconciler.core.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
 from reconciler.core.plan import Verdict
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from reconciler.catalog.server_behaviour import ServerBehaviour  # its table is not needed offline
 
 T = TypeVar("T")
 
@@ -43,6 +45,20 @@ class Probe:
     def is_lite(self) -> bool:
         """Return whether the server is a Milvus Lite, whose file does not remember what is loaded."""
         return self._catalog.behaviour.is_lite
+
+    @property
+    def database(self) -> str:
+        return self._catalog.database
+
+    @property
+    def behaviour(self) -> ServerBehaviour:
+        return self._catalog.behaviour
+
+    def read_grants(self) -> Mapping[str, frozenset[ReadGrant]]:
+        return self.once(("read_grants",), lambda: self._unhalted_catalog.read_grants())
+
+    def requires_token(self) -> bool:
+        return self.once(("requires_token",), lambda: self._unhalted_catalog.requires_token())
 
     def load_state(self, collection: str) -> LoadState:
         return self.once(("load_state", collection), lambda: self._unhalted_catalog.load_state(collection))

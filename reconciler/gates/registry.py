@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.gates import canary, contract, freshness, indexed, loaded, rows, schema, warm
+from reconciler.gates import access, canary, contract, freshness, indexed, loaded, rows, schema, warm
 from reconciler.gates.gate import Gate
 from reconciler.version import __version__
 
@@ -17,6 +17,7 @@ GATES: dict[str, Gate[Any]] = {
         freshness.GATE,
         schema.GATE,
         contract.GATE,
+        access.GATE,
         canary.GATE,
         warm.GATE,
     )

@@ -77,7 +77,8 @@ def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalog
             yield _unreached(place, connection, catalog, [*SERVER[:-1], Subject.QUERY], endpoint=True)
             continue
         conditions = list(server_conditions(connection, catalog))
-        needs = needs_of_endpoint([alias_set for alias_set in sets if connection in alias_set.verify.endpoints])
+        concerned = [alias_set for alias_set in sets if connection in alias_set.verify.endpoints]
+        needs = needs_of_endpoint(concerned, catalog.behaviour)
         conditions += [privilege for privilege in _privileges(catalog, needs) if privilege.subject is Subject.QUERY]
         yield TargetAccess(place, connection, catalog.server_version(), tuple(conditions), endpoint=True)
 

@@ -40,6 +40,7 @@ class Subject(StrEnum):
     DESCRIBE_INDEX = "DescribeIndex"
     QUERY = "Query"
     SEARCH = "Search"
+    SELECT_OWNERSHIP = "SelectOwnership"
     CREATE_ALIAS = "CreateAlias"
     ALTER_ALIAS = "AlterAlias"
     DROP_ALIAS = "DropAlias"

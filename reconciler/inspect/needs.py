@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from reconciler.catalog.port import DataRead
+from reconciler.catalog.server_behaviour import ServerBehaviour
 from reconciler.core.model import Alias, AliasSet, OnFailure
 from reconciler.gates import GATES
 from reconciler.gates.gate import Call, Ends
@@ -15,12 +17,14 @@ class Needs(msgspec.Struct, frozen=True):
     """Names to make calls with, sorted; none where a call is not needed.
 
     `aliases` and `collections` stand for calls that Milvus permits for a whole database, `by_collection` are those that
-    it permits per collection. `named` is whether the sets name any collection at all.
+    it permits per collection. `grants` is whether a gate reads those of all roles, `named` whether the sets name any
+    collection at all.
     """
 
     aliases: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
     by_collection: Mapping[Call, tuple[str, ...]] = {}
+    grants: bool = False
     points: bool = False
     drops: bool = False
     named: bool = True
@@ -43,6 +47,7 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
             call: _names(name for alias_set, alias in pairs for name in _on(call, alias_set, alias, current))
             for call in Call
         },
+        grants=any(gate.reads_grants and alias.gates.has(gate.name) for gate in GATES.values() for _, alias in pairs),
         points=bool(pairs) or reverts,
         drops=reverts
         or any(alias_set.scope.include for alias_set in sets)
@@ -50,9 +55,14 @@ def needs_of(sets: Sequence[AliasSet], current: Mapping[str, str | None]) -> Nee
     )
 
 
-def needs_of_endpoint(sets: Sequence[AliasSet]) -> Needs:
-    """Return what verification at an endpoint needs: reads through the aliases."""
-    names = _names(alias.name for alias_set in sets for alias in alias_set.aliases if alias.collection is not None)
+def needs_of_endpoint(sets: Sequence[AliasSet], behaviour: ServerBehaviour) -> Needs:
+    """Return what verification at an endpoint needs: queries through the aliases, now and after the moves.
+
+    Where the server checks the privilege on the collection, it is needed on the desired collections, too.
+    """
+    by_collection = behaviour.checks_collection(DataRead.QUERY)
+    aliases = [alias for alias_set in sets for alias in alias_set.aliases if alias.collection is not None]
+    names = _names(name for alias in aliases for name in (alias.name, alias.collection if by_collection else None))
     return Needs(by_collection={Call.QUERY: names})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
-from reconciler.catalog.grants import COLLECTION, GLOBAL, grant_call
+from reconciler.catalog.grants import ALL_DATABASES, COLLECTION, GLOBAL, grant_call
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite, Catalog, DataRead
 from reconciler.catalog.single_reads import read_one
 from reconciler.core.errors import (
@@ -42,6 +42,7 @@ class PrivilegeChecks:
             self._read(Subject.DESCRIBE_COLLECTION, [_one_of(needs.collections)], catalog.describe),
             self._describe_alias(_one_of(needs.aliases)),
             *(self._by_collection(call, needs) for call in Call),
+            self._grants(needed=needs.grants),
             self._write(AliasWrite.CREATE, Subject.CREATE_ALIAS, needed=needs.points),
             self._write(AliasWrite.ALTER, Subject.ALTER_ALIAS, needed=needs.points),
             self._write(AliasWrite.DROP, Subject.DROP_ALIAS, needed=needs.drops),
@@ -68,8 +69,22 @@ class PrivilegeChecks:
         }
         return self._read(subject, names, make[call], object_type=COLLECTION)
 
+    def _grants(self, *, needed: bool) -> Condition:
+        subject, behaviour = Subject.SELECT_OWNERSHIP, self._catalog.behaviour
+        if not needed:
+            return Condition(subject, Result.NOT_NEEDED, "no gate of these sets reads grants")
+        if not any(behaviour.checks_collection(read) for read in DataRead):
+            return Condition(subject, Result.NOT_NEEDED, "this version checks reads on the name of the alias")
+        return self._read(subject, ["*"], lambda _: self._catalog.read_grants(), database=ALL_DATABASES)
+
     def _read(
-        self, subject: Subject, names: Sequence[str], call: Callable[[str], object], *, object_type: str = GLOBAL
+        self,
+        subject: Subject,
+        names: Sequence[str],
+        call: Callable[[str], object],
+        *,
+        object_type: str = GLOBAL,
+        database: str | None = None,
     ) -> Condition:
         """Check a privilege by making the call for each name."""
         errors = dict(zip(names, self._pool.map(lambda name: _error(call, name), names), strict=True))
@@ -80,11 +95,9 @@ class PrivilegeChecks:
         if refused:
             first, error = next(iter(refused.items()))
             privilege = error.privilege or str(subject)
-            where = (object_type, privilege, first if object_type == COLLECTION else "*")
+            remedy = self._grant(object_type, privilege, first if object_type == COLLECTION else "*", database)
             each = ", and so on for each of them" if len(refused) > 1 else ""
-            return Condition(
-                subject, Result.MISSING, f"the privilege {privilege} is missing{on}", self._grant(*where) + each
-            )
+            return Condition(subject, Result.MISSING, f"the privilege {privilege} is missing{on}", remedy + each)
         if unclear:
             return Condition(subject, Result.UNKNOWN, f"no clear answer{on}: {errors[unclear[0]]}")
         return Condition(subject, Result.OK, f"ok{on}")
@@ -106,8 +119,9 @@ class PrivilegeChecks:
         remedy = self._grant(GLOBAL, write.privilege, "*")
         return Condition(subject, Result.MISSING, f"the privilege {write.privilege} is missing", remedy)
 
-    def _grant(self, object_type: str, privilege: str, name: str) -> str:
-        return grant_call(self._catalog.behaviour, self._catalog.database, privilege, name, kind=object_type)
+    def _grant(self, object_type: str, privilege: str, name: str, database: str | None = None) -> str:
+        catalog = self._catalog
+        return grant_call(catalog.behaviour, database or catalog.database, privilege, name, kind=object_type)
 
     def _schema(self, name: str) -> Schema:
         try:

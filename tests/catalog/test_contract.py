@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.catalog.memory import Flavour
-from reconciler.catalog.port import AliasWrite
+from reconciler.catalog.port import AliasWrite, DataRead, ReadGrant
 from reconciler.core.errors import (
     AliasAlreadyExists,
     AliasNotFound,
@@ -449,3 +449,23 @@ class TestServer:
         catalog.collections()
         assert catalog.calls == 2 + backend.version_calls
         catalog.close()
+
+
+class TestReadGrants:
+    def test_are_those_of_this_database_and_of_all(self, room: Room) -> None:
+        role, other = room.name("readers"), room.name("searchers")
+        if room.flavour is LITE:
+            assert room.catalog.read_grants() == {}
+            return
+        admin, elsewhere = room.backend.admin, "other" if room.database == "default" else "default"
+        admin.grant(role, DataRead.QUERY, room.name("c1"), room.database)
+        admin.grant(role, DataRead.SEARCH, "*", "*")
+        admin.grant(other, DataRead.SEARCH, room.name("c2"), elsewhere)
+        found = room.catalog.read_grants()
+        assert found[role] == {ReadGrant(DataRead.QUERY, room.name("c1")), ReadGrant(DataRead.SEARCH, "*")}
+        assert found[other] == frozenset()
+        assert "public" in found
+        assert "admin" not in found
+
+    def test_a_server_that_was_reached_without_a_token_requires_none(self, room: Room) -> None:
+        assert room.catalog.requires_token() is False

@@ -1,7 +1,8 @@
 """Users, roles and grants; who may make a call is what Milvus's own protocol file says of it.
 
-Before 2.6.12 (2.6.11 for a search) reads through an alias need the privilege on the name that the client uses, from
-then on that on the collection (#47850, #48052, #48061).
+Versions that have `OperatePrivilegeV2` have groups of privileges, too. Before 2.6.12 (2.6.11 for a search) reads
+through an alias need the privilege on the name that the client uses, from then on that on the collection (#47850,
+#48052, #48061).
 """
 
 from __future__ import annotations
@@ -84,6 +85,11 @@ def create_role(call: Call, request: Any) -> None:
 
 
 @rpc
+def drop_role(call: Call, request: Any) -> None:
+    call.cluster.grants.pop(request.role_name, None)
+
+
+@rpc
 def operate_user_role(call: Call, request: Any) -> None:
     roles = call.cluster.roles[request.username]
     if request.type == milvus_pb2.OperateUserRoleType.AddUserToRole:
@@ -119,6 +125,27 @@ def _grant_or_revoke(call: Call, role: str, grant: Grant, what: int) -> None:
 
 
 @rpc
+def create_privilege_group(call: Call, request: Any) -> None:
+    call.cluster.groups.setdefault(request.group_name, set())
+
+
+@rpc
+def operate_privilege_group(call: Call, request: Any) -> None:
+    call.cluster.groups[request.group_name] |= {privilege.name for privilege in request.privileges}
+
+
+@rpc
+def list_privilege_groups(call: Call, _request: Any) -> Any:
+    groups = [
+        milvus_pb2.PrivilegeGroupInfo(
+            group_name=name, privileges=[milvus_pb2.PrivilegeEntity(name=privilege) for privilege in sorted(contained)]
+        )
+        for name, contained in sorted(call.cluster.groups.items())
+    ]
+    return milvus_pb2.ListPrivilegeGroupsResponse(privilege_groups=groups)
+
+
+@rpc
 def select_grant(call: Call, request: Any) -> Any:
     role = request.entity.role.name
     if role not in call.cluster.grants:
@@ -134,6 +161,7 @@ def select_grant(call: Call, request: Any) -> Any:
             db_name=grant.database,
         )
         for grant in sorted(call.cluster.grants[role], key=repr)
+        if grant.database in ("*", request.entity.db_name or call.database_name)
     ]
     return milvus_pb2.SelectGrantResponse(entities=entities)
 

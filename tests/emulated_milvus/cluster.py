@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -166,6 +166,7 @@ class Cluster:
         self.authorization = False
         self.passwords = {"root": "Milvus"}
         self.roles: dict[str, set[str]] = {"root": {"admin"}}
+        self.groups: dict[str, set[str]] = {}
         self.grants: dict[str, set[Grant]] = {"admin": set(), "public": default_grants(behaviour)}
         self.alias_seconds = self.cold_seconds = 0.0
         self.searches_unloaded = False
@@ -223,8 +224,21 @@ class Cluster:
         """Whether a user has a privilege on a collection, or on `*` for one of the whole database."""
         roles = {*self.roles.get(user, ()), "public"}
         return "admin" in roles or any(
-            grant.allows(privilege, database, name) for role in roles for grant in self.grants.get(role, ())
+            grant.allows(privilege, database, name, self.groups)
+            for role in roles
+            for grant in self.grants.get(role, ())
         )
+
+
+READS = {"Query", "Search", "IndexDetail", "GetLoadState", "ShowPartitions", "DescribeCollection", "DescribeAlias"}
+BUILT_IN_GROUPS: dict[str, set[str]] = {
+    "CollectionReadOnly": READS,
+    "CollectionReadWrite": READS | {"Insert", "Load"},
+    "CollectionAdmin": READS | {"Insert", "Load", "CreateAlias", "DropAlias"},
+    "DatabaseReadOnly": {"ShowCollections", "DescribeDatabase"},
+    "ClusterReadOnly": {"ListDatabases", "SelectOwnership", "SelectUser", "ListPrivilegeGroups"},
+}
+"""From 2.5 on; levels do not contain each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +248,11 @@ class Grant:
     privilege: str
     database: str
 
-    def allows(self, privilege: str, database: str, name: str) -> bool:
-        return self.privilege in ("*", privilege) and self.name in ("*", name) and self.database in ("*", database)
+    def allows(self, privilege: str, database: str, name: str, groups: Mapping[str, set[str]]) -> bool:
+        contained = {self.privilege} | BUILT_IN_GROUPS.get(self.privilege, set()) | groups.get(self.privilege, set())
+        if self.privilege == "All":
+            return self.database in ("*", database)
+        return bool(contained & {"*", privilege}) and self.name in ("*", name) and self.database in ("*", database)
 
 
 def default_grants(behaviour: Behaviour) -> set[Grant]:

@@ -27,7 +27,13 @@ READS = frozenset(name for name in SERVICE.methods_by_name if name.startswith(("
     "SelectRole",
     "SelectUser",
 }
-CAME_WITH = {"TruncateCollection": "truncates_collections", "OperatePrivilegeV2": "has_grant_privilege_v2"}
+CAME_WITH = {
+    "TruncateCollection": "truncates_collections",
+    **dict.fromkeys(
+        ("OperatePrivilegeV2", "CreatePrivilegeGroup", "OperatePrivilegeGroup", "ListPrivilegeGroups"),
+        "has_grant_privilege_v2",
+    ),
+}
 """Calls that there were not always, with the field of `Behaviour`."""
 ANSWERED_FOR_DEFAULT = frozenset({"DescribeAlias", "ListAliases"})
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from reconciler.catalog.memory.data import StoredCollection, as_on_lite, existing
 from reconciler.catalog.memory.filters import parse_filter
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase
-from reconciler.catalog.port import AliasWrite, DataRead, check_alias_name, check_sizes
+from reconciler.catalog.port import AliasWrite, DataRead, ReadGrant, check_alias_name, check_sizes
 from reconciler.catalog.server_behaviour import ServerBehaviour, behaviour_of
 from reconciler.core.errors import (
     AliasAlreadyExists,
@@ -206,6 +206,15 @@ class MemoryCatalog:
                 return True
         except PermissionDenied:
             return False
+
+    def read_grants(self) -> Mapping[str, frozenset[ReadGrant]]:
+        if self._is_lite:
+            return {}
+        with self._call("SelectOwnership"):
+            return self._server.read_grants(self.database)
+
+    def requires_token(self) -> bool:
+        return self._server.authorization
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

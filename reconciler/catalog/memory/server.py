@@ -8,6 +8,7 @@ from itertools import count
 from reconciler.catalog.memory.catalog import MemoryCatalog
 from reconciler.catalog.memory.data import DEFAULT_SCHEMA, StoredCollection, existing, flat_indexes
 from reconciler.catalog.memory.store import Flavour, Store, StoredDatabase, StuckReaders
+from reconciler.catalog.port import DataRead, ReadGrant
 from reconciler.core.errors import CollectionNotFound, UnexpectedAnswer
 from reconciler.core.model import DEFAULT_DATABASE, Collection, Connection, Index, PrimaryKey, Row, Schema
 
@@ -19,7 +20,8 @@ class MemoryServer(Store):
         flavour: the server that it emulates.
         version: the version to report instead of the flavour's.
 
-    Set `secondary` for a secondary cluster, which refuses every change of an alias.
+    Set `secondary` for a secondary cluster, which refuses every change of an alias, and `authorization` for one that
+    requires a token. Grants are what roles may read; what a caller may not do is set with `deny`.
     """
 
     def __init__(self, flavour: Flavour = Flavour.MILVUS_2_6, version: str | None = None) -> None:
@@ -121,6 +123,10 @@ class MemoryServer(Store):
         `ServerBehaviour.checks_collection`), of the alias that a call uses.
         """
         self._denied.add((privilege, on))
+
+    def grant(self, role: str, read: DataRead, name: str, database: str = DEFAULT_DATABASE) -> None:
+        """Permit a role to read a collection or alias, or with `*` all of a database; `*` also for all databases."""
+        self._read_grants.setdefault(role, set()).add((database, ReadGrant(read, name)))
 
     def create_partition(self, collection: str, name: str, database: str = DEFAULT_DATABASE) -> None:
         with self.opened(database) as db:

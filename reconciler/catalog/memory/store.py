@@ -10,6 +10,7 @@ from enum import Enum
 from msgspec import Struct
 
 from reconciler.catalog.memory.data import StoredCollection
+from reconciler.catalog.port import ReadGrant
 from reconciler.core.errors import DatabaseNotFound, PermissionDenied
 from reconciler.core.model import DEFAULT_DATABASE
 
@@ -77,9 +78,10 @@ class Store:
     def __init__(self, flavour: Flavour, version: str | None = None) -> None:
         self.flavour = flavour
         self.version = flavour.value if version is None else version
-        self.secondary = False
+        self.secondary = self.authorization = False
         self._databases = {DEFAULT_DATABASE: StoredDatabase()}
         self._denied: set[tuple[str, str]] = set()
+        self._read_grants: dict[str, set[tuple[str, ReadGrant]]] = {"public": set()}
         self._lock = threading.RLock()
 
     @property
@@ -100,6 +102,13 @@ class Store:
         """Raise `PermissionDenied` for a privilege that was denied, everywhere or on this collection or alias."""
         if self._denied & {(privilege, ""), (privilege, name)}:
             raise PermissionDenied(f"the privilege {privilege} is missing", privilege=privilege)
+
+    def read_grants(self, database: str) -> dict[str, frozenset[ReadGrant]]:
+        """Return what each role may read in a database."""
+        return {
+            role: frozenset(grant for place, grant in granted if place in ("*", database))
+            for role, granted in self._read_grants.items()
+        }
 
     def shown_id(self, collection: StoredCollection) -> int | None:
         return None if self.is_lite else collection.id
