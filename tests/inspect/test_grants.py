@@ -20,10 +20,11 @@ from tests.servers import connection_to, status
 
 
 class Renewed(Relay):
-    """Passes calls on over TLS; the version is 2.6.4."""
+    """Passes calls on over TLS, and reports a newer version."""
 
-    def __init__(self, uri: str, certificates: Certificates) -> None:
+    def __init__(self, uri: str, certificates: Certificates, version: str = "v2.6.4") -> None:
         super().__init__(uri)
+        self._version = version
         self._channel.close()
         trusted = grpc.ssl_channel_credentials(Path(certificates.pem("ca")).read_bytes())
         self._channel = grpc.secure_channel(uri.removeprefix("https://"), trusted)
@@ -32,7 +33,7 @@ class Renewed(Relay):
     def answer(self, method: str, request: bytes, context: grpc.ServicerContext) -> Any:
         self.methods.append(method.rpartition("/")[2])
         if self.methods[-1] == "GetVersion":
-            return milvus_pb2.GetVersionResponse(status=status(), version="v2.6.4").SerializeToString()
+            return milvus_pb2.GetVersionResponse(status=status(), version=self._version).SerializeToString()
         return super().answer(method, request, context)
 
 
