@@ -191,15 +191,15 @@ TABLE: tuple[Row, ...] = (
         "searches_by_collection_grants",
         (((2, 6, 11), END),),
         "A search through an alias requires the privilege on the collection, not on the alias's name.",
-        "A move can change who may search.",
+        "A move can change who may search. The gate `access` and `verify.propagation` detect it.",
         "#48061",
     ),
     Row(
         "reads_by_collection_grants",
         (((2, 6, 12), END),),
-        "Every read through an alias requires the privilege on the collection. Before, and in all of 2.5, it is "
-        "required on the alias's name.",
-        "A move can revoke every reader's access.",
+        "Every read through an alias requires the privilege on the collection, unless `proxy.resolveAliasForPrivilege` "
+        "is off. Before, and in all of 2.5, it is required on the alias's name.",
+        "A move can revoke every reader's access. The gate `access` and `verify.propagation` detect it.",
         "#47850, #48052",
     ),
     Row(

@@ -48,15 +48,15 @@ def _check(gate: AccessGate, step: Step, probe: Probe) -> GateResult:
     before = dict.fromkeys(by_collection, step.current or step.alias)
     readers = [role for role in grants if any(_may(role, read, name, grants) for read, name in before.items())]
     lost = dict(_lost(before, step.desired or "", grants))
-    figures: dict[str, Figure] = {"roles": len(readers), "losing": len(lost)}
-    if not lost:
-        return GateResult(gate.gate, Verdict.PASS, f"{counted(len(readers), 'role')} keep access", figures)
-    if not _requires_token(probe):
+    if lost and not _requires_token(probe):
         raise CannotTell(Verdict.NOT_APPLICABLE, "authorization is off: the server accepts callers without a token")
-    return _failed(step, lost, figures, probe)
+    if lost:
+        return _failed(step, len(readers), lost, probe)
+    detail = f"{counted(len(readers), 'role')} with access before and after"
+    return GateResult(gate.gate, Verdict.PASS, detail, {"roles": len(readers), "losing": 0})
 
 
-def _failed(step: Step, lost: Mapping[str, list[DataRead]], figures: Mapping[str, Figure], probe: Probe) -> GateResult:
+def _failed(step: Step, readers: int, lost: Mapping[str, list[DataRead]], probe: Probe) -> GateResult:
     from reconciler.catalog.server_behaviour import STATE_VERSION, Rights  # the table is not needed offline
 
     calls = [
@@ -65,12 +65,13 @@ def _failed(step: Step, lost: Mapping[str, list[DataRead]], figures: Mapping[str
         for read in reads
     ]
     roles = listed([f"{_name(role)} ({', '.join(reads)})" for role, reads in lost.items()], ROLES_SHOWN)
-    found = f"{counted(len(lost), 'role')} of {figures['roles']} lose access to {step.alias}, need 0: {roles}"
+    found = f"{len(lost)} of {counted(readers, 'role')} would lose access to {step.alias}, need 0: {roles}"
     on = f"granted on {step.current or step.alias}, not on {step.desired}"
     unknown = probe.behaviour.rights_by is Rights.UNKNOWN
     reading = f"; assumed because the server's version is not known: {STATE_VERSION}" if unknown else ""
     detail = f"{found}; {on}{reading}; grant it first: {listed(calls, GRANTS_SHOWN, '; ')}"
-    return GateResult(AccessGate.gate, Verdict.FAIL, detail, {**figures, "grants": "; ".join(calls)})
+    figures: dict[str, Figure] = {"roles": readers, "losing": len(lost), "grants": "; ".join(calls)}
+    return GateResult(AccessGate.gate, Verdict.FAIL, detail, figures)
 
 
 def _lost(before: Mapping[DataRead, str], desired: str, grants: Grants) -> Iterator[tuple[str, list[DataRead]]]:

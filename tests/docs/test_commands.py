@@ -1,12 +1,15 @@
 """Every command line of the documentation is run, page by page, on a Milvus Lite server of the page's own.
 
-A page says in its first line what it starts from, in a comment that readers do not see:
+A page says in its first line what it starts from, in a comment that readers do not see; a part of a page may start anew
+with another one:
 
     <!-- sandbox: collections c1 c2; aliases a=c1; manifests a=c1 -->
+    <!-- sandbox: milvus 2.6.13; collections c1; aliases a=c1; readers shop=c1 -->
 
 `rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local`
-and a set that wants those aliases. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their
-place, and their exit code is their last word.
+and a set that wants those aliases. `milvus` is an emulated server of that version, with authorization: MILVUS_TOKEN has
+the token of root, and SHOP_TOKEN that of a user whose role `shop_role` may read the collection. Blocks marked `sh` are
+run in order, in one folder; `python` blocks are run at their place, and their exit code is their last word.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,7 +28,12 @@ import yaml
 
 from reconciler.core.model import Row
 from reconciler.manifest import read
+from tests.emulated_milvus.behaviour import VERSIONS
+from tests.emulated_milvus.cluster import Cluster
+from tests.emulated_milvus.proxy import Proxy
 from tests.servers import MilvusAdmin, lite_server
+
+from pymilvus import MilvusClient  # isort: skip
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if "<!-- sandbox:" in path.read_text())
@@ -32,21 +41,49 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
-    found = [(match[1], match[2]) for match in BLOCK.finditer(page.read_text())]
+    return blocks_in(page.read_text(), *languages)
+
+
+def blocks_in(text: str, *languages: str) -> list[tuple[str, str]]:
+    found = [(match[1], match[2]) for match in BLOCK.finditer(text)]
     return [(language, text) for language, text in found if language in languages]
 
 
-def sandbox(page: Path) -> dict[str, list[str]]:
-    """What a page starts from: each word of its first line with what follows it."""
-    line = page.read_text().splitlines()[0]
-    parts = line.removeprefix("<!-- sandbox:").removesuffix("-->").split(";")
-    return {words[0]: words[1:] for part in parts if (words := part.split())}
+def sandboxes(page: Path) -> Iterator[tuple[dict[str, list[str]], str]]:
+    """The parts of a page: what each starts from, each word of its comment with what follows it, and its text."""
+    for part in page.read_text().split("<!-- sandbox:")[1:]:
+        comment, _, text = part.partition("-->")
+        yield {words[0]: words[1:] for each in comment.split(";") if (words := each.split())}, text
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    with lite_server(tmp_path / "milvus") as uri:
-        yield uri
+@contextmanager
+def started(folder: Path, work: Path, start: dict[str, list[str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """A server with what a part of a page starts from: its address, and tokens by environment variable."""
+    if "milvus" not in start:
+        folder.mkdir()
+        with lite_server(folder / "milvus") as uri:
+            prepare(work, uri, start)
+            yield uri, {}
+        return
+    cluster = Cluster(VERSIONS[start["milvus"][0]])
+    with Proxy(cluster) as proxy:
+        prepare(work, proxy.uri, start)
+        cluster.authorization = True
+        yield proxy.uri, secure(proxy.uri, dict(pair.split("=") for pair in start["readers"]))
+
+
+def secure(uri: str, readers: dict[str, str]) -> dict[str, str]:
+    """Make users who may read a collection; their tokens, and that of root, by environment variable."""
+    tokens, client = {"MILVUS_TOKEN": "root:Milvus"}, MilvusClient(uri, token="root:Milvus")  # noqa: S106
+    for name, collection in readers.items():
+        client.create_user(name, "passw0rd")
+        client.create_role(f"{name}_role")
+        client.grant_role(name, f"{name}_role")
+        for privilege in ("Query", "Search"):
+            client.grant_privilege_v2(f"{name}_role", privilege, collection, db_name="default")
+        tokens[f"{name.upper()}_TOKEN"] = f"{name}:passw0rd"
+    client.close()
+    return tokens
 
 
 def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
@@ -78,22 +115,28 @@ def random_rows() -> list[Row]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_of_a_page_works_in_order(page: Path, server: str, tmp_path: Path) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    prepare(folder, server, sandbox(page))
+def test_every_command_of_a_page_works_in_order(page: Path, tmp_path: Path) -> None:
+    for number, (start, text) in enumerate(sandboxes(page)):
+        folder = tmp_path / f"work-{number}"
+        folder.mkdir()
+        with started(tmp_path / f"server-{number}", folder, start) as (uri, tokens):
+            run_blocks(text, uri, folder, tokens)
+
+
+def run_blocks(text: str, uri: str, folder: Path, tokens: dict[str, str]) -> None:
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(tmp_path),
+        "HOME": str(folder.parent),
         "PYTHONPATH": str(ROOT),
+        **tokens,
     }
-    for language, text in blocks(page, "sh", "python"):
+    for language, block in blocks_in(text, "sh", "python"):
         interpreter = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
-        code = text.replace("http://localhost:19530", server)
+        code = block.replace("http://localhost:19530", uri)
         done = subprocess.run(
             [*interpreter, code], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)

@@ -190,7 +190,7 @@ class TestGate:
         if not code:
             assert guarded.run("apply", "--yes").code == 0
             return
-        assert "access: 1 role of 1 lose access to a, need 0: reader_role (Search)" in planned.stdout
+        assert "access: 1 of 1 role would lose access to a, need 0: reader_role (Search)" in planned.stdout
         assert guarded.run("apply", "--yes").code == 3
         assert guarded.alias == "old"
         call = 'grant_privilege_v2("reader_role", "Search", "new", db_name="default")'

@@ -52,7 +52,8 @@ def test_a_failure_names_the_roles_the_reads_and_the_grants_that_repair_it() -> 
     result = asked(made, GATES)
     assert (result.verdict, result.detail) == (
         FAIL,
-        "2 roles of 3 lose access to a, need 0: analysts (Search), readers (Query, Search); granted on c1, not on c2; "
+        "2 of 3 roles would lose access to a, need 0: analysts (Search), readers (Query, Search); "
+        "granted on c1, not on c2; "
         'grant it first: grant_privilege_v2("analysts", "Search", "c2", db_name="default"); '
         'grant_privilege_v2("readers", "Query", "c2", db_name="default"); '
         'grant_privilege_v2("readers", "Search", "c2", db_name="default")',

@@ -118,8 +118,8 @@ class MemoryServer(Store):
     def deny(self, privilege: str, on: str = "") -> None:
         """Revoke a privilege from all users, by Milvus's name of it; on one collection or alias, or everywhere.
 
-        As on the emulated server, 2.3 requires `Load` for `GetLoadState`, and no privilege to alter an alias. The name to
-        deny is that of a collection or, where the version checks the privilege on the name of an alias (see
+        As on the emulated server, 2.3 requires `Load` for `GetLoadState`, and no privilege to alter an alias. The name
+        to deny is that of a collection or, where the version checks the privilege on the name of an alias (see
         `ServerBehaviour.checks_collection`), of the alias that a call uses.
         """
         self._denied.add((privilege, on))
