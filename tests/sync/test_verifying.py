@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.core.errors import UnexpectedAnswer
+from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
 from reconciler.core.model import Row
 from reconciler.core.reasons import Reason
 from reconciler.core.report import ExitCode
@@ -216,6 +216,27 @@ def test_readers_that_stay_with_the_old_collection_are_reported_too(trial: Trial
         assert (trial.reconcile().reason, trial.live) == (Reason.VERIFICATION_FAILED, {"a": "new"})
     trial.recorder.server.unstick_readers("a")
     trial.restart()
+    assert trial.reconcile().reason is Reason.SUCCEEDED
+
+
+def test_readers_that_the_move_denied_are_reported_until_they_may_read(trial: Trial) -> None:
+    def deny(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a") and trial.recorder.writes:
+            raise PermissionDenied("the privilege Query is missing", privilege="Query")
+
+    trial.recorder.before = deny
+    trial.recorder.server.version = "v2.6.13"
+    trial.merge("new", verify={"propagation": {"timeout": "10s"}})
+    for _ in range(3):
+        found = trial.reconcile()
+        assert (found.reason, found.exit_code, trial.live) == (
+            Reason.VERIFICATION_FAILED,
+            ExitCode.INCOMPLETE,
+            {"a": "new"},
+        )
+        assert "denied now: the privilege Query is missing" in found.message
+        trial.restart()
+    trial.mend()
     assert trial.reconcile().reason is Reason.SUCCEEDED
 
 
