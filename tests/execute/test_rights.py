@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from threading import Event
 
@@ -232,3 +233,28 @@ def test_one_of_two_users_who_is_denied_is_named(method: str) -> None:
     [result] = report.results
     assert [item.connection for item in result.propagation] == ["", "reader"]
     assert f"{home.address} (reader): reads through the alias were permitted" in (result.message or "")
+
+
+def test_users_of_one_address_share_its_concurrency() -> None:
+    names = {f"a{number}": "new" for number in range(40)}
+    recorder = Recorder(server("old", "new", aliases=dict.fromkeys(names, "old")))
+    recorder.server.insert("new", [{"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}])
+    at_work: list[str] = []
+    most: list[int] = []
+
+    def count(method: str, name: str) -> None:
+        if method == "rows" and name in names:
+            at_work.append(name)
+            most.append(len(at_work))
+            time.sleep(0.005)
+            at_work.remove(name)
+
+    recorder.before = count
+    home = alias_set().connection
+    assert home is not None
+    reader = Connection(name="reader", uri=home.uri, address=home.address)
+    verify = Verify(propagation=Propagation(timeout=5.0), endpoints=(reader,))
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([alias_set(names, verify=verify)], catalogs=opened), catalogs=opened)
+    assert report.exit_code is ExitCode.DONE
+    assert max(most) <= home.concurrency
