@@ -5,9 +5,12 @@ if the alias is not where the plan found it. After a call that failed, the step 
 outcome, and never repeats the call. What remains is the window between the read and the call, one round trip wide (see
 `docs/semantics.md`).
 
-    a wave of a set      gates · creates and alters · drops · read-back · propagation · soak      then the next wave
-                         `gates`             `attempt`              `propagation`  `soak`
+    a wave of a set      gates · rights · creates and alters · drops · read-back · propagation · soak    then the next
+                         `gates` `rights`         `attempt`               `propagation`  `soak`
     after a failure      nothing further starts; with onFailure: Revert changes are reverted, newest first (`revert`)
+
+`rights` has the reads that were permitted before the wave: none of them may be denied after it. `endpoints` are the
+proxies, and the users, as which aliases are read.
 
 Sets do not wait for each other. The journal has the intent of each call before it is made, and its outcome after.
 """
