@@ -17,8 +17,8 @@ from typing import Any
 import click
 import yaml
 
-from reconciler.catalog.server_behaviour import END, TABLE, Row
-from reconciler.catalog.server_version import OLDEST, Number, Product
+from reconciler.catalog.server_behaviour import TABLE, Row, range_words
+from reconciler.catalog.server_version import Product
 from reconciler.cli.main import aliasctl
 from reconciler.manifest.kinds import KINDS
 from reconciler.manifest.schema import custom_resource_definition, json_schema
@@ -149,17 +149,7 @@ def _server_reference() -> Iterator[str]:
 
 
 def _versions(row: Row) -> str:
-    return ", ".join(_range(first, end) for first, end in row.ranges)
-
-
-def _range(first: Number, end: Number) -> str:
-    """Return a range with its last version, or where that is not certain with the first one after it."""
-    start, after = (".".join(map(str, number)) for number in (first, end))
-    if first == OLDEST:
-        return "all" if end == END else f"before {after}"
-    if end == END:
-        return f"{start} and later"
-    return f"{start} to {end[0]}.{end[1]}.{end[2] - 1}" if end[2] else f"{start} and later, before {after}"
+    return ", ".join(range_words(first, end) for first, end in row.ranges)
 
 
 def _linked(source: str) -> str:

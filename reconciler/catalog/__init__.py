@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.catalog.port import Catalog, Connect, Observe, Secrets
 from reconciler.catalog.sessions import Catalogs
 from reconciler.core.errors import ConnectionFailed, InvalidInput, Problem
 from reconciler.core.model import Connection
 
-__all__ = ["Catalog", "Catalogs", "Connect", "Observe", "Secrets", "connect", "lite_file"]
+if TYPE_CHECKING:
+    from reconciler.catalog.sandbox import Sandbox
+
+__all__ = ["Catalog", "Catalogs", "Connect", "Observe", "Secrets", "connect", "lite_file", "open_sandbox"]
 
 
 def lite_file(connection: Connection) -> Path | None:
@@ -41,6 +45,22 @@ def connect(
         InvalidInput: token or TLS settings that cannot be used; milvus-lite is not installed.
         CatalogError: the server cannot be reached. A missing database is only detected by the first call.
     """
+    _ensure_lite(connection, create=create)
+    from reconciler.catalog.milvus import MilvusCatalog
+
+    return MilvusCatalog(connection, database, secrets=secrets, observe=observe)
+
+
+def open_sandbox(connection: Connection, database: str) -> Sandbox:
+    """Open a database to exercise its server; errors as for `connect`."""
+    _ensure_lite(connection, create=False)
+    from reconciler.catalog.sandbox import Sandbox
+
+    return Sandbox(connection, database)
+
+
+def _ensure_lite(connection: Connection, *, create: bool) -> None:
+    """Raise if a Milvus Lite file cannot be opened; see `connect`."""
     if path := lite_file(connection):
         if find_spec("milvus_lite") is None:
             remedy = "pip install '.[lite]' in a clone of aliasctl"
@@ -49,7 +69,3 @@ def connect(
             raise ConnectionFailed(f"no Milvus Lite file at {path}; only apply creates one")
         if not path.parent.is_dir():
             raise ConnectionFailed(f"no folder {path.parent} to put a Milvus Lite file in")
-
-    from reconciler.catalog.milvus import MilvusCatalog
-
-    return MilvusCatalog(connection, database, secrets=secrets, observe=observe)

@@ -378,9 +378,9 @@ class MilvusCatalog:
         with self._our_errors():
             return convert(self._read(method, *args, sends=sends, **options))
 
-    def _write(self, method: str, *args: str) -> None:
+    def _write(self, method: str, *args: str, **options: Any) -> None:
         with self._slot():
-            self._send(method, SingleAttempt(self._timeout), *args)
+            self._send(method, SingleAttempt(self._timeout), *args, **options)
 
     def _slot(self) -> AbstractContextManager[object]:
         return _ONE_CALL if self.behaviour.one_call_at_a_time else self._slots.slot()

@@ -57,7 +57,7 @@ with _without_foreign_settings():
     from grpc import RpcError, StatusCode
 
     without_pandas(lambda: import_module("pymilvus"))
-    from pymilvus import MilvusClient, MilvusException
+    from pymilvus import DataType, MilvusClient, MilvusException
     from pymilvus.client.global_topology import GLOBAL_CLUSTER_IDENTIFIER
     from pymilvus.client.utils import check_status
     from pymilvus.grpc_gen import common_pb2, milvus_pb2
@@ -70,6 +70,7 @@ __all__ = [
     "ONE_TRY",
     "PRIVILEGES",
     "Caller",
+    "DataType",
     "MilvusException",
     "RpcError",
     "SingleAttempt",

@@ -257,6 +257,11 @@ class Connect(Protocol):
 IMPOSSIBLE_NAME = "0-aliasctl-check"
 """A name that no alias or collection can have or begin with: names begin with a letter or an underscore."""
 
+SANDBOX_PREFIX = "aliasctl_check_"
+"""What the names of everything begin with that `aliasctl check --exercise` creates."""
+SANDBOX_KEY, SANDBOX_VECTOR = "aliasctl_check", "vector"
+"""The fields of the collections that it creates; they are recognized by the first, the primary key."""
+
 _ALIAS_NAME = re.compile(NAME_PATTERN, re.ASCII)
 
 

@@ -372,3 +372,13 @@ def notices(address: str, behaviour: ServerBehaviour, actions: Collection[Action
     for row, certainty in behaviour.known_problems():
         if row.affects in concerned and certainty is Certainty.YES:
             yield row.problem
+
+
+def range_words(first: Number, end: Number) -> str:
+    """Return a range of versions with its last one, or where that is not certain with the first one after it."""
+    start, after = (".".join(map(str, number)) for number in (first, end))
+    if first == OLDEST:
+        return "all" if end == END else f"before {after}"
+    if end == END:
+        return f"{start} and later"
+    return f"{start} to {end[0]}.{end[1]}.{end[2] - 1}" if end[2] else f"{start} and later, before {after}"

@@ -7,16 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import click
 from msgspec import Struct
 
 from reconciler.catalog import Catalogs
+from reconciler.cli.confirm import confirm, ensure_terminal
 from reconciler.cli.output import Output
 from reconciler.cli.signals import end_with, stopping_on_signals
-from reconciler.core.errors import Interrupted, InvalidInput, Problem
 from reconciler.core.plan import Plan
 from reconciler.core.report import StepResult
-from reconciler.core.text import counted, printable
+from reconciler.core.text import counted
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan
 from reconciler.render.formats import TEXT
@@ -77,16 +76,13 @@ def confirm_and_apply(
 
 def _confirm(plan: Plan, output: Output) -> None:
     """Ask at the terminal, where the plan must be visible even if the result goes elsewhere."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = "there are changes to apply and no terminal to ask at; run with --yes to apply them"
-        raise InvalidInput(Problem(message))
+    ensure_terminal("there are changes to apply and no terminal to ask at; run with --yes to apply them")
     if output.format is not TEXT:
         for line in plan_result(plan).lines():
             output.say(line.plain)
     targets = [target for target in plan.targets if target.runnable]
     places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
-    if not click.confirm(printable(f"Apply {counted(len(plan.runnable), 'change')} to {places}?"), err=True):
-        raise Interrupted("not applied")
+    confirm(f"Apply {counted(len(plan.runnable), 'change')} to {places}?", "not applied")
 
 
 @contextmanager

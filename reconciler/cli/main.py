@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 COMMANDS = {
     "apply": "Apply the manifests to Milvus.",
     "completion": "Print a shell completion script.",
-    "check": "Check connectivity and privileges (read-only).",
+    "check": "Check connectivity and privileges; --exercise verifies the server.",
     "export": "Print a database's live aliases as manifests.",
     "graph": "Draw which alias points at which collection.",
     "history": "Show what earlier runs did.",

@@ -25,10 +25,14 @@ def ignore_signals() -> None:
 
 
 @contextmanager
-def stopping_on_signals(say: Callable[[str], None]) -> Iterator[Event]:
+def stopping_on_signals(say: Callable[[str], None], doing: str = "finishing the calls in flight") -> Iterator[Event]:
     """Finish the calls in flight and start no others on the first of `ending_signals`; let a second one kill.
 
     After an error they are as before; otherwise the caller goes on with `end_with`.
+
+    Args:
+        say: prints a sentence for people.
+        doing: what is still done after the first signal, for that sentence.
     """
     stop = Event()
 
@@ -36,7 +40,7 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[Event]:
         stop.set()
         for number in previous:
             signal.signal(number, signal.SIG_DFL)
-        say("Stopping: finishing the calls in flight; once more to quit at once")
+        say(f"Stopping: {doing}; once more to quit at once")
 
     previous = {number: signal.signal(number, on_signal) for number in ending_signals()}
     try:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from reconciler.core.model import Connection
 from reconciler.core.text import printable
 from reconciler.inspect.access import Condition, Result, Subject, TargetAccess
 from reconciler.render.lines import Line
@@ -32,7 +33,8 @@ WIDTH = max(len(subject.words) for subject in Subject)
 def access_lines(targets: Sequence[TargetAccess]) -> Iterator[Line]:
     """Draw every condition of every database, and the number of conditions with each result."""
     for target in targets:
-        yield _header(target)
+        note = ", an endpoint" if target.endpoint else ""
+        yield header(target.connection, target.target.database, target.server_version, note)
         yield from _lines(target.conditions)
         yield from (Line((f"  ! known problem: {printable(problem)}", "yellow")) for problem in target.known_problems)
     counts = Counter(condition.result for target in targets for condition in target.conditions)
@@ -49,12 +51,11 @@ def _lines(conditions: Sequence[Condition]) -> Iterator[Line]:
             yield from (_line(other, other.subject.words) for other in others)
 
 
-def _header(access: TargetAccess) -> Line:
-    version = f"{product(access.server_version)} " if access.server_version else ""
-    endpoint = ", an endpoint" if access.endpoint else ""
-    facts = f"   {version}at {access.connection.uri} ({access.connection.origin}{endpoint})"
-    title = f"{access.connection.name} / {access.target.database}"
-    return Line((printable(title), "bold"), (printable(facts), "dim"))
+def header(connection: Connection, database: str, server_version: str, note: str = "") -> Line:
+    """Draw the line above what was found about one database."""
+    version = f"{product(server_version)} " if server_version else ""
+    facts = f"   {version}at {connection.uri} ({connection.origin}{note})"
+    return Line((printable(f"{connection.name} / {database}"), "bold"), (printable(facts), "dim"))
 
 
 def _line(condition: Condition, name: str) -> Line:

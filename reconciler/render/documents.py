@@ -20,6 +20,7 @@ from reconciler.documents.kinds import DocumentKind
 from reconciler.documents.parts import OutcomeCounts, Tool
 from reconciler.documents.plan_file import PLAN
 from reconciler.documents.report_file import REPORT
+from reconciler.exercise.records import ExerciseReport
 from reconciler.inspect.access import TargetAccess, exit_code
 from reconciler.inspect.alias_status import StatusRow
 from reconciler.inspect.unreferenced import Unreferenced
@@ -141,6 +142,11 @@ def check_document(found: Sequence[TargetAccess]) -> Document:
     return CHECK.document(CheckDocument(exit_code(found), tuple(found)))
 
 
+def exercise_document(report: ExerciseReport) -> Document:
+    """Return what a server did when its behaviour was exercised."""
+    return EXERCISE.document(report)
+
+
 class ServerVersion(Record, frozen=True):
     """The version of a server."""
 
@@ -216,11 +222,12 @@ VALIDATION = DocumentKind("Validation", ValidationDocument)
 EDIT = DocumentKind("Edit", EditDocument)
 STATUS = DocumentKind("Status", StatusDocument, version=2)
 CHECK = DocumentKind("Check", CheckDocument, version=2)
+EXERCISE = DocumentKind("Exercise", ExerciseReport)
 VERSION = DocumentKind("Version", VersionDocument)
 HISTORY = DocumentKind("History", HistoryDocument, version=2)
 
 SCHEMAS: Mapping[str, Callable[[], Document]] = {
-    **{kind.name: kind.schema for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, VERSION)},
+    **{kind.name: kind.schema for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, EXERCISE, VERSION)},
     "Journal": journal_schema,
     "History": HISTORY.schema,
 }

@@ -1,4 +1,4 @@
-"""`aliasctl check`: whether a run could do what its sets need."""
+"""`aliasctl check`: whether a run could do what its sets need, and whether the server behaves as guards expect."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options
+from reconciler.cli.exercise_server import exercise_server
 from reconciler.cli.output import Output
 from reconciler.core.model import AliasSet
 from reconciler.inspect.access import check_access, exit_code
@@ -18,22 +19,41 @@ from reconciler.render.formats import Result
 @click.command("check")
 @options.optional_manifest_option
 @options.include_suspended_option
+@click.option(
+    "--exercise",
+    is_flag=True,
+    help="Verify the server's behavior in one database, with collections and aliases of its own (aliasctl_check_…).",
+)
+@options.yes_option
 @options.target_options
 @options.result_options()
 @options.log_options()
 @click.pass_obj
-def command(output: Output, paths: tuple[str, ...], include_suspended: bool, flags: Overrides) -> int:
-    """Check connectivity and privileges (read-only).
+def command(
+    output: Output, paths: tuple[str, ...], include_suspended: bool, exercise: bool, yes: bool, flags: Overrides
+) -> int:
+    """Check connectivity and privileges; --exercise verifies the server.
 
-    Checks address, TLS, token, version, database and each privilege that the sets need. A privilege is ok only if a
-    call was permitted or a grant was read; otherwise it is missing or unknown. Exits with 1 if something is missing.
-    Without sets, it checks what any alias of the database needs.
+    Checks address, TLS, token, version, database and each privilege that the sets need, without writing. A privilege is
+    ok only if a call was permitted or a grant was read; otherwise it is missing or unknown. Exits with 1 if something
+    is missing. Without sets, it checks what any alias of the database needs.
+
+    With --exercise it writes: it asks for confirmation, creates tiny collections and aliases whose names begin with
+    aliasctl_check_ in one database, verifies each behavior of the server that guards rely on, and removes them. Exits
+    with 1 if the server contradicts what aliasctl expects of its version, and with 5 if something could not be removed.
 
     \b
       aliasctl check -f aliases/
       aliasctl check --uri http://localhost:19530 --database default
+      aliasctl check --exercise --uri http://localhost:19530 --database scratch
     """
+    if yes and not exercise:
+        raise click.UsageError("--yes goes with --exercise: check writes nothing without it")
+    if exercise and include_suspended:
+        raise click.UsageError("--include-suspended does not go with --exercise, which uses no sets")
     output.ensure_writable()
+    if exercise:
+        return exercise_server(paths, flags, output, yes=yes)
     sets = _sets(paths, flags, output, include_suspended=include_suspended)
     with Catalogs(connect) as catalogs, output.busy("Checking the servers"):
         targets = check_access(sets, catalogs)

@@ -1,0 +1,89 @@
+"""Leftovers of an earlier run, and the removal of everything that a run has created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from reconciler.catalog.port import SANDBOX_KEY
+from reconciler.core.errors import (
+    CallTimedOut,
+    CatalogError,
+    ConnectionFailed,
+    InvalidInput,
+    Problem,
+    UnexpectedAnswer,
+)
+from reconciler.core.text import quoted
+from reconciler.exercise.names import DANGLING, PREFIX
+
+if TYPE_CHECKING:
+    from reconciler.catalog.sandbox import Sandbox
+
+CLEANUP_SECONDS = 30.0
+"""How long removing is tried again while the server does not answer."""
+WAIT = 0.5
+MAY_PASS = (ConnectionFailed, CallTimedOut, UnexpectedAnswer)
+
+
+def remove_leftovers(sandbox: Sandbox) -> tuple[str, ...]:
+    """Remove what an earlier run left behind; return it.
+
+    Raises:
+        InvalidInput: something with such a name was not created by an exercise; nothing is removed then.
+        CatalogError: a call failed.
+    """
+    aliases, collections = _ours(sandbox.alias_names()), _ours(sandbox.collections())
+    problems = list(_not_ours(sandbox, aliases, collections))
+    if problems:
+        raise InvalidInput(*problems)
+    _remove_all(sandbox)
+    return tuple([f"alias {name}" for name in aliases] + [f"collection {name}" for name in collections])
+
+
+def clean_up(sandbox: Sandbox) -> tuple[str, ...]:
+    """Remove everything whose name begins with `PREFIX`; return what may be left if the server does not allow that."""
+    retries = Retrying(
+        retry=retry_if_exception_type(MAY_PASS),
+        stop=stop_after_delay(CLEANUP_SECONDS),
+        wait=wait_fixed(WAIT),
+        reraise=True,
+    )
+    try:
+        for attempt in retries:
+            with attempt:
+                _remove_all(sandbox)
+    except CatalogError:
+        return tuple(f"{noun} {name}" for noun, name in sorted(sandbox.made))
+    return ()
+
+
+def _remove_all(sandbox: Sandbox) -> None:
+    """Drop all aliases, then all collections; the alias that may dangle is in no list."""
+    for alias in [*_ours(sandbox.alias_names()), DANGLING]:
+        sandbox.drop_alias(alias)
+    for collection in _ours(sandbox.collections()):
+        sandbox.drop_collection(collection)
+    sandbox.made.clear()
+
+
+def _ours(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith(PREFIX))
+
+
+def _not_ours(sandbox: Sandbox, aliases: Iterable[str], collections: Iterable[str]) -> Iterator[Problem]:
+    """Yield what no exercise can have created, and what others have pointed at our collections."""
+    remedy = f"drop or rename it, or use another database; names that begin with {PREFIX} are those of this command"
+    for alias in aliases:
+        found = sandbox.resolve(alias)
+        if found and not found.name.startswith(PREFIX):
+            yield Problem(f"alias {quoted(alias)} points to {quoted(found.name)}, so it is not a leftover: {remedy}")
+    for collection in collections:
+        primary = sandbox.schema(collection).primary
+        if not primary or primary.name != SANDBOX_KEY:
+            yield Problem(f"collection {quoted(collection)} has other fields, so it is not a leftover: {remedy}")
+        for alias in sorted(sandbox.aliases_of(collection) or ()):
+            if not alias.startswith(PREFIX):
+                yield Problem(f"alias {quoted(alias)} points to {quoted(collection)}, a leftover: point it elsewhere")
