@@ -8,6 +8,7 @@ In addition it has calls on collections, and a few that show an answer as the se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -15,7 +16,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from reconciler.catalog.milvus import MilvusCatalog
 from reconciler.catalog.milvus_client import DataType
 from reconciler.catalog.port import IMPOSSIBLE_NAME, SANDBOX_KEY, SANDBOX_PREFIX, SANDBOX_VECTOR
-from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, RateLimited, UnexpectedAnswer
+from reconciler.core.errors import (
+    AliasNotFound,
+    CallTimedOut,
+    CatalogError,
+    ConnectionFailed,
+    RateLimited,
+    UnexpectedAnswer,
+)
 from reconciler.core.model import Connection
 
 DIMENSION = 2
@@ -72,6 +80,11 @@ class Sandbox(MilvusCatalog):
         """Drop a collection by its name, or as far as the server allows that by an alias."""
         self._write("drop_collection", name)
 
+    def remove_alias(self, alias: str) -> None:
+        """Drop an alias if it exists, also on a server that refuses to drop one that does not."""
+        with suppress(AliasNotFound):
+            self.drop_alias(alias)
+
     def create_unchecked(self, alias: str, collection: str) -> None:
         """Create an alias whose name is not checked before the call."""
         self._write("create_alias", collection, alias)
@@ -103,10 +116,17 @@ class Sandbox(MilvusCatalog):
                 with attempt:
                     super()._write(method, *names, **options)
         except CatalogError as error:
-            if is_new and not isinstance(error, (ConnectionFailed, CallTimedOut, UnexpectedAnswer)):
+            if is_new and not _may_have_acted(error):
                 self.made.discard(made)
             raise
         if verb == "drop":
             self.made.discard(made)
         elif verb == "rename":
             self.made = (self.made - {(noun, names[0])}) | {made}
+
+
+def _may_have_acted(error: CatalogError) -> bool:
+    """Return whether a write may have taken effect: it was not answered, or the answer cannot be read."""
+    if isinstance(error, UnexpectedAnswer):
+        return error.server_code is None
+    return isinstance(error, (ConnectionFailed, CallTimedOut))

@@ -381,4 +381,7 @@ def range_words(first: Number, end: Number) -> str:
         return "all" if end == END else f"before {after}"
     if end == END:
         return f"{start} and later"
-    return f"{start} to {end[0]}.{end[1]}.{end[2] - 1}" if end[2] else f"{start} and later, before {after}"
+    if not end[2]:
+        return f"{start} and later, before {after}"
+    last = f"{end[0]}.{end[1]}.{end[2] - 1}"
+    return last if last == start else f"{start} to {last}"

@@ -13,11 +13,12 @@ from reconciler.core.errors import (
     CatalogError,
     ConnectionFailed,
     InvalidInput,
+    PermissionDenied,
     Problem,
     UnexpectedAnswer,
 )
 from reconciler.core.text import quoted
-from reconciler.exercise.names import DANGLING, PREFIX
+from reconciler.exercise.names import COLLECTIONS, DANGLING, PREFIX
 
 if TYPE_CHECKING:
     from reconciler.catalog.sandbox import Sandbox
@@ -35,7 +36,7 @@ def remove_leftovers(sandbox: Sandbox) -> tuple[str, ...]:
         InvalidInput: something with such a name was not created by an exercise; nothing is removed then.
         CatalogError: a call failed.
     """
-    aliases, collections = _ours(sandbox.alias_names()), _ours(sandbox.collections())
+    aliases, collections = _ours(sandbox.alias_names()), _collections(sandbox)
     problems = list(_not_ours(sandbox, aliases, collections))
     if problems:
         raise InvalidInput(*problems)
@@ -61,16 +62,34 @@ def clean_up(sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def _remove_all(sandbox: Sandbox) -> None:
-    """Drop all aliases, then all collections; the alias that may dangle is in no list."""
-    for alias in [*_ours(sandbox.alias_names()), DANGLING]:
-        sandbox.drop_alias(alias)
-    for collection in _ours(sandbox.collections()):
-        sandbox.drop_collection(collection)
+    """Drop all aliases, then all collections; what cannot be dropped is an error after all others are gone."""
+    refused: CatalogError | None = None
+    aliases = [*_ours(sandbox.alias_names()), DANGLING]  # no list shows one that dangles
+    for drop, name in [
+        *((sandbox.remove_alias, alias) for alias in aliases),
+        *((sandbox.drop_collection, collection) for collection in _collections(sandbox)),
+    ]:
+        try:
+            drop(name)
+        except CatalogError as error:
+            if error.transient:
+                raise
+            refused = error
+    if refused:
+        raise refused
     sandbox.made.clear()
 
 
 def _ours(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if name.startswith(PREFIX))
+
+
+def _collections(sandbox: Sandbox) -> list[str]:
+    """Return our collections; where the caller may not list any, those that can be described."""
+    try:
+        return _ours(sandbox.collections())
+    except PermissionDenied:
+        return [name for name in COLLECTIONS if sandbox.describe(name)]
 
 
 def _not_ours(sandbox: Sandbox, aliases: Iterable[str], collections: Iterable[str]) -> Iterator[Problem]:

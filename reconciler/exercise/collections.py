@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.core.errors import AliasAlreadyExists
-from reconciler.exercise.exercise import DONE, REFUSED, Exercise, Observation
+from reconciler.exercise.exercise import DONE, REFUSED, Exercise, NotObserved, Observation
 from reconciler.exercise.guards import Guard
 from reconciler.exercise.names import DANGLING, NEW, OLD, RENAMED, SPARE, A
 from reconciler.exercise.session import Session
@@ -18,6 +18,8 @@ NONE = "none"
 def _ids(session: Session) -> Observation:
     """Compare the ids in the list of collections with those of their descriptions."""
     listed = session.sandbox.collections()
+    if not {OLD, NEW} <= listed.keys():
+        raise NotObserved("the list of collections does not show ours")
     if any(listed[name] != session.sandbox.describe(name) for name in (OLD, NEW)):
         return Observation("contradictory")
     return Observation(_different(listed[OLD].id, listed[NEW].id))

@@ -10,6 +10,7 @@ OLD, NEW = f"{PREFIX}old", f"{PREFIX}new"
 """The two collections that aliases are moved between, both loaded."""
 SPARE, RENAMED = f"{PREFIX}spare", f"{PREFIX}renamed"
 """An empty collection that some exercises create and drop, and its other name."""
+COLLECTIONS = (OLD, NEW, SPARE, RENAMED)
 MISSING = f"{PREFIX}missing"
 """A collection and alias that does not exist."""
 A, B = f"{PREFIX}a", f"{PREFIX}b"

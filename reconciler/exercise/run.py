@@ -97,7 +97,7 @@ def _find(exercise: Exercise, session: Session, behaviour: ServerBehaviour) -> F
     except CatalogError as error:
         if isinstance(error, NO_EVIDENCE):
             raise
-        observed = Observation(error.code, error.server_code, f"a step before it failed: {error}")
+        observed = Observation(f"{error.code}, in another step", error.server_code, str(error))
     verdict = Verdict.AS_EXPECTED if observed.result in expected else Verdict.CONTRADICTION
     return replace(finding, observed=observed.result, verdict=verdict, code=observed.code, detail=observed.detail)
 

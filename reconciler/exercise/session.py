@@ -107,7 +107,7 @@ class Session:
             yield
         finally:
             for alias in {A, *at}:
-                self.sandbox.drop_alias(alias)
+                self.sandbox.remove_alias(alias)
 
     @contextmanager
     def spare(self) -> Iterator[None]:
@@ -117,7 +117,7 @@ class Session:
             yield
         finally:
             for alias in (A, DANGLING):
-                self.sandbox.drop_alias(alias)
+                self.sandbox.remove_alias(alias)
             if self.sandbox.describe(SPARE):
                 self.sandbox.drop_collection(SPARE)
 

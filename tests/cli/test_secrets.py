@@ -34,7 +34,7 @@ FILES = ("-f", "aliases.yaml")
 PATIENCE = ("--timeout", "500ms")
 COMMANDS: dict[str, Sequence[Sequence[str]]] = {
     "apply": [[*FILES, "--yes", *PATIENCE], ["saved.json", "--yes", *PATIENCE]],
-    "check": [[*FILES, *PATIENCE]],
+    "check": [[*FILES, *PATIENCE], [*FILES, "--exercise", "--yes", *PATIENCE]],
     "export": [[*FILES, *PATIENCE]],
     "graph": [[*FILES, "--live", *PATIENCE], [*FILES]],
     "history": [[]],
