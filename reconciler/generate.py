@@ -20,6 +20,7 @@ import yaml
 from reconciler.catalog.server_behaviour import TABLE, Row, range_words
 from reconciler.catalog.server_version import Product
 from reconciler.cli.main import aliasctl
+from reconciler.exercise.run import EXERCISES
 from reconciler.manifest.kinds import KINDS
 from reconciler.manifest.schema import custom_resource_definition, json_schema
 from reconciler.manifest.specs.status import status
@@ -41,7 +42,8 @@ The version is taken from what the server reports, wherever the number stands in
 `release/2.4.15-0.1.1`), or else from its build tags, as on Zilliz Cloud. For a server that reports neither, set
 `serverVersion` in the MilvusConnection. While the version is not known, every guard assumes the worst case: drops that
 could lose other aliases are blocked, and altering again is tried and its effect checked. `aliasctl check` lists the
-known problems of your server.
+known problems of your server. `aliasctl check --exercise` [verifies on your server](exercise.md) the rows that are
+marked *exercised*.
 """
 NOTICE = "Written by `python -m reconciler.generate`; change the code instead."
 
@@ -138,12 +140,14 @@ def _server_reference() -> Iterator[str]:
     """Yield the page about server versions: one row per behaviour, in the order of the table."""
     yield f"<!-- {NOTICE} -->\n# Server versions\n"
     yield f"{cleandoc(SERVERS)}\n"
+    exercised = {exercise.row for exercise in EXERCISES}
     for product in Product:
         yield f"## {product}\n"
         yield "| version | behavior | consequence | source |\n|---|---|---|---|"
         for row in TABLE:
             if row.product is product:
-                cells = (_versions(row), row.behaviour, row.consequence, f"{_linked(row.source)}, {row.evidence}")
+                source = f"{_linked(row.source)}, {row.evidence}{', exercised' if row.name in exercised else ''}"
+                cells = (_versions(row), row.behaviour, row.consequence, source)
                 yield f"| {' | '.join(cells)} |"
         yield ""
 

@@ -77,7 +77,7 @@ class Sandbox(MilvusCatalog):
         self._write("rename_collection", name, new_name)
 
     def drop_collection(self, name: str) -> None:
-        """Drop a collection by its name, or as far as the server allows that by an alias."""
+        """Drop a collection by its name, or by an alias on servers that allow it."""
         self._write("drop_collection", name)
 
     def remove_alias(self, alias: str) -> None:
@@ -92,6 +92,10 @@ class Sandbox(MilvusCatalog):
     def listed_without_database(self) -> frozenset[str]:
         """Return the answer of ListAliases to a request that does not name the database."""
         return frozenset(self._read("list_aliases", "")["aliases"])
+
+    def described_without_database(self, alias: str) -> str:
+        """Return the collection in the answer of DescribeAlias to a request that does not name the database."""
+        return str(self._read("describe_alias", alias)["collection_name"])
 
     def described_by_alias(self, alias: str) -> str:
         """Return the name of the collection in the answer of DescribeCollection about an alias."""

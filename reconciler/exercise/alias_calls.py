@@ -6,6 +6,7 @@ The cases are those of the table in `docs/servers.md` and `tests/catalog/test_co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -23,6 +24,9 @@ from reconciler.exercise.exercise import DONE, Exercise, NotObserved, Observatio
 from reconciler.exercise.guards import Guard
 from reconciler.exercise.names import LONGER, MISSING, NEW, OLD, PREFIX, A, B
 from reconciler.exercise.session import Session
+
+if TYPE_CHECKING:
+    from reconciler.catalog.sandbox import Sandbox
 
 CREATE, ALTER, DROP = AliasWrite.CREATE, AliasWrite.ALTER, AliasWrite.DROP
 
@@ -113,12 +117,27 @@ def _list_of_alias(session: Session) -> Observation:
     return Observation(NO_COLLECTION if listed is None else "its collection's")
 
 
-def _list_without_database(session: Session) -> Observation:
-    if session.sandbox.database == DEFAULT_DATABASE:
-        raise NotObserved(f'seen in a database other than "{DEFAULT_DATABASE}": --database NAME')
-    with session.aliases({A: OLD}):
-        listed = session.sandbox.listed_without_database()
-    return Observation(ITS_OWN if A in listed else OF_DEFAULT)
+def _without_database(finds: Callable[[Sandbox], bool]) -> Callable[[Session], Observation]:
+    """Return an observation of whether a call that does not name the database finds an alias of this one."""
+
+    def observe(session: Session) -> Observation:
+        if session.sandbox.database == DEFAULT_DATABASE:
+            raise NotObserved(f'seen in a database other than "{DEFAULT_DATABASE}": --database NAME')
+        with session.aliases({A: OLD}):
+            return Observation(ITS_OWN if finds(session.sandbox) else OF_DEFAULT)
+
+    return observe
+
+
+def _lists(sandbox: Sandbox) -> bool:
+    return A in sandbox.listed_without_database()
+
+
+def _describes(sandbox: Sandbox) -> bool:
+    try:
+        return sandbox.described_without_database(A) == OLD
+    except AliasNotFound:
+        return False
 
 
 def _create_named(name: str) -> Callable[[Session], Observation]:
@@ -193,8 +212,16 @@ ALIAS_CALLS = (
     Exercise("list, of a missing collection", _list_of_missing, Guard.RE_READ, (NO_COLLECTION,), lite=(NOTHING,)),
     Exercise("list, of an alias", _list_of_alias, Guard.RE_READ, (NO_COLLECTION,)),
     Exercise(
+        "describe, no database in the call",
+        _without_database(_describes),
+        Guard.RE_READ,
+        (OF_DEFAULT,),
+        row="reads_default_database",
+        no=(ITS_OWN,),
+    ),
+    Exercise(
         "list, no database in the call",
-        _list_without_database,
+        _without_database(_lists),
         Guard.SCOPE,
         (OF_DEFAULT,),
         row="reads_default_database",

@@ -43,7 +43,7 @@ def test_an_exercise_reads_like_this(shop: Shop) -> None:
     assert heads.split() == ["exercise", "expected", "observed"]
     assert first.split() == ["✓", "create", "done", "done"]
     assert "✗" not in done.stdout
-    assert last.startswith("Exercise: 44 as expected. 200 moves under 0 readers, ")
+    assert last.startswith("Exercise: 45 as expected. 200 moves under 0 readers, ")
     assert max(map(len, done.stdout.splitlines()[1:])) <= 80
     document = shop.read("exercise.json")
     assert (document["kind"], document["exitCode"], document["tool"]["name"]) == ("Exercise", 0, "aliasctl")

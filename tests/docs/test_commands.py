@@ -6,10 +6,11 @@ with another one:
     <!-- sandbox: collections c1 c2; aliases a=c1; manifests a=c1 -->
     <!-- sandbox: milvus 2.6.13; collections c1; aliases a=c1; readers shop=c1 -->
 
-`rows` fills collections with rows of random vectors; `manifests` makes a folder `aliases/` with a connection `local`
-and a set that wants those aliases. `milvus` is an emulated server of that version, with authorization: MILVUS_TOKEN has
-the token of root, and SHOP_TOKEN that of a user whose role `shop_role` may read the collection. Blocks marked `sh` are
-run in order, in one folder; `python` blocks are run at their place, and their exit code is their last word.
+`databases` are further ones, which are empty. `rows` fills collections with rows of random vectors; `manifests` makes a
+folder `aliases/` with a connection `local` and a set that wants those aliases. `milvus` is an emulated server of that
+version, with authorization: MILVUS_TOKEN has the token of root, and SHOP_TOKEN that of a user whose role `shop_role` may
+read the collection. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their place, and
+their exit code is their last word.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ def secure(uri: str, readers: dict[str, str]) -> dict[str, str]:
 
 def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
     admin = MilvusAdmin(uri)
+    for database in start.get("databases", []):
+        admin.create_database(database)
     for collection in start.get("collections", []):
         rows = random_rows() if collection in start.get("rows", []) else ()
         admin.create_collection(collection, replicas=1, rows=rows)

@@ -70,6 +70,8 @@ def test_a_server_that_behaves_as_its_version_passes(version: str) -> None:
 
 
 ROWS = (
+    ("describe, no database in the call", "2.3.5", "reads_default_database", ()),
+    ("describe, no database in the call", "2.4.15", "reads_default_database", ()),
     ("list, no database in the call", "2.3.5", "reads_default_database", ()),
     ("list, no database in the call", "2.4.15", "reads_default_database", ()),
     ("create, an alias as collection", "2.6.11", "resolves_alias_targets", ()),
