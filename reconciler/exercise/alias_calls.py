@@ -33,7 +33,7 @@ CREATE, ALTER, DROP = AliasWrite.CREATE, AliasWrite.ALTER, AliasWrite.DROP
 EXISTS, NO_ALIAS = AliasAlreadyExists.__name__, AliasNotFound.__name__
 TAKEN, NO_COLLECTION = NameTakenByCollection.__name__, CollectionNotFound.__name__
 BAD_NAME = InvalidName.__name__
-NOTHING, ITS_OWN, OF_DEFAULT = "nothing", "its own", "of default"
+NOTHING, NOT_FOUND, ITS_OWN, OF_DEFAULT = "nothing", "not found", "its own", "of default"
 LONGEST_NAME = 255
 
 
@@ -108,13 +108,13 @@ def _list_of_collection(session: Session) -> Observation:
 
 def _list_of_missing(session: Session) -> Observation:
     listed = session.sandbox.aliases_of(MISSING)
-    return Observation(NO_COLLECTION if listed is None else "others" if listed else NOTHING)
+    return Observation(NOT_FOUND if listed is None else "others" if listed else NOTHING)
 
 
 def _list_of_alias(session: Session) -> Observation:
     with session.aliases({A: OLD}):
         listed = session.sandbox.aliases_of(A)
-    return Observation(NO_COLLECTION if listed is None else "its collection's")
+    return Observation(NOT_FOUND if listed is None else "its collection's")
 
 
 def _without_database(finds: Callable[[Sandbox], bool]) -> Callable[[Session], Observation]:
@@ -203,14 +203,14 @@ ALIAS_CALLS = (
     Exercise("drop", write(DROP, A, given=AT_OLD), Guard.READ_BACK, (DONE,)),
     Exercise("drop, alias missing", write(DROP), Guard.READ_AFTER_ERROR, (DONE,)),
     Exercise("drop, name of a collection", _drop_collection_name, Guard.RE_READ, (DONE,)),
-    Exercise("drop, readers", _effects_of_drop, Guard.READ_BACK, ("gone",)),
+    Exercise("drop, then read", _effects_of_drop, Guard.READ_BACK, ("gone",)),
     Exercise("drop, longer names", _longer_names_after_drop, Guard.PREFIX_DROPS, ("kept",)),
     Exercise("resolve, alias missing", _resolve(MISSING), Guard.RE_READ, (NOTHING,)),
     Exercise("resolve, name of a collection", _resolve(OLD), Guard.RE_READ, (NOTHING,)),
     Exercise("list, all aliases", _list_all, Guard.SCOPE, ("all",)),
     Exercise("list, of a collection", _list_of_collection, Guard.RE_READ, (ITS_OWN,)),
-    Exercise("list, of a missing collection", _list_of_missing, Guard.RE_READ, (NO_COLLECTION,), lite=(NOTHING,)),
-    Exercise("list, of an alias", _list_of_alias, Guard.RE_READ, (NO_COLLECTION,)),
+    Exercise("list, of a missing collection", _list_of_missing, Guard.RE_READ, (NOT_FOUND,), lite=(NOTHING,)),
+    Exercise("list, of an alias", _list_of_alias, Guard.RE_READ, (NOT_FOUND,)),
     Exercise(
         "describe, no database in the call",
         _without_database(_describes),

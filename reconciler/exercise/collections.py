@@ -34,8 +34,10 @@ def _id_of_replacement(session: Session) -> Observation:
     return Observation(_different(*ids))
 
 
-def _different(one: int | None, two: int | None) -> str:
-    return NONE if one is two is None else "different" if one != two else "same"
+def _different(first: int | None, second: int | None) -> str:
+    if first is None and second is None:
+        return NONE
+    return "different" if first != second else "same"
 
 
 def _rename(session: Session) -> Observation:

@@ -10,7 +10,7 @@ Exercise: 47 as expected, 1 contradiction. 200 moves under 7 readers, 22.8 s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reconciler.core.text import counted, listed, printable
 from reconciler.exercise.records import ExerciseReport, Finding, Verdict
@@ -29,11 +29,16 @@ INDENT = " " * 6
 def exercise_lines(report: ExerciseReport) -> Iterator[Line]:
     """Draw every finding, and what it means."""
     yield header(report.connection, report.target.database, report.server_version)
-    widths = [max(map(len, column)) for column in zip(HEADS, *map(_cells, report.findings), strict=True)]
-    yield Line((f"    {'  '.join(map(str.ljust, HEADS, widths))}".rstrip(), "bold"))
-    for finding in report.findings:
-        yield from _finding(finding, widths)
+    if report.findings:
+        yield from _table(report.findings)
     yield from _conclusion(report)
+
+
+def _table(findings: Sequence[Finding]) -> Iterator[Line]:
+    widths = [max(map(len, column)) for column in zip(HEADS, *map(_cells, findings), strict=True)]
+    yield Line((f"    {'  '.join(map(str.ljust, HEADS, widths))}".rstrip(), "bold"))
+    for finding in findings:
+        yield from _finding(finding, widths)
 
 
 def _cells(finding: Finding) -> tuple[str, str, str]:
@@ -50,7 +55,7 @@ def _observed(finding: Finding) -> str:
     return f"error {finding.code}" if as_expected else f"{finding.observed} ({finding.code})"
 
 
-def _finding(finding: Finding, widths: list[int]) -> Iterator[Line]:
+def _finding(finding: Finding, widths: Sequence[int]) -> Iterator[Line]:
     sign, style = SIGNS[finding.verdict]
     name, expected, observed = map(str.ljust, map(printable, _cells(finding)), widths)
     yield Line("  ", (sign, style), f" {name}  {expected}  ", (observed.rstrip(), "" if style == "green" else style))
@@ -79,7 +84,7 @@ def _conclusion(report: ExerciseReport) -> Iterator[Line]:
         Verdict.CONTRADICTION: counted(contradictions, "contradiction"),
         Verdict.NOT_OBSERVED: f"{counts[Verdict.NOT_OBSERVED]} not observed",
     }
-    summary = ", ".join(words[verdict] for verdict in Verdict if counts[verdict]) or "nothing"
+    summary = ", ".join(words[verdict] for verdict in Verdict if counts[verdict]) or "not run"
     moved = f" {counted(report.moves, 'move')} under {counted(report.readers, 'reader')}," if report.moves else ""
     yield Line((f"Exercise: {summary}.", "bold"), f"{moved} {report.seconds:.1f} s.")
     if contradictions:

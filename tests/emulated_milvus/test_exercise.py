@@ -270,7 +270,7 @@ INVERSIONS: dict[str, tuple[str, Callable[[Call, Any], bool], Invert]] = {
     "drop": ("DropAlias", exists, ignore),
     "drop, alias missing": ("DropAlias", lambda call, request: not exists(call, request), refuse(Code.ALIAS_NOT_FOUND)),
     "drop, name of a collection": ("DropAlias", lambda _, request: request.alias == OLD, drop_collection),
-    "drop, readers": ("Query", no_collection, read_from(OLD)),
+    "drop, then read": ("Query", no_collection, read_from(OLD)),
     "drop, longer names": ("DropAlias", always, drop_longer),
     "resolve, alias missing": ("DescribeAlias", lambda call, request: not exists(call, request), described_as(OLD)),
     "resolve, name of a collection": ("DescribeAlias", lambda _, request: request.alias == OLD, described_as(NEW)),

@@ -145,6 +145,9 @@ def test_a_missing_privilege_is_named(proxy: Proxy, monkeypatch: pytest.MonkeyPa
     report = exercised(proxy.uri)
     assert (report.exit_code, report.findings, live(proxy)) == (1, (), set())
     assert "the privilege CreateCollection is missing" in report.ended_early
+    _, reason, last = [line.plain for line in exercise_lines(report)]
+    assert reason == f"Ended early: {report.ended_early}"
+    assert last.startswith("Exercise: not run. ")
 
 
 def test_one_exercise_without_its_privilege_is_not_observed(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
