@@ -15,13 +15,9 @@ from reconciler.render.formats import Result
 
 
 def exercise_server(paths: tuple[str, ...], flags: Overrides, output: Output, *, yes: bool) -> int:
-    """Exercise the server that the options name, in one of its databases; return the exit code.
+    """Exercise the server that the options name, in one database; return the exit code.
 
-    Args:
-        paths: of manifests; only their connections are used.
-        flags: settings of this call.
-        output: where the report is printed.
-        yes: skip confirmation.
+    Of the manifests at `paths` only the connections are used.
     """
     from reconciler.exercise.run import run_exercises  # not needed by any other check
 

@@ -22,6 +22,7 @@ from reconciler.exercise.session import Moves, Session
 ALIASES = tuple(f"{PREFIX}move_{number:02}" for number in range(50))
 ROUNDS = 4
 READERS = 12
+"""At most; one call of the connection's `concurrency` is left for the moves."""
 SETTLING_SECONDS = PROVING_SECONDS
 REALTERS = 3
 """How often an alias is altered again; on 2.3.5 the first time refreshed 15 of 16 readers (measured)."""
@@ -55,7 +56,7 @@ def _move_under_readers(session: Session) -> Moves:
             before, after = (NEW, OLD) if number % 2 else (OLD, NEW)
             for alias in ALIASES:
                 focus.alias = alias
-                _serving(session, alias)  # readers have arrived when this read is answered
+                _serving(session, alias)  # time for the readers to get to this alias
                 sandbox.alter_alias(alias, after)
                 result.moves += 1
                 result.stale.update(_stale_reads(session, alias, before, after))
@@ -133,11 +134,9 @@ def _freshness(read: str) -> Callable[[Session], Observation]:
 
 def _followers(session: Session) -> Observation:
     moves = _moves(session)
-    return (
-        Observation(STUCK, detail=f"{moves.stuck} of {counted(moves.moves, 'move')}")
-        if moves.stuck
-        else Observation(FOLLOW)
-    )
+    if moves.stuck:
+        return Observation(STUCK, detail=f"{moves.stuck} of {counted(moves.moves, 'move')}")
+    return Observation(FOLLOW)
 
 
 def _realter(session: Session) -> Observation:

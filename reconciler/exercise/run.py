@@ -37,9 +37,9 @@ def run_exercises(sandbox: Sandbox, connection: Connection, stop: Event) -> Exer
     """Exercise a server; return what it did, and what could not be removed afterwards.
 
     Args:
-        sandbox: the open database.
+        sandbox: an open database.
         connection: how it was opened, for the report.
-        stop: set to end early, and clean up.
+        stop: ends the run early, and cleans up.
 
     Raises:
         InvalidInput: something has a name of ours and was not created by an exercise; nothing is changed then.
