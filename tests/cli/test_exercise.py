@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -95,28 +96,29 @@ def test_a_milvus_lite_file_is_not_created(shop: Shop) -> None:
 
 
 def nth(number: int, reached: Event) -> Callable[[grpc.ServicerContext], None]:
-    """A hook that notes when a call has arrived for the nth time."""
+    """A hook that notes when a call has arrived for the nth time, and holds it for a moment."""
     seen: list[object] = []
 
     def hook(context: grpc.ServicerContext) -> None:
         seen.append(context)
         if len(seen) == number:
             reached.set()
+            time.sleep(1)
 
     return hook
 
 
 @pytest.mark.parametrize(
-    ("how", "method", "number"),
+    ("how", "method", "number", "last"),
     [
-        (signal.SIGINT, "LoadCollection", 1),
-        (signal.SIGTERM, "RenameCollection", 1),
-        (signal.SIGHUP, "AlterAlias", 30),
-        (signal.SIGINT, "AlterAlias", 100),
+        (signal.SIGINT, "LoadCollection", 1, None),
+        (signal.SIGTERM, "RenameCollection", 1, "rename a collection"),
+        (signal.SIGHUP, "AlterAlias", 1, "alter"),
+        (signal.SIGINT, "AlterAlias", 100, "drop a collection with aliases"),
     ],
 )
 def test_a_signal_ends_it_early_and_everything_is_removed(
-    shop: Shop, relay: Relay, how: signal.Signals, method: str, number: int
+    shop: Shop, relay: Relay, how: signal.Signals, method: str, number: int, last: str | None
 ) -> None:
     reached = Event()
     relay.before[method] = nth(number, reached)
@@ -127,6 +129,7 @@ def test_a_signal_ends_it_early_and_everything_is_removed(
     stopped = finish(process)
     assert (stopped.code, stopped.document["endedEarly"], stopped.stderr) == (1, "interrupted", STOPPING)
     assert "left" not in stopped.document
+    assert [finding["exercise"] for finding in stopped.document["findings"]][-1:] == ([last] if last else [])
     assert names(shop) == set()
 
 

@@ -8,8 +8,8 @@ with another one:
 
 `databases` are further ones, which are empty. `rows` fills collections with rows of random vectors; `manifests` makes a
 folder `aliases/` with a connection `local` and a set that wants those aliases. `milvus` is an emulated server of that
-version, with authorization: MILVUS_TOKEN has the token of root, and SHOP_TOKEN that of a user whose role `shop_role` may
-read the collection. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their place, and
+version, with authorization: MILVUS_TOKEN has the token of root, and SHOP_TOKEN that of a user whose role `shop_role`
+may read the collection. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their place, and
 their exit code is their last word.
 """
 
