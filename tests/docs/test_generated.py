@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.reasons import OPERATOR_ONLY, Reason
+from reconciler.core.reasons import Reason
 from reconciler.generate import published
+from tests.reasons import OPERATOR_ONLY
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.reasons import MEANINGS, SYNC_ONLY, Ready, Reason
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from tests.docs.test_commands import ROOT, blocks, prepare
 from tests.install.built import OVERLAYS, build, container
 from tests.kubernetes.cluster import admin_of
 from tests.kubernetes.control_plane import ADMIN, ControlPlane, control_plane_in, find_assets
 from tests.kubernetes.operator_process import Operator
+from tests.reasons import SYNC_ONLY
 from tests.servers import MilvusAdmin, lite_server
 
 PAGE = ROOT / "docs" / "operator.md"

@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from reconciler.core import errors
-from reconciler.core.reasons import MEANINGS, SYNC_ONLY, Ready, Reason
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref
 from tests.install.built import ROOT, Object, only
 from tests.install.scraped import RULES, assert_firing
 from tests.install.tools import output, promtool
+from tests.reasons import SYNC_ONLY
 
 MONITORING = ROOT / "manifests" / "monitoring"
 SET = Ref("search", "search")

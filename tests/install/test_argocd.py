@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.core.reasons import SYNC_ONLY, Reason
+from reconciler.core.reasons import Reason
 from tests.install.built import ROOT, Object
 from tests.install.sets import alias_set, condition, with_reason
+from tests.reasons import SYNC_ONLY
 
 lua51 = pytest.importorskip("lupa.lua51", reason="lupa is not installed")  # Argo CD's Lua (gopher-lua) is 5.1
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.core.reasons import MEANINGS, SYNC_ONLY, Ready, Reason
+from reconciler.core.reasons import MEANINGS, Ready, Reason
 from tests.install.built import ROOT, Object
 from tests.install.sets import alias_set, with_reason
+from tests.reasons import SYNC_ONLY
 
 cel = pytest.importorskip("cel", reason="common-expression-language is not installed")
 

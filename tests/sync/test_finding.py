@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.errors import CallTimedOut, Interrupted, InvalidInput, JournalError, Problem
-from reconciler.core.reasons import OPERATOR_ONLY, Reason
+from reconciler.core.reasons import Reason
 from reconciler.core.report import ExitCode, Report
 from reconciler.git import GitError, RefNotFound, RepositoryRefused, RepositoryUnreachable
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.sync.finding import Finding, reason_of
 from reconciler.sync.revision import ConnectionsUnusable
 from tests.builders import alias_set, catalogs, server
+from tests.reasons import OPERATOR_ONLY
 
 DONE, ERROR, REFUSED, INCOMPLETE = ExitCode.DONE, ExitCode.ERROR, ExitCode.REFUSED, ExitCode.INCOMPLETE
 WITHOUT_A_WRITE = {
