@@ -26,11 +26,11 @@ from reconciler.core.model import (
     Target,
     Verify,
 )
+from reconciler.manifest.kinds import API_VERSION
 
 ALIASES_A_SET = 1000
 MAX_NAME = 240
 """Characters of an object's name, with room for a number behind it."""
-API_VERSION = "aliasctl.dev/v1alpha1"
 
 
 class _Flow(dict[str, object]):
