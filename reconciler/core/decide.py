@@ -116,7 +116,7 @@ def decide(plan: Plan, policy: Policy, memory: Memory) -> Decision:
         corrections back off
      9  otherwise                           Apply
 
-    The approval of this very plan lifts 2, 5 and 7. The CLI decides in `cli.applying.carry_out`, which asks, and in
+    The approval of this very plan lifts 2, 5 and 7. The CLI decides in `cli.confirm_and_apply`, which asks, and in
     `apply_plan`, which writes nothing for 1, 3 and 6.
     """
     approved = bool(memory.approved) and memory.approved == plan.digest
