@@ -19,4 +19,4 @@ DANGLING = f"{PREFIX}dangling"
 PART = "part"
 
 KEYS = {OLD: (1,), NEW: (2,)}
-"""The keys of the rows, which tell from where a read through an alias was answered."""
+"""The keys of the rows, which show what collection answered a read through an alias."""

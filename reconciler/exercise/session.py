@@ -86,8 +86,8 @@ class Session:
 
     def keys(self, name: str) -> tuple[int, ...]:
         """Return the keys that a reader finds under the name of a collection or an alias."""
-        wanted = [key for keys in KEYS.values() for key in keys]
-        return tuple(sorted(map(int, self.sandbox.rows(name, SANDBOX_KEY, wanted, [], strong=False))))
+        every_key = [key for keys in KEYS.values() for key in keys]
+        return tuple(sorted(map(int, self.sandbox.rows(name, SANDBOX_KEY, every_key, [], strong=False))))
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `Interrupted` if the run is to end early."""
