@@ -35,6 +35,7 @@ PATIENCE = ("--timeout", "500ms")
 COMMANDS: dict[str, Sequence[Sequence[str]]] = {
     "apply": [[*FILES, "--yes", *PATIENCE], ["saved.json", "--yes", *PATIENCE]],
     "check": [[*FILES, *PATIENCE], [*FILES, "--exercise", "--yes", *PATIENCE]],
+    "completion": [["bash"]],
     "export": [[*FILES, *PATIENCE]],
     "graph": [[*FILES, "--live", *PATIENCE], [*FILES]],
     "history": [[]],
