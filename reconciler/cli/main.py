@@ -41,6 +41,15 @@ COMMANDS = {
 """The commands, each in the module of its name in `commands`, with the summary that its help starts with."""
 
 
+SYNONYMS = {"diff": "plan"}
+HINTS = {
+    "--auto-approve": "--yes skips confirmation",
+    "--dry-run": 'use "aliasctl plan", which writes nothing',
+    "--target": "--only ALIAS limits a run to an alias; --connection and --database select a server",
+}
+"""What options of other tools are called here."""
+
+
 class Commands(click.Group):
     """A group that imports a command when it runs; `--help` imports none."""
 
@@ -48,6 +57,7 @@ class Commands(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = SYNONYMS.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"reconciler.cli.commands.{cmd_name}").command
@@ -126,6 +136,8 @@ def _usage_error(error: click.UsageError, output: Output) -> None:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
     message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and (hint := HINTS.get(error.option_name)):
+        message = f"No such option: {error.option_name}; {hint}"
     if message.startswith("Got unexpected extra argument") and error.ctx and "paths" in error.ctx.params:
         message += " Repeat -f for each path: -f A -f B."
     output.failure(UsageError(message))

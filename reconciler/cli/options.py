@@ -150,7 +150,7 @@ def listen_option(default: str, *, help: str) -> Callable[[Command], Command]:  
     return click.option("--listen", default=default, show_default=True, metavar="HOST:PORT", help=help)
 
 
-yes_option = click.option("--yes", is_flag=True, help="Skip confirmation.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Skip confirmation.")
 journal_option = file_option(
     "--journal",
     type=file_path,
@@ -182,6 +182,7 @@ def format_option(*, views: bool = False) -> Callable[[Command], Command]:
     `views`: whether the result is a plan or a report, which every format can render.
     """
     return click.option(
+        "-o",
         "--format",
         type=click.Choice(_names(views=views)),
         default=TEXT.name,

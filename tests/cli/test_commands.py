@@ -72,3 +72,23 @@ def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
     failed = run("aply", cwd=tmp_path)
     assert failed.code == 1
     assert "No such command 'aply'" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["apply", "--auto-approve"], "No such option: --auto-approve; --yes skips confirmation"),
+        (["apply", "--dry-run"], 'No such option: --dry-run; use "aliasctl plan", which writes nothing'),
+        (["diff", "--target", "a"], "No such option: --target; --only ALIAS limits a run to an alias"),
+    ],
+)
+def test_options_of_other_tools_are_answered_with_ours(arguments: list[str], hint: str, tmp_path: Path) -> None:
+    failed = run(*arguments, cwd=tmp_path)
+    assert (failed.code, hint in failed.stderr) == (1, True), failed.stderr
+
+
+def test_short_names_and_the_synonym_of_plan(tmp_path: Path) -> None:
+    (tmp_path / "live.yaml").write_text("kind: AliasSet\n")
+    failed = run("diff", "-f", "live.yaml", "-o", "json", cwd=tmp_path)
+    assert (failed.code, failed.document["kind"]) == (1, "Error")
+    assert "-y, --yes" in run("apply", "--help", cwd=tmp_path).stdout
