@@ -34,7 +34,7 @@ from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.rejections import Rejected, block_rejected
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
 from reconciler.documents.timestamps import now
-from reconciler.gates import GATES, cheap_gates, evaluate_sets
+from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
 from reconciler.journal import Ledger, NoRun, Origins
 from reconciler.version import __version__
 
@@ -189,6 +189,8 @@ def _plan_target(
     if catalog:
         which = cheap_gates() if evaluate is GatesToEvaluate.CHEAP else None
         changes = evaluate_sets(changes, catalog, which=which, blocking=evaluate is not GatesToEvaluate.SHOWN)
+    else:
+        changes = [without_evaluation(change) for change in changes]
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
     for alias_set, change in zip(active, changes, strict=True):
         steps = block_whole_set(block_later_waves(change.steps), change.on_failure)

@@ -57,12 +57,14 @@ class Verdict(StrEnum):
     """The result of a gate.
 
     `unknown`: the server cannot tell. `notApplicable`: the current collection gives nothing to evaluate.
+    `notEvaluated`: this plan left the gate out; `apply` evaluates it.
     """
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     UNKNOWN = "unknown"
     NOT_APPLICABLE = "notApplicable"
+    NOT_EVALUATED = "notEvaluated"
 
 
 Figure = str | int | float | tuple[float, ...]
@@ -75,6 +77,10 @@ class GateResult(Record, frozen=True):
     verdict: Verdict = field(name="result")
     detail: str
     figures: Mapping[str, Figure]
+
+    @property
+    def not_evaluated(self) -> bool:
+        return self.verdict is Verdict.NOT_EVALUATED
 
 
 class Step(Record, frozen=True):

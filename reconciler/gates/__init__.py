@@ -7,7 +7,7 @@ from there. Gates read, and never write.
 
 from __future__ import annotations
 
-from reconciler.gates.evaluation import evaluate_gates, evaluate_sets
+from reconciler.gates.evaluation import evaluate_gates, evaluate_sets, without_evaluation
 from reconciler.gates.registry import GATES, cheap_gates, unknown_gate, watched_gates
 from reconciler.gates.specification import decode_gates, specification_schema
 
@@ -20,4 +20,5 @@ __all__ = [
     "specification_schema",
     "unknown_gate",
     "watched_gates",
+    "without_evaluation",
 ]

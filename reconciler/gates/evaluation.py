@@ -56,7 +56,35 @@ def evaluate_sets(
     """Evaluate the gates of all sets of one database in one round, so that each measurement is made once."""
     steps = [step for plan in plans for step in plan.steps]
     evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking))
-    return [replace(plan, steps=tuple(islice(evaluated, len(plan.steps)))) for plan in plans]
+    return [
+        without_evaluation(
+            replace(plan, steps=tuple(islice(evaluated, len(plan.steps)))), but=GATES if which is None else which
+        )
+        for plan in plans
+    ]
+
+
+def without_evaluation(plan: SetPlan, *, but: Collection[str] = ()) -> SetPlan:
+    """Return a set's plan in which the gates that are on and were not evaluated have the verdict `notEvaluated`.
+
+    `but`: names of the gates that were evaluated.
+    """
+    left_out = [gate for gate in GATES.values() if gate.name not in but]
+    return replace(plan, steps=tuple(_marked(step, left_out) for step in plan.steps) if left_out else plan.steps)
+
+
+def _marked(step: Step, left_out: Sequence[Gate[Any]]) -> Step:
+    if step.blocked or step.action is Action.DROP:
+        return step
+    names = [gate.name for gate in left_out if _is_on(gate, step) and gate.name not in step.skipped_gates]
+    results = (*step.gate_results, *(GateResult(name, Verdict.NOT_EVALUATED, "", {}) for name in names))
+    order = list(GATES)
+    return replace(step, gate_results=tuple(sorted(results, key=lambda result: order.index(result.gate))))
+
+
+def _is_on(gate: Gate[Any], step: Step) -> bool:
+    settings = step.gates.settings.get(gate.name)
+    return settings.enabled if settings else bool(gate.guard)
 
 
 def _evaluated(step: Step, gates: Sequence[Gate[Any]], probe: Probe, blocking: bool) -> Step:

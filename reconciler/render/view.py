@@ -296,7 +296,9 @@ def _remarks(step: Step) -> tuple[Remark, ...]:
 def _planned_weight(step: Step) -> Weight:
     if step.blocked:
         return Weight.BLOCKED
-    return Weight.RISKY if step.skipped_gates or step.action is Action.DROP else Weight.PLAIN
+    if step.skipped_gates or step.action is Action.DROP or any(result.not_evaluated for result in step.gate_results):
+        return Weight.RISKY
+    return Weight.PLAIN
 
 
 def _ended_weight(result: StepResult) -> Weight:

@@ -13,7 +13,13 @@ from reconciler.core.text import counted, printable
 SIGNS = {Action.CREATE: "+", Action.ALTER: "~", Action.DROP: "-"}
 BLOCKED = "!"
 PENDING_VERIFICATION = "?"
-VERDICTS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNKNOWN: "unknown", Verdict.NOT_APPLICABLE: "n/a"}
+VERDICTS = {
+    Verdict.PASS: "✓",
+    Verdict.FAIL: "✗",
+    Verdict.UNKNOWN: "unknown",
+    Verdict.NOT_APPLICABLE: "n/a",
+    Verdict.NOT_EVALUATED: "not evaluated",
+}
 OUTCOMES = {Outcome.NOOP: "unchanged", Outcome.NOT_ATTEMPTED: "not attempted"}
 """Labels that differ from the value."""
 
@@ -86,7 +92,17 @@ def plan_summary(plan: Plan) -> str:
         parts.append(f"{len(plan.pending_verification)} to verify again")
     if suspended:
         parts.append(f"{counted(suspended, 'set')} suspended")
-    return f"Plan: {', '.join(parts)}."
+    return f"Plan: {', '.join(parts)}.{_not_evaluated(plan)}"
+
+
+def _not_evaluated(plan: Plan) -> str:
+    """Return which gates a plan did not evaluate, and what evaluates them."""
+    gates = {result.gate for step in plan.runnable for result in step.gate_results if result.not_evaluated}
+    if not gates:
+        return ""
+    offline = any(target.offline for target in plan.targets)
+    how = "apply evaluates them" if offline else '"plan --gates all" evaluates them, and so does apply'
+    return f" Not evaluated yet: {', '.join(sorted(gates))}; {how}."
 
 
 def report_summary(report: Report) -> str:
