@@ -17,21 +17,19 @@ from itertools import groupby
 from threading import Event
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.catalog.server_behaviour import notices
+from reconciler.core.decisions import Decisions, with_decisions
 from reconciler.core.diff import diff
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.limits import check_limits
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
 from reconciler.core.options import GatesToEvaluate, Options, check_names, limited, with_skipped_gates
-from reconciler.core.pending_verification import PendingVerifications, needs_proof, with_pending_verification
 from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set
 from reconciler.core.prefix_drops import block_prefix_drops
-from reconciler.core.rejections import Rejected, block_rejected
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
@@ -63,8 +61,8 @@ def make_plan(
         catalogs: open connections to use and to leave open; by default they are opened, and closed at the end.
         against: live catalogs known beforehand, for example from an export; then no server is contacted.
         evaluate: which gates are evaluated now; `apply_plan` evaluates all of them right before each wave.
-        journal: earlier runs; moves that they reverted are blocked until the manifest changes, and moves that they did
-            not verify are verified before later waves.
+        journal: earlier runs; moves that they reverted are blocked until the manifest changes, reverts that they did
+            not finish are completed, and moves that they did not verify are verified before later waves.
         read: how the live catalogs are read; callers may share one read among many plans.
 
     Raises:
@@ -73,7 +71,7 @@ def make_plan(
         JournalError: the journal cannot be read.
     """
     check_names(options, sets, GATES)
-    known = _Known() if journal is None or options.retry_rejected else _Known.of(journal, sets)
+    known = journal.decisions() if journal else Decisions()
     by_target = groupby(sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), key=target_of)
     with _opened(catalogs) as opened:
         return Plan(
@@ -83,6 +81,7 @@ def make_plan(
             ),
             created=now(),
             tool_version=__version__,
+            retry_rejected=options.retry_rejected,
         )
 
 
@@ -106,7 +105,8 @@ def apply_plan(
         keep_going: continue with other databases after a failure.
         stop: set it to end after the calls in flight.
         wait: seconds that each wave may wait for gates to pass.
-        journal: records the intent of each call before it is made, and its outcome after.
+        journal: records the intent of each call before it is made, and its outcome after; what other runs record in it
+            is read before each wave.
         origins: who runs this and from what, for the journal.
         on_result: called with the result of each step as it happens.
         progress: called with a sentence about each operation that takes long.
@@ -122,11 +122,11 @@ def apply_plan(
     with _opened(catalogs) as opened:
         # Open and query every database before the first write: an error in the last one must not affect the first.
         targets = () if plan.refusals else plan.targets
-        runnable = [target for target in targets if target.runnable or target.pending_verification]
+        runnable = [target for target in targets if target.runnable or target.earlier_moves]
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
-        context = RunContext(stop, run, wait, opened.open, progress)
+        context = RunContext(stop, run, wait, opened.open, progress, plan.retry_rejected)
         for target in plan.targets:
             if target in runnable and not stop.is_set():
                 report = _apply_target(target, opened, context, on_result)
@@ -143,20 +143,6 @@ def apply_plan(
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
 
 
-class _Known(Struct, frozen=True):
-    """What earlier runs recorded that matters to this one."""
-
-    rejected: Rejected = {}
-    pending: PendingVerifications = {}
-
-    @classmethod
-    def of(cls, journal: Ledger, sets: Sequence[AliasSet]) -> _Known:
-        return cls(
-            journal.rejected(),
-            journal.pending_verification() if any(needs_proof(alias_set.verify) for alias_set in sets) else {},
-        )
-
-
 def target_of(desired: AliasSet) -> Target:
     """Return the database that a set manages."""
     return Target(_connection(desired).address, desired.database)
@@ -169,7 +155,7 @@ def _plan_target(
     catalogs: Catalogs,
     against: LiveCatalogs | None,
     evaluate: GatesToEvaluate,
-    known: _Known,
+    known: Decisions,
     read: Read,
 ) -> TargetPlan:
     """Plan one database: read it, compare, evaluate the gates, apply the limits."""
@@ -185,7 +171,10 @@ def _plan_target(
         diff(alias_set, live, only=options.only, allow_protected=options.allow_protected) for alias_set in active
     ]
     changes = block_prefix_drops(changes, live)
-    changes = [block_rejected(with_skipped_gates(change, options), target, known.rejected) for change in changes]
+    changes = [
+        with_decisions(with_skipped_gates(change, options), alias_set, live, known, options)
+        for alias_set, change in zip(active, changes, strict=True)
+    ]
     if catalog:
         which = cheap_gates() if evaluate is GatesToEvaluate.CHEAP else None
         changes = evaluate_sets(changes, catalog, which=which, blocking=evaluate is not GatesToEvaluate.SHOWN)
@@ -194,10 +183,8 @@ def _plan_target(
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
     for alias_set, change in zip(active, changes, strict=True):
         steps = block_whole_set(block_later_waves(change.steps), change.on_failure)
-        change = check_limits(replace(change, steps=steps), alias_set)
-        plans[alias_set.key] = (
-            change if options.only else with_pending_verification(change, alias_set, live, known.pending)
-        )
+        change = replace(change, steps=steps)
+        plans[alias_set.key] = change if change.pending_reverts else check_limits(change, alias_set)
     actions = {step.action for change in plans.values() for step in change.steps}
     return TargetPlan(
         target=target,
@@ -214,7 +201,7 @@ def _plan_target(
 def _apply_target(
     plan: TargetPlan, catalogs: Catalogs, context: RunContext, on_result: Callable[[StepResult], None]
 ) -> TargetReport:
-    """Carry out the plan of one database; return the last result of each step and each pending verification."""
+    """Carry out the plan of one database; return the last result of each step, pending verification and revert."""
     from reconciler.execute import execute
 
     catalog = catalogs.open(plan.connection, plan.target.database)
@@ -223,7 +210,7 @@ def _apply_target(
         for result in results:
             on_result(result)
             last[result.step.set, result.step.alias] = result
-    pending = [(pending.step.set, pending.step.alias) for pending in plan.pending_verification]
+    pending = [(step.set, step.alias) for step in plan.earlier_moves]
     steps = [(step.set, step.alias) for step in plan.steps]
     return TargetReport(plan, tuple(last[key] for key in (*(key for key in pending if key in last), *steps)))
 

@@ -312,16 +312,16 @@ def test_lines_of_others_and_of_later_versions_are_passed_over_and_counted(path:
     assert (step.begun, step.outcome) == (Act.MOVE, Outcome.DONE), "the intent that was written again counts"
     assert recorded.newer == 1
     assert recorded.unreadable == 8
-    assert journal.rejected() == {}
+    assert journal.decisions().rejected == {}
 
 
 def test_a_journal_that_does_not_exist_yet_is_empty_and_stays_so(path: Path) -> None:
     journal = Journal(path)
-    assert (journal.runs(), journal.rejected(), path.parent.exists()) == ([], {}, False)
+    assert (journal.runs(), journal.decisions().rejected, path.parent.exists()) == ([], {}, False)
 
 
 def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    for ask in (Journal(tmp_path).runs, Journal(tmp_path).rejected):
+    for ask in (Journal(tmp_path).runs, Journal(tmp_path).decisions):
         with pytest.raises(JournalError, match="cannot be read: Is a directory"):
             ask()
 
@@ -465,7 +465,7 @@ def test_what_had_to_be_moved_back_is_remembered_until_it_is_done(
         for desired, outcome in told:
             run.note(TARGET, done(replace(MOVE, desired=desired), outcome, "it was slow"))
         run.note(TARGET, done(replace(MOVE, alias="bystander", desired=desired)))
-    rejected = Journal(path).rejected()
+    rejected = Journal(path).decisions().rejected
     assert {key: rejection.collection for key, rejection in rejected.items()} == (
         {(TARGET, "a"): collection} if collection else {}
     )
@@ -480,9 +480,9 @@ def test_rejections_are_of_one_database(path: Path) -> None:
     run = begun(path, MOVE)
     run.note(TARGET, done(MOVE, Outcome.REVERTED))
     run.note(other, done(MOVE))
-    assert set(Journal(path).rejected()) == {(TARGET, "a")}
+    assert set(Journal(path).decisions().rejected) == {(TARGET, "a")}
 
 
 def test_a_drop_that_was_undone_rejects_no_collection(path: Path) -> None:
     begun(path, MOVE).note(TARGET, done(replace(MOVE, desired=None), Outcome.REVERTED))
-    assert Journal(path).rejected() == {}
+    assert Journal(path).decisions().rejected == {}

@@ -80,9 +80,10 @@ def _confirm(plan: Plan, output: Output) -> None:
     if output.format is not TEXT:
         for line in plan_result(plan).lines():
             output.say(line.plain)
-    targets = [target for target in plan.targets if target.runnable]
+    targets = [target for target in plan.targets if target.runnable or target.pending_reverts]
     places = ", ".join(f"{target.connection.name} / {target.target.database}" for target in targets)
-    confirm(f"Apply {counted(len(plan.runnable), 'change')} to {places}?", "not applied")
+    changes = counted(len(plan.runnable) + len(plan.pending_reverts), "change")
+    confirm(f"Apply {changes} to {places}?", "not applied")
 
 
 @contextmanager

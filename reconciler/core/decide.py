@@ -105,19 +105,20 @@ def decide(plan: Plan, policy: Policy, memory: Memory) -> Decision:
      2  the newest verification failed and  Wait: VerificationFailed    until requestedAt   back-off, at    verifies
         must not be repeated yet, and no                                or another spec     most 1 h        again
         change can be made before it
-     3  no change, nothing to verify        Nothing                     Succeeded           Succeeded       exit 0
+     3  no change, nothing unfinished       Nothing                     Succeeded           Succeeded       exit 0
      4  read-only                           Wait: ReadOnly              --read-only         never           `plan`
      5  only drift, which is reported       Wait: DriftDetected         drift: Report       drift: Report   corrects it
-     6  all changes blocked, nothing to     Wait: the most severe       retries by reason   as operator     exit 3,
-        verify                              block                                                           --wait
+     6  all changes blocked, nothing        Wait: the most severe       retries by reason   as operator     exit 3,
+        unfinished                          block                                                           --wait
      7  a change needs approval             Wait: ApprovalRequired      approval: Manual    set left out    asks, --yes,
                                                                                                             --plan
      8  a change was made before and        Wait: DriftBackOff          never               at most 1 h     never
         corrections back off
      9  otherwise                           Apply
 
-    The approval of this very plan lifts 2, 5 and 7. The CLI decides in `cli.confirm_and_apply`, which asks, and in
-    `apply_plan`, which writes nothing for 1, 3 and 6.
+    Unfinished is what an earlier run did not verify, or decided to revert and did not move back. Such a revert belongs
+    to the run that was approved, so 2 and 7 do not delay it. The approval of this very plan lifts 2, 5 and 7. The CLI
+    decides in `cli.confirm_and_apply`, which asks, and in `apply_plan`, which writes nothing for 1, 3 and 6.
     """
     approved = bool(memory.approved) and memory.approved == plan.digest
     drifting = frozenset[str]() if approved else policy.report_drift & memory.applied
@@ -132,13 +133,13 @@ def decide(plan: Plan, policy: Policy, memory: Memory) -> Decision:
         return wait(Reason.LIMIT_EXCEEDED, "; ".join(rest.refusals))
     if memory.verification_failed and not approved and _verification_waits(plan, rest):
         return wait(Reason.VERIFICATION_FAILED, memory.verification_failed)
-    if not plan.steps and not plan.pending_verification:
+    if not plan.steps and not plan.earlier_moves:
         return Nothing(plan)
     if policy.read_only:
         return wait(Reason.READ_ONLY, _read_only(rest))
-    if not rest.steps and not rest.pending_verification:
+    if not rest.steps and not rest.earlier_moves:
         return wait(Reason.DRIFT_DETECTED, "")
-    if not rest.runnable and not rest.pending_verification:
+    if not rest.runnable and not rest.earlier_moves:
         blocks = [(step.alias, step.blocked.reason, step.blocked.message) for step in rest.steps if step.blocked]
         return wait(*_most_severe(blocks))
     if policy.manual and rest.runnable and not approved:
@@ -185,9 +186,10 @@ def _conclude_run(report: Report) -> tuple[Reason, str]:
 def _verification_waits(plan: Plan, rest: Plan) -> bool:
     """Return whether a failed verification keeps everything else from being done.
 
-    It does not if its aliases are to be moved anyway, or if a change comes before them.
+    It does not if its aliases are to be moved anyway, or if a change or a revert comes before them.
     """
-    return bool(plan.pending_verification or not plan.steps) and not any(map(_has_earlier_change, rest.set_plans))
+    goes_first = rest.pending_reverts or any(map(_has_earlier_change, rest.set_plans))
+    return bool(plan.pending_verification or not plan.steps) and not goes_first
 
 
 def _has_earlier_change(plan: SetPlan) -> bool:
@@ -214,6 +216,8 @@ def _described(results: Sequence[StepResult]) -> str:
 
 
 def _read_only(plan: Plan) -> str:
+    if plan.pending_reverts:
+        return f"read-only: {counted(len(plan.pending_reverts), 'alias')} would be moved back"
     if plan.steps:
         return f"read-only: {counted(len(plan.steps), 'change')} would be made"
     if plan.pending_verification:

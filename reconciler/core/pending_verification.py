@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from reconciler.core.model import Alias, AliasSet, LiveCatalog, Target, Verify
-from reconciler.core.plan import PendingVerification, Plan, SetPlan, Step, TargetPlan
+from reconciler.core.plan import PendingVerification, SetPlan, Step, is_where_moved, set_spec_hash
 
-PendingVerifications = Mapping[tuple[Target, str], PendingVerification]
-"""By database and alias."""
+PendingVerifications = Mapping[tuple[Target, str, str], PendingVerification]
+"""By database, alias and collection: an alias whose move away failed may be at either of two."""
 
 
 def needs_proof(verify: Verify) -> bool:
@@ -30,53 +30,52 @@ def with_pending_verification(
 
     `desired`: the set; its present verification counts, not that of the earlier run. `known`: what earlier runs left.
     """
-    if not known or not needs_proof(desired.verify):
+    if not known:
         return plan
     listed = {alias.name: alias for alias in desired.aliases}
-    moving = {step.alias for step in plan.steps}
+    elsewhere = {step.alias for step in plan.steps} | {pending.alias for pending in plan.pending_reverts}
+    spec_hash = set_spec_hash(desired)
     found = [
-        replace(pending, step=_as_desired_now(pending.step, listed[name], desired.key))
-        for (target, name), pending in sorted(known.items(), key=_by_alias)
+        replace(pending, step=_as_desired_now(pending.step, listed[name], desired.key, spec_hash))
+        for (target, name, collection), pending in sorted(known.items(), key=_by_alias)
         if target == live.target
         and name in listed
-        and name not in moving
-        and _is_there(pending.step, listed[name], live)
+        and name not in elsewhere
+        and listed[name].collection == collection
+        and is_where_moved(pending.step, live)
     ]
     return replace(plan, pending_verification=tuple(found))
 
 
-def saved_with_pending_verification(plan: Plan, known: PendingVerifications) -> Plan:
-    """Return a saved plan with what is pending verification; without manifests, the saved sets stand for them.
+def saved_with_pending_verification(plan: SetPlan, target: Target, known: PendingVerifications) -> SetPlan:
+    """Return a set of a saved plan with what is pending verification; without manifests, its steps stand for them.
 
     A plan that is resumed also has a step for each alias that it moved the first time but did not verify.
     """
-
-    def completed(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
-        to = {step.alias: step.desired for step in set_plan.steps}
-        found = [
-            pending
-            for (place, name), pending in sorted(known.items(), key=_by_alias)
-            if place == target.target
-            and pending.step.set == set_plan.set
-            and to.get(name, pending.step.desired) == pending.step.desired
-        ]
-        return replace(set_plan, pending_verification=tuple(found)) if needs_proof(set_plan.verify) else set_plan
-
-    return plan.with_sets(completed)
+    if not needs_proof(plan.verify):
+        return plan
+    to = {step.alias: step.desired for step in plan.steps}
+    found = [
+        pending
+        for (place, name, collection), pending in sorted(known.items(), key=_by_alias)
+        if place == target and pending.step.set == plan.set and to.get(name, collection) == collection
+    ]
+    return replace(plan, pending_verification=tuple(found))
 
 
-def _by_alias(known: tuple[tuple[Target, str], PendingVerification]) -> str:
-    return known[0][1]
+def _by_alias(known: tuple[tuple[Target, str, str], PendingVerification]) -> tuple[str, str]:
+    return known[0][1:]
 
 
-def _as_desired_now(step: Step, alias: Alias, key: str) -> Step:
-    """Return the step that was made, with the wave and the gates that the manifest has now."""
-    return replace(step, set=key, wave=alias.wave, gates=alias.gates, gate_results=(), skipped_gates=(), blocked=None)
-
-
-def _is_there(step: Step, alias: Alias, live: LiveCatalog) -> bool:
-    """Return whether the alias is at the very collection that the step moved it to, and should be there."""
-    if not step.desired or alias.collection != step.desired or live.pointing.get(alias.name) != step.desired:
-        return False
-    found = live.id_of(step.desired)
-    return not (found and step.desired_id) or found == step.desired_id
+def _as_desired_now(step: Step, alias: Alias, key: str, spec_hash: str) -> Step:
+    """Return the step that was made, with what the manifest says about its set, wave and gates now."""
+    return replace(
+        step,
+        set=key,
+        wave=alias.wave,
+        gates=alias.gates,
+        gate_results=(),
+        skipped_gates=(),
+        spec_hash=spec_hash,
+        blocked=None,
+    )

@@ -163,11 +163,37 @@ class PendingVerification(Record, frozen=True):
         return self.step.desired or ""
 
 
+class PendingRevert(Record, frozen=True):
+    """An alias that an earlier run decided to revert, and that is still where that run put it."""
+
+    derived = ("alias", "current", "previous")
+
+    step: Annotated[Step, INTERNAL]
+    run: Annotated[str, Meta(description="The run that decided to revert it and did not finish.")]
+    reason: Annotated[str, Meta(description="Why it is reverted.")]
+
+    @property
+    def alias(self) -> str:
+        """The alias."""
+        return self.step.alias
+
+    @property
+    def current(self) -> str | None:
+        """The collection that the alias points at; null for no alias."""
+        return self.step.desired
+
+    @property
+    def previous(self) -> str | None:
+        """The collection that it is moved back to; null for no alias."""
+        return self.step.current
+
+
 class SetPlan(Record, frozen=True):
     """What one set would change.
 
     `governed` is the base of `maxChangePercent`. Any refusal keeps the whole run from writing. What is pending
-    verification changes nothing: it is verified before a later wave starts, and at the latest at the end.
+    verification changes nothing: it is verified before a later wave starts, and at the latest at the end. A set with
+    pending reverts is only moved back: all of its steps are blocked.
     """
 
     set: str = field(name="name")
@@ -189,6 +215,7 @@ class SetPlan(Record, frozen=True):
     on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
     pending_verification: Annotated[tuple[PendingVerification, ...], NOT_READ] = ()
+    pending_reverts: Annotated[tuple[PendingRevert, ...], NOT_READ] = ()
 
 
 class TargetPlan(Record, frozen=True):
@@ -219,13 +246,24 @@ class TargetPlan(Record, frozen=True):
     def pending_verification(self) -> tuple[PendingVerification, ...]:
         return tuple(pending for set_plan in self.sets for pending in set_plan.pending_verification)
 
+    @property
+    def pending_reverts(self) -> tuple[PendingRevert, ...]:
+        return tuple(pending for set_plan in self.sets for pending in set_plan.pending_reverts)
+
+    @property
+    def earlier_moves(self) -> tuple[Step, ...]:
+        """Return the moves of earlier runs that are to be reverted or verified."""
+        reverts = (pending.step for pending in self.pending_reverts)
+        return (*reverts, *(pending.step for pending in self.pending_verification))
+
 
 class Plan(Struct, frozen=True):
-    """What one run would do."""
+    """What one run would do. With `retry_rejected` it ignores what other runs reject; that is not saved."""
 
     targets: tuple[TargetPlan, ...]
     created: Time
     tool_version: str
+    retry_rejected: bool = False
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -255,6 +293,20 @@ class Plan(Struct, frozen=True):
         """Return the plan with `change` made to the plan of each set."""
         targets = (replace(each, sets=tuple(change(each, plan) for plan in each.sets)) for each in self.targets)
         return replace(self, targets=tuple(targets))
+
+    @property
+    def pending_reverts(self) -> tuple[PendingRevert, ...]:
+        return tuple(pending for target in self.targets for pending in target.pending_reverts)
+
+    @property
+    def earlier_moves(self) -> tuple[Step, ...]:
+        """Return the moves of earlier runs that are to be reverted or verified."""
+        return tuple(step for target in self.targets for step in target.earlier_moves)
+
+    @property
+    def writes(self) -> bool:
+        """Return whether a run would change any alias."""
+        return bool(self.runnable or self.pending_reverts)
 
     @property
     def digest(self) -> str:
@@ -405,6 +457,16 @@ def describe_undetermined(aliases: Collection[str]) -> str:
     names = listed([f'"{alias}"' for alias in aliases], 3)
     remedy = "grant the privilege ShowPartitions on the name, or call drop_alias"
     return f"cannot determine whether a dangling alias still holds {names}: the server does not say; {remedy}"
+
+
+def is_where_moved(step: Step, live: LiveCatalog) -> bool:
+    """Return whether an alias is at the very collection that a step moved it to, or absent after a drop."""
+    if step.desired is None:
+        return step.alias not in live.aliases
+    if live.pointing.get(step.alias) != step.desired:
+        return False
+    found = live.id_of(step.desired)
+    return not (found and step.desired_id) or found == step.desired_id
 
 
 def describe_location(collection: str | None) -> str:

@@ -1,8 +1,8 @@
 """Block moves that an earlier run reverted, until the manifest changes.
 
-A run with `onFailure: Revert` that moved an alias back leaves a rejection in the journal: this alias, this collection,
-this spec of its set. Otherwise every later run would move production to the bad collection and back. Another
-collection, or another spec (aliases, gates, verification), is retried as a whole.
+A run with `onFailure: Revert` records a rejection before it moves an alias back: this alias, this collection, this spec
+of its set. Otherwise every later run would move production to the bad collection and back. Another collection, or
+another spec (aliases, gates, verification), is retried as a whole.
 """
 
 from __future__ import annotations
@@ -41,18 +41,23 @@ def block_rejected(plan: SetPlan, target: Target, rejected: Rejected) -> SetPlan
     if not rejected:
         return plan
     return replace(
-        plan, steps=tuple(_block_if_rejected(step, rejected.get((target, step.alias))) for step in plan.steps)
+        plan,
+        steps=tuple(
+            step if step.blocked else replace(step, blocked=rejection_of(step, target, rejected)) for step in plan.steps
+        ),
     )
 
 
-def _block_if_rejected(step: Step, rejection: Rejection | None) -> Step:
-    if rejection is None or step.blocked or not _same(step, rejection):
-        return step
+def rejection_of(step: Step, target: Target, rejected: Rejected) -> Block | None:
+    """Return why a step may not be made, if it is the move of a rejection. Rollbacks are not affected."""
+    rejection = rejected.get((target, step.alias))
+    if rejection is None or step.reverting or not _same(step, rejection):
+        return None
     message = (
         f"{rejection.collection} was rejected at {rejection.time} (run {rejection.run}): {rejection.reason}; "
         f"change the set in the manifest, or try again {rejection.retry}"
     )
-    return replace(step, blocked=Block(BlockReason.REJECTED, message))
+    return Block(BlockReason.REJECTED, message)
 
 
 def _same(step: Step, rejection: Rejection) -> bool:

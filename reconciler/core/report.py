@@ -47,6 +47,8 @@ class Outcome(StrEnum):
 
 ACHIEVED = frozenset({Outcome.DONE, Outcome.NOOP})
 
+REVERT_FAILED = "RevertFailed"
+"""The code of a step that should have been reverted and was not."""
 VERIFY_MISMATCH = "VerifyMismatch"
 PROPAGATION_STUCK = "PropagationStuck"
 PROPAGATION_DENIED = "PropagationDenied"
@@ -108,6 +110,9 @@ class StepResult(Record, frozen=True):
         bool, Meta(description="A call was sent that took effect, or may have; also where it was undone since."), ALWAYS
     ] = False
     propagation: tuple[Propagated, ...] = ()
+    moved_by: Annotated[
+        str, Meta(description="The earlier run that moved the alias, if this run only verified or reverted that.")
+    ] = ""
 
 
 def missing_proof(result: StepResult) -> str:
@@ -115,7 +120,7 @@ def missing_proof(result: StepResult) -> str:
     if result.step.desired is None or result.outcome is Outcome.REVERTED:
         return ""
     uncertain = result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILED and result.wrote)
-    if uncertain or result.code in NOT_VERIFIED:
+    if uncertain or result.code in NOT_VERIFIED | {REVERT_FAILED}:
         return result.message or result.code or str(result.outcome)
     return ""
 

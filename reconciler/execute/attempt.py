@@ -60,6 +60,7 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
         wait_random,
     )
 
+    attempts = _Attempts(step, catalog)
     try:
         intend()
         for try_again in Retrying(
@@ -69,8 +70,10 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
             reraise=True,
         ):
             with try_again:
-                return _attempt_once(step, catalog)
+                return attempts.make()
     except CatalogError as error:
+        if attempts.limited:
+            return _after_trouble(step, catalog, attempts.limited)
         message = f"{error}; the alias was not changed"
         return End(Outcome.FAILED, error.code, message, unanswered=isinstance(error, NO_ANSWER))
     except JournalError as error:
@@ -78,25 +81,38 @@ def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
     raise AssertionError("unreachable: the loop returns or raises")
 
 
-def _attempt_once(step: Step, catalog: Catalog) -> End:
-    """Re-read the alias once and make one call.
+class _Attempts:
+    """Attempts of one step. `limited` is the last call that was answered with `RateLimited`.
 
-    Raises:
-        CatalogError: the read failed, or the server answered `RateLimited` and did not act.
+    Servers do not act then, but a gateway may say so after the server acted.
     """
-    current = where(step.alias, catalog)
-    if _is_done(step, current, catalog):
-        return End(Outcome.NOOP)
-    if current != step.current:
-        found, planned = describe_location(current), step.location
-        moved = f"the alias is {found} now, not {planned} as planned; it was left alone"
-        return End(Outcome.FAILED, ALIAS_MOVED, moved)
-    try:
-        return _call(step, catalog)
-    except RateLimited:
-        raise
-    except CatalogError as error:
-        return _after_trouble(step, catalog, error)
+
+    def __init__(self, step: Step, catalog: Catalog) -> None:
+        self._step = step
+        self._catalog = catalog
+        self.limited: RateLimited | None = None
+
+    def make(self) -> End:
+        """Re-read the alias once and make one call.
+
+        Raises:
+            CatalogError: the read failed, or the server answered `RateLimited`.
+        """
+        step = self._step
+        current = where(step.alias, self._catalog)
+        if _is_done(step, current, self._catalog):
+            return _acted(self.limited) if self.limited else End(Outcome.NOOP)
+        if current != step.current:
+            found, planned = describe_location(current), step.location
+            moved = f"the alias is {found} now, not {planned} as planned; it was left alone"
+            return End(Outcome.FAILED, ALIAS_MOVED, moved)
+        try:
+            return _call(step, self._catalog)
+        except RateLimited as error:
+            self.limited = error
+            raise
+        except CatalogError as error:
+            return _after_trouble(step, self._catalog, error)
 
 
 def _call(step: Step, catalog: Catalog) -> End:
@@ -137,10 +153,9 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
         message = f"{error}; and the alias could not be read back: {unreadable}{late}"
         return End(Outcome.UNKNOWN, error.code, message, True, isinstance(unreadable, NO_ANSWER))
     if done:
-        message = f"the call ended with an error ({error}), but the alias is where it should be"
-        if refused:
-            return End(Outcome.NOOP, message=f"{message}: someone else moved it")
-        return End(Outcome.DONE, message=message, wrote=True)
+        if refused and not isinstance(error, RateLimited):
+            return End(Outcome.NOOP, message=f"{_despite(error)}: someone else moved it")
+        return _acted(error)
     if current != step.current:
         message = f"{error}; the alias is {describe_location(current)} now, moved by someone else"
         return End(Outcome.FAILED, error.code, message, wrote=not refused)
@@ -151,6 +166,14 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
 def _is_done(step: Step, current: str | None, catalog: Catalog) -> bool:
     """Return whether an alias that points to `current` is where it should be; a dangling one is not gone yet."""
     return current == step.desired and not (step.dangling and catalog.dangles(step.alias) is not False)
+
+
+def _acted(error: CatalogError) -> End:
+    return End(Outcome.DONE, message=_despite(error), wrote=True)
+
+
+def _despite(error: CatalogError) -> str:
+    return f"the call ended with an error ({error}), but the alias is where it should be"
 
 
 def may_have_acted(error: CatalogError) -> bool:

@@ -29,6 +29,7 @@ class RunContext:
         wait: seconds that a wave may wait for gates that do not pass yet.
         open_endpoint: opens a database through another proxy (`verify.endpoints`).
         progress: called with a sentence about each operation that takes long.
+        retry_rejected: make moves that other runs reverted, and do not verify what other runs moved.
     """
 
     stop: Event
@@ -36,6 +37,7 @@ class RunContext:
     wait: float = 0.0
     open_endpoint: Callable[[Connection, str], Catalog] = _no_endpoints
     progress: Callable[[str], None] = lambda _: None
+    retry_rejected: bool = False
 
 
 class Halt:

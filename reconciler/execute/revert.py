@@ -17,12 +17,9 @@ from reconciler.core.errors import CatalogError
 from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import Action, Step, describe_location
 from reconciler.core.prefix_drops import block_if_prefix
-from reconciler.core.report import ACHIEVED, Outcome, StepResult
+from reconciler.core.report import ACHIEVED, REVERT_FAILED, Outcome, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
 from reconciler.gates import evaluate_gates
-
-REVERT_FAILED = "RevertFailed"
-"""The code of a step that should have been reverted and was not."""
 
 
 def inverse(step: Step) -> Step:
@@ -38,6 +35,9 @@ def inverse(step: Step) -> Step:
         blocked=None,
         reverting=True,
     )
+
+
+_NOT_SENT = End(Outcome.FAILED)
 
 
 class Reverter:
@@ -66,35 +66,47 @@ class Reverter:
         if self._unanswered:
             not_tried = f"{self._failure}; it was not moved back: the server does not answer; not tried"
             message = f"{last.message}; {not_tried}" if last.message else not_tried
-            return End(Outcome.FAILED, REVERT_FAILED, message, wrote=True)
+            return End(Outcome.FAILED, REVERT_FAILED, message)
         end = self._revert(last.step, intend)
         self._unanswered = end.unanswered
         return end
 
     def _revert(self, step: Step, intend: Callable[[], None]) -> End:
-        undo = inverse(step)
         try:
+            undo = _following_rename(inverse(step), self._catalog)
             obstacle = _obstacle(undo, self._catalog)
         except CatalogError as error:
-            return self._failed(step, f"it could not be moved back: {error}", unanswered=isinstance(error, NO_ANSWER))
+            unanswered = isinstance(error, NO_ANSWER)
+            return self._failed(
+                step, f"it could not be moved back: {error}", End(Outcome.FAILED, unanswered=unanswered)
+            )
         if obstacle:
             return self._failed(step, f"it was not moved back: {obstacle}")
         end = attempt(undo, self._catalog, intend)
         if end.code == ALIAS_MOVED:
-            return self._failed(step, "it was not moved back, because it is not where this run put it")
+            return self._failed(step, "it was not moved back, because it is not where it was moved to", end)
         if end.outcome not in ACHIEVED:
-            return self._failed(step, f"it could not be moved back: {end.message}", unanswered=end.unanswered)
+            return self._failed(step, f"it could not be moved back: {end.message}", end)
         wrote = end.outcome is Outcome.DONE
         message = f"{self._failure}; it is {describe_location(step.current)} again"
         return End(Outcome.REVERTED, message=message, wrote=wrote)
 
-    def _failed(self, step: Step, why: str, *, unanswered: bool = False) -> End:
+    def _failed(self, step: Step, why: str, end: End = _NOT_SENT) -> End:
         """Return the outcome of a step that was not reverted, with the place where its alias is now."""
         try:
             at, unanswered = f"the alias is {describe_location(where(step.alias, self._catalog))} now", False
         except CatalogError as error:
-            at, unanswered = "where the alias is could not be read", unanswered and isinstance(error, NO_ANSWER)
-        return End(Outcome.FAILED, REVERT_FAILED, f"{self._failure}; {why}; {at}", True, unanswered)
+            at, unanswered = "where the alias is could not be read", end.unanswered and isinstance(error, NO_ANSWER)
+        return End(Outcome.FAILED, REVERT_FAILED, f"{self._failure}; {why}; {at}", end.wrote, unanswered)
+
+
+def _following_rename(undo: Step, catalog: Catalog) -> Step:
+    """Return the step with the present name of the collection that it leaves: an alias follows a renamed collection."""
+    found = catalog.resolve(undo.alias) if undo.current and undo.current_id else None
+    if found is None or found.name == undo.current:
+        return undo
+    renamed = found if found.id else catalog.describe(found.name)
+    return replace(undo, current=found.name) if renamed and renamed.id == undo.current_id else undo
 
 
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:

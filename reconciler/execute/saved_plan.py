@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
 from reconciler.core.errors import InvalidInput, Problem, StalePlan
 from reconciler.core.model import Alias, AliasSet, Target
-from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set, staleness
-from reconciler.core.rejections import Rejected, block_rejected
+from reconciler.core.plan import Plan, SetPlan, TargetPlan, staleness
 
 
 def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
@@ -38,22 +35,6 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
     if reasons:
         raise StalePlan("the plan is stale: " + "; ".join(reasons))
     return pending
-
-
-def without_rejected(plan: Plan, rejected: Rejected) -> Plan:
-    """Block each step of a saved plan that would repeat a rejected move, and what depends on it."""
-
-    def checked(target: TargetPlan, set_plan: SetPlan) -> SetPlan:
-        steps = block_rejected(set_plan, target.target, rejected).steps
-        return replace(set_plan, steps=block_whole_set(block_later_waves(steps), set_plan.on_failure))
-
-    return replace(
-        plan,
-        targets=tuple(
-            replace(target, sets=tuple(checked(target, alias_set) for alias_set in target.sets))
-            for target in plan.targets
-        ),
-    )
 
 
 def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:

@@ -48,14 +48,24 @@ class SetResults:
         moment = now()
         self.put(StepResult(step, outcome, code, message, moment, moment))
 
-    def correct(self, step: Step, outcome: Outcome, code: str | None, message: str | None) -> None:
-        """Replace the result of a step that has one."""
+    def take_over(self, step: Step, run: str, message: str) -> None:
+        """Record a step that an earlier run made, and that this one verifies or reverts."""
+        moment = now()
+        self.put(StepResult(step, Outcome.NOOP, None, message, moment, moment, moved_by=run))
+
+    def correct(
+        self, step: Step, outcome: Outcome, code: str | None, message: str | None, *, wrote: bool = False
+    ) -> None:
+        """Replace the result of a step that has one. `wrote`: another call was sent for it."""
         if outcome is Outcome.UNKNOWN:
             self.fail(f'"{step.alias}": {message}')
         before = self.of(step)
         reverted = outcome is Outcome.REVERTED
         proof = () if reverted else before.propagation  # it was about the other collection
-        self.put(replace(before, outcome=outcome, code=code, message=message, ended=now(), propagation=proof))
+        wrote = before.wrote or wrote
+        self.put(
+            replace(before, outcome=outcome, code=code, message=message, ended=now(), propagation=proof, wrote=wrote)
+        )
 
     def put(self, result: StepResult) -> None:
         """Journal a result, then publish it; a journal error is added to the result."""

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from reconciler.catalog.port import Catalog, DataRead
 from reconciler.catalog.read import locate
-from reconciler.core.errors import AliasctlError, CatalogError
+from reconciler.core.errors import AliasctlError, CatalogError, JournalError
 from reconciler.core.model import Connection, OnFailure, Target
+from reconciler.core.pending_verification import needs_proof
 from reconciler.core.plan import (
     Action,
+    PendingRevert,
     PendingVerification,
     SetPlan,
     Step,
@@ -25,11 +27,13 @@ from reconciler.core.plan import (
     waves,
 )
 from reconciler.core.prefix_drops import block_if_prefix
+from reconciler.core.rejections import block_rejected, rejection_of
 from reconciler.core.report import (
     ACHIEVED,
     PROPAGATION_DENIED,
     PROPAGATION_INTERRUPTED,
     PROPAGATION_STUCK,
+    REVERT_FAILED,
     SOAK_FAILED,
     SOAK_INTERRUPTED,
     VERIFY_MISMATCH,
@@ -45,7 +49,7 @@ from reconciler.execute.emptiness import row_counts
 from reconciler.execute.endpoints import Endpoint
 from reconciler.execute.identity import block_replaced_collections
 from reconciler.execute.propagation import Prover
-from reconciler.execute.revert import REVERT_FAILED, Reverter, inverse
+from reconciler.execute.revert import Reverter, inverse
 from reconciler.execute.rights import Rights
 from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak
@@ -92,8 +96,11 @@ class SetRun:
     def run(self) -> None:
         """Run all waves, and revert if one failed and the set says so; always announce the end with None."""
         try:
-            self._run_waves()
-            if self._must_revert and not self._stopped.is_set():
+            if self._plan.pending_reverts:
+                self._take_over_reverts(self._plan.pending_reverts)
+            else:
+                self._run_waves()
+            if self._must_revert and self._touched:
                 self._revert()
         finally:
             self._results.end()
@@ -107,9 +114,18 @@ class SetRun:
             self._verify_earlier_moves([move for move in pending if move.step.wave < wave[0].wave])
             pending = [move for move in pending if move.step.wave >= wave[0].wave]
             wave, later = self._evaluate(wave, later)
+            wave, later = self._block_rejected(wave, later)
             wave = self._run_wave(wave)
             remaining = block_later_waves((*wave, *later))[len(wave) :]
         self._verify_earlier_moves(pending)
+
+    def _take_over_reverts(self, pending: Sequence[PendingRevert]) -> None:
+        """Take over what an earlier run decided to revert; all steps of the plan are blocked."""
+        for move in pending:
+            self._results.take_over(move.step, move.run, f"run {move.run} decided to revert it and did not finish")
+        self._attempt_all(self._plan.steps)
+        self._touched = [move.step for move in pending]
+        self._results.fail(pending[0].reason)
 
     def _verify_earlier_moves(self, pending: Sequence[PendingVerification]) -> None:
         """Verify aliases that an earlier run moved but did not verify; nothing starts after one that fails."""
@@ -117,8 +133,8 @@ class SetRun:
         if not pending:
             return
         for move in pending:
-            message = f"run {move.run} moved it and did not verify it ({move.reason})"
-            self._results.record(move.step, Outcome.NOOP, message=f"{message}; it is verified now")
+            message = f"run {move.run} moved it and did not verify it ({move.reason}); it is verified now"
+            self._results.take_over(move.step, move.run, message)
         self._progress(f"verifying moves of earlier runs: {', '.join(move.step.alias for move in pending)}")
         steps = [move.step for move in pending]
         readers = self._readers(steps, moved=True)
@@ -164,6 +180,34 @@ class SetRun:
             self._fail_if_blocked(wave)
         return wave, later
 
+    def _block_rejected(
+        self, wave: tuple[Step, ...], later: tuple[Step, ...]
+    ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Block what other runs have rejected since the plan was made: their decisions are read before each wave.
+
+        If that is a move of an earlier wave, nothing further may follow it.
+        """
+        if self._halt.is_set() or self._context.retry_rejected or not wave:
+            return wave, later
+        planned = [*self._plan.steps, *(move.step for move in self._plan.pending_verification)]
+        try:
+            rejected = self._context.record.decisions({step.alias for step in planned}).rejected
+        except JournalError as error:
+            self._give_up(wave, error, "what other runs recorded could not be read")
+            return (), later
+        if not rejected:
+            return wave, later
+        plan = block_rejected(replace(self._plan, steps=(*wave, *later)), self._target, rejected)
+        steps = block_whole_set(block_later_waves(plan.steps), plan.on_failure)
+        over = {step.alias for step in planned} - {step.alias for step in steps}
+        for step in planned:
+            if step.alias in over and (block := rejection_of(step, self._target, rejected)):
+                block = replace(block, message=f'it waits for "{step.alias}": {block.message}')
+                steps = tuple(item if item.blocked else replace(item, blocked=block) for item in steps)
+        if self._touched:
+            self._fail_if_blocked(steps[: len(wave)])
+        return steps[: len(wave)], steps[len(wave) :]
+
     def _fail_if_blocked(self, steps: Sequence[Step]) -> None:
         """Fail the set if a step is blocked after others were made; with onFailure: Revert they are reverted."""
         blocking_step = next((step for step in steps if step.blocked), None)
@@ -202,7 +246,7 @@ class SetRun:
         return self._results.failed.is_set() and self._plan.on_failure is OnFailure.REVERT
 
     def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
-        """Make the changes of one phase concurrently; return the steps that were made."""
+        """Make the changes of one phase concurrently; return the steps to read back and verify."""
         attempts: list[tuple[Step, Future[bool]]] = []
         for step in steps:
             if step.blocked:
@@ -235,7 +279,7 @@ class SetRun:
         return tuple(judged.values()), dropped
 
     def _attempt(self, step: Step) -> bool:
-        """Make one change unless the run was halted; return whether it was made."""
+        """Make one change unless the run was halted; return whether it was made, or has to be verified all the same."""
         if self._halt.is_set():
             self._results.record(step, Outcome.NOT_ATTEMPTED)
             return False
@@ -248,7 +292,11 @@ class SetRun:
         if end.outcome not in ACHIEVED:
             self._results.fail(f'"{step.alias}" failed: {end.message}')
         self._results.put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
-        return end.outcome is Outcome.DONE
+        return end.outcome is Outcome.DONE or (end.outcome is Outcome.NOOP and self._must_verify_others(step))
+
+    def _must_verify_others(self, step: Step) -> bool:
+        """Return whether a step that another run has made since the plan is verified like one of this run."""
+        return step.desired is not None and needs_proof(self._plan.verify) and not self._context.retry_rejected
 
     def _read_back(self, moved: Sequence[Step], dropped: Sequence[Step]) -> list[Step]:
         """Read the aliases of a wave back in few calls; return the moved ones that are where they should be."""
@@ -338,27 +386,39 @@ class SetRun:
     def _revert(self) -> None:
         """Revert what was made, newest first, one by one; then read it back, and prove it if the set says so.
 
-        A dropped alias that dangled stays dropped: it pointed nowhere.
+        The decision is on disk before the first call. So a run that does not get to the end is completed by the next
+        one, and no run repeats a move that had to be reverted. A dropped alias that dangled stays dropped: it pointed
+        nowhere.
         """
-        reverted = []
-        reverter = Reverter(self._catalog, self._results.failure)
-        for step in reversed([step for step in self._touched if not step.dangling]):
-            if self._stopped.is_set():
-                message = f"{self._results.failure}; it was not moved back, because the run was stopped"
+        made = [step for step in self._touched if not step.dangling]
+        try:
+            self._context.record.decide_revert(self._target, made, self._results.failure)
+        except JournalError as error:
+            message = f"{self._results.failure}; it was not moved back: {error}"
+            for step in made:
                 self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
-                continue
-            end = reverter.revert(self._results.of(step), self._intent(step, Act.REVERT))
-            if self._results.of(step).outcome is Outcome.FAILED and not end.wrote:
-                continue  # it never was at its desired collection, as its message says
-            if step.alias in self._unanswered and end.outcome is Outcome.REVERTED and not end.wrote:
-                found = describe_location(step.current)
-                message = f"{self._results.failure}; the alias is {found} now; {MAY_STILL_ACT}"
-                self._results.correct(step, Outcome.FAILED, self._results.of(step).code, message)
-                continue
-            self._results.correct(step, end.outcome, end.code, end.message)
-            if end.outcome is Outcome.REVERTED:
-                reverted.append(step)
-        self._confirm_reverted(reverted)
+            return
+        reverter = Reverter(self._catalog, self._results.failure)
+        self._confirm_reverted([step for step in reversed(made) if self._revert_step(step, reverter)])
+
+    def _revert_step(self, step: Step, reverter: Reverter) -> bool:
+        """Revert one step, and return whether it is where it was."""
+        if self._stopped.is_set():
+            message = f"{self._results.failure}; it was not moved back, because the run was stopped"
+            self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
+            return False
+        last = self._results.of(step)
+        end = reverter.revert(last, self._intent(step, Act.REVERT))
+        reverted = end.outcome is Outcome.REVERTED
+        if last.outcome is Outcome.FAILED and reverted and not end.wrote:
+            return False  # it never was at its desired collection, as its message says
+        if step.alias in self._unanswered and reverted and not end.wrote:
+            found = describe_location(step.current)
+            message = f"{self._results.failure}; the alias is {found} now; {MAY_STILL_ACT}"
+            self._results.correct(step, Outcome.FAILED, last.code, message)
+            return False
+        self._results.correct(step, end.outcome, end.code, end.message, wrote=end.wrote)
+        return reverted
 
     def _confirm_reverted(self, reverted: Sequence[Step]) -> None:
         """Read back what was reverted: a revert counts when it is seen, not when it is accepted.
@@ -399,10 +459,11 @@ class SetRun:
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._results.fail(f'"{step.alias}" {finding}')
-        message = f"the server accepted the call, yet the alias {finding}"
+        wrote = self._results.of(step).wrote
+        message = f"{'the server accepted the call' if wrote else 'another run had moved it'}, yet the alias {finding}"
         self._results.correct(step, Outcome.FAILED, VERIFY_MISMATCH, message)
 
-    def _give_up(self, steps: Sequence[Step], error: CatalogError, why: str) -> None:
+    def _give_up(self, steps: Sequence[Step], error: AliasctlError, why: str) -> None:
         self._results.fail(f"{why}: {error}")
         for step in steps:
             self._results.record(step, Outcome.FAILED, error.code, f"{why}: {error}")

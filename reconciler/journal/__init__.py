@@ -3,9 +3,12 @@
     run = Journal(path).begin(plan, origins)    who, when, from what                        recording
     run.intend(target, step, act)               before each call, and on the disk then      lines, appending
     run.note(target, result)                    after it
+    run.decide_revert(target, steps, reason)    before the first call of a revert
     run.end(report)
 
     Journal(path).runs()                        what was recorded, crashes included         reading
+    Journal(path).decisions()                   what it means for later runs                decisions
+    run.decisions(aliases)                      the same while a run goes on
 
 A journal is append-only and can be shared by all users that can write the file, on one machine or on a shared folder.
 It contains the places where credentials are read from, and no credential.
@@ -13,19 +16,19 @@ It contains the places where credentials are read from, and no credential.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from platformdirs import user_state_path
 
+from reconciler.core.decisions import Decisions
 from reconciler.core.model import Target
-from reconciler.core.pending_verification import PendingVerifications
 from reconciler.core.plan import Plan, Step
-from reconciler.core.rejections import Rejected, Rejection
 from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
+from reconciler.journal.decisions import decisions_of
 from reconciler.journal.reading import PastRun, Recorded
 from reconciler.journal.recording import NoRun, Run, new_run_id
 from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState
@@ -55,6 +58,12 @@ class RecordedRun(Protocol):
     def id(self) -> str:
         """Return the id of the run."""
 
+    def decisions(self, aliases: Collection[str], /) -> Decisions:
+        """Return what other runs have recorded by now about aliases of the plan. Raises `JournalError`."""
+
+    def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
+        """Record that steps are about to be reverted; raises `JournalError` if nothing must be reverted."""
+
     def intend(self, target: Target, step: Step, act: Act) -> None:
         """Record a call before it is made; raises `JournalError` if it must not be made."""
 
@@ -71,11 +80,8 @@ class Ledger(Protocol):
     def begin(self, plan: Plan, origins: Origins) -> RecordedRun:
         """Start to record a run. Raises `JournalError`."""
 
-    def rejected(self) -> Rejected:
-        """Return the moves that earlier runs reverted."""
-
-    def pending_verification(self) -> PendingVerifications:
-        """Return the moves that earlier runs did not verify."""
+    def decisions(self) -> Decisions:
+        """Return what runs have recorded by now."""
 
 
 def default_path() -> Path:
@@ -107,7 +113,8 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        return Run(run, file)
+        aliases = {step.alias for step in (*plan.steps, *plan.earlier_moves)}
+        return Run(run, file, reading.Tail(self.path, aliases, run))
 
     def read(self) -> Recorded:
         """Return all runs, and how much of the file could not be read. Raises `JournalError`."""
@@ -117,10 +124,7 @@ class Journal:
         """Return all runs, oldest first; none if the file does not exist. Raises `JournalError`."""
         return list(self.read().runs)
 
-    def rejected(self) -> Mapping[tuple[Target, str], Rejection]:
-        """Return the moves that earlier runs reverted and no later run repeated. Raises `JournalError`."""
-        return reading.rejected(self.path)
-
-    def pending_verification(self) -> PendingVerifications:
-        """Return the moves that no run has verified yet. Raises `JournalError`."""
-        return reading.pending_verification(self.path)
+    def decisions(self) -> Decisions:
+        """Return the moves that were reverted, are to be reverted, or are not verified yet. Raises `JournalError`."""
+        known = reading.undecided(self.path)
+        return decisions_of(known.records, known.ended)

@@ -4,6 +4,7 @@
     targetPlanned   a database: how it is reached
     setPlanned      a set of it: what follows its changes
     intent          a call is about to be made
+    revertDecided   a step is about to be reverted, and its move is rejected; before the first call of the revert
     result          the outcome of a step; of several the last one counts
     runEnded        how many steps ended how
 
@@ -13,7 +14,7 @@ Each line names its run, so that runs may be recorded at the same time. The firs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -87,6 +88,14 @@ class Intent(Line, frozen=True):
     step: Annotated[Step, INLINE]
 
 
+class RevertDecided(Line, frozen=True):
+    """A step is about to be reverted, and its move must not be repeated; a later run completes the revert."""
+
+    target: Annotated[Target, INLINE]
+    step: Annotated[Step, INLINE]
+    reason: Annotated[str, Meta(description="Why.")]
+
+
 class Result(Line, frozen=True):
     """The outcome of a step; of several lines the last one counts."""
 
@@ -108,6 +117,7 @@ EVENTS: Mapping[str, type[Line]] = {
     "targetPlanned": TargetPlanned,
     "setPlanned": SetPlanned,
     "intent": Intent,
+    "revertDecided": RevertDecided,
     "result": Result,
     "runEnded": RunEnded,
 }
@@ -148,9 +158,13 @@ def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
     )
     yield _line(RunStarted(run, now(), origins, Tool(plan.tool_version), plan.digest, len(plan.runnable)))
     for target in plan.targets:
-        if target.steps:
+        if planned := [set_plan for set_plan in target.sets if _is_planned(set_plan)]:
             yield _target_planned(run, target)
-            yield from (_set_planned(run, target.target, set_plan) for set_plan in target.sets if set_plan.steps)
+            yield from (_set_planned(run, target.target, set_plan) for set_plan in planned)
+
+
+def _is_planned(plan: SetPlan) -> bool:
+    return bool(plan.steps or plan.pending_verification or plan.pending_reverts)
 
 
 def _target_planned(run: str, target: TargetPlan) -> bytes:
@@ -165,6 +179,13 @@ def _set_planned(run: str, target: Target, plan: SetPlan) -> bytes:
 def intent(run: str, target: Target, step: Step, act: Act) -> bytes:
     """Return the line before a call."""
     return _line(Intent(run, now(), act, target, step), step)
+
+
+def reverts_decided(run: str, target: Target, steps: Sequence[Step], reason: str) -> Iterator[bytes]:
+    """Return the lines before the first call of a revert. The specification of the gates is in the intents."""
+    for step in steps:
+        brief = replace(step, gates=Gates(), gate_results=())
+        yield _line(RevertDecided(run, now(), target, brief, shortened(reason, MAX_TEXT)), step)
 
 
 def result(run: str, target: Target, of_step: StepResult) -> bytes:

@@ -1,4 +1,4 @@
-"""Read a journal: its runs, reverted moves, and moves that are pending verification.
+"""Read a journal: its runs, and the records from which `decisions` concludes what later runs must know.
 
 A journal is read by tools older and newer than the one that wrote it, while it is being written, and after crashes. So
 a line that cannot be parsed is counted and skipped; an incomplete last line may still be being written, and is not
@@ -11,23 +11,23 @@ import json
 import os
 import re
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from threading import Lock
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
-from reconciler.core.plan import PendingVerification
-from reconciler.core.rejections import Rejection
-from reconciler.core.report import NO_RECORDED_END, NOT_VERIFIED, Outcome, StepResult, missing_proof
+from reconciler.core.report import NOT_VERIFIED, StepResult
 from reconciler.documents.codec import Malformed
 from reconciler.documents.parts import saved
+from reconciler.journal.decisions import with_intent, with_outcome
 from reconciler.journal.lines import (
     FORMAT_VERSION,
     HEAD,
@@ -41,12 +41,15 @@ from reconciler.journal.lines import (
     TargetPlanned,
     line_of,
 )
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState
+from reconciler.journal.records import Origins, PastStep, PastTarget, RunState
 
 CLOCK_SLACK_SECONDS = 2.0
 _HEAD = re.compile(HEAD)
-_REVERTED = re.compile(rb'"outcome": ?"reverted"')
-_NOT_VERIFIED = re.compile(rf'"outcome": ?"(?:failed|unknown)"|"code": ?"(?:{"|".join(NOT_VERIFIED)})"'.encode())
+_ALIAS = re.compile(rb'"alias": ?("(?:[^"\\]|\\.)*")')
+_SUSPICIOUS = re.compile(
+    r'"event": ?"revertDecided"|"act": ?"revert"|"outcome": ?"(?:failed|unknown|reverted)"'
+    rf'|"code": ?"(?:{"|".join(sorted(NOT_VERIFIED))})"'.encode()
+)
 
 
 class PastRun(Struct, frozen=True):
@@ -100,10 +103,10 @@ class PastRun(Struct, frozen=True):
                 match _record(line):
                     case Intent(step=step) as intent:
                         key = (intent.target, step.set, step.alias)
-                        found[key] = _with_intent(found.get(key), intent)
+                        found[key] = with_intent(found.get(key), intent)
                     case Result(result=StepResult(step=step)) as result:
                         key = (result.target, step.set, step.alias)
-                        found[key] = _with_outcome(found.get(key), result)
+                        found[key] = with_outcome(found.get(key), result)
         return tuple(found.values())
 
     @property
@@ -159,94 +162,89 @@ def read(path: Path) -> Recorded:
     return Recorded(tuple(runs), counts["unreadable"], counts["newer"])
 
 
-def rejected(path: Path) -> dict[tuple[Target, str], Rejection]:
-    """Return the reverted moves that were not repeated since, by database and alias.
+class Undecided(Struct, frozen=True):
+    """Records that may matter to later runs, in their order, and the runs whose end is recorded."""
+
+    records: tuple[Line, ...]
+    ended: Collection[str]
+
+
+def undecided(path: Path) -> Undecided:
+    """Return all records about aliases that some run did not verify, reverted, or may have.
 
     Raises:
         JournalError: the journal cannot be read.
     """
-    aliases = {
-        result.result.step.alias
-        for line in _lines(path)
-        if _REVERTED.search(line) and isinstance(result := _record(line), Result)
-    }
-    if not aliases:
-        return {}
-    about = _about(aliases)
-    last: dict[tuple[str, Target, str], Result] = {}
-    reverted = set()
+    ended: set[str] = set()
+    suspects: set[bytes] = set()
+    of_run: dict[str, set[bytes]] = defaultdict(set)
     for line in _lines(path):
-        if about.search(line) and isinstance(result := _record(line), Result):
-            key = (result.run, result.target, result.result.step.alias)
-            last[key] = result
-            if result.result.outcome is Outcome.REVERTED:
-                reverted.add(key)
-    found: dict[tuple[Target, str], Rejection] = {}
-    for key, result in last.items():
-        _, target, alias = key
-        before = found.get((target, alias))
-        outcome, desired = result.result.outcome, result.result.step.desired
-        if key in reverted and desired:  # regardless of a later failure of its read-back or verification
-            found[target, alias] = _rejection(result, desired)
-        elif outcome is Outcome.DONE and before and before.collection == desired:
-            del found[target, alias]
-    return found
+        head = _head(line)
+        if head is None:
+            continue
+        _, event, run = head
+        if event == "runEnded":
+            ended.add(run)
+            of_run.pop(run, None)
+        elif about := _ALIAS.search(line):
+            if _SUSPICIOUS.search(line):
+                suspects.add(about[1])
+            of_run[run].add(about[1])
+    suspects = suspects.union(*of_run.values())
+    return Undecided(tuple(_records_about(suspects, path)), ended)
 
 
-def pending_verification(path: Path) -> dict[tuple[Target, str], PendingVerification]:
-    """Return the moves that were not verified, then or later, by database and alias.
+class Tail:
+    """The records about some aliases, each read once, although other runs append to the journal.
 
-    Whether a move had anything to verify is for the caller to decide. A run without an end may have died during
-    verification, so its moves count as not verified, regardless of their last recorded outcome.
-
-    Raises:
-        JournalError: the journal cannot be read.
+    Args:
+        path: the journal.
+        aliases: the aliases.
+        run: a run whose records are left out.
     """
-    runs = read(path).runs
-    suspects = {past.step.alias for run in runs if run.state is not RunState.ENDED for past in run.steps}
-    for run in runs:
-        if run.state is RunState.ENDED:
-            results = (_record(line) for line in filter(_NOT_VERIFIED.search, run.lines))
-            suspects |= {line.result.step.alias for line in results if isinstance(line, Result)}
-    if not suspects:
-        return {}
-    found: dict[tuple[Target, str], PendingVerification] = {}
-    for run in runs:
-        for past in run.steps_of_any(suspects):
-            key = (past.target, past.step.alias)
-            if past.outcome in (Outcome.BLOCKED, Outcome.NOT_ATTEMPTED):
-                continue
-            if reason := _missing_proof(run, past):
-                found[key] = PendingVerification(past.step, run.id, reason)
-            else:
-                found.pop(key, None)
-    return found
+
+    def __init__(self, path: Path, aliases: Collection[str], run: str) -> None:
+        self._path = path
+        self._names = {json.dumps(alias).encode(): alias for alias in aliases}
+        self._run = run
+        self._offset = 0
+        self._ended: set[str] = set()
+        self._records: dict[str, list[tuple[int, Line]]] = {alias: [] for alias in aliases}
+        self._lock = Lock()
+
+    def about(self, aliases: Collection[str]) -> Undecided:
+        """Return the records so far about some of the aliases. Raises `JournalError`."""
+        with self._lock:
+            for line in _lines(self._path, self._offset):
+                if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+                    break  # it is still being written
+                self._offset += len(line)
+                self._take(line)
+            found = sorted((item for alias in aliases for item in self._records[alias]), key=itemgetter(0))
+            return Undecided(tuple(record for _, record in found), self._ended)
+
+    def _take(self, line: bytes) -> None:
+        head = _head(line)
+        if head is None or head[2] == self._run:
+            return
+        _, event, run = head
+        if event == "runEnded":
+            self._ended.add(run)
+        elif (about := _ALIAS.search(line)) and (alias := self._names.get(about[1])) and (record := _record(line)):
+            self._records[alias].append((self._offset, record))
 
 
-def _missing_proof(run: PastRun, past: PastStep) -> str:
-    """Return why the move of a started step is not verified; empty if it is verified or undone."""
-    if past.step.desired is None or past.outcome is Outcome.REVERTED:
-        return ""
-    recorded = missing_proof(past.result) if past.result else ""
-    return recorded or ("" if run.state is RunState.ENDED else NO_RECORDED_END)
+def _records_about(aliases: Collection[bytes], path: Path) -> Iterator[Line]:
+    """Yield the records about aliases, which are given as JSON."""
+    for line in _lines(path) if aliases else ():
+        if (about := _ALIAS.search(line)) and about[1] in aliases and (record := _record(line)):
+            yield record
 
 
 def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:
     """Return a pattern that matches every line about one of the aliases, and few others."""
     names = "|".join(re.escape(json.dumps(alias)) for alias in sorted(aliases))
     return re.compile(f'"alias": ?(?:{names})'.encode())
-
-
-def _rejection(line: Result, collection: str) -> Rejection:
-    result = line.result
-    return Rejection(
-        collection=collection,
-        collection_id=result.step.desired_id,
-        spec_hash=result.step.spec_hash,
-        run=line.run,
-        time=line.time,
-        reason=result.message or "",
-    )
 
 
 def _run(start: RunStarted, end: RunEnded | None, lines: list[bytes]) -> PastRun:
@@ -283,20 +281,6 @@ def _birth(pid: int) -> float | None:
         return None
 
 
-def _with_intent(before: PastStep | None, line: Intent) -> PastStep:
-    """Return a step after another line: a call is about to be made."""
-    result = before.result if before else None
-    begun = before.begun if before and line.act is Act.HEAL else line.act
-    return PastStep(line.target, before.step if before and result else line.step, result, begun)
-
-
-def _with_outcome(before: PastStep | None, line: Result) -> PastStep:
-    """Return a step after another line: its outcome. Only the intent has its gates."""
-    result = line.result
-    step = replace(result.step, gates=before.step.gates) if before else result.step
-    return PastStep(line.target, step, replace(result, step=step))
-
-
 def _head(line: bytes) -> tuple[int, str, str] | None:
     """Return format version, event and run of a line; None for an incomplete line, or one that is no journal line."""
     if found := _HEAD.match(line):
@@ -329,10 +313,11 @@ def _record(line: bytes) -> Line | None:
         return None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path, offset: int = 0) -> Iterator[bytes]:
     """Yield the lines of a file, none if it is missing; lines over the maximum length come in pieces."""
     try:
         with path.open("rb") as file:
+            file.seek(offset)
             yield from iter(partial(file.readline, LONGEST_LINE), b"")
     except FileNotFoundError:
         return

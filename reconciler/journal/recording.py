@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 
+from reconciler.core.decisions import Decisions
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
 from reconciler.core.plan import Step
 from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines
 from reconciler.journal.appending import AppendOnly
+from reconciler.journal.decisions import decisions_of
+from reconciler.journal.reading import Tail
 from reconciler.journal.records import Act
 
 log = logging.getLogger(__name__)
@@ -25,9 +29,15 @@ def new_run_id() -> str:
 class Run:
     """A run being recorded, created by `Journal.begin`. May be used by several threads."""
 
-    def __init__(self, run: str, file: AppendOnly) -> None:
+    def __init__(self, run: str, file: AppendOnly, others: Tail) -> None:
         self.id = run
         self._file = file
+        self._others = others
+
+    def decisions(self, aliases: Collection[str], /) -> Decisions:
+        """Return what other runs have recorded by now about aliases of the plan. Raises `JournalError`."""
+        known = self._others.about(aliases)
+        return decisions_of(known.records, known.ended)
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
         """Record that a call is about to be made; for every call that changes an alias.
@@ -36,6 +46,14 @@ class Run:
             JournalError: the line is not on disk, and the call must not be made.
         """
         self._file.append([lines.intent(self.id, target, step, act)])
+
+    def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
+        """Record that steps are about to be reverted, and that their moves are rejected.
+
+        Raises:
+            JournalError: that is not on disk, and nothing must be reverted.
+        """
+        self._file.append(list(lines.reverts_decided(self.id, target, steps, reason)))
 
     def note(self, target: Target, result: StepResult) -> None:
         """Record the outcome of a step; the last outcome of a step counts.
@@ -62,6 +80,13 @@ class NoRun:
     """A run that is not recorded."""
 
     id = ""
+
+    def decisions(self, _: Collection[str], /) -> Decisions:
+        """Return nothing."""
+        return Decisions()
+
+    def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
+        """Do nothing."""
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
         """Do nothing."""

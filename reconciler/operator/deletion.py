@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog.read import read_live
+from reconciler.core.decisions import Decisions
 from reconciler.core.errors import CatalogError, InvalidInput
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Scope, Verify
@@ -140,7 +141,7 @@ def _drop(
         ]
         if not own:
             return None
-        ledger = OperatorLedger({}, {}, new_run_id(), may_write)
+        ledger = OperatorLedger(Decisions(), new_run_id(), may_write)
         plan = make_plan([_without(resolved, own)], catalogs=catalogs, journal=ledger, read=lambda *_: live)
         origins = Origins.of_this_process(command="operator", source=(f"deletion of AliasSet {set_object.ref}",))
         return apply_plan(plan, catalogs=catalogs, stop=stop, journal=ledger, origins=origins)

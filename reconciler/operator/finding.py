@@ -23,7 +23,9 @@ class Finding(Struct, frozen=True):
         plan: what would change; None if nothing was compared.
         pending: whether the plan waits for a person.
         drift: the changes of the plan that correct drift and have not been made.
-        run: the name of the run that begins with this finding; empty if none does.
+        run: the name of the run that begins with this finding, or goes on; empty if none does.
+        reverting: what that run is about to revert.
+        revert_reason: why.
         unreachable: the server does not answer, or not to us.
         stalled: only a person can help, even if the reason does not mean that.
         approved_by: who approved the plan, as stated by the approver's client.
@@ -37,6 +39,8 @@ class Finding(Struct, frozen=True):
     pending: bool = False
     drift: tuple[Step, ...] = ()
     run: str = ""
+    reverting: tuple[Step, ...] = ()
+    revert_reason: str = ""
     report: Report | None = None
     unreachable: bool = False
     stalled: bool = False

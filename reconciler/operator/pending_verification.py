@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from reconciler.core.json_strict import without_none
-from reconciler.core.model import AliasSet, Target
+from reconciler.core.model import AliasSet, OnFailure, Target
 from reconciler.core.pending_verification import PendingVerifications, needs_proof
 from reconciler.core.plan import PendingVerification, Step
 from reconciler.core.report import NO_RECORDED_END, Report, missing_proof
@@ -36,7 +36,7 @@ Known: TypeAlias = Mapping[str, PendingVerification]
 
 def read(status: Body, desired: AliasSet, target: Target) -> PendingVerifications:
     """Return the moves that are pending verification by the status of a set, and still match its spec."""
-    found: dict[tuple[Target, str], PendingVerification] = {}
+    found: dict[tuple[Target, str, str], PendingVerification] = {}
     for group in sorted(cast("Sequence[Body]", status.get("pendingVerification") or ()), key=_stands_for_every):
         names = cast("Sequence[str]", group.get("aliases") or ())
         for alias in desired.aliases:
@@ -44,9 +44,18 @@ def read(status: Body, desired: AliasSet, target: Target) -> PendingVerification
             meant = alias.name in names or EVERY in names
             if meant and alias.collection and alias.collection == collection:
                 found.setdefault(
-                    (target, alias.name), _pending_verification(desired, alias.name, alias.collection, group)
+                    (target, alias.name, alias.collection),
+                    _pending_verification(desired, alias.name, alias.collection, group),
                 )
     return found
+
+
+def moves_of(status: Body, desired: AliasSet, run: str) -> Iterator[Step]:
+    """Return the moves of a run that are pending verification; not those of an entry that stands for every alias."""
+    for group in cast("Sequence[Body]", status.get("pendingVerification") or ()):
+        if group.get("run") == run and not _stands_for_every(group):
+            for alias in cast("Sequence[str]", group["aliases"]):
+                yield _pending_verification(desired, alias, _text(group, "collection"), group).step
 
 
 def written(known: Known) -> list[Group] | None:
@@ -60,16 +69,18 @@ def written(known: Known) -> list[Group] | None:
 def after(status: Body, finding: Finding) -> list[Group] | None:
     """Return the list for the next status, after a set was reconciled."""
     desired, plan, report = finding.desired, finding.plan, finding.report
-    if desired is None or plan is None or not plan.targets or not needs_proof(desired.verify):
+    if desired is None or plan is None or not plan.targets:
         return None
-    known = {alias: pending for (_, alias), pending in read(status, desired, plan.targets[0].target).items()}
+    if not needs_proof(desired.verify) and desired.on_failure is OnFailure.STOP:
+        return None
+    known = {alias: pending for (_, alias, _), pending in read(status, desired, plan.targets[0].target).items()}
     if report:
         return written(_ended(known, report))
     if finding.run:
         moves = (step for step in plan.runnable if step.desired)
         return written(known | {step.alias: PendingVerification(step, finding.run, NO_RECORDED_END) for step in moves})
     # An alias that the plan does not name is verified, or at a new collection of the same name.
-    planned = {step.alias for step in plan.steps} | {pending.step.alias for pending in plan.pending_verification}
+    planned = {step.alias for step in (*plan.steps, *plan.earlier_moves)}
     return written({alias: pending for alias, pending in known.items() if alias in planned})
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
 from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide
+from reconciler.core.decisions import Decisions
 from reconciler.core.errors import (
     AuthenticationFailed,
     CallTimedOut,
@@ -24,17 +25,19 @@ from reconciler.core.errors import (
     ConnectionFailed,
     DatabaseNotFound,
     InvalidInput,
+    JournalError,
     PermissionDenied,
 )
 from reconciler.core.model import AliasSet, Target
 from reconciler.core.options import GatesToEvaluate
-from reconciler.core.plan import Plan, spec_digest
+from reconciler.core.plan import Plan, Step, spec_digest
 from reconciler.core.reasons import Reason
 from reconciler.core.text import counted
 from reconciler.journal import Origins, new_run_id
 from reconciler.manifest.specs.alias_set import Approval, DriftPolicy, Operation
-from reconciler.operator import pending_verification, status
+from reconciler.operator import pending_reverts, pending_verification, status
 from reconciler.operator.clients import Clients, Secrets
+from reconciler.operator.cluster import ClusterError
 from reconciler.operator.finding import Finding, up_to_date
 from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
@@ -58,12 +61,14 @@ class ReconcileHooks(Struct, frozen=True):
         still_desired: publishes what is about to be done, reads the set again, and returns whether it is unchanged.
         consume_approval: removes the approval from the object; takes the digest of the present plan.
         step_aside: called before a run that takes long.
+        decide_revert: persists what a run is about to revert. Raises `ClusterError`.
     """
 
     stop: Event
     still_desired: Callable[[SetObject, Finding], bool]
     consume_approval: Callable[[SetObject, str], None]
     step_aside: Callable[[SetObject], None]
+    decide_revert: Callable[[SetObject, Finding], None]
 
 
 class SetReconciler(Struct, frozen=True):
@@ -150,12 +155,12 @@ class SetReconciler(Struct, frozen=True):
 
     def _plan(self, set_object: SetObject, desired: AliasSet, catalogs: Catalogs, read: Read) -> Plan:
         """Make the plan. The approval of a plan with rejected moves also lifts their rejection."""
-        ledger = self._ledger(set_object, desired, new_run_id())
+        ledger = OperatorLedger(_decisions(set_object, desired), new_run_id(), self.may_write)
         # A run uses the approval up, so an approved plan is made with all gates, and not only with the cheap ones.
         evaluate = GatesToEvaluate.ALL if set_object.approved else GatesToEvaluate.CHEAP
         plan = make_plan([desired], catalogs=catalogs, journal=ledger, read=read, evaluate=evaluate)
-        if plan.steps and set_object.approved == plan.digest and ledger.rejected():
-            forgiving = OperatorLedger({}, ledger.pending_verification(), new_run_id(), self.may_write)
+        if plan.steps and set_object.approved == plan.digest and ledger.decisions().rejected:
+            forgiving = OperatorLedger(_forgiving(ledger.decisions()), new_run_id(), self.may_write)
             plan = make_plan([desired], catalogs=catalogs, journal=forgiving, evaluate=evaluate)
         return plan
 
@@ -190,10 +195,7 @@ class SetReconciler(Struct, frozen=True):
         if whole is None or desired is None or desired.connection is None:
             return found
         found = replace(found, approved_by=set_object.approver if set_object.approved == whole.digest else "")
-        message = f"making {counted(len(plan.runnable), 'change')}"
-        if not plan.runnable:
-            message = f"verifying {counted(len(plan.pending_verification), 'alias')} again"
-        about_to = replace(found, reason=Reason.PROGRESSING, message=message, plan=plan, run=new_run_id())
+        about_to = replace(found, reason=Reason.PROGRESSING, message=_what_is_done(plan), plan=plan, run=new_run_id())
         if not hooks.still_desired(set_object, about_to):
             return replace(about_to, message="changed before the run; reconciling again", run="")
         if desired.verify.soak:
@@ -204,7 +206,7 @@ class SetReconciler(Struct, frozen=True):
                 plan,
                 catalogs=catalogs,
                 stop=hooks.stop,
-                journal=self._ledger(set_object, desired, about_to.run),
+                journal=self._ledger(set_object, desired, about_to, hooks),
                 origins=_origins(set_object, found.approved_by),
                 progress=lambda sentence: log.info(sentence),
             )
@@ -216,10 +218,43 @@ class SetReconciler(Struct, frozen=True):
         done = replace(found, reason=reason, message=message, drift=decision.drift, report=report)
         return _waiting(done, whole, reason, message) if reason is Reason.DRIFT_DETECTED else done
 
-    def _ledger(self, set_object: SetObject, desired: AliasSet, run: str) -> OperatorLedger:
-        target = target_of(desired)
-        left = pending_verification.read(set_object.status, desired, target)
-        return OperatorLedger(status.rejected(set_object, target), left, run, self.may_write)
+    def _ledger(
+        self, set_object: SetObject, desired: AliasSet, about_to: Finding, hooks: ReconcileHooks
+    ) -> OperatorLedger:
+        """Return the ledger of a run."""
+
+        def remember_revert(steps: Sequence[Step], reason: str) -> None:
+            try:
+                hooks.decide_revert(set_object, replace(about_to, reverting=tuple(steps), revert_reason=reason))
+            except ClusterError as error:
+                raise JournalError(f"the decision to revert cannot be written to the status: {error}") from error
+
+        decisions = _decisions(set_object, desired)
+        decisions = _forgiving(decisions) if about_to.approved_by else decisions
+        return OperatorLedger(decisions, about_to.run, self.may_write, remember_revert)
+
+
+def _decisions(set_object: SetObject, desired: AliasSet) -> Decisions:
+    """Return what the status says about earlier runs."""
+    target = target_of(desired)
+    return Decisions(
+        pending_reverts.rejected(set_object.status, desired, target),
+        pending_verification.read(set_object.status, desired, target),
+        pending_reverts.read(set_object.status, desired, target),
+    )
+
+
+def _forgiving(decisions: Decisions) -> Decisions:
+    """Return decisions without rejections, for a plan that a person approved in spite of them."""
+    return Decisions(pending_verification=decisions.pending_verification)
+
+
+def _what_is_done(plan: Plan) -> str:
+    if plan.pending_reverts:
+        return f"moving {counted(len(plan.pending_reverts), 'alias')} back"
+    if plan.runnable:
+        return f"making {counted(len(plan.runnable), 'change')}"
+    return f"verifying {counted(len(plan.pending_verification), 'alias')} again"
 
 
 def _companions(desired: AliasSet, view: View) -> Callable[[Target], Sequence[AliasSet]]:

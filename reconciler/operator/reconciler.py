@@ -152,6 +152,7 @@ class Reconciler:
             still_desired=self._still_desired,
             consume_approval=self._consume_approval,
             step_aside=lambda running: self._step_aside(running.ref),
+            decide_revert=self._decide_revert,
         )
         finding = self._set_reconciler.reconcile(set_object, view, trigger, hooks)
         if not self._publisher.publish(set_object, finding):
@@ -221,10 +222,14 @@ class Reconciler:
             return False
         self._metrics.sets.run_started(set_object.ref)
         if self._publisher.last_reason(set_object) in RETRIED:
-            self._publisher.write(current, about_to, {"pendingVerification"})
+            self._publisher.write(current, about_to, {"pendingVerification", "pendingRevert"})
         else:
             self._publisher.publish(current, about_to)
         return True
+
+    def _decide_revert(self, set_object: SetObject, about_to: Finding) -> None:
+        """Write what a run is about to revert, and nothing else. Raises `ClusterError`."""
+        self._publisher.write(set_object, about_to, {"rejected", "pendingVerification", "pendingRevert"})
 
     def _fetch(self, ref: Ref, *, observed: bool = True) -> SetObject | None:
         """Read a set and its connection from the API server, whatever the watch has missed.

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from reconciler.core.json_strict import without_none
-from reconciler.core.model import Target
 from reconciler.core.plan import Action, Plan, Step, spec_digest
 from reconciler.core.reasons import MEANINGS, Reason
-from reconciler.core.rejections import Rejected, Rejection
-from reconciler.core.report import ACHIEVED, NOT_VERIFIED, VERIFY_MISMATCH, Outcome, Report, StepResult
+from reconciler.core.report import ACHIEVED, NOT_VERIFIED, REVERT_FAILED, VERIFY_MISMATCH, Outcome, Report, StepResult
 from reconciler.core.text import printable_lines
 from reconciler.manifest.records import AliasSetManifest
 from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE, MAX_HISTORY, MAX_MESSAGE, MAX_ROWS
-from reconciler.operator import pending_verification
+from reconciler.operator import pending_reverts, pending_verification
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
 
@@ -31,6 +29,7 @@ OURS = (
     "history",
     "rejected",
     "pendingVerification",
+    "pendingRevert",
 )
 """The fields of a status that may be absent."""
 ALL = frozenset({"observedGeneration", *OURS})
@@ -60,14 +59,16 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
         "history": _history(set_object),
         "rejected": before.get("rejected"),
         "pendingVerification": before.get("pendingVerification"),
+        "pendingRevert": before.get("pendingRevert"),
     }
     if finding.plan and finding.desired:
         rows = list(_rows(finding))
         status["aliases"] = rows[:MAX_ROWS] or None
         status["counts"] = _counts(set_object, finding, rows)
         status["pendingPlan"] = _pending(before, finding.plan) if finding.pending else None
-        status["rejected"] = _rejections(before, finding)
+        status["rejected"] = pending_reverts.rejected_after(before, finding, now)
         status["pendingVerification"] = pending_verification.after(before, finding)
+        status["pendingRevert"] = pending_reverts.after(before, finding, now)
         if finding.plan.steps:
             status["lastAttemptedDigest"] = finding.plan.digest
         if _is_fully_applied(finding):
@@ -107,23 +108,6 @@ def newest_run(set_object: SetObject) -> Body:
 def run_requested(set_object: SetObject) -> bool:
     """Return whether a reconciliation is requested that no status has acknowledged yet."""
     return bool(set_object.requested_at) and set_object.requested_at != set_object.status.get("lastHandledReconcileAt")
-
-
-def rejected(set_object: SetObject, target: Target) -> Rejected:
-    """Return the moves that earlier runs of this set reverted."""
-    rows = cast("list[Mapping[str, object]]", set_object.status.get("rejected") or [])
-    return {
-        (target, str(row["alias"])): Rejection(
-            collection=str(row["collection"]),
-            collection_id=int(str(row["collectionId"])) if row.get("collectionId") else None,
-            spec_hash=str(row.get("specHash", "")),
-            run=str(row.get("run", "")),
-            time=str(row.get("time", "")),
-            reason=str(row.get("reason", "")),
-            retry="by approving this plan",
-        )
-        for row in rows
-    }
 
 
 def _is_fully_applied(finding: Finding) -> bool:
@@ -177,6 +161,10 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
         if result.outcome not in ACHIEVED or result.code:
             state = STATES.get(result.outcome, "Unknown")
             yield _row(result.step, state, result.message, moved=_at_target(result))
+    if not results and finding.plan:
+        for pending in finding.plan.pending_reverts:
+            message = f"{pending.reason}; run {pending.run} did not move it back"
+            yield _row(pending.step, "Failed", message, moved=True)
     for step in finding.drift or (finding.plan.steps if finding.plan and not results else ()):
         if step.blocked:
             yield _row(step, "Blocked", step.blocked.message)
@@ -186,7 +174,7 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
 
 def _at_target(result: StepResult) -> bool:
     """Return whether the alias is at the desired collection; not if it was read elsewhere after an accepted call."""
-    return result.outcome is Outcome.DONE or result.code in NOT_VERIFIED - {VERIFY_MISMATCH}
+    return result.outcome is Outcome.DONE or result.code in NOT_VERIFIED - {VERIFY_MISMATCH} | {REVERT_FAILED}
 
 
 def _row(step: Step, state: str, message: str | None, *, moved: bool = False) -> dict[str, object]:
@@ -270,29 +258,6 @@ def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str,
         "provenance": {name: str(text)[:MAX_MESSAGE] for name, text in set_object.provenance.known().items()} or None,
     }
     return without_none(**content)
-
-
-def _rejections(before: Body, finding: Finding) -> list[dict[str, object]] | None:
-    """Return the rejections that still hold; a later success at the same place, or a changed spec, lifts them."""
-    rows = {str(row["alias"]): dict(row) for row in cast("list[Body]", before.get("rejected") or [])}
-    for step in finding.plan.steps if finding.plan else ():
-        if step.alias in rows and rows[step.alias].get("specHash", step.spec_hash) != step.spec_hash:
-            del rows[step.alias]
-    for result in finding.report.results if finding.report else ():
-        step = result.step
-        if result.outcome is Outcome.REVERTED and step.spec_hash and step.desired:
-            rows[step.alias] = {
-                "alias": step.alias,
-                "collection": step.desired,
-                "specHash": step.spec_hash,
-                "run": finding.report.run if finding.report else "",
-                "time": result.ended or "",
-                "reason": (result.message or "")[:MAX_MESSAGE],
-            } | ({"collectionId": step.desired_id} if step.desired_id else {})
-        elif result.outcome in ACHIEVED:
-            rows.pop(step.alias, None)
-    listed = {alias.name for alias in finding.desired.aliases} if finding.desired else set()
-    return [rows[name] for name in sorted(rows.keys() & listed)][:MAX_ROWS] or None
 
 
 def interval_of(set_object: SetObject) -> float:

@@ -268,7 +268,7 @@ TARGET = Target("milvus:19530", "default")
 def through_the_status(desired: AliasSet, moves: list[PendingVerification]) -> dict[str, PendingVerification]:
     groups = written({move.step.alias: move for move in moves})
     assert len(json.dumps(groups)) <= MAX_PENDING_VERIFICATION
-    return {name: item for (_, name), item in read({"pendingVerification": groups}, desired, TARGET).items()}
+    return {name: item for (_, name, _), item in read({"pendingVerification": groups}, desired, TARGET).items()}
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -10,11 +10,11 @@ from threading import Event, Timer
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
+from reconciler.core.decisions import saved_with_decisions
 from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.options import Options
-from reconciler.core.pending_verification import saved_with_pending_verification
 from reconciler.core.plan import Plan
 from reconciler.core.report import ExitCode, Outcome, Report, StepResult
 from reconciler.documents.plan_file import load_plan, plan_document
@@ -282,7 +282,7 @@ def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:
 def resumed(shop: Shop, file: Path) -> Report:
     """Apply a saved plan once more, as the command does."""
     with shop.recorder.catalogs() as opened:
-        plan = saved_with_pending_verification(load_plan(file), shop.journal.pending_verification())
+        plan = saved_with_decisions(load_plan(file), shop.journal.decisions())
         return apply_plan(plan, catalogs=opened, journal=shop.journal)
 
 

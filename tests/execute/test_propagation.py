@@ -417,4 +417,4 @@ def test_an_alter_that_may_still_arrive_is_told_after_a_revert(tmp_path: Path) -
     assert (result.outcome, result.code, report.exit_code) == (Outcome.FAILED, "CallTimedOut", ExitCode.INCOMPLETE)
     assert 'it is at "old" again' in (result.message or "")
     assert (result.message or "").endswith("a call that was sent may still take effect")
-    assert [rejection.collection for rejection in journal.rejected().values()] == ["new"]
+    assert [rejection.collection for rejection in journal.decisions().rejected.values()] == ["new"]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.decisions import saved_with_decisions
 from reconciler.core.errors import PermissionDenied
 from reconciler.core.model import Alias, AliasSet, OnFailure, Target
 from reconciler.core.options import Options
 from reconciler.core.plan import BlockReason, Plan, SetPlan, Step
 from reconciler.core.rejections import Rejection, block_rejected
 from reconciler.core.report import ExitCode
-from reconciler.execute.saved_plan import without_rejected
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, live, server
@@ -65,7 +65,7 @@ def test_the_same_again_is_refused_with_the_reason(reverted: tuple[Recorder, Pla
 def test_a_saved_plan_of_it_is_refused_too(reverted: tuple[Recorder, Plan], journal: Journal) -> None:
     recorder, saved = reverted
     with recorder.catalogs() as opened:
-        report = apply_plan(without_rejected(saved, journal.rejected()), catalogs=opened, journal=journal)
+        report = apply_plan(saved_with_decisions(saved, journal.decisions()), catalogs=opened, journal=journal)
     assert reasons(report.plan) == REFUSED
     assert live(recorder.server) == {"a": "old", "b": "old"}
 
@@ -77,7 +77,7 @@ def test_another_wish_or_insisting_lifts_it(reverted: tuple[Recorder, Plan], jou
         plan = make_plan([again], Options(retry_rejected=not changed), catalogs=opened, journal=journal)
         assert reasons(plan) == {}
         assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.DONE
-        assert journal.rejected() == {}
+        assert journal.decisions().rejected == {}
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_reports(tally: OpenSuite, tmp_path: Path, capsys: pytest.CaptureFixture
 def told(path: Path) -> None:
     """All that is made of a journal: `history` in every form, `status --unreferenced`, `rollback`, each apply."""
     journal = Journal(path)
-    journal.rejected()
+    journal.decisions()
     recorded = journal.read()
     for alias in (None, "b"):
         runs: list[PastRun] = list(newest(recorded.runs, alias))

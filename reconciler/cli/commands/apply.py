@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
 from reconciler.cli.confirm_and_apply import ApplyOptions, confirm_and_apply
 from reconciler.cli.output import Output
+from reconciler.core.decisions import saved_with_decisions
 from reconciler.core.options import GatesToEvaluate, Options
-from reconciler.core.pending_verification import saved_with_pending_verification
 from reconciler.core.plan import Plan
 from reconciler.documents.plan_file import load_plan
-from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed, without_rejected
+from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.manifest.targets import reconnected
@@ -90,7 +91,7 @@ def command(
                 plan = make_plan(sets, run, catalogs=catalogs, evaluate=evaluated, journal=recorded)
             if expected:
                 ensure_reviewed(plan, expected)
-            pending = bool(plan.runnable)
+            pending = plan.writes
         return confirm_and_apply(plan, catalogs, output, execution, journal=recorded, origins=origins, pending=pending)
 
 
@@ -106,9 +107,6 @@ def _saved_plan(
         raise click.UsageError(
             "--only, --allow-protected, --max-drops, --include-suspended and --skip-gate are for planning"
         )
-    if not run.retry_rejected:
-        plan = saved_with_pending_verification(
-            without_rejected(plan, journal.rejected()), journal.pending_verification()
-        )
+    plan = replace(plan, retry_rejected=True) if run.retry_rejected else saved_with_decisions(plan, journal.decisions())
     inputs.announce_new_files([target.connection for target in plan.targets if target.steps], output)
     return plan, ensure_fresh(plan, catalogs=catalogs)

@@ -12,6 +12,7 @@ from reconciler.core.json_schema import Schema
 
 MAX_ROWS = 100
 MAX_HISTORY = 5
+MAX_DROPPED = 20
 MAX_MESSAGE = 1024
 """Characters of the message of a row or a rejection."""
 MAX_CONDITION_MESSAGE = 32_768
@@ -133,6 +134,26 @@ def _alias_set() -> dict[str, Schema]:
                 "run": _text("The run that reverted it, as in the operator's log.", 64),
                 "time": _time("When it was reverted."),
                 "reason": _message("Why it was reverted."),
+            },
+        ),
+        "pendingRevert": _mapping(
+            "A decision to revert (onFailure: Revert) that is not carried out yet: the aliases that pendingVerification"
+            " has of this run, and those that it dropped. The next reconciliation completes it.",
+            {
+                "run": _text("The run, as in the operator's log.", 64),
+                "time": _time("When it was decided."),
+                "reason": _message("Why."),
+                "specHash": _text("Hash of the aliases, gates and verification of the spec.", 128),
+                "dropped": _rows(
+                    "Aliases that the run dropped, to be created again.",
+                    "An alias that was dropped.",
+                    {
+                        "alias": _name("The alias."),
+                        "collection": _name("The collection that it pointed at."),
+                        "collectionId": _whole("That collection's id, where the server has one."),
+                    },
+                    at_most=MAX_DROPPED,
+                ),
             },
         ),
         "pendingVerification": _rows(

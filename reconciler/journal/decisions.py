@@ -1,0 +1,124 @@
+"""What the records of runs mean for later runs: rejections, unfinished reverts and moves pending verification.
+
+A move is pending verification at its collection until a run has verified it there, reverted it, or moved the alias
+elsewhere. A later call that failed, or whose result is not recorded, changes nothing about that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from reconciler.core.decisions import Decisions
+from reconciler.core.model import Target
+from reconciler.core.plan import PendingRevert, PendingVerification
+from reconciler.core.rejections import Rejection
+from reconciler.core.report import ACHIEVED, NO_RECORDED_END, Outcome, missing_proof
+from reconciler.journal.lines import Intent, Line, Result, RevertDecided
+from reconciler.journal.records import Act, PastStep
+
+Alias = tuple[Target, str]
+"""An alias of a database."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What one run recorded about one alias. `rejected` has the time and the reason of the decision to revert."""
+
+    run: str
+    past: PastStep
+    rejected: tuple[str, str] | None = None
+
+
+def decisions_of(records: Iterable[Line], ended: Container[str]) -> Decisions:
+    """Return what records mean for runs that start now.
+
+    Args:
+        records: intents, decisions to revert, and results, in the order in which they were recorded.
+        ended: the runs whose end is recorded. A move of any other run is not verified: it may still be watched, or its
+            process may have died.
+    """
+    rejected: dict[Alias, Rejection] = {}
+    pending: dict[tuple[Target, str, str], PendingVerification] = {}
+    reverts: dict[Alias, PendingRevert] = {}
+    for account in _accounts(records):
+        past, step = account.past, account.past.step
+        alias = (past.target, step.alias)
+        if account.rejected:
+            time, reason = account.rejected
+            if step.desired:
+                rejected[alias] = Rejection(step.desired, step.desired_id, step.spec_hash, account.run, time, reason)
+                pending.pop((*alias, step.desired), None)
+            reverts.pop(alias, None)
+            if past.begun or past.outcome is not Outcome.REVERTED:
+                reverts[alias] = PendingRevert(step, account.run, reason)
+                if step.desired:
+                    pending[*alias, step.desired] = PendingVerification(step, account.run, reason)
+            continue
+        missing = _missing_proof(past, ended=account.run in ended)
+        if _is_there(past) and (past.outcome is Outcome.DONE or not missing):
+            for key in [key for key in pending if key[:2] == alias]:
+                del pending[key]
+            reverts.pop(alias, None)
+            if alias in rejected and rejected[alias].collection == step.desired:
+                del rejected[alias]
+        if missing and step.desired:
+            pending[*alias, step.desired] = PendingVerification(step, account.run, missing)
+    return Decisions(rejected, pending, reverts)
+
+
+def _accounts(records: Iterable[Line]) -> Iterable[_Account]:
+    """Return what each run recorded about each alias, in the order of the last records."""
+    found: dict[tuple[str, Alias], _Account] = {}
+    for record in records:
+        if isinstance(record, Intent | RevertDecided | Result):
+            step = record.result.step if isinstance(record, Result) else record.step
+            key = (record.run, (record.target, step.alias))
+            found[key] = _after(found.pop(key, None), record)
+    return found.values()
+
+
+def _after(before: _Account | None, record: Intent | RevertDecided | Result) -> _Account:
+    past, rejected = (before.past, before.rejected) if before else (None, None)
+    match record:
+        case Intent():
+            past = with_intent(past, record)
+            if record.act is Act.REVERT:  # in journals of older versions, this is the decision
+                rejected = rejected or (record.time, NO_RECORDED_END)
+        case RevertDecided():
+            past = past or PastStep(record.target, record.step, None)
+            rejected = (record.time, record.reason)
+        case Result():
+            past = with_outcome(past, record)
+            if record.result.outcome is Outcome.REVERTED:
+                rejected = (record.time, record.result.message or "")
+    return _Account(record.run, past, rejected)
+
+
+def _is_there(past: PastStep) -> bool:
+    """Return whether the record ends with the alias at its desired collection."""
+    return past.begun is None and past.outcome in ACHIEVED
+
+
+def _missing_proof(past: PastStep, *, ended: bool) -> str:
+    """Return why an alias that a step may have moved is not verified there; empty if it is, or cannot be there."""
+    if recorded := missing_proof(past.result) if past.result else "":
+        return recorded
+    unfinished = not ended and (_is_there(past) or (past.result is not None and past.result.wrote))
+    return NO_RECORDED_END if past.begun or unfinished else ""
+
+
+def with_intent(before: PastStep | None, line: Intent) -> PastStep:
+    """Return a step after another line: a call is about to be made."""
+    result = before.result if before else None
+    begun = before.begun if before and line.act is Act.HEAL else line.act
+    return PastStep(line.target, before.step if before and result else line.step, result, begun)
+
+
+def with_outcome(before: PastStep | None, line: Result) -> PastStep:
+    """Return a step after another line: its outcome. Only the intent has its gates."""
+    result = line.result
+    step = replace(result.step, gates=before.step.gates) if before else result.step
+    return PastStep(line.target, step, replace(result, step=step))

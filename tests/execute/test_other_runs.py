@@ -1,0 +1,396 @@
+"""What other runs decide is known to a run when it writes, even if it was planned before, and even if they died."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from reconciler.core.errors import CatalogError, ConnectionFailed, JournalError, PermissionDenied, RateLimited
+from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
+from reconciler.core.options import Options
+from reconciler.core.plan import BlockReason, Plan
+from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.execute import attempt
+from reconciler.journal import Journal, Origins, Run
+from reconciler.reconcile import apply_plan
+from reconciler.rollback import newest_changes, plan_rollback
+from tests.builders import LOCAL, alias_set
+from tests.execute.test_pending_verification import BEFORE, DONE, HALF, SOAK, Shop, outcomes, spec_hash
+
+REVERT = OnFailure.REVERT
+
+
+class Killed(BaseException):
+    """Ends a run without any of its clean-up, as the death of its process does."""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "RATE_LIMIT_ATTEMPTS", 2)
+
+
+def carry_out(shop: Shop, plan: Plan) -> Report:
+    with shop.recorder.catalogs() as opened:
+        return apply_plan(plan, catalogs=opened, journal=shop.journal)
+
+
+def roll_back(shop: Shop) -> Report:
+    with shop.recorder.catalogs() as opened:
+        changes = newest_changes(shop.journal.runs())
+        assert changes
+        return apply_plan(plan_rollback(changes, opened), catalogs=opened, journal=shop.journal)
+
+
+@contextmanager
+def hook(
+    shop: Shop, *, before: Callable[[str, str], None] | None = None, after: Callable[[str, str], None] | None = None
+) -> Iterator[None]:
+    """Additional hooks around calls; what else is spoiled stays so."""
+    earlier = shop.recorder.before, shop.recorder.after
+
+    def both(method: str, alias: str) -> None:
+        if before:
+            before(method, alias)
+        earlier[0](method, alias)
+
+    shop.recorder.before, shop.recorder.after = both, after or earlier[1]
+    try:
+        yield
+    finally:
+        shop.recorder.before, shop.recorder.after = earlier
+
+
+def at_alter(alias: str, error: BaseException, *, number: int = 1) -> Callable[[str, str], None]:
+    """Raise at the n-th alter of an alias."""
+    seen: list[str] = []
+
+    def fail(method: str, name: str) -> None:
+        if (method, name) == ("alter", alias):
+            seen.append(name)
+            if len(seen) == number:
+                raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionDenied("no"), ConnectionFailed("cut"), Killed()], ids=["refused", "cut", "killed"]
+)
+def test_a_rollback_that_fails_leaves_the_wave_pending_verification(shop: Shop, error: BaseException) -> None:
+    shop.spoil("canary")
+    shop.apply(spec_hash())
+    with hook(shop, before=at_alter("canary", error)):
+        if isinstance(error, CatalogError):
+            assert roll_back(shop).exit_code is not ExitCode.DONE
+        else:
+            with pytest.raises(Killed):
+                roll_back(shop)
+    assert shop.live == HALF
+    assert [pending.alias for pending in shop.plan(spec_hash()).pending_verification] == ["canary"]
+    assert outcomes(shop.apply(spec_hash()))["prod"] == (Outcome.NOT_ATTEMPTED, None)
+    assert shop.live == HALF
+
+
+def test_a_rollback_that_succeeds_ends_the_pending_verification(shop: Shop) -> None:
+    shop.spoil("canary")
+    shop.apply(spec_hash())
+    assert roll_back(shop).exit_code is ExitCode.DONE
+    assert shop.live == BEFORE
+    assert shop.journal.decisions().pending_verification == {}
+
+
+def test_a_step_that_another_run_made_is_verified_like_one_of_this_run(shop: Shop) -> None:
+    plan = shop.plan(spec_hash())
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
+    shop.spoil("canary")
+    report = carry_out(shop, plan)
+    assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
+    assert (report.exit_code, report.wrote, shop.live) == (ExitCode.ERROR, False, HALF)
+    assert outcomes(shop.apply(spec_hash()))["prod"] == (Outcome.NOT_ATTEMPTED, None)
+
+
+def test_a_step_that_another_run_made_is_proved_too(shop: Shop) -> None:
+    plan = shop.plan(spec_hash(Verify(propagation=Propagation(1.5))))
+    shop.server.stick_readers("canary", alters=100)
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
+    assert outcomes(carry_out(shop, plan)) == {
+        "canary": (Outcome.FAILED, "PropagationStuck"),
+        "prod": (Outcome.NOT_ATTEMPTED, None),
+    }
+
+
+def test_a_step_that_another_run_made_and_undid_meanwhile_fails(shop: Shop) -> None:
+    plan = shop.plan(spec_hash())
+    admin = shop.server.connect(LOCAL, "default")
+    admin.alter_alias("canary", "new")
+
+    def undo(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "new"):
+            admin.alter_alias("canary", "old")
+
+    with hook(shop, before=undo):
+        report = carry_out(shop, plan)
+    assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
+
+
+def test_who_insists_does_not_wait_for_what_another_run_made(shop: Shop) -> None:
+    plan = shop.plan(spec_hash(), Options(retry_rejected=True))
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
+    shop.spoil("canary")
+    assert (carry_out(shop, plan).exit_code, shop.live) == (ExitCode.DONE, DONE)
+
+
+@pytest.mark.parametrize("attempts", [1, 2], ids=["tried again", "given up"])
+def test_a_call_that_was_answered_with_a_rate_limit_after_it_acted_is_ours(
+    shop: Shop, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "RATE_LIMIT_ATTEMPTS", 3 - attempts)
+    with hook(shop, after=at_alter("canary", RateLimited("quota"))):
+        report = shop.apply(spec_hash())
+    canary = report.results[0]
+    assert (canary.outcome, canary.wrote, report.exit_code, shop.live) == (Outcome.DONE, True, ExitCode.DONE, DONE)
+    assert "quota" in (canary.message or "")
+    assert sum("watching 1 alias" in sentence for sentence in shop.said) == 2
+    assert (roll_back(shop).exit_code, shop.live) == (ExitCode.DONE, BEFORE)
+
+
+def rejected(shop: Shop, desired: AliasSet) -> None:
+    """Another run makes the first wave, its soak fails, and it moves everything back."""
+    shop.spoil("canary")
+    assert shop.apply(desired).counts[Outcome.REVERTED] == 1
+    shop.mend()
+    assert shop.live == BEFORE
+    shop.recorder.journal.clear()
+
+
+def test_what_was_rejected_since_the_plan_is_not_made(shop: Shop) -> None:
+    desired = spec_hash(SOAK, REVERT)
+    plan = shop.plan(desired)
+    rejected(shop, desired)
+    report = carry_out(shop, plan)
+    assert outcomes(report) == {"canary": (Outcome.BLOCKED, "rejected"), "prod": (Outcome.BLOCKED, "earlierWave")}
+    assert (report.exit_code, shop.recorder.writes) == (ExitCode.REFUSED, [])
+
+
+def test_who_insists_makes_it_all_the_same(shop: Shop) -> None:
+    desired = spec_hash(SOAK, REVERT)
+    plan = shop.plan(desired, Options(retry_rejected=True))
+    rejected(shop, desired)
+    assert (carry_out(shop, plan).exit_code, shop.live) == (ExitCode.DONE, DONE)
+
+
+def test_no_wave_follows_one_that_another_run_has_rejected_since(shop: Shop) -> None:
+    """The plan was made while the other run was watching: the canary was there already, and is not any more."""
+    desired = spec_hash(SOAK, REVERT)
+    plans: list[Plan] = []
+
+    def plan_meanwhile(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "canary") and not plans:
+            plans.append(shop.plan(desired))
+
+    shop.spoil("canary")
+    with hook(shop, before=plan_meanwhile):
+        shop.apply(desired)
+    shop.mend()
+    (plan,) = plans
+    assert [step.alias for step in plan.steps] == ["prod"]
+    report = carry_out(shop, plan)
+    assert outcomes(report)["prod"] == (Outcome.BLOCKED, "rejected")
+    assert '"canary": new was rejected' in (report.results[-1].message or "")
+    assert (report.exit_code, shop.live) == (ExitCode.REFUSED, BEFORE)
+
+
+def test_decisions_are_read_again_before_each_wave(shop: Shop) -> None:
+    """The first wave was good for this run; another one rejects it while this one watches."""
+    desired = spec_hash(SOAK, REVERT)
+    plan = shop.plan(desired)
+    once: list[str] = []
+
+    def reject_meanwhile(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "canary") and not once:
+            once.append(name)
+            other = shop.journal.begin(plan, Origins("ann", "elsewhere", 1))
+            other.decide_revert(plan.targets[0].target, [plan.steps[0]], "it was slow elsewhere")
+
+    with hook(shop, before=reject_meanwhile):
+        report = carry_out(shop, plan)
+    assert outcomes(report) == {"canary": (Outcome.REVERTED, None), "prod": (Outcome.BLOCKED, "rejected")}
+    assert "it was slow elsewhere" in (report.results[0].message or "")
+    assert shop.live == BEFORE
+
+
+def test_without_knowing_what_others_decided_nothing_is_moved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = shop.plan(spec_hash())
+
+    def fail(run: Run, *_: object) -> None:
+        raise JournalError("the journal cannot be read: Input/output error")
+
+    monkeypatch.setattr(Run, "decisions", fail)
+    report = carry_out(shop, plan)
+    assert outcomes(report)["canary"] == (Outcome.FAILED, "JournalError")
+    assert (report.exit_code, shop.live) == (ExitCode.ERROR, BEFORE)
+
+
+def three(*, to: str = "new", verify: Verify = SOAK) -> AliasSet:
+    """Three aliases that go together, and one in a later wave."""
+    return alias_set({"a": to, "b": to, "canary": to}, Alias("prod", to, wave=1), verify=verify, on_failure=REVERT)
+
+
+@pytest.fixture
+def half(shop: Shop) -> Shop:
+    """The soak failed, and the run died before the second of three aliases was moved back."""
+    catalog = shop.server.connect(LOCAL, "default")
+    for alias in ("a", "b"):
+        catalog.create_alias(alias, "old")
+    shop.spoil("canary")
+    killed = _killed_at_revert(2)
+    with hook(shop, before=killed), pytest.raises(Killed):
+        shop.apply(three())
+    shop.mend()
+    record = shop.journal.path.read_text()
+    shop.journal.path.write_text(record.replace(f'"pid":{os.getpid()}', '"pid":999999999'))
+    return shop
+
+
+def _killed_at_revert(number: int) -> Callable[[str, str], None]:
+    """Die at the n-th call that moves an alias back: the alters after the three of the wave."""
+    alters: list[str] = []
+
+    def kill(method: str, name: str) -> None:
+        if method == "alter":
+            alters.append(name)
+            if len(alters) == 3 + number:
+                raise Killed
+
+    return kill
+
+
+ALL_OLD = {"a": "old", "b": "old", "canary": "old", "prod": "old"}
+
+
+def test_a_revert_that_was_cut_short_is_completed_by_the_next_run(half: Shop) -> None:
+    assert sorted(half.live.values()) == ["new", "new", "old", "old"]
+    moved_back = next(alias for alias in ("a", "b", "canary") if half.live[alias] == "old")
+    plan = half.plan(three())
+    assert {pending.alias for pending in plan.pending_reverts} == {"a", "b", "canary"} - {moved_back}
+    assert {step.alias: step.blocked is not None for step in plan.steps} == {moved_back: True, "prod": True}
+    report = half.apply(three())
+    assert half.live == ALL_OLD
+    assert report.counts == {Outcome.REVERTED: 2, Outcome.BLOCKED: 2}
+    assert (report.exit_code, report.wrote) == (ExitCode.INCOMPLETE, True)
+    again = half.plan(three())
+    assert (again.pending_reverts, again.runnable, again.pending_verification) == ((), (), ())
+    assert {step.blocked.reason for step in again.steps if step.blocked} <= {
+        BlockReason.REJECTED,
+        BlockReason.EARLIER_WAVE,
+    }
+
+
+def test_a_move_is_not_repeated_because_the_run_died_before_it_recorded_the_revert(shop: Shop) -> None:
+    shop.spoil("canary")
+    with hook(shop, after=at_alter("canary", Killed(), number=2)), pytest.raises(Killed):
+        shop.apply(spec_hash(SOAK, REVERT))
+    shop.mend()
+    assert shop.live == BEFORE
+    shop.recorder.journal.clear()
+    report = shop.apply(spec_hash(SOAK, REVERT))
+    assert outcomes(report) == {"canary": (Outcome.BLOCKED, "rejected"), "prod": (Outcome.BLOCKED, "earlierWave")}
+    assert shop.recorder.writes == []
+
+
+def test_a_revert_is_decided_on_the_disk_before_its_first_call(shop: Shop) -> None:
+    """Nothing is moved back yet, so no step is to be made either: the next run moves back all of it."""
+    shop.spoil("canary")
+    with hook(shop, before=at_alter("canary", Killed(), number=2)), pytest.raises(Killed):
+        shop.apply(spec_hash(SOAK, REVERT))
+    shop.mend()
+    assert shop.live == HALF
+    report = shop.apply(spec_hash(SOAK, REVERT))
+    assert outcomes(report) == {"canary": (Outcome.REVERTED, None), "prod": (Outcome.BLOCKED, "companion")}
+    assert shop.live == BEFORE
+
+
+def test_a_revert_that_cannot_be_recorded_is_not_begun(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(run: Run, *_: object) -> None:
+        raise JournalError("the journal cannot be written: No space left on device")
+
+    monkeypatch.setattr(Run, "decide_revert", fail)
+    shop.spoil("canary")
+    report = shop.apply(spec_hash(SOAK, REVERT))
+    assert outcomes(report)["canary"] == (Outcome.FAILED, "RevertFailed")
+    assert "No space left on device" in (report.results[0].message or "")
+    assert shop.live == HALF
+
+
+def test_a_revert_that_a_signal_ended_is_completed_by_the_next_run(shop: Shop) -> None:
+    stop = Event()
+
+    def fail_and_stop(method: str, name: str) -> None:
+        if (method, name) == ("alter", "prod"):
+            stop.set()
+            raise PermissionDenied("no")
+
+    with hook(shop, before=fail_and_stop), shop.recorder.catalogs() as opened:
+        plan = shop.plan(spec_hash(Verify(), REVERT))
+        report = apply_plan(plan, catalogs=opened, journal=shop.journal, stop=stop)
+    assert outcomes(report)["canary"] == (Outcome.FAILED, "RevertFailed")
+    assert "it was not moved back, because the run was stopped" in (report.results[0].message or "")
+    assert shop.live == HALF
+    assert outcomes(shop.apply(spec_hash(Verify(), REVERT)))["canary"] == (Outcome.REVERTED, None)
+    assert shop.live == BEFORE
+
+
+@pytest.mark.parametrize("to", ["newer", "new"])
+def test_another_spec_is_applied_as_a_whole_instead(half: Shop, to: str) -> None:
+    another = three(to=to, verify=Verify(soak=0.2))
+    assert half.plan(another).pending_reverts == ()
+    assert half.apply(another).exit_code is ExitCode.DONE
+    assert set(half.live.values()) == {to}
+
+
+def test_who_insists_keeps_what_was_not_moved_back_yet_and_verifies_it(half: Shop) -> None:
+    report = half.apply(three(), Options(retry_rejected=True))
+    assert (report.exit_code, set(half.live.values())) == (ExitCode.DONE, {"new"})
+    assert report.counts == {Outcome.NOOP: 2, Outcome.DONE: 2}
+    assert half.journal.decisions() == Journal(half.journal.path.with_name("none")).decisions()
+
+
+def test_a_revert_that_cannot_be_completed_says_so_and_is_tried_again(half: Shop) -> None:
+    half.server.release("old")
+    report = half.apply(three())
+    left = [result for result in report.results if result.code == "RevertFailed"]
+    assert (len(left), report.exit_code, report.wrote) == (2, ExitCode.ERROR, False)
+    half.server.load("old")
+    half.apply(three())
+    assert half.live == ALL_OLD
+
+
+def test_a_completed_revert_is_no_change_that_could_be_rolled_back(half: Shop) -> None:
+    half.apply(three())
+    assert half.live == ALL_OLD
+    changes = newest_changes(half.journal.runs())
+    assert changes is None or not [past for past in changes.steps if past.outcome is Outcome.REVERTED]
+    with half.recorder.catalogs() as opened:
+        assert changes is None or not plan_rollback(changes, opened).steps
+
+
+def test_a_revert_follows_a_collection_that_was_renamed(shop: Shop) -> None:
+    def rename(method: str, name: str) -> None:
+        if (method, name) == ("alter", "prod"):
+            shop.server.rename_collection("new", "renamed")
+            raise PermissionDenied("no")
+
+    with hook(shop, before=rename):
+        report = shop.apply(spec_hash(Verify(), REVERT))
+    assert outcomes(report)["canary"] == (Outcome.REVERTED, None)
+    assert shop.live == BEFORE
