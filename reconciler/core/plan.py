@@ -459,6 +459,21 @@ def describe_undetermined(aliases: Collection[str]) -> str:
     return f"cannot determine whether a dangling alias still holds {names}: the server does not say; {remedy}"
 
 
+def inverse(step: Step) -> Step:
+    """Return the step that reverts another one."""
+    return replace(
+        step,
+        current=step.desired,
+        desired=step.current,
+        current_id=step.desired_id,
+        desired_id=step.current_id,
+        gate_results=(),
+        skipped_gates=(),
+        blocked=None,
+        reverting=True,
+    )
+
+
 def is_where_moved(step: Step, live: LiveCatalog) -> bool:
     """Return whether an alias is at the very collection that a step moved it to, or absent after a drop."""
     if step.desired is None:

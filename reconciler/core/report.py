@@ -186,6 +186,6 @@ class Report(Struct, frozen=True):
 
 def plan_exit_code(plan: Plan, *, detailed: bool = False) -> ExitCode:
     """Return what `plan` ends with: 3 if a limit refuses or every change is blocked, with `detailed` 2 for changes."""
-    if plan.refusals or (plan.steps and not plan.runnable):
+    if plan.refusals or (plan.steps and not plan.writes):
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if detailed and plan.steps else ExitCode.DONE
+    return ExitCode.CHANGES if detailed and plan.writes else ExitCode.DONE

@@ -15,27 +15,11 @@ from msgspec.structs import replace
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError
 from reconciler.core.gates import DEFAULT_GUARD
-from reconciler.core.plan import Action, Step, describe_location
+from reconciler.core.plan import Action, Step, describe_location, inverse
 from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import ACHIEVED, REVERT_FAILED, Outcome, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
 from reconciler.gates import evaluate_gates
-
-
-def inverse(step: Step) -> Step:
-    """Return the step that reverts another one."""
-    return replace(
-        step,
-        current=step.desired,
-        desired=step.current,
-        current_id=step.desired_id,
-        desired_id=step.current_id,
-        gate_results=(),
-        skipped_gates=(),
-        blocked=None,
-        reverting=True,
-    )
-
 
 _NOT_SENT = End(Outcome.FAILED)
 

@@ -24,6 +24,7 @@ from reconciler.core.plan import (
     block_later_waves,
     block_whole_set,
     describe_location,
+    inverse,
     waves,
 )
 from reconciler.core.prefix_drops import block_if_prefix
@@ -49,7 +50,7 @@ from reconciler.execute.emptiness import row_counts
 from reconciler.execute.endpoints import Endpoint
 from reconciler.execute.identity import block_replaced_collections
 from reconciler.execute.propagation import Prover
-from reconciler.execute.revert import Reverter, inverse
+from reconciler.execute.revert import Reverter
 from reconciler.execute.rights import Rights
 from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak

@@ -48,7 +48,7 @@ class StatusRow(Record, frozen=True):
         str | None, Meta(description="A collection; null: the alias does not exist, or its set is suspended.")
     ]
     state: State
-    note: Annotated[str | None, Meta(description="What keeps the alias from changing, or is to be known of it.")] = None
+    note: Annotated[str | None, Meta(description="What keeps the alias from changing, is not finished, or is to be known of it.")] = None
 
 
 def status(sets: Sequence[AliasSet], plan: Plan, loads: LoadStates) -> Iterator[StatusRow]:
@@ -60,6 +60,8 @@ def status(sets: Sequence[AliasSet], plan: Plan, loads: LoadStates) -> Iterator[
     for target in plan.targets:
         for set_plan in target.sets:
             steps = {step.alias: step for step in set_plan.steps}
+            notes = {pending.alias: f"run {pending.run} did not verify it" for pending in set_plan.pending_verification}
+            notes |= {pending.alias: f"run {pending.run} decided to revert it" for pending in set_plan.pending_reverts}
             listed = {alias.name: alias.collection for alias in desired[set_plan.set].aliases}
             gated = {alias.name: alias.gates.has(DEFAULT_GUARD) for alias in desired[set_plan.set].aliases}
             for name in sorted(listed.keys() | steps.keys()):
@@ -72,7 +74,8 @@ def status(sets: Sequence[AliasSet], plan: Plan, loads: LoadStates) -> Iterator[
                     collection = listed[name]
                     load = loads.get((target.target, collection)) if collection and gated[name] else None
                     undetermined = name in set_plan.undetermined
-                    yield row(collection, collection, *_unchanged(name, collection, load, undetermined=undetermined))
+                    state, note = _unchanged(name, collection, load, undetermined=undetermined)
+                    yield row(collection, collection, state, notes.get(name) or note)
 
 
 def _unchanged(

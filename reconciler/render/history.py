@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, Reach
 from reconciler.core.text import listed, printable
 from reconciler.journal import PastRun, PastStep, RunState
@@ -100,7 +99,7 @@ def _style(run: PastRun) -> str:
 def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Line]:
     names = {target.target: target.connection.name for target in run.targets}
     alias = max((len(printable(past.step.alias)) for past in steps), default=0)
-    route = max((len(_route(past.step)) for past in steps), default=0)
+    route = max((len(_route(past)) for past in steps), default=0)
     for target in dict.fromkeys(past.target for past in steps):
         yield Line((printable(f"{names.get(target, target.address)} / {target.database}"), "bold"))
         for past in steps:
@@ -110,8 +109,8 @@ def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Line]:
 
 def _step_line(past: PastStep, alias: int, route: int) -> Line:
     step = past.step
-    sign = wording.SIGNS[step.action]
-    change = f" {printable(step.alias).ljust(alias)}   {_route(step).ljust(route)}   "
+    sign = wording.PENDING_VERIFICATION if _moved_by(past) else wording.SIGNS[step.action]
+    change = f" {printable(step.alias).ljust(alias)}   {_route(past).ljust(route)}   "
     return Line("  ", (sign, SIGNS[sign]), change, *_outcome(past), *gate_parts(gates_of(step)))
 
 
@@ -129,7 +128,15 @@ def _outcome(past: PastStep) -> Iterator[Part]:
         yield f": {printable(result.message)}"
 
 
-def _route(step: Step) -> str:
+def _moved_by(past: PastStep) -> str:
+    """Return the earlier run that moved the alias, if this one only verified or reverted that."""
+    return past.result.moved_by if past.result else ""
+
+
+def _route(past: PastStep) -> str:
+    step = past.step
+    if _moved_by(past):
+        return printable(f"at {step.desired}" if step.desired else "absent")
     current = f"({step.location})" if step.dangling else step.current
     return printable(" ".join(filter(None, (current, "→" if step.desired else "", step.desired))))
 

@@ -46,6 +46,7 @@ class _Room:
 
 def markdown(view: View) -> str:
     room = _Room(LIMIT - FRAME)
+    alerts = [line for line in map(_alert, view.alerts) if room.take(line)]
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
     highlights = [line for line in map(_highlight, view.problems[:HIGHLIGHTS]) if room.take(line)]
     bodies = list(_bodies(view, room, view.problems[: len(highlights)]))
@@ -55,6 +56,7 @@ def markdown(view: View) -> str:
     return "\n\n".join(
         [
             f"<!-- aliasctl:{view.kind} -->\n## aliasctl {view.kind}: {view.verdict}",
+            *alerts,
             f"**{view.summary}**",
             *([f"**{left_out}**"] if left_out else []),
             *refusals,
@@ -87,6 +89,10 @@ def _bodies(view: View, room: _Room, highlighted: Sequence[Row]) -> Iterator[tup
             yield section, [row for _, row in sorted(entered[at].items())]
         elif not section.rows and room.take(_section(view, section, [])):
             yield section, []
+
+
+def _alert(alert: str) -> str:
+    return f"<p><b>Attention:</b> {_code(alert, SENTENCE)}</p>"
 
 
 def _refusal(refusal: str) -> str:

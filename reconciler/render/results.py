@@ -27,6 +27,6 @@ def report_result(report: Report) -> Result:
 def report_below_plan(report: Report) -> Result:
     """Return a report as a result for a reader who has just seen the plan: without steps if none was attempted."""
     plan, view = report.plan, cache(lambda: report_view(report))
-    if not plan.refusals and (plan.runnable or plan.pending_verification):
+    if not plan.refusals and (plan.runnable or plan.earlier_moves):
         return report_result(report)
     return Result(lambda: [summary_line(view())] if plan.steps else [], lambda: report_document(report), view)

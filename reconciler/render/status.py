@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from reconciler.core.plan import Plan
 from reconciler.core.text import counted
 from reconciler.inspect.alias_status import State, StatusRow
 from reconciler.inspect.unreferenced import Unreferenced
+from reconciler.render import wording
 from reconciler.render.lines import Line, columns
 
 STATES = {
@@ -20,6 +22,11 @@ STATES = {
 }
 HEADS = ("TARGET", "SET", "ALIAS", "DESIRED", "LIVE", "STATE", "NOTE")
 UNREFERENCED_HEADS = ("TARGET", "COLLECTION", "ROWS", "UNREFERENCED SINCE")
+
+
+def alert_lines(plan: Plan) -> Iterator[Line]:
+    """Draw what earlier runs did not finish."""
+    yield from (Line((alert, "bold red")) for alert in wording.unfinished_reverts(plan))
 
 
 def status_lines(rows: Sequence[StatusRow]) -> Iterator[Line]:

@@ -18,6 +18,7 @@ from reconciler.core.report import Outcome
 from reconciler.core.text import counted
 from reconciler.render.lines import Line, Part, width_of
 from reconciler.render.view import Gate, Row, Section, Topic, View
+from reconciler.render.wording import PENDING_VERIFICATION
 
 SIGNS = {"+": "green", "~": "yellow", "-": "red", "!": "bold magenta", "?": "bold yellow"}
 OUTCOMES = {
@@ -34,6 +35,7 @@ REMARKS = {Topic.WAVE: "dim", Topic.GATE: "yellow"}
 
 
 def view_lines(view: View) -> Iterator[Line]:
+    yield from (Line((alert, "bold red")) for alert in view.alerts)
     for section in view.sections:
         title = (f"{section.connection} / {section.database}", "bold")
         width = width_of([row.alias for row in section.rows])
@@ -93,7 +95,9 @@ def _by_set(section: Section, lines: Iterable[Line]) -> Iterator[Line]:
 def _planned(row: Row, width: int) -> Line:
     change = _change(row, width)
     if row.kind == "pendingVerification":
-        return Line(*change, f"at {row.desired}; {row.message}")
+        return Line(*change, f"{_route(row)}; {row.message}")
+    if row.kind == "pendingRevert":
+        return Line(*change, _route(row) + "   ", row.message)
     if row.kind == "blocked":
         return Line(*change, _route(row) + "   " if row.show_route else "", row.message)
     remarks = ((f"   {remark.words}", REMARKS[remark.topic]) for remark in row.remarks if remark.topic in REMARKS)
@@ -117,6 +121,8 @@ def _change(row: Row, width: int) -> tuple[Part, ...]:
 
 
 def _route(row: Row) -> str:
+    if row.sign == PENDING_VERIFICATION:
+        return f"at {row.desired}"
     if not row.desired:
         scope = "".join(f"   ({remark.words})" for remark in row.remarks if remark.topic is Topic.SCOPE)
         return row.current + scope

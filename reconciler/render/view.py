@@ -20,11 +20,13 @@ from reconciler.core.plan import (
     BlockReason,
     Figure,
     GateResult,
+    PendingRevert,
     PendingVerification,
     Plan,
     Step,
     TargetPlan,
     describe_undetermined,
+    inverse,
 )
 from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
@@ -120,14 +122,15 @@ class Section(Struct, frozen=True):
 class View(Struct, frozen=True):
     """A whole plan or report.
 
-    `kind` is `plan` or `report`; `mood` is `good`, `changes` or `bad`. `facts` are names and values for the end of a
-    page.
+    `kind` is `plan` or `report`; `mood` is `good`, `changes` or `bad`. `alerts` come first: what needs a person or
+    another run. `facts` are names and values for the end of a page.
     """
 
     kind: str
     verdict: str
     mood: str
     summary: str
+    alerts: tuple[str, ...]
     refusals: tuple[str, ...]
     sections: tuple[Section, ...]
     facts: tuple[tuple[str, str], ...]
@@ -149,9 +152,17 @@ def plan_view(plan: Plan) -> View:
         verdict=verdict,
         mood=mood,
         summary=wording.plan_summary(plan),
+        alerts=tuple(wording.unfinished_reverts(plan)),
         refusals=tuple(map(printable, plan.refusals)),
         sections=tuple(
-            _section(target, (*map(_pending_verification, target.pending_verification), *map(_planned, target.steps)))
+            _section(
+                target,
+                (
+                    *map(_pending_revert, target.pending_reverts),
+                    *map(_pending_verification, target.pending_verification),
+                    *map(_planned, target.steps),
+                ),
+            )
             for target in plan.targets
         ),
         facts=(
@@ -170,6 +181,7 @@ def report_view(report: Report) -> View:
         verdict=verdict,
         mood=mood,
         summary=wording.report_summary(report) if report.results else wording.plan_summary(report.plan),
+        alerts=tuple(wording.failed_reverts(report)),
         refusals=tuple(map(printable, report.plan.refusals)),
         sections=tuple(_section(target.plan, tuple(map(_ended, target.results))) for target in report.targets),
         facts=(
@@ -186,6 +198,8 @@ def report_view(report: Report) -> View:
 def _plan_verdict(plan: Plan) -> tuple[str, str]:
     if plan.refusals:
         return "refused", "bad"
+    if plan.pending_reverts:
+        return "revert not finished", "bad"
     if not plan.steps:
         return (
             ("nothing to change, not all verified", "bad") if plan.pending_verification else ("nothing to do", "good")
@@ -253,11 +267,22 @@ def _pending_verification(pending: PendingVerification) -> Row:
     return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # the alias exists, and stays
 
 
+def _pending_revert(pending: PendingRevert) -> Row:
+    return _row(
+        inverse(pending.step),
+        "pendingRevert",
+        "to be moved back",
+        Weight.RISKY,
+        _remarks(pending.step),
+        wording.pending_revert(pending),
+    )
+
+
 def _ended(result: StepResult) -> Row:
     remarks = _remarks(result.step)
     if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
         remarks += (Remark(Topic.READERS, wording.readers(result.propagation)),)
-    return _row(
+    row = _row(
         result.step,
         str(result.outcome),
         wording.outcome(result),
@@ -265,6 +290,9 @@ def _ended(result: StepResult) -> Row:
         remarks,
         printable(result.message or ""),
     )
+    if not result.moved_by:
+        return row
+    return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # this run did not move it there
 
 
 def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[Remark, ...], message: str) -> Row:

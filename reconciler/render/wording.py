@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from reconciler.core.model import Origin
-from reconciler.core.plan import Action, PendingVerification, Plan, TargetPlan, Verdict
-from reconciler.core.report import Outcome, Propagated, Report, StepResult
-from reconciler.core.text import counted, printable
+from reconciler.core.plan import Action, PendingRevert, PendingVerification, Plan, TargetPlan, Verdict
+from reconciler.core.report import REVERT_FAILED, Outcome, Propagated, Report, StepResult
+from reconciler.core.text import counted, listed, printable
 
 SIGNS = {Action.CREATE: "+", Action.ALTER: "~", Action.DROP: "-"}
 BLOCKED = "!"
@@ -22,6 +22,9 @@ VERDICTS = {
 }
 OUTCOMES = {Outcome.NOOP: "unchanged", Outcome.NOT_ATTEMPTED: "not attempted"}
 """Labels that differ from the value."""
+
+SHOWN_NAMES = 3
+"""Names that a sentence lists."""
 
 _SAVED = {Origin.PLAN_FILE, Origin.EARLIER_RUN}
 
@@ -61,6 +64,37 @@ def pending_verification(pending: PendingVerification) -> str:
     return printable(f"run {pending.run} did not verify it ({pending.reason}); it is verified again first")
 
 
+def pending_revert(pending: PendingRevert) -> str:
+    """Return why an alias is moved back to where it was."""
+    return printable(f"run {pending.run} did not finish its revert ({pending.reason})")
+
+
+def unfinished_reverts(plan: Plan) -> Iterator[str]:
+    """Return a sentence for each set that an earlier run began to revert, with the commands to complete it."""
+    for set_plan in plan.set_plans:
+        by_run: dict[str, list[str]] = defaultdict(list)
+        for pending in set_plan.pending_reverts:
+            by_run[pending.run].append(pending.alias)
+        for run, aliases in by_run.items():
+            yield _unfinished(f"run {run}", set_plan.set, aliases, f"aliasctl apply, or aliasctl rollback {run}")
+
+
+def failed_reverts(report: Report) -> Iterator[str]:
+    """Return a sentence for each set that a run should have reverted and did not, with the commands to complete it."""
+    by_set: dict[str, list[str]] = defaultdict(list)
+    for result in report.results:
+        if result.code == REVERT_FAILED:
+            by_set[result.step.set].append(result.step.alias)
+    rollback = f", or aliasctl rollback {report.run}" if report.run else ""
+    for name, aliases in by_set.items():
+        yield _unfinished("this run", name, aliases, f"aliasctl apply{rollback}")
+
+
+def _unfinished(run: str, name: str, aliases: Sequence[str], commands: str) -> str:
+    left = f"{counted(len(aliases), 'alias')} still to be moved back ({listed(aliases, SHOWN_NAMES)})"
+    return printable(f'Revert of {run} not finished: set "{name}", {left}; to finish: {commands}')
+
+
 def outcome(result: StepResult) -> str:
     """Return how a step ended."""
     if result.outcome is Outcome.NOOP and result.step.desired is None:
@@ -83,6 +117,7 @@ def plan_summary(plan: Plan) -> str:
     if not plan.steps:
         skipped = f" {counted(suspended, 'set')} suspended." if suspended else ""
         pending = f" {len(plan.pending_verification)} to verify again." if plan.pending_verification else ""
+        pending += f" {len(plan.pending_reverts)} to move back." if plan.pending_reverts else ""
         return f"No changes. {counted(unchanged, 'alias')} up to date.{pending}{skipped}"
     actions = Counter(step.action for step in plan.runnable)
     parts = [f"{actions[action]} to {action}" for action in Action]
@@ -90,6 +125,8 @@ def plan_summary(plan: Plan) -> str:
     parts.append(f"{unchanged} unchanged")
     if plan.pending_verification:
         parts.append(f"{len(plan.pending_verification)} to verify again")
+    if plan.pending_reverts:
+        parts.append(f"{len(plan.pending_reverts)} to move back")
     if suspended:
         parts.append(f"{counted(suspended, 'set')} suspended")
     return f"Plan: {', '.join(parts)}.{_not_evaluated(plan)}"
@@ -109,7 +146,7 @@ def report_summary(report: Report) -> str:
     """Return one line that counts the steps by outcome, or why none was attempted."""
     if report.plan.refusals:
         return "Nothing applied: a guard refused."
-    if report.plan.steps and not report.plan.runnable and not report.wrote:
+    if report.plan.steps and not report.plan.writes and not report.wrote:
         return "Nothing applied: every change is blocked."
     counts = report.counts
     parts = [f"{counts[Outcome.DONE]} done"]

@@ -37,12 +37,12 @@ from reconciler.core.plan import (
     TargetPlan,
     block_later_waves,
     describe_location,
+    inverse,
 )
 from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.text import listed
 from reconciler.documents.timestamps import now
 from reconciler.execute.emptiness import row_counts
-from reconciler.execute.revert import inverse
 from reconciler.gates import cheap_gates, evaluate_sets
 from reconciler.journal import PastStep, PastTarget
 from reconciler.rollback.changes import Changes, is_certain

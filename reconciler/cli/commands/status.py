@@ -20,7 +20,7 @@ from reconciler.reconcile import make_plan
 from reconciler.render.documents import status_document
 from reconciler.render.formats import Result
 from reconciler.render.lines import Line
-from reconciler.render.status import status_lines, unreferenced_lines
+from reconciler.render.status import alert_lines, status_lines, unreferenced_lines
 
 
 @click.command("status")
@@ -45,7 +45,8 @@ def command(
     takes one read per collection; aliases whose gate `loaded` is off are left out.
 
     With --unreferenced also the loaded collections of those databases that no alias points at, with their number of
-    rows and, if a recorded run moved the last alias away, since when. Collections are never dropped.
+    rows and, if a recorded run moved the last alias away, since when. Collections are never dropped. What earlier runs
+    did not finish is known from the journal.
 
     \b
       aliasctl status -f aliases/
@@ -54,10 +55,10 @@ def command(
     output.ensure_writable()
     sets = inputs.desired_sets(inputs.read_manifests(paths, output), flags, output)
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
-        plan = make_plan(sets, catalogs=catalogs)
+        plan = make_plan(sets, catalogs=catalogs, journal=inputs.journal_to_read(journal))
         rows = list(status(sets, plan, read_load_states(sets, plan, catalogs)))
         collections = _unreferenced(plan, catalogs, inputs.journal(journal)) if with_unreferenced else None
-    output.emit(Result(lambda: _lines(rows, collections), lambda: status_document(rows, collections)))
+    output.emit(Result(lambda: _lines(plan, rows, collections), lambda: status_document(rows, collections)))
 
 
 def _unreferenced(plan: Plan, catalogs: Catalogs, journal: Journal) -> list[Unreferenced]:
@@ -73,7 +74,8 @@ def _unreferenced(plan: Plan, catalogs: Catalogs, journal: Journal) -> list[Unre
     ]
 
 
-def _lines(rows: Sequence[StatusRow], collections: Sequence[Unreferenced] | None) -> Iterator[Line]:
+def _lines(plan: Plan, rows: Sequence[StatusRow], collections: Sequence[Unreferenced] | None) -> Iterator[Line]:
+    yield from alert_lines(plan)
     yield from status_lines(rows)
     if collections is not None:
         yield Line()

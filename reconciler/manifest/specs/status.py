@@ -12,7 +12,7 @@ from reconciler.core.json_schema import Schema
 
 MAX_ROWS = 100
 MAX_HISTORY = 5
-MAX_DROPPED = 20
+MAX_DROPPED = 10
 MAX_MESSAGE = 1024
 """Characters of the message of a row or a rejection."""
 MAX_CONDITION_MESSAGE = 32_768
