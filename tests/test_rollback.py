@@ -396,3 +396,34 @@ def test_a_previous_collection_that_may_not_be_counted_is_reported_and_blocks_no
     plan = world.plan(world.newest)
     assert [step.alias for step in plan.runnable] == ["a"]
     assert plan.targets[0].notices == ("whether v1 has become empty cannot be read: the privilege Query is missing",)
+
+
+def test_the_run_before_one_that_cannot_be_rolled_back_is_found(world: World) -> None:
+    world.apply(alias_set({"a": "v2"}))
+    first = world.newest
+    world.apply(alias_set({"a": "v3"}))
+    second = world.newest
+    assert first
+    assert second
+    world.move("a", "v2")
+    assert world.plan(second).steps == ()
+    before = newest_changes(world.journal.runs(), before=second.run)
+    assert before
+    assert before.run == first.run
+    world.roll_back(before)
+    assert newest_changes(world.journal.runs(), before=second.run) is None
+    assert newest_changes(world.journal.runs(), before=first.run) is None
+
+
+def test_what_a_run_only_verified_is_no_change_of_it(world: World) -> None:
+    run = begun(world.journal.path, MOVE)
+    run.intend(TARGET, MOVE, Act.MOVE)
+    run.note(TARGET, done(MOVE))
+    verifying = begun(world.journal.path, MOVE)
+    failed = replace(done(MOVE, Outcome.FAILED, "readers are stuck"), code="PropagationStuck", moved_by=run.id)
+    verifying.note(TARGET, failed)
+    assert world.newest
+    assert world.newest.run == run.id
+    (past,) = changes_of(world.journal.runs()[0]).steps
+    assert past.step.alias == "a"
+    assert changes_of(world.journal.runs()[1]).steps == ()

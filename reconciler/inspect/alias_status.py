@@ -48,7 +48,7 @@ class StatusRow(Record, frozen=True):
         str | None, Meta(description="A collection; null: the alias does not exist, or its set is suspended.")
     ]
     state: State
-    note: Annotated[str | None, Meta(description="What keeps the alias from changing, is not finished, or is to be known of it.")] = None
+    note: Annotated[str | None, Meta(description="What keeps it from changing, or is to be known of it.")] = None
 
 
 def status(sets: Sequence[AliasSet], plan: Plan, loads: LoadStates) -> Iterator[StatusRow]:

@@ -75,8 +75,13 @@ def changes_in(report: Report, name: str) -> Changes:
 
 
 def may_have_changed(past: PastStep) -> bool:
-    """Return whether a step was made or may have been made, and can be undone: a dangling alias pointed nowhere."""
-    return not past.step.dangling and (
+    """Return whether a step was made or may have been made, and can be undone.
+
+    Not one that its run only verified or reverted, and not one of a dangling alias, which pointed nowhere.
+    """
+    if past.step.dangling or (past.result and past.result.moved_by):
+        return False
+    return (
         is_certain(past)
         or past.begun is not None
         or (past.outcome in _OPEN and past.result is not None and past.result.wrote)
@@ -92,20 +97,26 @@ def is_certain(past: PastStep) -> bool:
 
 
 def newest_changes(
-    runs: Sequence[PastRun], alias: str | None = None, selects: Selector = lambda _: True
+    runs: Sequence[PastRun], alias: str | None = None, selects: Selector = lambda _: True, *, before: str = ""
 ) -> Changes | None:
     """Return the changes of the newest run that has any, or None. Rollbacks themselves do not count.
 
     Args:
         runs: recorded runs, oldest first.
         alias: consider this alias only; None for all.
+        selects: consider these databases only.
+        before: the id of a run; consider only runs that started before it.
 
     Raises:
         InvalidInput: that run is still running.
     """
     reverted: set[tuple[str, Target, str]] = set()
+    older = not before
     for run in reversed(runs):
         if run.origins.command != ROLLBACK:
+            if not older:
+                older = run.id == before
+                continue
             changes = _changes_of(run, alias).only(alias, selects)
             if alias is None or changes.steps:
                 _check_ended(run)

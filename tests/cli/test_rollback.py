@@ -51,6 +51,22 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     assert (rollback["command"], rollback["source"]) == ("rollback", [apply["id"]])
 
 
+def test_without_an_id_the_run_that_cannot_be_undone_is_named_and_the_one_before_it_offered(moved: Shop) -> None:
+    moved.want({"a": "v3"})
+    assert moved.apply().code == 0
+    newest, first = (run["id"] for run in moved.run("history", "--format", "json").document["runs"])
+    moved.move(a="v2")
+    back = moved.run("rollback", "--yes")
+    assert f"Nothing to roll back: what run {newest} (apply, " in back.stdout
+    assert back.stdout.endswith(f": aliasctl rollback {first}.\n")
+    assert f"changed is back already; before it there is run {first} (apply, " in back.stdout
+    moved.move(a="v1")
+    blocked = moved.run("rollback", "--yes")
+    assert (blocked.code, moved.live) == (3, {"a": "v1"})
+    assert f"Cannot roll back run {newest} (apply, " in blocked.stderr
+    assert f"aliasctl rollback {first}\n" in blocked.stderr
+
+
 def test_a_report_is_enough(moved: Shop) -> None:
     """Where the runner and its journal are gone."""
     (moved.folder / "journal.jsonl").unlink()

@@ -134,9 +134,9 @@ def command(
     """Undo an earlier run, or move one alias back.
 
     Every alias that is still where the run left it goes back to where it was. Without an ID it is the newest run that
-    changed something and was not rolled back. A JSON report of the apply can be given in place of an ID. The rollback
-    is planned, shown and confirmed as in apply; of the gates only `loaded` can block it. Servers and databases are
-    those of the run; flags can give other credentials.
+    changed something and was not rolled back; if nothing can be done about that one, the run before it is named. A JSON
+    report of the apply can be given in place of an ID. The rollback is planned, shown and confirmed as in apply; of the
+    gates only `loaded` can block it. Servers and databases are those of the run; flags can give other credentials.
 
     With --alias only one alias moves back: of that run, or of the newest run that changed it. With --to it moves to any
     collection. If recorded runs know several aliases of that name, choose one with --connection and --database, or with
@@ -162,12 +162,14 @@ def command(
         else:
             changes = _changes(subject, recorded, databases)
             source, nothing = changes.run, changes.about
-            if changes.steps:
-                nothing = f"what {changes.about} changed is back already; for an older run give its ID"
             with output.busy("Reading the catalog"):
                 plan = plan_rollback(changes, catalogs, max_drops=max_drops)
+            earlier = "" if plan.runnable else _earlier(subject, recorded, databases, changes)
+            if changes.steps:
+                nothing = f"what {changes.about} changed is back already{earlier}"
             if plan.steps:
-                output.say(f"Rolling back {changes.about}")
+                cannot = f"Cannot roll back {changes.about}: every change is blocked{earlier}"
+                output.say(f"Rolling back {changes.about}" if plan.runnable else cannot)
         if not plan.steps:
             line = Line((printable(f"Nothing to roll back: {nothing}."), "bold"))
             document = plan_document(plan) if dry_run else report_document(apply_plan(plan))
@@ -221,6 +223,17 @@ def _changes(subject: Subject, journal: Journal, databases: Databases) -> Change
     if not changes.steps:
         return replace(changes, about=f"{changes.about} changed nothing" + (f' about alias "{alias}"' if alias else ""))
     return replace(changes, targets=databases.reached(changes.targets))
+
+
+def _earlier(subject: Subject, journal: Journal, databases: Databases, changes: Changes) -> str:
+    """Return how to roll back a run before one that nothing can be done about."""
+    if subject.run or not changes.run:
+        return "; for an older run give its ID"
+    earlier = newest_changes(journal.runs(), subject.alias, databases.selects, before=changes.run)
+    alias = f" --alias {subject.alias}" if subject.alias else ""
+    if earlier is None:
+        return "; no earlier run is left to roll back"
+    return f"; before it there is {earlier.about}: aliasctl rollback {earlier.run}{alias}"
 
 
 def _is_file(run: str) -> bool:
