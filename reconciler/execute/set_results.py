@@ -43,6 +43,16 @@ class SetResults:
             self.failure = self.failure or reason
         self.failed.set()
 
+    def note_what_stays(self) -> None:
+        """Add to the failure which aliases a revert leaves where other runs moved them."""
+        stay = [
+            f'"{result.step.alias}" stays at "{result.step.desired}", where '
+            + (f"run {result.moved_by} moved it (aliasctl rollback {result.moved_by})" if result.moved_by else "it was")
+            for result in self._last.values()
+            if result.outcome is Outcome.NOOP and result.step.desired
+        ]
+        self.failure = "; ".join([self.failure, *stay])
+
     def record(self, step: Step, outcome: Outcome, code: str | None = None, message: str | None = None) -> None:
         """Record the result of a step for which no call was made."""
         moment = now()

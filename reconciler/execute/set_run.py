@@ -392,6 +392,8 @@ class SetRun:
         nowhere.
         """
         made = [step for step in self._touched if not step.dangling]
+        if not self._plan.pending_reverts:
+            self._results.note_what_stays()
         try:
             self._context.record.decide_revert(self._target, made, self._results.failure)
         except JournalError as error:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from reconciler.core.plan import Step, inverse
 from reconciler.core.report import Outcome, Reach
 from reconciler.core.text import listed, printable
 from reconciler.journal import PastRun, PastStep, RunState
@@ -109,7 +110,7 @@ def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Line]:
 
 def _step_line(past: PastStep, alias: int, route: int) -> Line:
     step = past.step
-    sign = wording.PENDING_VERIFICATION if _moved_by(past) else wording.SIGNS[step.action]
+    sign = wording.PENDING_VERIFICATION if _was_moved_before(past) else wording.SIGNS[_made(past).action]
     change = f" {printable(step.alias).ljust(alias)}   {_route(past).ljust(route)}   "
     return Line("  ", (sign, SIGNS[sign]), change, *_outcome(past), *gate_parts(gates_of(step)))
 
@@ -128,15 +129,20 @@ def _outcome(past: PastStep) -> Iterator[Part]:
         yield f": {printable(result.message)}"
 
 
-def _moved_by(past: PastStep) -> str:
-    """Return the earlier run that moved the alias, if this one only verified or reverted that."""
-    return past.result.moved_by if past.result else ""
+def _was_moved_before(past: PastStep) -> bool:
+    """Return whether the run changed nothing: it only verified, or could not revert, what an earlier run had moved."""
+    return bool(past.result and past.result.moved_by) and past.outcome is not Outcome.REVERTED
+
+
+def _made(past: PastStep) -> Step:
+    """Return the change that the run made; of an earlier run's move, its revert."""
+    return inverse(past.step) if past.result and past.result.moved_by else past.step
 
 
 def _route(past: PastStep) -> str:
-    step = past.step
-    if _moved_by(past):
-        return printable(f"at {step.desired}" if step.desired else "absent")
+    if _was_moved_before(past):
+        return printable(f"at {past.step.desired}" if past.step.desired else "absent")
+    step = _made(past)
     current = f"({step.location})" if step.dangling else step.current
     return printable(" ".join(filter(None, (current, "→" if step.desired else "", step.desired))))
 

@@ -282,15 +282,16 @@ def _ended(result: StepResult) -> Row:
     remarks = _remarks(result.step)
     if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
         remarks += (Remark(Topic.READERS, wording.readers(result.propagation)),)
+    taken_back = result.moved_by and result.outcome is Outcome.REVERTED
     row = _row(
-        result.step,
+        inverse(result.step) if taken_back else result.step,
         str(result.outcome),
         wording.outcome(result),
         _ended_weight(result),
         remarks,
         printable(result.message or ""),
     )
-    if not result.moved_by:
+    if taken_back or not result.moved_by:
         return row
     return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # this run did not move it there
 

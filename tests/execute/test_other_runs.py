@@ -18,6 +18,8 @@ from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import attempt
 from reconciler.journal import Journal, Origins, Run
 from reconciler.reconcile import apply_plan
+from reconciler.render.history import alias_lines
+from reconciler.render.results import report_result
 from reconciler.rollback import newest_changes, plan_rollback
 from tests.builders import LOCAL, alias_set
 from tests.execute.test_pending_verification import BEFORE, DONE, HALF, SOAK, Shop, outcomes, spec_hash
@@ -296,6 +298,25 @@ def test_a_revert_that_was_cut_short_is_completed_by_the_next_run(half: Shop) ->
     }
 
 
+def test_no_output_claims_that_a_run_moved_what_it_only_moved_back(half: Shop) -> None:
+    report = half.apply(three())
+    moved_back = next(result.step.alias for result in report.results if result.outcome is Outcome.REVERTED)
+    rows = [line.plain.split()[:5] for line in report_result(report).lines()]
+    assert ["~", moved_back, "new", "→", "old"] in rows
+    history = [line.plain.split()[:5] for line in alias_lines([half.journal.runs()[-1]], moved_back)]
+    assert history[-1] == ["~", moved_back, "new", "→", "old"]
+
+
+def test_no_output_claims_that_a_run_moved_what_it_only_verified(shop: Shop) -> None:
+    shop.spoil("canary")
+    shop.apply(spec_hash())
+    report = shop.apply(spec_hash())
+    rows = [line.plain.split()[:5] for line in report_result(report).lines()]
+    assert ["?", "canary", "at", "new", "failed:"] in rows
+    history = [line.plain.split()[:4] for line in alias_lines([shop.journal.runs()[-1]], "canary")]
+    assert history[-1] == ["?", "canary", "at", "new"]
+
+
 def test_a_move_is_not_repeated_because_the_run_died_before_it_recorded_the_revert(shop: Shop) -> None:
     shop.spoil("canary")
     with hook(shop, after=at_alter("canary", Killed(), number=2)), pytest.raises(Killed):
@@ -394,3 +415,19 @@ def test_a_revert_follows_a_collection_that_was_renamed(shop: Shop) -> None:
         report = shop.apply(spec_hash(Verify(), REVERT))
     assert outcomes(report)["canary"] == (Outcome.REVERTED, None)
     assert shop.live == BEFORE
+
+
+def test_a_revert_names_what_it_leaves_where_an_earlier_run_moved_it(shop: Shop) -> None:
+    """A run reverts its own changes only. So a set may be half moved then, but not without a word."""
+    desired = spec_hash(Verify(soak=60.0), REVERT)
+    moved = shop.apply(desired, seconds=0.3).run
+    assert shop.live == HALF
+    desired = spec_hash(SOAK, REVERT)
+    shop.spoil("prod")
+    report = shop.apply(desired)
+    assert outcomes(report) == {"canary": (Outcome.NOOP, None), "prod": (Outcome.REVERTED, None)}
+    stays = f'"canary" stays at "new", where run {moved} moved it (aliasctl rollback {moved})'
+    assert stays in (report.results[1].message or "")
+    (blocked,) = (step.blocked for step in shop.plan(desired).steps)
+    assert blocked
+    assert stays in blocked.message

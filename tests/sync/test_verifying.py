@@ -273,3 +273,35 @@ def test_a_soak_that_is_cut_short_is_made_up_for_at_the_next_start(stage: Stage)
     assert (done.code, stage.shop.live) == (0, {"a": "v2"})
     assert "verifying moves of earlier runs: a" in done.stderr
     assert "verifying" not in stage.once().stderr
+
+
+class Killed(BaseException):
+    """Ends the agent without any of its clean-up."""
+
+
+def test_a_revert_that_died_with_the_agent_is_completed_by_the_next_one(trial: Trial) -> None:
+    before = trial.agent.applied
+    trial.merge("new", verify=SOAK, onFailure="Revert")
+    alters: list[str] = []
+
+    def spoil_and_die(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "a"):
+            raise UnexpectedAnswer("segment is broken")
+        if method == "alter":
+            alters.append(name)
+            if len(alters) == 2:
+                raise Killed
+
+    trial.recorder.before = spoil_and_die
+    with pytest.raises(Killed):
+        trial.reconcile()
+    assert trial.live == {"a": "new"}
+    trial.mend()
+    trial.restart()
+    found = trial.reconcile()
+    assert (found.reason, found.exit_code, trial.live) == (Reason.REJECTED, ExitCode.INCOMPLETE, {"a": "old"})
+    assert trial.agent.applied == before
+    trial.recorder.journal.clear()
+    found = trial.reconcile()
+    assert (found.reason, trial.live, trial.recorder.writes) == (Reason.REJECTED, {"a": "old"}, [])
+    assert "segment is broken" in found.message
