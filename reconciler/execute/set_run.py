@@ -192,7 +192,7 @@ class SetRun:
             return wave, later
         planned = [*self._plan.steps, *(move.step for move in self._plan.pending_verification)]
         try:
-            rejected = self._context.record.decisions({step.alias for step in planned}).rejected
+            rejected = self._context.record.rejected({step.alias for step in planned})
         except JournalError as error:
             self._give_up(wave, error, "what other runs recorded could not be read")
             return (), later

@@ -8,7 +8,7 @@
 
     Journal(path).runs()                        what was recorded, crashes included         reading
     Journal(path).decisions()                   what it means for later runs                decisions
-    run.decisions(aliases)                      the same while a run goes on
+    run.rejected(aliases)                       what other runs rejected since, while a run goes on
 
 A journal is append-only and can be shared by all users that can write the file, on one machine or on a shared folder.
 It contains the places where credentials are read from, and no credential.
@@ -25,6 +25,7 @@ from platformdirs import user_state_path
 from reconciler.core.decisions import Decisions
 from reconciler.core.model import Target
 from reconciler.core.plan import Plan, Step
+from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines, reading
 from reconciler.journal.appending import AppendOnly
@@ -58,8 +59,8 @@ class RecordedRun(Protocol):
     def id(self) -> str:
         """Return the id of the run."""
 
-    def decisions(self, aliases: Collection[str], /) -> Decisions:
-        """Return what other runs have recorded by now about aliases of the plan. Raises `JournalError`."""
+    def rejected(self, aliases: Collection[str], /) -> Rejected:
+        """Return the moves of these aliases that other runs have rejected since the plan. Raises `JournalError`."""
 
     def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
         """Record that steps are about to be reverted; raises `JournalError` if nothing must be reverted."""
@@ -94,6 +95,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._known: int | None = None  # bytes of the file that the plans made since the last run took into account
 
     def begin(self, plan: Plan, origins: Origins) -> Run:
         """Start to record a run; it is on the disk on return.
@@ -113,8 +115,8 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        aliases = {step.alias for step in (*plan.steps, *plan.earlier_moves)}
-        return Run(run, file, reading.Tail(self.path, aliases, run))
+        known, self._known = self._known or 0, None
+        return Run(run, file, reading.Tail(self.path, known, run))
 
     def read(self) -> Recorded:
         """Return all runs, and how much of the file could not be read. Raises `JournalError`."""
@@ -126,5 +128,7 @@ class Journal:
 
     def decisions(self) -> Decisions:
         """Return the moves that were reverted, are to be reverted, or are not verified yet. Raises `JournalError`."""
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        self._known = size if self._known is None else self._known
         known = reading.undecided(self.path)
         return decisions_of(known.records, known.ended)

@@ -15,7 +15,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 
@@ -46,9 +45,9 @@ from reconciler.journal.records import Origins, PastStep, PastTarget, RunState
 CLOCK_SLACK_SECONDS = 2.0
 _HEAD = re.compile(HEAD)
 _ALIAS = re.compile(rb'"alias": ?("(?:[^"\\]|\\.)*")')
+_REJECTS = re.compile(rb'"event": ?"revertDecided"|"act": ?"revert"|"outcome": ?"reverted"')
 _SUSPICIOUS = re.compile(
-    r'"event": ?"revertDecided"|"act": ?"revert"|"outcome": ?"(?:failed|unknown|reverted)"'
-    rf'|"code": ?"(?:{"|".join(sorted(NOT_VERIFIED))})"'.encode()
+    _REJECTS.pattern + rf'|"outcome": ?"(?:failed|unknown)"|"code": ?"(?:{"|".join(sorted(NOT_VERIFIED))})"'.encode()
 )
 
 
@@ -165,8 +164,8 @@ def read(path: Path) -> Recorded:
 class Undecided(Struct, frozen=True):
     """Records that may matter to later runs, in their order, and the runs whose end is recorded."""
 
-    records: tuple[Line, ...]
-    ended: Collection[str]
+    records: tuple[Line, ...] = ()
+    ended: Collection[str] = frozenset()
 
 
 def undecided(path: Path) -> Undecided:
@@ -175,70 +174,71 @@ def undecided(path: Path) -> Undecided:
     Raises:
         JournalError: the journal cannot be read.
     """
-    ended: set[str] = set()
     suspects: set[bytes] = set()
     of_run: dict[str, set[bytes]] = defaultdict(set)
-    for line in _lines(path):
-        head = _head(line)
-        if head is None:
-            continue
-        _, event, run = head
+    for event, run, line in _headed(_lines(path)):
         if event == "runEnded":
-            ended.add(run)
             of_run.pop(run, None)
         elif about := _ALIAS.search(line):
             if _SUSPICIOUS.search(line):
                 suspects.add(about[1])
             of_run[run].add(about[1])
-    suspects = suspects.union(*of_run.values())
-    return Undecided(tuple(_records_about(suspects, path)), ended)
+    return _records_about(suspects.union(*of_run.values()), path)
 
 
 class Tail:
-    """The records about some aliases, each read once, although other runs append to the journal.
+    """Watches which aliases other runs reject; each record is read once, although runs append to the journal.
 
     Args:
         path: the journal.
-        aliases: the aliases.
-        run: a run whose records are left out.
+        offset: where to begin, in bytes; what was recorded before is known.
+        run: the run whose records are left out.
     """
 
-    def __init__(self, path: Path, aliases: Collection[str], run: str) -> None:
+    def __init__(self, path: Path, offset: int, run: str) -> None:
         self._path = path
-        self._names = {json.dumps(alias).encode(): alias for alias in aliases}
+        self._offset = offset
         self._run = run
-        self._offset = 0
-        self._ended: set[str] = set()
-        self._records: dict[str, list[tuple[int, Line]]] = {alias: [] for alias in aliases}
+        self._suspects: set[bytes] = set()
         self._lock = Lock()
 
     def about(self, aliases: Collection[str]) -> Undecided:
-        """Return the records so far about some of the aliases. Raises `JournalError`."""
+        """Return the records about those of the aliases that were rejected. Raises `JournalError`."""
         with self._lock:
-            for line in _lines(self._path, self._offset):
-                if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                    break  # it is still being written
-                self._offset += len(line)
-                self._take(line)
-            found = sorted((item for alias in aliases for item in self._records[alias]), key=itemgetter(0))
-            return Undecided(tuple(record for _, record in found), self._ended)
+            for _, run, line in _headed(self._new_lines()):
+                if run != self._run and _REJECTS.search(line) and (about := _ALIAS.search(line)):
+                    self._suspects.add(about[1])
+            suspects = self._suspects & {json.dumps(alias).encode() for alias in aliases}
+        return _records_about(suspects, self._path, without=self._run)
 
-    def _take(self, line: bytes) -> None:
-        head = _head(line)
-        if head is None or head[2] == self._run:
-            return
-        _, event, run = head
+    def _new_lines(self) -> Iterator[bytes]:
+        for line in _lines(self._path, self._offset):
+            if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+                return  # it is still being written
+            self._offset += len(line)
+            yield line
+
+
+def _records_about(aliases: Collection[bytes], path: Path, without: str = "") -> Undecided:
+    """Return the records about aliases, which are given as JSON, of all runs but one."""
+    if not aliases:
+        return Undecided()
+    records, ended = [], set()
+    for event, run, line in _headed(_lines(path)):
+        if run == without:
+            continue
         if event == "runEnded":
-            self._ended.add(run)
-        elif (about := _ALIAS.search(line)) and (alias := self._names.get(about[1])) and (record := _record(line)):
-            self._records[alias].append((self._offset, record))
+            ended.add(run)
+        elif (about := _ALIAS.search(line)) and about[1] in aliases and (record := _record(line)):
+            records.append(record)
+    return Undecided(tuple(records), ended)
 
 
-def _records_about(aliases: Collection[bytes], path: Path) -> Iterator[Line]:
-    """Yield the records about aliases, which are given as JSON."""
-    for line in _lines(path) if aliases else ():
-        if (about := _ALIAS.search(line)) and about[1] in aliases and (record := _record(line)):
-            yield record
+def _headed(lines: Iterable[bytes]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield lines with their event and run; those that are no records are passed over."""
+    for line in lines:
+        if head := _head(line):
+            yield head[1], head[2], line
 
 
 def _about(aliases: Iterable[str]) -> re.Pattern[bytes]:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 
-from reconciler.core.decisions import Decisions
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
 from reconciler.core.plan import Step
+from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
 from reconciler.journal import lines
 from reconciler.journal.appending import AppendOnly
@@ -34,10 +34,10 @@ class Run:
         self._file = file
         self._others = others
 
-    def decisions(self, aliases: Collection[str], /) -> Decisions:
-        """Return what other runs have recorded by now about aliases of the plan. Raises `JournalError`."""
+    def rejected(self, aliases: Collection[str], /) -> Rejected:
+        """Return the moves of these aliases that other runs have rejected since the plan. Raises `JournalError`."""
         known = self._others.about(aliases)
-        return decisions_of(known.records, known.ended)
+        return decisions_of(known.records, known.ended).rejected
 
     def intend(self, target: Target, step: Step, act: Act) -> None:
         """Record that a call is about to be made; for every call that changes an alias.
@@ -81,9 +81,9 @@ class NoRun:
 
     id = ""
 
-    def decisions(self, _: Collection[str], /) -> Decisions:
+    def rejected(self, _: Collection[str], /) -> Rejected:
         """Return nothing."""
-        return Decisions()
+        return {}
 
     def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
         """Do nothing."""

@@ -14,6 +14,7 @@ from reconciler.core.decisions import Decisions
 from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
 from reconciler.core.plan import Plan, Step
+from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
 from reconciler.journal import Act, Origins
 
@@ -89,8 +90,8 @@ class OperatorRun:
         self._remember_revert = remember_revert
         self._context = context
 
-    def decisions(self, _: Collection[str], /) -> Decisions:
-        return self._decisions
+    def rejected(self, _: Collection[str], /) -> Rejected:
+        return self._decisions.rejected
 
     def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
         """Persist the decision. Raises `JournalError` if that fails, or if this process may not write any more."""

@@ -237,7 +237,7 @@ def test_without_knowing_what_others_decided_nothing_is_moved(shop: Shop, monkey
     def fail(run: Run, *_: object) -> None:
         raise JournalError("the journal cannot be read: Input/output error")
 
-    monkeypatch.setattr(Run, "decisions", fail)
+    monkeypatch.setattr(Run, "rejected", fail)
     report = carry_out(shop, plan)
     assert outcomes(report)["canary"] == (Outcome.FAILED, "JournalError")
     assert (report.exit_code, shop.live) == (ExitCode.ERROR, BEFORE)
