@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.decide import BLOCKS, Apply, Decision, Memory, Nothing, Policy, Wait, conclude, decide
 from reconciler.core.model import Target
-from reconciler.core.plan import Block, BlockReason, PendingVerification, Plan, SetPlan, Step, TargetPlan
+from reconciler.core.plan import Block, BlockReason, PendingRevert, PendingVerification, Plan, SetPlan, Step, TargetPlan
 from reconciler.core.reasons import Reason
 from reconciler.core.report import (
     ACHIEVED,
@@ -372,3 +372,35 @@ def test_what_was_reverted_or_not_verified_is_said_before_everything_else(report
         assert reason is Reason.BLOCKED
     elif any(result.outcome in (Outcome.FAILED, Outcome.UNKNOWN) for result in report.results):
         assert reason is Reason.PROGRESSING_WITH_RETRY
+
+
+REVERT = SetPlan(
+    "a",
+    (change("a", "y", blocked=BlockReason.COMPANION),),
+    pending_reverts=(PendingRevert(change("a", "x"), "20260101-000000-abcdef", "it was slow"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("policy", "memory"),
+    [
+        (Policy(), Memory()),
+        (Policy(manual=True), Memory()),
+        (Policy(report_drift=frozenset("a")), Memory(applied=frozenset("a"))),
+        (Policy(), Memory(verification_failed=FAILED)),
+        (Policy(), Memory(made=frozenset({("a", "x")}), back_off=60.0)),
+    ],
+    ids=["always", "without an approval", "though drift is only reported", "after a failed verification", "at once"],
+)
+def test_a_revert_that_an_earlier_run_did_not_finish_is_completed(policy: Policy, memory: Memory) -> None:
+    match decide(plan_of(REVERT), policy, memory):
+        case Apply(plan=plan):
+            assert plan.pending_reverts == REVERT.pending_reverts
+        case decision:
+            pytest.fail(f"{decision}")
+
+
+def test_a_revert_is_only_reported_by_who_may_not_write() -> None:
+    decision = decide(plan_of(REVERT), Policy(read_only=True), Memory())
+    assert isinstance(decision, Wait)
+    assert (decision.reason, decision.message) == (Reason.READ_ONLY, "read-only: 1 alias would be moved back")

@@ -486,3 +486,44 @@ def test_rejections_are_of_one_database(path: Path) -> None:
 def test_a_drop_that_was_undone_rejects_no_collection(path: Path) -> None:
     begun(path, MOVE).note(TARGET, done(replace(MOVE, desired=None), Outcome.REVERTED))
     assert Journal(path).decisions().rejected == {}
+
+
+def test_a_run_learns_what_others_reject_once_it_is_written_down(path: Path) -> None:
+    mine, other = begun(path, MOVE), begun(path, MOVE)
+    mine.intend(TARGET, MOVE, Act.MOVE)
+    assert mine.rejected({"a"}) == {}
+    before = path.stat().st_size
+    other.decide_revert(TARGET, [MOVE, replace(MOVE, alias="b")], "it was slow")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: before + 100])
+    assert mine.rejected({"a"}) == {}, "half a line may be one that is being written"
+    path.write_bytes(whole)
+    rejection = mine.rejected({"a"})[TARGET, "a"]
+    assert (rejection.collection, rejection.reason, rejection.run) == ("v2", "it was slow", other.id)
+    assert mine.rejected({"c"}) == {}
+    assert other.rejected({"a"}) == {}, "what a run has decided itself is no news to it"
+
+
+def test_a_decision_to_revert_is_on_the_disk_before_the_first_call(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(server("v1", "v2", aliases={"a": "v1", "b": "v1"}))
+    synced: list[int] = []
+    sync = os.fsync
+    decided: list[bool] = []
+
+    def note_sync(file: int) -> None:
+        sync(file)
+        synced.append(path.stat().st_size)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+
+    def look(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "b"):
+            raise PermissionDenied("no")
+        if (method, alias) == ("alter", "a"):
+            decided.append(b'"event":"revertDecided"' in path.read_bytes()[: max(synced)])
+
+    recorder.before = look
+    desired = alias_set({"a": "v2"}, Alias("b", "v2", wave=1), on_failure=OnFailure.REVERT)
+    with recorder.catalogs() as opened:
+        apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, journal=Journal(path))
+    assert decided == [False, True]

@@ -6,6 +6,7 @@ elsewhere. A later call that failed, or whose result is not recorded, changes no
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ def decisions_of(records: Iterable[Line], ended: Container[str]) -> Decisions:
             process may have died.
     """
     rejected: dict[Alias, Rejection] = {}
-    pending: dict[tuple[Target, str, str], PendingVerification] = {}
+    pending: dict[Alias, dict[str, PendingVerification]] = defaultdict(dict)  # by collection, too
     reverts: dict[Alias, PendingRevert] = {}
     for account in _accounts(records):
         past, step = account.past, account.past.step
@@ -50,23 +51,23 @@ def decisions_of(records: Iterable[Line], ended: Container[str]) -> Decisions:
             time, reason = account.rejected
             if step.desired:
                 rejected[alias] = Rejection(step.desired, step.desired_id, step.spec_hash, account.run, time, reason)
-                pending.pop((*alias, step.desired), None)
+                pending[alias].pop(step.desired, None)
             reverts.pop(alias, None)
             if past.begun or past.outcome is not Outcome.REVERTED:
                 reverts[alias] = PendingRevert(step, account.run, reason)
                 if step.desired:
-                    pending[*alias, step.desired] = PendingVerification(step, account.run, reason)
+                    pending[alias][step.desired] = PendingVerification(step, account.run, reason)
             continue
         missing = _missing_proof(past, ended=account.run in ended)
         if _is_there(past) and (past.outcome is Outcome.DONE or not missing):
-            for key in [key for key in pending if key[:2] == alias]:
-                del pending[key]
+            pending.pop(alias, None)
             reverts.pop(alias, None)
             if alias in rejected and rejected[alias].collection == step.desired:
                 del rejected[alias]
         if missing and step.desired:
-            pending[*alias, step.desired] = PendingVerification(step, account.run, missing)
-    return Decisions(rejected, pending, reverts)
+            pending[alias][step.desired] = PendingVerification(step, account.run, missing)
+    flat = {(*alias, collection): item for alias, items in pending.items() for collection, item in items.items()}
+    return Decisions(rejected, flat, reverts)
 
 
 def _accounts(records: Iterable[Line]) -> Iterable[_Account]:
