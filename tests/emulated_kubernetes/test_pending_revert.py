@@ -21,31 +21,37 @@ def spec(collection: str) -> Object:
     return {**dict.fromkeys("abc", collection), "later": {"collection": collection, "wave": 1}}
 
 
+AFTER = spec("v2")
+
+
 @pytest.fixture
 def cut_over(kube: Kube, milvus: Milvus, api: ApiServer) -> Callable[..., None]:
     """Move a set to v2, whose last wave fails, so that the first one is moved back."""
 
-    def begin(*, lost_after: int, refuse: Callable[[Object], bool] = lambda status: False, **more: Any) -> None:
+    def begin(*, lost_after: int, refuse: Callable[[Object], bool], to: Object = AFTER, **more: Any) -> None:
         """Begin it, and wait until the API server refused a status.
 
         Args:
             lost_after: how many aliases are moved back before Milvus is gone.
             refuse: the statuses that the API server does not store.
+            to: the aliases that are desired.
             more: of the spec.
         """
         kube.create(spec("v1"), onFailure="Revert", **more)
         kube.wait("Succeeded")
         back: list[str] = []
+        made: set[str] = set()
         refused = Event()
 
         def before(action: str, alias: str) -> None:
             if alias == "later":
                 raise PermissionDenied("no")
-            if milvus.aliases[alias] == "v2":
+            if alias in made:
                 back.append(alias)
                 milvus.down = len(back) > lost_after
                 if milvus.down:
                     raise ConnectionFailed("connection refused")
+            made.add(alias)
 
         def refuse_some(request: kmock.Request) -> None:
             if request.subresource == "status" and refuse(request.data["status"]):
@@ -53,7 +59,7 @@ def cut_over(kube: Kube, milvus: Milvus, api: ApiServer) -> Callable[..., None]:
                 raise kmock.KubernetesError(500, "InternalError", "etcd leader changed")
 
         milvus.before, api.emulator.refuse = before, refuse_some
-        kube.edit(spec("v2"))
+        kube.edit(to)
         assert refused.wait(15)
 
     return begin
@@ -120,6 +126,25 @@ def test_a_revert_that_was_cut_short_is_completed_after_a_restart(
     assert {action for action, _ in milvus.journal} == {"alter"}
     assert len(milvus.journal) == 2
     wait_until("done with it", lambda: "pendingRevert" not in kube.status())
+
+
+def test_what_was_created_and_dropped_is_moved_back_too(
+    start: Callable[[], Operator],
+    kube: Kube,
+    milvus: Milvus,
+    cut_over: Callable[..., None],
+    recover: Callable[[], None],
+) -> None:
+    kube.connection()
+    first = start()
+    to = {"a": "v2", "b": "v1", "c": None, "new": "v2", "later": {"collection": "v2", "wave": 1}}
+    cut_over(lost_after=0, refuse=tells_the_end, to=to)
+    first.stop()
+    assert milvus.aliases == {"a": "v2", "b": "v1", "new": "v2", "later": "v1"}
+    recover()
+    start()
+    wait_until("moved back", lambda: milvus.aliases == BEFORE, kube.status)
+    kube.wait("Rejected")
 
 
 def test_without_a_status_nothing_is_moved_back_until_there_is_one(

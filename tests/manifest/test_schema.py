@@ -158,6 +158,7 @@ def test_the_status_of_a_set_is_bounded() -> None:
         ("history",): 5,
         ("pendingVerification",): 1000,
         ("pendingVerification", "[]", "aliases"): 1000,
+        ("pendingRevert", "dropped"): 10,
     }
     for place, schema in fields(status):
         if schema["type"] == "string" and "enum" not in schema and place[-1] not in TIMES:
