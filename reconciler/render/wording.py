@@ -81,13 +81,16 @@ def unfinished_reverts(plan: Plan) -> Iterator[str]:
 
 def failed_reverts(report: Report) -> Iterator[str]:
     """Return a sentence for each set that a run should have reverted and did not, with the commands to complete it."""
-    by_set: dict[str, list[str]] = defaultdict(list)
+    tried = {(result.step.set, result.step.alias) for result in report.results}
+    if any((pending.step.set, pending.alias) not in tried for pending in report.plan.pending_reverts):
+        yield from unfinished_reverts(report.plan)
+    left: dict[tuple[str, str], list[str]] = defaultdict(list)  # by set, and by the run that moved the aliases
     for result in report.results:
         if result.code == REVERT_FAILED:
-            by_set[result.step.set].append(result.step.alias)
-    rollback = f", or aliasctl rollback {report.run}" if report.run else ""
-    for name, aliases in by_set.items():
-        yield _unfinished("this run", name, aliases, f"aliasctl apply{rollback}")
+            left[result.step.set, result.moved_by or report.run].append(result.step.alias)
+    for (name, run), aliases in left.items():
+        rollback = f", or aliasctl rollback {run}" if run else ""
+        yield _unfinished(f"run {run}" if run else "this run", name, aliases, f"aliasctl apply{rollback}")
 
 
 def _unfinished(run: str, name: str, aliases: Sequence[str], commands: str) -> str:

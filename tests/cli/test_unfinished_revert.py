@@ -78,7 +78,10 @@ def test_what_a_report_leaves_half_is_its_first_line(shop: Shop, relay: Saboteur
     relay.faults[DIES + 1] = relay.refuse
     applied = aliasctl("apply", "--yes")
     assert (applied.code, shop.live) == (1, HALF)
-    assert any(line.startswith('Revert of this run not finished: set "shop"') for line in applied.stdout.splitlines())
+    first, of_report = (line for line in applied.stdout.splitlines() if line.startswith("Revert of run "))
+    assert of_report == first, "the plan is above the report"
+    assert shop.run(*of_report.rpartition("aliasctl ")[2].split(), "--yes").code == 0
+    assert shop.live == BEFORE
 
 
 def first_line(said: str, completed: Completed) -> str:

@@ -11,13 +11,13 @@ from threading import Event
 import pytest
 
 from reconciler.core.errors import CatalogError, ConnectionFailed, JournalError, PermissionDenied, RateLimited
-from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
+from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Propagation, Verify
 from reconciler.core.options import Options
 from reconciler.core.plan import BlockReason, Plan
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import attempt
 from reconciler.journal import Journal, Origins, Run
-from reconciler.reconcile import apply_plan
+from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.history import alias_lines
 from reconciler.render.results import report_result
 from reconciler.rollback import newest_changes, plan_rollback
@@ -131,7 +131,7 @@ def test_a_step_that_another_run_made_is_proved_too(shop: Shop) -> None:
     }
 
 
-def test_a_step_that_another_run_made_and_undid_meanwhile_fails(shop: Shop) -> None:
+def test_a_step_that_another_run_made_and_reverted_since_fails(shop: Shop) -> None:
     plan = shop.plan(spec_hash())
     admin = shop.server.connect(LOCAL, "default")
     admin.alter_alias("canary", "new")
@@ -145,7 +145,7 @@ def test_a_step_that_another_run_made_and_undid_meanwhile_fails(shop: Shop) -> N
     assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
 
 
-def test_who_insists_does_not_wait_for_what_another_run_made(shop: Shop) -> None:
+def test_retry_rejected_does_not_wait_for_what_another_run_made(shop: Shop) -> None:
     plan = shop.plan(spec_hash(), Options(retry_rejected=True))
     shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
     shop.spoil("canary")
@@ -184,7 +184,7 @@ def test_what_was_rejected_since_the_plan_is_not_made(shop: Shop) -> None:
     assert (report.exit_code, shop.recorder.writes) == (ExitCode.REFUSED, [])
 
 
-def test_who_insists_makes_it_all_the_same(shop: Shop) -> None:
+def test_retry_rejected_makes_it_all_the_same(shop: Shop) -> None:
     desired = spec_hash(SOAK, REVERT)
     plan = shop.plan(desired, Options(retry_rejected=True))
     rejected(shop, desired)
@@ -196,12 +196,12 @@ def test_no_wave_follows_one_that_another_run_has_rejected_since(shop: Shop) -> 
     desired = spec_hash(SOAK, REVERT)
     plans: list[Plan] = []
 
-    def plan_meanwhile(method: str, name: str) -> None:
+    def plan_now(method: str, name: str) -> None:
         if (method, name) == ("sample_keys", "canary") and not plans:
             plans.append(shop.plan(desired))
 
     shop.spoil("canary")
-    with hook(shop, before=plan_meanwhile):
+    with hook(shop, before=plan_now):
         shop.apply(desired)
     shop.mend()
     (plan,) = plans
@@ -218,13 +218,13 @@ def test_decisions_are_read_again_before_each_wave(shop: Shop) -> None:
     plan = shop.plan(desired)
     once: list[str] = []
 
-    def reject_meanwhile(method: str, name: str) -> None:
+    def reject_now(method: str, name: str) -> None:
         if (method, name) == ("sample_keys", "canary") and not once:
             once.append(name)
             other = shop.journal.begin(plan, Origins("ann", "elsewhere", 1))
             other.decide_revert(plan.targets[0].target, [plan.steps[0]], "it was slow elsewhere")
 
-    with hook(shop, before=reject_meanwhile):
+    with hook(shop, before=reject_now):
         report = carry_out(shop, plan)
     assert outcomes(report) == {"canary": (Outcome.REVERTED, None), "prod": (Outcome.BLOCKED, "rejected")}
     assert "it was slow elsewhere" in (report.results[0].message or "")
@@ -379,7 +379,7 @@ def test_another_spec_is_applied_as_a_whole_instead(half: Shop, to: str) -> None
     assert set(half.live.values()) == {to}
 
 
-def test_who_insists_keeps_what_was_not_moved_back_yet_and_verifies_it(half: Shop) -> None:
+def test_retry_rejected_keeps_what_was_not_moved_back_yet_and_verifies_it(half: Shop) -> None:
     report = half.apply(three(), Options(retry_rejected=True))
     assert (report.exit_code, set(half.live.values())) == (ExitCode.DONE, {"new"})
     assert report.counts == {Outcome.NOOP: 2, Outcome.DONE: 2}
@@ -431,3 +431,16 @@ def test_a_revert_names_what_it_leaves_where_an_earlier_run_moved_it(shop: Shop)
     (blocked,) = (step.blocked for step in shop.plan(desired).steps)
     assert blocked
     assert stays in blocked.message
+
+
+def test_a_report_without_the_revert_says_that_it_is_not_finished(half: Shop) -> None:
+    """Such as one of a run that a limit of another set has refused."""
+    wide = alias_set({"more": None}, name="wide", include=("pr*",), limits=Limits(max_drops=0))
+    half.server.connect(LOCAL, "default").create_alias("pruned", "old")
+    with half.recorder.catalogs() as opened:
+        plan = make_plan([three(), wide], catalogs=opened, journal=half.journal)
+        report = apply_plan(plan, catalogs=opened, journal=half.journal)
+    assert report.plan.refusals
+    first, *_ = (line.plain for line in report_result(report).lines())
+    assert first.startswith("Revert of run ")
+    assert 'not finished: set "shop", 2 aliases still to be moved back' in first
