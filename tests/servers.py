@@ -139,21 +139,38 @@ class MilvusAdmin:
         self.client(database).release_collection(collection, timeout=ADMIN_TIMEOUT)
 
     def grant(self, role: str, read: DataRead, name: str, database: str = DEFAULT_DATABASE) -> None:
-        client = self.client()
-        if role not in client.list_roles(timeout=ADMIN_TIMEOUT):
-            client.create_role(role, timeout=ADMIN_TIMEOUT)
         grant = (role, "Collection", str(read), name, database)
-        client.grant_privilege(*grant, timeout=ADMIN_TIMEOUT)
+        with self._root() as client:
+            if role not in client.list_roles(timeout=ADMIN_TIMEOUT):
+                client.create_role(role, timeout=ADMIN_TIMEOUT)
+            client.grant_privilege(*grant, timeout=ADMIN_TIMEOUT)
         self._grants.append(grant)
 
     def drop_roles(self) -> None:
         """Drop the roles that were granted something here: 2.3.5 has room for ten."""
-        client, grants = self.client(), self._grants
-        self._grants = []
-        for grant in grants:
-            client.revoke_privilege(*grant, timeout=ADMIN_TIMEOUT)
-        for role in {grant[0] for grant in grants}:
-            client.drop_role(role, timeout=ADMIN_TIMEOUT)
+        grants, self._grants = self._grants, []
+        if not grants:
+            return
+        with self._root() as client:
+            for grant in grants:
+                client.revoke_privilege(*grant, timeout=ADMIN_TIMEOUT)
+            for role in {grant[0] for grant in grants}:
+                client.drop_role(role, timeout=ADMIN_TIMEOUT)
+
+    @contextmanager
+    def _root(self) -> Iterator[Any]:
+        """A client that names a user: without one 2.3.5 grants nothing, even without authorization."""
+        client = MilvusClient(
+            self._uri,
+            token="root:Milvus",  # noqa: S106 - the password that Milvus comes with
+            timeout=ADMIN_TIMEOUT,
+            dedicated=True,
+            grpc_options=QUIET_CHANNEL,
+        )
+        try:
+            yield client
+        finally:
+            client.close()
 
     def _index(self, collection: str, indexes: Sequence[Index], database: str) -> None:
         for item in indexes:
