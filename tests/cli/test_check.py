@@ -30,10 +30,11 @@ def test_a_check_reads_like_this(shop: Shop) -> None:
         "  - DescribeIndex        not needed: no gate or verification of these sets asks for it",
         "  ✓ Query                ok on v1",
         "  - Search               not needed: no gate or verification of these sets asks for it",
+        "  - SelectOwnership      not needed: no gate of these sets reads grants",
         "  ✓ CreateAlias          permitted; nothing was written",
         "  ✓ AlterAlias           permitted; nothing was written",
         "  - DropAlias            not needed: these sets do not ask for it; a rollback may",
-        "Check: 11 ok, 5 not needed.",
+        "Check: 11 ok, 6 not needed.",
     ]
     assert shop.run("check", "-f", "aliases.yaml", "--format", "json").document == shop.read("checked.json")
 

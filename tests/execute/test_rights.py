@@ -10,9 +10,11 @@ import pytest
 
 from reconciler.catalog.memory import Flavour
 from reconciler.core.errors import CallTimedOut, PermissionDenied
-from reconciler.core.model import Connection, OnFailure, Propagation, Verify
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, Connection, OnFailure, Propagation, Verify
 from reconciler.core.report import ExitCode, Outcome, Reach, Report
 from reconciler.execute import propagation, soak
+from reconciler.gates.canary import CanaryGate
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, live, server
@@ -156,6 +158,26 @@ def test_reads_that_are_denied_since_the_move_fail_its_soak(privilege: str) -> N
     [result] = report.results
     assert (result.outcome, result.code, report.exit_code) == (Outcome.FAILED, "SoakFailed", ExitCode.INCOMPLETE)
     assert f"the privilege {privilege} is missing" in (result.message or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome"), [(False, Outcome.FAILED), (True, Outcome.BLOCKED)], ids=["since the move", "before it"]
+)
+def test_searches_of_the_canary_that_are_denied_since_the_move_fail_its_soak(before: bool, outcome: Outcome) -> None:
+    """They use the collection's own name; where they are denied before, nothing moves."""
+    recorder = shop(BY_ALIAS, alike=True)
+
+    def deny(method: str, name: str) -> None:
+        if (method, name) == ("search", "new") and (before or recorder.writes):
+            raise PermissionDenied("the privilege Search is missing", privilege="Search")
+
+    recorder.before = deny
+    gates = Gates(CanaryGate(min_overlap=0.0))
+    with recorder.catalogs() as opened:
+        plan = make_plan([alias_set({}, Alias("a", "new", gates=gates), verify=SOAK)], catalogs=opened)
+        [result] = apply_plan(plan, catalogs=opened).results
+    assert result.outcome is outcome
+    assert "canary: new cannot be searched: the privilege Search is missing" in (result.message or "")
 
 
 def interrupted(recorder: Recorder, journal: Journal, verify: Verify) -> None:
