@@ -24,7 +24,7 @@ from reconciler.catalog.read import read_live
 from reconciler.catalog.server_behaviour import notices
 from reconciler.core.decisions import Decisions, with_decisions
 from reconciler.core.diff import diff
-from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.errors import InvalidInput, JournalError, Problem
 from reconciler.core.limits import check_limits
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
 from reconciler.core.options import GatesToEvaluate, Options, check_names, limited, with_skipped_gates
@@ -33,7 +33,7 @@ from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
-from reconciler.journal import Ledger, NoRun, Origins
+from reconciler.journal import Ledger, NoRun, Origins, RecordedRun
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ def apply_plan(
             reports.append(report)
             if not keep_going and any(result.outcome not in SETTLED for result in report.results):
                 runnable = []
-    report_of_run = Report(plan, tuple(reports), started, now(), interrupted=stop.is_set(), run=run.id)
-    run.end(report_of_run)
-    return report_of_run
+    return _recorded(Report(plan, tuple(reports), started, now(), interrupted=stop.is_set(), run=run.id), run)
 
 
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
@@ -213,6 +211,14 @@ def _apply_target(
     pending = [(step.set, step.alias) for step in plan.earlier_moves]
     steps = [(step.set, step.alias) for step in plan.steps]
     return TargetReport(plan, tuple(last[key] for key in (*(key for key in pending if key in last), *steps)))
+
+
+def _recorded(report: Report, run: RecordedRun) -> Report:
+    """Record the end of a run; return its report with the ID of the record, or why the end is not recorded."""
+    try:
+        return replace(report, run=run.end(report))
+    except JournalError as error:
+        return replace(report, journal_error=str(error))
 
 
 def common_connection(sets: Sequence[AliasSet]) -> Connection:

@@ -67,7 +67,7 @@ class World:
 
     @property
     def newest(self) -> Changes | None:
-        return newest_changes(self.journal.runs())
+        return newest_changes(self.journal.newest())
 
     def move(self, alias: str, collection: str) -> None:
         self.server.connect(LOCAL, "default").alter_alias(alias, collection)
@@ -76,7 +76,7 @@ class World:
 @pytest.fixture(params=[Flavour.MILVUS_2_3, Flavour.MILVUS_2_6, Flavour.LITE])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     made = server("v1", "v2", "v3", aliases=BEFORE, flavour=request.param)
-    return World(tmp_path / "journal.jsonl", made)
+    return World(tmp_path / "journal.db", made)
 
 
 def steps(plan: Plan) -> list[tuple[str, str | None, str | None, int]]:
@@ -132,10 +132,10 @@ def test_another_rollback_goes_one_run_further_back(world: World) -> None:
 
 def test_a_rollback_of_one_alias_leaves_the_others_to_the_next_one(world: World) -> None:
     run = world.apply(alias_set({"a": "v2", "b": "v2"})).run
-    made = newest_changes(world.journal.runs(), "a")
+    made = newest_changes(world.journal.newest(), "a")
     world.roll_back(made)
     assert world.live == BEFORE | {"b": "v2"}
-    assert newest_changes(world.journal.runs(), "a") is None
+    assert newest_changes(world.journal.newest(), "a") is None
     assert world.newest
     assert (world.newest.run, [past.step.alias for past in world.newest.steps]) == (run, ["b"])
 
@@ -191,7 +191,7 @@ def test_a_collection_that_was_dropped_since_cannot_be_gone_back_to(world: World
 def test_a_collection_that_is_replaced_while_the_plan_is_looked_at_is_not_gone_back_to(
     tmp_path: Path, gates: Gates
 ) -> None:
-    world = World(tmp_path / "journal.jsonl", server("old", "new", aliases={"a": "old"}))
+    world = World(tmp_path / "journal.db", server("old", "new", aliases={"a": "old"}))
     world.apply(alias_set({}, Alias("a", "new", gates=gates)))
     made = world.newest
     assert made
@@ -352,8 +352,8 @@ def test_a_run_that_is_still_at_work_is_not_undone(world: World) -> None:
         changes_of(world.journal.runs()[0])
     for alias in (None, "a"):
         with pytest.raises(InvalidInput, match="is still running"):
-            newest_changes(world.journal.runs(), alias)
-    assert newest_changes(world.journal.runs(), "b") is None
+            newest_changes(world.journal.newest(), alias)
+    assert newest_changes(world.journal.newest(), "b") is None
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_one_alias_goes_to_any_collection(world: World, alias: str, collection: 
 def test_where_one_alias_goes_must_exist_and_its_set_is_remembered(world: World) -> None:
     gates = Gates(IndexedGate())
     world.apply(alias_set({}, Alias("a", "v2", gates=gates)))
-    ((where, last),) = locations_of(world.journal.runs(), "a", lambda _: True).values()
+    ((where, last),) = locations_of(world.journal.newest(), "a", lambda _: True).values()
     with catalogs(world.server) as opened:
         plan = plan_move("a", "v9", where, last, opened)
         assert blocked(plan)["a"][0] is BlockReason.COLLECTION_MISSING
@@ -407,12 +407,12 @@ def test_the_run_before_one_that_cannot_be_rolled_back_is_found(world: World) ->
     assert second
     world.move("a", "v2")
     assert world.plan(second).steps == ()
-    before = newest_changes(world.journal.runs(), before=second.run)
+    before = newest_changes(world.journal.newest(), before=second.run)
     assert before
     assert before.run == first.run
     world.roll_back(before)
-    assert newest_changes(world.journal.runs(), before=second.run) is None
-    assert newest_changes(world.journal.runs(), before=first.run) is None
+    assert newest_changes(world.journal.newest(), before=second.run) is None
+    assert newest_changes(world.journal.newest(), before=first.run) is None
 
 
 def test_what_a_run_only_verified_is_no_change_of_it(world: World) -> None:

@@ -13,6 +13,7 @@ from reconciler.catalog import Catalogs
 from reconciler.cli.confirm import confirm, ensure_terminal
 from reconciler.cli.output import Output
 from reconciler.cli.signals import end_with, stopping_on_signals
+from reconciler.core.errors import JournalError
 from reconciler.core.plan import Plan
 from reconciler.core.report import StepResult
 from reconciler.core.text import counted
@@ -71,6 +72,8 @@ def confirm_and_apply(
         )
     end_with(report.exit_code)
     output.emit(report_result(report), report_below_plan(report))
+    if report.journal_error:
+        output.error(JournalError(f"the end of the run is not recorded: {report.journal_error}"))
     return report.exit_code
 
 

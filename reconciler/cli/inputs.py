@@ -12,15 +12,19 @@ from msgspec.structs import replace
 from reconciler.catalog import lite_file
 from reconciler.cli.output import Output
 from reconciler.cli.values import variable
+from reconciler.core.durations import parse_age
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
-from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection
+from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection, Source
 from reconciler.core.provenance import Provenance
 from reconciler.core.text import counted
-from reconciler.journal import Journal, Origins, default_path
+from reconciler.journal import RETENTION, Journal, Origins, default_path
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, resolve
 from reconciler.manifest.export import live_from_export
 from reconciler.manifest.targets import single_connection
 from reconciler.reconcile import LiveCatalogs, target_of
+
+RETENTION_VARIABLE = "ALIASCTL_JOURNAL_RETENTION"
+FOREVER = "forever"
 
 
 def read_manifests(paths: Sequence[str], output: Output) -> Manifests:
@@ -86,8 +90,19 @@ def announce_new_files(connections: Iterable[Connection | None], output: Output)
 
 
 def journal(path: Path | None) -> Journal:
-    """Return the journal at a path, or in the user's state folder."""
-    return Journal(path or in_state_folder(default_path, "the journal with --journal or ALIASCTL_JOURNAL"))
+    """Return the journal at a path, or in the user's state folder, with the retention of the environment."""
+    path = path or in_state_folder(default_path, "the journal with --journal or ALIASCTL_JOURNAL")
+    return Journal(path, _retention(os.environ.get(RETENTION_VARIABLE) or ""))
+
+
+def _retention(text: str) -> float | None:
+    """Return the retention of the journal in seconds; None for `forever`. Raises `InvalidInput`."""
+    if text in {"", FOREVER}:
+        return None if text else RETENTION
+    try:
+        return parse_age(text)
+    except ValueError as error:
+        raise InvalidInput(Problem(f"{text}: {error}, or {FOREVER}", Source(RETENTION_VARIABLE))) from None
 
 
 def journal_to_read(path: Path | None) -> Journal | None:

@@ -160,8 +160,12 @@ journal_option = file_option(
 )
 
 
-def _names(*, views: bool) -> list[str]:
-    return [output_format.name for output_format in FORMATS.values() if views or not output_format.needs_view]
+def _names(*, views: bool, records: bool) -> list[str]:
+    return [
+        output_format.name
+        for output_format in FORMATS.values()
+        if (views or not output_format.needs_view) and (records or not output_format.needs_records)
+    ]
 
 
 def _set_format(context: click.Context, _parameter: click.Parameter, name: str) -> None:
@@ -176,15 +180,16 @@ def _set_color(context: click.Context, _parameter: click.Parameter, no_color: bo
     context.ensure_object(Output).color &= not no_color
 
 
-def format_option(*, views: bool = False) -> Callable[[Command], Command]:
+def format_option(*, views: bool = False, records: bool = False) -> Callable[[Command], Command]:
     """Return the option `--format`; it is read first, so that errors of other options are printed in that format.
 
-    `views`: whether the result is a plan or a report, which every format can render.
+    `views`: whether the result is a plan or a report, which more formats can render; `records`: whether it is the
+    history, which can be exported.
     """
     return click.option(
         "-o",
         "--format",
-        type=click.Choice(_names(views=views)),
+        type=click.Choice(_names(views=views, records=records)),
         default=TEXT.name,
         show_default=True,
         is_eager=True,
@@ -199,10 +204,10 @@ color_option = click.option(
 )
 
 
-def result_options(*, views: bool = False) -> Callable[[Command], Command]:
-    names = _names(views=views)
+def result_options(*, views: bool = False, records: bool = False) -> Callable[[Command], Command]:
+    names = _names(views=views, records=records)
     return chained(
-        format_option(views=views),
+        format_option(views=views, records=records),
         click.option(
             "--output",
             type=format_file(names),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.types import FuncParamType
 
-from reconciler.core.durations import parse_duration
+from reconciler.core.durations import parse_age, parse_duration
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.credentials import names_variable
@@ -79,6 +83,27 @@ def duration(hours: int = 1) -> Callable[[str], float]:
             raise click.BadParameter(str(error)) from error
 
     return parse
+
+
+def age(text: str) -> float:
+    """Return an age such as 90d or 1y in seconds."""
+    try:
+        return parse_age(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def moment(text: str) -> float:
+    """Return a date, a time, or a time that long ago (12h, 90d), in seconds since 1970; dates are in UTC."""
+    for parse in (parse_age, partial(parse_duration, hours=24)):
+        with suppress(ValueError):
+            return time.time() - parse(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is not a date such as 2026-11-30, a time, or an age such as 12h or 90d"
+        raise click.BadParameter(message) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def gate_alias(text: str) -> tuple[str, str]:

@@ -177,6 +177,8 @@ def _conclude_run(report: Report) -> tuple[Reason, str]:
             return reason, prefix + _described([*decisive, *(result for result in left if not decides(result))])
     if report.interrupted:
         return Reason.PROGRESSING_WITH_RETRY, "stopped before it was done"
+    if report.journal_error:
+        return Reason.STORAGE_OPERATION_FAILED, f"the end of the run is not recorded: {report.journal_error}"
     blocked = [result for result in left if result.outcome is Outcome.BLOCKED]
     if blocked:
         return _most_severe([(result.step.alias, result.code or "", result.message or "") for result in blocked])

@@ -1,4 +1,4 @@
-"""Durations as Kubernetes and Go write them: `10s`, `1m30s`, `500ms`."""
+"""Durations as Kubernetes and Go write them: `10s`, `1m30s`, `500ms`; and ages: `90d`, `1y`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ EXPECTED = "expected a duration such as 10s, 1m30s or 500ms"
 
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DAYS = {"d": 1, "w": 7, "y": 365}
 
 
 class Duration(float):
@@ -64,6 +65,17 @@ KINDS: tuple[type[Duration], ...] = (Duration, LongDuration, Age)
 def own_type(kind: type[Any], value: Any) -> object:
     """Return a value of a type of our own: a hook for `msgspec.convert`. Raises `ValueError`."""
     return kind.parse(value) if issubclass(kind, Duration) else kind(value)
+
+
+def parse_age(text: str) -> float:
+    """Return an age such as `90d` or `1y` in seconds; a year has 365 days.
+
+    Raises:
+        ValueError: with a message for the user, where it is none.
+    """
+    if not (found := re.fullmatch(r"([1-9][0-9]{0,4})([dwy])", text)):
+        raise ValueError("expected an age such as 90d, 12w or 1y")
+    return int(found[1]) * _DAYS[found[2]] * 86_400.0
 
 
 def parse_duration(text: str, *, hours: int = 1) -> float:

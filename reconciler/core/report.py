@@ -148,7 +148,8 @@ def not_applied(plan: TargetPlan, *, refused: bool) -> TargetReport:
 class Report(Struct, frozen=True):
     """The outcome of a plan. With a refusal in the plan nothing was written.
 
-    `run` is the run's name in the journal; empty without one.
+    `run` is the run's name in the journal; empty without one. `journal_error` says why its end is not recorded there:
+    the run does not count as complete.
     """
 
     plan: Plan
@@ -157,6 +158,7 @@ class Report(Struct, frozen=True):
     ended: Time
     interrupted: bool = False
     run: str = ""
+    journal_error: str = ""
 
     @property
     def results(self) -> tuple[StepResult, ...]:
@@ -174,11 +176,11 @@ class Report(Struct, frozen=True):
     @property
     def exit_code(self) -> ExitCode:
         outcomes = set(self.counts)
-        if not self.plan.refusals and outcomes <= ACHIEVED and not any(result.code for result in self.results):
+        marred = bool(self.journal_error) or any(result.code for result in self.results if result.outcome in ACHIEVED)
+        if not self.plan.refusals and outcomes <= ACHIEVED and not marred:
             return ExitCode.DONE
         if self.wrote:
             return ExitCode.INCOMPLETE
-        marred = any(result.code for result in self.results if result.outcome in ACHIEVED)
         if Outcome.FAILED in outcomes or marred or self.interrupted:
             return ExitCode.ERROR
         return ExitCode.REFUSED

@@ -28,6 +28,7 @@ class ReportDocument(Record, frozen=True):
     summary: OutcomeCounts
     targets: tuple[ReportedTarget, ...]
     run: Annotated[str, Meta(description="The run's name in the journal.")] = ""
+    journal_error: Annotated[str, Meta(description="Why the end of the run is not in the journal.")] = ""
 
 
 REPORT = DocumentKind("Report", ReportDocument, version=2)
@@ -53,6 +54,7 @@ def report_document(report: Report) -> Document:
         summary={outcome: counts[outcome] for outcome in Outcome},
         targets=tuple(map(ReportedTarget.of, report.targets)),
         run=report.run,
+        journal_error=report.journal_error,
     )
     return REPORT.document(record)
 
@@ -71,4 +73,5 @@ def load_report(path: Path) -> Report:
         ended=content.ended,
         interrupted=content.interrupted,
         run=content.run,
+        journal_error=content.journal_error,
     )

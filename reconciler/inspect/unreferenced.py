@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -13,8 +13,6 @@ from reconciler.catalog.read import read_all
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import LoadState, Target
 from reconciler.core.record import INLINE, INTERNAL, Count, Record, Time
-from reconciler.core.report import Outcome
-from reconciler.journal import PastRun
 
 
 class Unreferenced(Record, frozen=True):
@@ -57,16 +55,6 @@ def unreferenced(
         for name, rows, aliases in zip(loaded, counts, owned, strict=True)
         if aliases == frozenset()  # None stands for a dropped collection
     ]
-
-
-def departures(runs: Iterable[PastRun]) -> dict[tuple[Target, str], str]:
-    """Return when a recorded run last moved an alias away from each collection, RFC 3339."""
-    left: dict[tuple[Target, str], str] = {}
-    for run in runs:
-        for past in run.steps:
-            if past.outcome is Outcome.DONE and past.result and past.result.ended and past.step.current:
-                left[past.target, past.step.current] = past.result.ended
-    return left
 
 
 def _count(catalog: Catalog, collection: str) -> int | None:

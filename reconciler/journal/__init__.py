@@ -1,40 +1,46 @@
 """A record of every run, in one file: `history` shows it, `rollback` undoes it, and reverted moves are not repeated.
 
-    run = Journal(path).begin(plan, origins)    who, when, from what                        recording
-    run.intend(target, step, act)               before each call, and on the disk then      lines, appending
+    run = Journal(path).begin(plan, origins)    who, when, from what                        recording, database
+    run.intend(target, step, act)               before each call, and on the disk then
     run.note(target, result)                    after it
     run.decide_revert(target, steps, reason)    before the first call of a revert
     run.end(report)
 
-    Journal(path).runs()                        what was recorded, crashes included         reading
-    Journal(path).decisions()                   what it means for later runs                decisions
-    run.rejected(aliases)                       what other runs rejected since, while a run goes on
+    Journal(path).newest()                      what was recorded, crashes included         queries
+    Journal(path).decisions()                   what it means for later runs                queries, decisions
+    run.rejected(aliases)                       what other runs rejected, while a run goes on
 
-A journal is append-only and can be shared by all users that can write the file, on one machine or on a shared folder.
-It contains the places where credentials are read from, and no credential.
+A journal can be shared by all users that can write the file. It contains the places where credentials are read from,
+and no credential. SQLite is imported by runs that use a journal only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from platformdirs import user_state_path
 
 from reconciler.core.decisions import Decisions
+from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
 from reconciler.core.plan import Plan, Step
 from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
-from reconciler.journal import lines, reading
-from reconciler.journal.appending import AppendOnly
-from reconciler.journal.decisions import decisions_of
-from reconciler.journal.reading import PastRun, Recorded
-from reconciler.journal.recording import NoRun, Run, new_run_id
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState
+from reconciler.core.text import counted
+from reconciler.journal.past_run import PastRun
+from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState, new_run_id
+from reconciler.journal.selection import ALL, Selection
+
+if TYPE_CHECKING:
+    from reconciler.journal.queries import History
+    from reconciler.journal.recording import Run
 
 __all__ = [
+    "RETENTION",
     "Act",
     "Journal",
     "Ledger",
@@ -43,24 +49,29 @@ __all__ = [
     "PastRun",
     "PastStep",
     "PastTarget",
-    "Recorded",
     "RecordedRun",
-    "Run",
     "RunState",
+    "Selection",
     "default_path",
     "new_run_id",
 ]
 
+RETENTION = 365 * 86_400.0
+"""Seconds after which entries that later runs do not need are removed."""
+Found = TypeVar("Found")
+
+log = logging.getLogger(__name__)
+
 
 class RecordedRun(Protocol):
-    """A run that is recorded while it happens; see `Run`."""
+    """A run that is recorded while it happens; see `recording.Run`."""
 
     @property
     def id(self) -> str:
         """Return the id of the run."""
 
     def rejected(self, aliases: Collection[str], /) -> Rejected:
-        """Return the moves of these aliases that other runs have rejected since the plan. Raises `JournalError`."""
+        """Return the moves of these aliases that other runs have rejected by now. Raises `JournalError`."""
 
     def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
         """Record that steps are about to be reverted; raises `JournalError` if nothing must be reverted."""
@@ -69,10 +80,33 @@ class RecordedRun(Protocol):
         """Record a call before it is made; raises `JournalError` if it must not be made."""
 
     def note(self, target: Target, result: StepResult) -> None:
-        """Record the result of a step."""
+        """Record the result of a step; raises `JournalError` if it may not be recorded."""
 
-    def end(self, report: Report) -> None:
-        """Record the end of the run."""
+    def end(self, report: Report) -> str:
+        """Record the end of the run and return its ID; raises `JournalError` if the end may not be recorded."""
+
+
+class NoRun:
+    """A run that is not recorded."""
+
+    id = ""
+
+    def rejected(self, _: Collection[str], /) -> Rejected:
+        """Return nothing."""
+        return {}
+
+    def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
+        """Do nothing."""
+
+    def intend(self, target: Target, step: Step, act: Act) -> None:
+        """Do nothing."""
+
+    def note(self, target: Target, result: StepResult) -> None:
+        """Do nothing."""
+
+    def end(self, report: Report) -> str:  # noqa: ARG002 - as of the protocol
+        """Return no ID."""
+        return self.id
 
 
 class Ledger(Protocol):
@@ -87,15 +121,21 @@ class Ledger(Protocol):
 
 def default_path() -> Path:
     """Return the default path of the journal: in the user's state folder of the platform."""
-    return user_state_path("aliasctl") / "journal.jsonl"
+    return user_state_path("aliasctl") / "journal.db"
 
 
 class Journal:
-    """A file of recorded runs, which need not exist yet."""
+    """A file of recorded runs, which need not exist yet.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file. A text journal of an earlier version is imported at the first use, see `text_import`.
+        retention: age in seconds from which runs remove entries that later ones do not need; None to keep all.
+    """
+
+    def __init__(self, path: Path, retention: float | None = RETENTION) -> None:
         self.path = path
-        self._known: int | None = None  # bytes of the file that the plans made since the last run took into account
+        self._retention = retention
+        self._damaged: set[int] = set()
 
     def begin(self, plan: Plan, origins: Origins) -> Run:
         """Start to record a run; it is on the disk on return.
@@ -107,28 +147,89 @@ class Journal:
         Raises:
             JournalError: the file cannot be written.
         """
-        run = new_run_id()
-        started = list(lines.run_started(run, plan, origins))
-        file = AppendOnly(self.path)
-        try:
-            file.append(started)
-        except BaseException:
-            file.close()
-            raise
-        known, self._known = self._known or 0, None
-        return Run(run, file, reading.Tail(self.path, known, run))
+        from reconciler.journal.recording import Run
 
-    def read(self) -> Recorded:
-        """Return all runs, and how much of the file could not be read. Raises `JournalError`."""
-        return reading.read(self.path)
+        return self._imported(lambda: Run(self.path, plan, origins, self._retention))
 
     def runs(self) -> list[PastRun]:
         """Return all runs, oldest first; none if the file does not exist. Raises `JournalError`."""
-        return list(self.read().runs)
+        return list(self.newest())[::-1]
+
+    def newest(self, selection: Selection = ALL, limit: int | None = None) -> Iterator[PastRun]:
+        """Yield selected runs, newest first. Raises `JournalError`."""
+        with self._reading() as history:
+            yield from history.runs(history.ids(selection, limit))
+
+    def newest_by_database(self, alias: str) -> Iterator[PastRun]:
+        """Yield the newest run about an alias of each database, newest first. Raises `JournalError`."""
+        with self._reading() as history:
+            yield from history.runs(history.newest_by_database(alias))
+
+    def count(self, selection: Selection = ALL) -> int:
+        """Return how many runs are selected. Raises `JournalError`."""
+        with self._reading() as history:
+            return history.count(selection)
+
+    def find(self, name: str) -> PastRun:
+        """Find a run by its ID or the beginning of its ID.
+
+        Raises:
+            InvalidInput: there is none, or more than one.
+            JournalError: the journal cannot be read.
+        """
+        with self._reading() as history:
+            return history.find(name)
+
+    def texts(self, selection: Selection = ALL, limit: int | None = None) -> Iterator[str]:
+        """Yield the entries of selected runs, oldest first, each as one line of JSON. Raises `JournalError`."""
+        with self._reading() as history:
+            for run in reversed(list(history.ids(selection, limit))):
+                yield from history.texts_of(run)
 
     def decisions(self) -> Decisions:
         """Return the moves that were reverted, are to be reverted, or are not verified yet. Raises `JournalError`."""
-        size = self.path.stat().st_size if self.path.is_file() else 0
-        self._known = size if self._known is None else self._known
-        known = reading.undecided(self.path)
-        return decisions_of(known.records, known.ended)
+        with self._reading() as history:
+            return history.decisions()
+
+    def departures(self) -> Mapping[tuple[Target, str], str]:
+        """Return when a run last moved an alias away from each collection, RFC 3339. Raises `JournalError`."""
+        with self._reading() as history:
+            return history.departures()
+
+    def prune(self, age: float) -> int:
+        """Remove the runs of that age in seconds, except for what later runs need. Return how many were removed.
+
+        Raises:
+            JournalError: the journal cannot be written.
+        """
+        from reconciler.journal.pruning import prune_and_compact
+
+        return self._imported(lambda: prune_and_compact(self.path, age))
+
+    @property
+    def damaged(self) -> int:
+        """Return how many damaged entries were left out so far."""
+        return len(self._damaged)
+
+    @contextmanager
+    def _reading(self) -> Iterator[History]:
+        """Open the journal for some queries; log how many damaged entries they met that were not logged before."""
+        from reconciler.journal.queries import History
+
+        known = self.damaged
+        with closing(self._imported(lambda: History(self.path, self._damaged))) as history:
+            yield history
+        if new := self.damaged - known:
+            log.warning(f"{self.path}: left out {counted(new, 'damaged entry')} of the journal")
+
+    def _imported(self, use: Callable[[], Found]) -> Found:
+        """Use the file; if it is a text journal, import it first."""
+        from reconciler.journal.database import DAMAGED, NotADatabase
+        from reconciler.journal.text_import import import_beside, import_in_place
+
+        import_beside(self.path)
+        for _ in range(2):
+            with suppress(NotADatabase):
+                return use()
+            import_in_place(self.path)
+        raise JournalError(f"{self.path}: the journal cannot be read: {DAMAGED}")

@@ -17,7 +17,7 @@ from reconciler.core.model import Target
 from reconciler.core.plan import PendingRevert, PendingVerification
 from reconciler.core.rejections import Rejection
 from reconciler.core.report import ACHIEVED, NO_RECORDED_END, Outcome, missing_proof
-from reconciler.journal.lines import Intent, Line, Result, RevertDecided
+from reconciler.journal.entries import Entry, Intent, Result, RevertDecided
 from reconciler.journal.records import Act, PastStep
 
 Alias = tuple[Target, str]
@@ -33,7 +33,7 @@ class _Account:
     rejected: tuple[str, str] | None = None
 
 
-def decisions_of(records: Iterable[Line], ended: Container[str]) -> Decisions:
+def decisions_of(records: Iterable[Entry], ended: Container[str]) -> Decisions:
     """Return what records mean for runs that start now.
 
     Args:
@@ -70,7 +70,7 @@ def decisions_of(records: Iterable[Line], ended: Container[str]) -> Decisions:
     return Decisions(rejected, flat, reverts)
 
 
-def _accounts(records: Iterable[Line]) -> Iterable[_Account]:
+def _accounts(records: Iterable[Entry]) -> Iterable[_Account]:
     """Return what each run recorded about each alias, in the order of the last records."""
     found: dict[tuple[str, Alias], _Account] = {}
     for record in records:
@@ -111,15 +111,15 @@ def _missing_proof(past: PastStep, *, ended: bool) -> str:
     return NO_RECORDED_END if past.begun or unfinished else ""
 
 
-def with_intent(before: PastStep | None, line: Intent) -> PastStep:
-    """Return a step after another line: a call is about to be made."""
+def with_intent(before: PastStep | None, entry: Intent) -> PastStep:
+    """Return a step after another entry: a call is about to be made."""
     result = before.result if before else None
-    begun = before.begun if before and line.act is Act.HEAL else line.act
-    return PastStep(line.target, before.step if before and result else line.step, result, begun)
+    begun = before.begun if before and entry.act is Act.HEAL else entry.act
+    return PastStep(entry.target, before.step if before and result else entry.step, result, begun)
 
 
-def with_outcome(before: PastStep | None, line: Result) -> PastStep:
-    """Return a step after another line: its outcome. Only the intent has its gates."""
-    result = line.result
+def with_outcome(before: PastStep | None, entry: Result) -> PastStep:
+    """Return a step after another entry: its outcome. Only the intent has its gates."""
+    result = entry.result
     step = replace(result.step, gates=before.step.gates) if before else result.step
-    return PastStep(line.target, step, replace(result, step=step))
+    return PastStep(entry.target, step, replace(result, step=step))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from datetime import UTC, datetime
 from enum import StrEnum
+from secrets import token_hex
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -88,3 +90,8 @@ class PastStep(Record, frozen=True):
     def outcome(self) -> Outcome | None:
         """Return the last recorded outcome."""
         return self.result.outcome if self.result else None
+
+
+def new_run_id() -> str:
+    """Return a new run ID that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"

@@ -116,9 +116,10 @@ class OperatorRun:
             details["detail"] = result.message
         log.info("step", **details)
 
-    def end(self, report: Report) -> None:
+    def end(self, report: Report) -> str:
         counts = {str(outcome): number for outcome, number in report.counts.items()}
         log.info("run ended", **self._context, exit_code=int(report.exit_code), outcomes=counts)
+        return self.id
 
 
 def _fields(target: Target, step: Step) -> dict[str, object]:

@@ -6,7 +6,6 @@ Plans and reports, which are read back too, are in `documents`; everything else 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -24,8 +23,8 @@ from reconciler.exercise.records import ExerciseReport
 from reconciler.inspect.access import TargetAccess, exit_code
 from reconciler.inspect.alias_status import StatusRow
 from reconciler.inspect.unreferenced import Unreferenced
-from reconciler.journal import Origins, PastRun, PastStep, Recorded, RunState
-from reconciler.journal.lines import journal_schema
+from reconciler.journal import Journal, Origins, PastRun, PastStep, RunState
+from reconciler.journal.entries import journal_schema
 from reconciler.journal.runs import counts_of
 from reconciler.manifest.records import Manifests
 from reconciler.manifest.select_entries import Change
@@ -182,6 +181,8 @@ class RunDocument(Record, frozen=True):
     ended: Time | None = None
     exit_code: ExitStatus | None = None
     interrupted: Annotated[bool | None, Meta(description="A signal ended it early.")] = None
+    times: Annotated[Count, Meta(description="How many runs found the same, and changed nothing.")] = 1
+    last: Annotated[Time | None, Meta(description="When the last of them ended.")] = None
 
     @classmethod
     def of(cls, run: PastRun, alias: str | None) -> RunDocument:
@@ -199,6 +200,8 @@ class RunDocument(Record, frozen=True):
             ended=run.end.time if run.end else None,
             exit_code=run.end.exit_code if run.end else None,
             interrupted=run.end.interrupted if run.end else None,
+            times=run.end.times if run.end else 1,
+            last=run.end.last if run.end else None,
         )
 
 
@@ -206,15 +209,17 @@ class HistoryDocument(Record, frozen=True):
     """What earlier runs did, newest first."""
 
     journal: Annotated[str, Meta(description="The file.")]
-    unreadable_lines: Annotated[Count, Meta(description="Lines that were left out because they cannot be read.")]
-    newer_lines: Annotated[Count, Meta(description="Lines that were left out because they are of a newer format.")]
+    damaged_entries: Annotated[Count, Meta(description="Entries that were left out because they cannot be read.")]
     runs: tuple[RunDocument, ...]
+    removed_runs: Annotated[Count | None, Meta(description="Runs that history prune removed.")] = None
 
 
-def history_document(path: Path, recorded: Recorded, runs: Iterable[PastRun], alias: str | None) -> Document:
-    """Return runs in the order given; with the steps of one alias, or all."""
+def history_document(
+    journal: Journal, runs: Iterable[PastRun], alias: str | None, *, removed: int | None = None
+) -> Document:
+    """Return runs in the order given, with the steps of one alias, or all; or how many old ones were removed."""
     documents = tuple(RunDocument.of(run, alias) for run in runs)
-    return HISTORY.document(HistoryDocument(str(path), recorded.unreadable, recorded.newer, documents))
+    return HISTORY.document(HistoryDocument(str(journal.path), journal.damaged, documents, removed))
 
 
 ERROR = DocumentKind("Error", ErrorDocument)
@@ -224,7 +229,7 @@ STATUS = DocumentKind("Status", StatusDocument, version=2)
 CHECK = DocumentKind("Check", CheckDocument, version=2)
 EXERCISE = DocumentKind("Exercise", ExerciseReport)
 VERSION = DocumentKind("Version", VersionDocument)
-HISTORY = DocumentKind("History", HistoryDocument, version=2)
+HISTORY = DocumentKind("History", HistoryDocument, version=3)
 
 SCHEMAS: Mapping[str, Callable[[], Document]] = {
     **{kind.name: kind.schema for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, EXERCISE, VERSION)},

@@ -24,15 +24,20 @@ def _no_view() -> View:
     raise TypeError("only plans and reports have a view")
 
 
+def _no_records() -> Iterable[str]:
+    raise TypeError("only the history has records")
+
+
 class Result(Struct, frozen=True):
     """The result of a command, in the forms that formats render; each is created when it is used.
 
-    `view`: of a plan or a report; other results have none.
+    `view`: of a plan or a report; `records`: the journal's, each as one line of JSON. Other results have none.
     """
 
     lines: Callable[[], Iterable[Line]]
     document: Callable[[], Document]
     view: Callable[[], View] = _no_view
+    records: Callable[[], Iterable[str]] = _no_records
 
 
 class Format(Struct, frozen=True):
@@ -41,12 +46,14 @@ class Format(Struct, frozen=True):
     Args:
         name: as `--format` takes it.
         needs_view: whether it can render plans and reports only.
+        needs_records: whether it can render the history only.
         render_error: returns what stands in place of the result if the command fails; None for nothing.
     """
 
     name: str
     render: Callable[[Result], str]
     needs_view: bool = False
+    needs_records: bool = False
     render_error: Callable[[AliasctlError], str] | None = None
 
 
@@ -56,6 +63,10 @@ def _text(result: Result) -> str:
 
 def _json(result: Result) -> str:
     return json.dumps(result.document(), indent=2) + "\n"
+
+
+def _json_lines(result: Result) -> str:
+    return "".join(f"{record}\n" for record in result.records())
 
 
 def _json_error(error: AliasctlError) -> str:
@@ -78,7 +89,8 @@ def _html(result: Result) -> str:
 
 TEXT = Format("text", _text)
 JSON = Format("json", _json, render_error=_json_error)
+JSON_LINES = Format("jsonl", _json_lines, needs_records=True)
 MARKDOWN = Format("markdown", _markdown, needs_view=True)
 HTML = Format("html", _html, needs_view=True)
 
-FORMATS = {output_format.name: output_format for output_format in (TEXT, JSON, MARKDOWN, HTML)}
+FORMATS = {output_format.name: output_format for output_format in (TEXT, JSON, JSON_LINES, MARKDOWN, HTML)}

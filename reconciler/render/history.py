@@ -84,6 +84,8 @@ def _result(run: PastRun) -> str:
     stopped = run.end.interrupted if run.end else False
     state = RunState.INTERRUPTED if stopped else run.state
     words = ", ".join(parts) or "nothing done"
+    if run.end and run.end.times > 1:
+        words += f" ({run.end.times:,} times, last {_moment(run.end.last or run.end.time)})"
     return words if state is RunState.ENDED else f"{state}: {words}" if parts else str(state)
 
 

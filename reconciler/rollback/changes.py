@@ -6,7 +6,7 @@ that a run reverted by itself or never made are not changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -97,12 +97,12 @@ def is_certain(past: PastStep) -> bool:
 
 
 def newest_changes(
-    runs: Sequence[PastRun], alias: str | None = None, selects: Selector = lambda _: True, *, before: str = ""
+    runs: Iterable[PastRun], alias: str | None = None, selects: Selector = lambda _: True, *, before: str = ""
 ) -> Changes | None:
     """Return the changes of the newest run that has any, or None. Rollbacks themselves do not count.
 
     Args:
-        runs: recorded runs, oldest first.
+        runs: recorded runs, newest first; they are read until one has changes.
         alias: consider this alias only; None for all.
         selects: consider these databases only.
         before: the id of a run; consider only runs that started before it.
@@ -112,7 +112,7 @@ def newest_changes(
     """
     reverted: set[tuple[str, Target, str]] = set()
     older = not before
-    for run in reversed(runs):
+    for run in runs:
         if run.origins.command != ROLLBACK:
             if not older:
                 older = run.id == before
@@ -131,10 +131,10 @@ def newest_changes(
     return None
 
 
-def locations_of(runs: Sequence[PastRun], alias: str, selects: Selector) -> dict[Target, tuple[PastTarget, PastStep]]:
-    """Return the databases in which recorded runs changed an alias, each with the newest such step."""
+def locations_of(runs: Iterable[PastRun], alias: str, selects: Selector) -> dict[Target, tuple[PastTarget, PastStep]]:
+    """Return the databases in which recorded runs (newest first) changed an alias, each with the newest such step."""
     found: dict[Target, tuple[PastTarget, PastStep]] = {}
-    for run in reversed(runs):
+    for run in runs:
         steps = run.steps_of(alias)
         targets = {target.target: target for target in run.targets if selects(target)} if steps else {}
         for past in steps:

@@ -61,7 +61,7 @@ def start(
     this process wakes up gRPC, which aborts now and then.
     """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    environment = clean_environment({"ALIASCTL_JOURNAL": str(cwd / "journal.jsonl"), **(env or {})})
+    environment = clean_environment({"ALIASCTL_JOURNAL": str(cwd / "journal.db"), **(env or {})})
     return subprocess.Popen([*through, *ALIASCTL, *arguments], cwd=cwd, env=environment, text=True, **pipes)
 
 

@@ -57,7 +57,7 @@ class Place:
         Raises:
             AssertionError: a secret is in what was printed or written.
         """
-        journal = {"ALIASCTL_JOURNAL": str(self.folder / "journal.jsonl"), "XDG_STATE_HOME": str(self.folder / "state")}
+        journal = {"ALIASCTL_JOURNAL": str(self.folder / "journal.db"), "XDG_STATE_HOME": str(self.folder / "state")}
         process = subprocess.run(
             [sys.executable, "-c", EVERY_CALL],
             input=json.dumps(calls).encode(),

@@ -66,7 +66,7 @@ class Shop:
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, text: str | None = None) -> Completed:
         completed = run(*arguments, cwd=self.folder, env=env, text=text)
         for path in self.folder.rglob("*"):
-            assert path.is_dir() or TOKEN not in path.read_text(), path
+            assert path.is_dir() or TOKEN.encode() not in path.read_bytes(), path
         return completed
 
     def at_terminal(self, *arguments: str, **options: Any) -> Completed:

@@ -26,7 +26,7 @@ def run_with_format(*arguments: str, cwd: Path) -> Completed:
 
 def test_a_further_format_works_on_standard_output_and_in_files(shop: Shop) -> None:
     shop.want({"a": "v1", "b": "v9"})
-    source = ("-f", "aliases.yaml", "--journal", "journal.jsonl")
+    source = ("-f", "aliases.yaml", "--journal", "journal.db")
     planned = run_with_format("plan", *source, "--format", "names", "--out", "plan.json", cwd=shop.folder)
     assert (planned.code, planned.stdout) == (0, "plan: a create, b blocked\n")
     written = run_with_format("plan", *source, "--output", "names=plan.names", cwd=shop.folder)

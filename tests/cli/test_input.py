@@ -13,7 +13,7 @@ from tests.cli.command import ALIASCTL, clean_environment, run, run_python
 from tests.cli.shop import alias_set, connection, manifest
 
 GOOD = (connection("http://127.0.0.1:1"), alias_set({"a": "v1"}))
-HEAVY = {"pymilvus", "grpc", "pandas", "kopf", "milvus_lite", "rich", "structlog", "jinja2"}
+HEAVY = {"pymilvus", "grpc", "pandas", "kopf", "milvus_lite", "rich", "structlog", "jinja2", "sqlite3"}
 
 
 @pytest.fixture

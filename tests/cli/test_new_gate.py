@@ -14,6 +14,7 @@ from reconciler.core.model import Row
 from reconciler.gates import unknown_gate
 from tests.cli.command import Completed, finish, start
 from tests.cli.shop import Shop
+from tests.journals import documents
 
 REPOSITORY = Path(__file__).parents[2]
 WITH_THE_GATE = (sys.executable, "-m", "tests.cli.multiple_gate")
@@ -84,15 +85,11 @@ def test_a_saved_plan_keeps_it_and_so_does_the_journal(store: Shop) -> None:
     applied = json.loads(aliasctl(store, "apply", "plan.json", "--yes", "--format", "json").stdout)
     assert gates_of(applied) == [("loaded", "pass"), ("multiple", "pass")]
     assert store.live == {"a": "six"}
-    (intent,) = [line for line in map(json.loads, lines(store)) if line["event"] == "intent"]
+    (intent,) = [entry for entry in documents(store.folder / "journal.db") if entry["event"] == "intent"]
     assert intent["gateSpecification"] == {"multiple": {"of": 3}}
 
     back = json.loads(aliasctl(store, "rollback", "--dry-run", "--format", "json").stdout)
     assert back["targets"][0]["steps"][0]["gateSpecification"] == {"multiple": {"of": 3}}, "read from the journal"
-
-
-def lines(store: Shop) -> list[str]:
-    return (store.folder / "journal.jsonl").read_text().splitlines()
 
 
 def test_a_manifest_is_applied_and_a_failing_gate_holds(store: Shop) -> None:

@@ -220,7 +220,7 @@ def test_a_file_that_is_standard_output_is_written_where_it_is(file: str, shop: 
     done = subprocess.run(
         ["sh", "-c", script, "sh", *ALIASCTL, "plan", "-f", "aliases.yaml", "--output", f"json={file}"],
         cwd=shop.folder,
-        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.jsonl")}),
+        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.db")}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -314,7 +314,7 @@ def test_a_full_disk_neither_stops_a_run_half_way_nor_hides_that_it_wrote(
     done = subprocess.run(
         ["sh", "-c", f'"$@" {redirect}', "sh", *ALIASCTL, "apply", "-f", "aliases.yaml", "--yes", *arguments],
         cwd=shop.folder,
-        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.jsonl")}),
+        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.db")}),
         capture_output=True,
         text=True,
         timeout=60,

@@ -43,7 +43,7 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     assert summary == "Apply: 1 done."
 
     again = moved.run("rollback", "--yes")
-    none = f"no run recorded at {moved.folder}/journal.jsonl changed anything, or it was rolled back"
+    none = f"no run recorded at {moved.folder}/journal.db changed anything, or it was rolled back"
     nothing = f"Nothing to roll back: {none}.\n"
     assert (again.code, again.stdout, again.stderr) == (0, nothing, "")
     assert moved.run("rollback", "--format", "json").document["targets"] == []
@@ -69,7 +69,7 @@ def test_without_an_id_the_run_that_cannot_be_undone_is_named_and_the_one_before
 
 def test_a_report_is_enough(moved: Shop) -> None:
     """Where the runner and its journal are gone."""
-    (moved.folder / "journal.jsonl").unlink()
+    (moved.folder / "journal.db").unlink()
     back = moved.run("rollback", "report.json", "--yes", "--format", "json")
     assert (back.code, back.document["summary"]["done"], moved.live) == (0, 1, {"a": "v1"})
     assert back.stderr.endswith(REMARK)
@@ -86,10 +86,10 @@ def test_it_asks_and_says_no_for_an_answer(moved: Shop) -> None:
     assert (unasked.code, moved.live) == (1, {"a": "v2"})
     assert "no terminal to ask at; run with --yes" in unasked.stderr
     question = f"Apply 1 change to main / {moved.database}? [y/N]: "
-    refused = moved.at_terminal("rollback", prompt=question, answer="n\n", env={"ALIASCTL_JOURNAL": "journal.jsonl"})
+    refused = moved.at_terminal("rollback", prompt=question, answer="n\n", env={"ALIASCTL_JOURNAL": "journal.db"})
     assert (refused.code, moved.live) == (1, {"a": "v2"})
     assert "Manifests" not in refused.stdout
-    agreed = moved.at_terminal("rollback", prompt=question, answer="y\n", env={"ALIASCTL_JOURNAL": "journal.jsonl"})
+    agreed = moved.at_terminal("rollback", prompt=question, answer="y\n", env={"ALIASCTL_JOURNAL": "journal.db"})
     assert (agreed.code, moved.live) == (0, {"a": "v1"})
 
 
@@ -118,7 +118,7 @@ UNUSABLE = [
     (["--to", "v1"], "error: --to says where one alias goes: name it with --alias"),
     (["report.json", "--alias", "a", "--to", "v1"], "error: give either --to COLLECTION or a run"),
     (["--uri", "http://127.0.0.1:1"], "error: a run says by itself where it was made"),
-    (["--alias", "b", "--to", "v1"], 'journal.jsonl knows alias "b"; name its server with --uri or -f'),
+    (["--alias", "b", "--to", "v1"], 'journal.db knows alias "b"; name its server with --uri or -f'),
     (["--token-env", "A", "--token-file", "b"], "--token-env: error: give either this or --token-file"),
 ]
 
@@ -184,11 +184,13 @@ def test_other_credentials_may_be_given_and_an_unknown_alias_needs_a_server(move
 
 
 def test_its_journal_must_be_writable_before_anything_is_undone(moved: Shop) -> None:
-    shutil.copy(moved.folder / "journal.jsonl", moved.folder / "past.jsonl")
-    (moved.folder / "journal.jsonl").unlink()
-    (moved.folder / "journal.jsonl").mkdir()
+    shutil.copy(moved.folder / "journal.db", moved.folder / "past.jsonl")
+    (moved.folder / "journal.db").unlink()
+    (moved.folder / "journal.db").mkdir()
     refused = moved.run("rollback", "report.json", "--yes")
     assert (refused.code, moved.live) == (1, {"a": "v2"})
-    assert "the journal cannot be written: Is a directory; name another file with --journal" in refused.stderr
+    assert (
+        "the journal cannot be written: it is a folder, not a file; name another file with --journal" in refused.stderr
+    )
     assert moved.run("rollback", "--journal", "past.jsonl", "--yes").code == 0
     assert moved.live == {"a": "v1"}

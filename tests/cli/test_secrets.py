@@ -178,7 +178,7 @@ def test_where_all_goes_well_but_a_gate(shop: Shop, place: Place, tried: Tally) 
         codes, printed = place.call_all(calls)
     assert codes[:2] == [0, 5], printed.decode()
     assert b"create_alias" in printed
-    assert (shop.folder / "journal.jsonl").stat().st_size > 0
+    assert (shop.folder / "journal.db").stat().st_size > 0
 
 
 def test_an_exception_has_none_either(place: Place, tried: Tally) -> None:

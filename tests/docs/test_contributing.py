@@ -45,7 +45,7 @@ def edit(path: Path, diff: str) -> None:
 
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "ALIASCTL_JOURNAL": str(folder / "journal.jsonl")}
+    environment = {**os.environ, "PYTHONPATH": str(folder), "ALIASCTL_JOURNAL": str(folder / "journal.db")}
     done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

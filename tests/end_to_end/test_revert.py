@@ -57,7 +57,7 @@ def apply(
 def journal(shop: Shop, tmp_path: Path) -> Journal:
     """A new journal; and the shop with its aliases as they were."""
     shop.put_back(BEFORE)
-    return Journal(tmp_path / "journal.jsonl")
+    return Journal(tmp_path / "journal.db")
 
 
 @pytest.mark.parametrize("at", range(1, len(ORDER) + 1))

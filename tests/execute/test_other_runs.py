@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,15 @@ from reconciler.core.options import Options
 from reconciler.core.plan import BlockReason, Plan
 from reconciler.core.report import ExitCode, Outcome, Report
 from reconciler.execute import attempt
-from reconciler.journal import Journal, Origins, Run
+from reconciler.journal import Journal, Origins
+from reconciler.journal.recording import Run
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.history import alias_lines
 from reconciler.render.results import report_result
 from reconciler.rollback import newest_changes, plan_rollback
 from tests.builders import LOCAL, alias_set
 from tests.execute.test_pending_verification import BEFORE, DONE, HALF, SOAK, Shop, outcomes, spec_hash
+from tests.journals import documents, write
 
 REVERT = OnFailure.REVERT
 
@@ -48,7 +49,7 @@ def carry_out(shop: Shop, plan: Plan) -> Report:
 
 def roll_back(shop: Shop) -> Report:
     with shop.recorder.catalogs() as opened:
-        changes = newest_changes(shop.journal.runs())
+        changes = newest_changes(shop.journal.newest())
         assert changes
         return apply_plan(plan_rollback(changes, opened), catalogs=opened, journal=shop.journal)
 
@@ -259,8 +260,8 @@ def half(shop: Shop) -> Shop:
     with hook(shop, before=killed), pytest.raises(Killed):
         shop.apply(three())
     shop.mend()
-    record = shop.journal.path.read_text()
-    shop.journal.path.write_text(record.replace(f'"pid":{os.getpid()}', '"pid":999999999'))
+    recorded = documents(shop.journal.path)
+    write(shop.journal.path, [entry | ({"pid": 999999999} if "pid" in entry else {}) for entry in recorded])
     return shop
 
 
@@ -399,7 +400,7 @@ def test_a_revert_that_cannot_be_completed_says_so_and_is_tried_again(half: Shop
 def test_a_completed_revert_is_no_change_that_could_be_rolled_back(half: Shop) -> None:
     half.apply(three())
     assert half.live == ALL_OLD
-    changes = newest_changes(half.journal.runs())
+    changes = newest_changes(half.journal.newest())
     assert changes is None or not [past for past in changes.steps if past.outcome is Outcome.REVERTED]
     with half.recorder.catalogs() as opened:
         assert changes is None or not plan_rollback(changes, opened).steps

@@ -43,7 +43,7 @@ class Shop:
         for alias, collection in BEFORE.items():
             catalog.create_alias(alias, collection)
         self.recorder = Recorder(self.server)
-        self.journal = Journal(folder / "journal.jsonl")
+        self.journal = Journal(folder / "journal.db")
         self.said: list[str] = []
 
     @property

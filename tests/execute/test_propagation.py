@@ -408,7 +408,7 @@ def test_an_alter_that_may_still_arrive_is_told_after_a_revert(tmp_path: Path) -
             raise CallTimedOut("no answer within 10 s")
 
     recorder.before = unanswered
-    journal = Journal(tmp_path / "journal.jsonl")
+    journal = Journal(tmp_path / "journal.db")
     desired = alias_set({"a": "new"}, verify=SHORT, on_failure=OnFailure.REVERT)
     with recorder.catalogs() as opened:
         report = apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, journal=journal)

@@ -25,7 +25,7 @@ def desired(*more: Alias) -> AliasSet:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "journal.jsonl")
+    return Journal(tmp_path / "journal.db")
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def insist_on_the_run(
     assert {past.step.alias: past.outcome for past in run.steps} == {
         result.step.alias: result.outcome for result in ended.results if result.outcome is not Outcome.NOT_ATTEMPTED
     }
-    assert journal.read().unreadable == 0
+    assert journal.damaged == 0
 
 
 def insist_on_time(seconds: float, observed: Observed, proxy: FaultProxy) -> None:

@@ -18,12 +18,14 @@ from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set
 from tests.cli.shop import Shop
 from tests.faults.saboteur import Saboteur, saboteur
+from tests.journals import rows
 from tests.reliability.tally import Tally
 from tests.servers import connection_to
+from tests.test_journal import MOVE, begun, ended, plan_of
 
 SUITE = "Journal on a full or read-only disk"
 PAGE = 4096
-SIZE = 4 * PAGE
+SIZE = 256 * PAGE
 BEFORE = {"altered0": "v1", "altered1": "v1", "altered2": "v1", "gone": "v1"}
 AFTER = {"altered0": "v2", "altered1": "v2", "altered2": "v2", "created": "v2"}
 
@@ -52,11 +54,12 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield mount
 
 
-def leave_room(journal: Path, room: int) -> None:
-    """Fill the disk with an earlier line of the journal, so that so many bytes are left; by a newer tool, as it is."""
-    head = '{"kind":"Journal","formatVersion":999,"event":"ballast","run":"earlier","text":"'
-    journal.write_text(head + "x" * (SIZE - room - len(head) - 3) + '"}\n')
-    assert journal.stat().st_size == SIZE - room
+def leave_room(folder: Path, pages: int) -> None:
+    """Fill the disk, so that so many pages are left."""
+    ballast = folder / "ballast"
+    ballast.unlink(missing_ok=True)
+    disk = os.statvfs(folder)
+    ballast.write_bytes(b"x" * (disk.f_bavail * disk.f_frsize - pages * PAGE))
 
 
 @pytest.fixture
@@ -76,12 +79,12 @@ def test_without_a_journal_nothing_is_written_to_milvus(
     trouble: str, shop: Shop, relay: Saboteur, disk: Disk, tried: Callable[[str], Tally]
 ) -> None:
     folder = disk(read_only=trouble == "read-only")
-    journal = folder / "journal.jsonl"
-    if trouble == "full, with a journal":
-        leave_room(journal, 0)
-    elif trouble == "full":
-        (folder / "other").write_bytes(b"x" * SIZE)
+    journal = folder / "journal.db"
     want(shop)
+    if trouble == "full, with a journal":
+        begun(journal, MOVE).end(ended(plan_of(MOVE)))
+    if trouble != "read-only":
+        leave_room(folder, 0)
     with tried(SUITE).case(faults=1):
         failed = shop.apply("--uri", relay.uri, "--journal", str(journal))
         reason = "Read-only file system" if trouble == "read-only" else "No space left on device"
@@ -118,44 +121,47 @@ def insist_on_truth(report: Report, journal: Journal, relay: Saboteur, live: Map
 def test_a_disk_that_fills_up_in_mid_run(
     shop: Shop, disk: Disk, soak: bool, tried: Callable[[str], Tally], tmp_path: Path
 ) -> None:
-    """After any byte: no call without a record that it was begun, a true report, and the next run finishes."""
+    """After any page: no call without a record that it was begun, a true report, and the next run finishes."""
     shop.put_back(BEFORE)
-    apply(shop, shop.uri, Journal(tmp_path / "journal.jsonl"))
-    needed, suite = (tmp_path / "journal.jsonl").stat().st_size, tried(SUITE)
+    apply(shop, shop.uri, Journal(tmp_path / "journal.db"))
+    needed, suite = (tmp_path / "journal.db").stat().st_size // PAGE, tried(SUITE)
     folder = disk()
-    journal = Journal(folder / "journal.jsonl")
-    for room in range(1, needed + 100, 20 if soak else 250):
-        print(f"room for {room} bytes")
+    journal = Journal(folder / "journal.db")
+    for room in range(1, 3 * needed, 1 if soak else 4):  # the log and its index need room too
+        print(f"room for {room} pages")
         shop.put_back(BEFORE)
-        leave_room(journal.path, room)
+        leave_room(folder, room)
         with saboteur(shop.uri) as relay, suite.case(faults=1):
             try:
                 report = apply(shop, relay.uri, journal)
             except JournalError:
+                leave_room(folder, 200)
                 assert (relay.arrived, shop.live, journal.runs()) == ([], BEFORE, [])
             else:
+                leave_room(folder, 200)
                 insist_on_truth(report, journal, relay, shop.live)
-            assert journal.read().unreadable == 0
-            subprocess.run(["mount", "-o", f"remount,size={2 * SIZE}", folder], check=True)
             assert (apply(shop, shop.uri, journal).exit_code, shop.live) == (ExitCode.DONE, AFTER)
-            assert journal.read().unreadable == 0
-        journal.path.unlink()
-        subprocess.run(["mount", "-o", f"remount,size={SIZE}", folder], check=True)
+            assert len([step for run in journal.runs() for step in run.steps]) >= len(AFTER)
+            assert journal.damaged == 0
+        for left in folder.glob("journal.db*"):
+            left.unlink()
 
 
 @pytest.mark.parametrize("shop", ["lite_server"], indirect=True)
-def test_the_command_says_that_the_disk_is_full(shop: Shop, disk: Disk, tried: Callable[[str], Tally]) -> None:
+def test_the_command_says_that_the_end_of_the_run_has_no_room(
+    shop: Shop, disk: Disk, tried: Callable[[str], Tally]
+) -> None:
+    """All is moved, and it exits with 5."""
     shop.put_back(BEFORE)
     want(shop)
-    assert shop.apply().code == 0
-    needed = (shop.folder / "journal.jsonl").stat().st_size
-    shop.put_back(BEFORE)
-    journal = disk() / "journal.jsonl"
-    leave_room(journal, needed // 2)
+    journal = disk() / "journal.db"
+    begun(journal, MOVE).end(ended(plan_of(MOVE)))
+    full = "SELECT RAISE(ABORT, 'No space left on device')"
+    rows(journal, f"CREATE TRIGGER full BEFORE INSERT ON entry WHEN NEW.event = 'runEnded' BEGIN {full}; END")
     with tried(SUITE).case(faults=1):
         failed = shop.apply("--journal", str(journal), "--format", "json")
-        (target,) = failed.document["targets"]
-        assert failed.code == 5
-        for step in target["steps"]:
-            assert shop.live.get(step["alias"]) == step["to" if step["outcome"] == "done" else "from"]
-        assert "No space left on device" in " ".join(step.get("message", "") for step in target["steps"])
+        assert (failed.code, shop.live) == (5, AFTER)
+        reason = f"{journal}: the journal cannot be written: No space left on device"
+        assert failed.document["journalError"].startswith(reason)
+        assert f"error: the end of the run is not recorded: {reason}; name another file" in failed.stderr
+        assert shop.run("history", "--journal", str(journal)).stdout.splitlines()[1].endswith("interrupted: 5 done")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection
 from tests.faults.relay import Call
 from tests.faults.saboteur import Saboteur
+from tests.journals import rows
 from tests.reliability.tally import Tally
 
 LARGEST = 20
@@ -66,10 +67,10 @@ class Assassin(Saboteur):
 
     def before_it_is_sent(self, number: int, step: Step, journal: Path) -> None:
         """When the alias is read for the last time before the call, which is written down as begun by then."""
-        intended = f'"alias":"{step.alias}"'.encode()
+        intended = "SELECT 1 FROM entry WHERE event = 'intent' AND alias = ?"
 
         def kill(context: grpc.ServicerContext) -> None:
-            if len(self.arrived) == number - 1 and journal.exists() and intended in journal.read_bytes():
+            if len(self.arrived) == number - 1 and journal.exists() and rows(journal, intended, step.alias):
                 assert self.client
                 self.client.kill()
                 self.client.wait()
@@ -84,8 +85,8 @@ class Assassin(Saboteur):
         """When the answer was sent, and the journal is locked, so that nothing can be written into it any more."""
 
         def kill(call: Call) -> Any:
-            locked = journal.open("rb")
-            fcntl.flock(locked, fcntl.LOCK_EX)
+            locked = sqlite3.connect(journal, isolation_level=None, check_same_thread=False)
+            locked.execute("BEGIN IMMEDIATE")
 
             def strike() -> None:
                 self.kill_before(call)
@@ -132,9 +133,7 @@ def insist_that_the_next_run_finishes(shop: Shop, journal: Journal, remaining: i
             dict(sorted(after.items())),
         )
         assert not make_plan(desired, catalogs=catalogs, journal=journal).steps
-    recorded = journal.read()
-    assert recorded.unreadable == 0
-    assert [run.state for run in recorded.runs] == [RunState.INTERRUPTED, *[RunState.ENDED] * bool(remaining)]
+    assert [run.state for run in journal.runs()] == [RunState.INTERRUPTED, *[RunState.ENDED] * bool(remaining)]
 
 
 @pytest.mark.parametrize(

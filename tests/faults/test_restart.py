@@ -151,6 +151,6 @@ def test_killed_while_readers_are_watched(
                 restarts.append(pool.submit(restart))
 
         plan = make_plan([spec_hash(server.uri, Verify(soak=60.0))], catalogs=catalogs)
-        report = apply_plan(plan, catalogs=catalogs, journal=Journal(tmp_path / "journal.jsonl"), progress=tell)
+        report = apply_plan(plan, catalogs=catalogs, journal=Journal(tmp_path / "journal.db"), progress=tell)
         assert restarts[0].result() is None
         assert (report.exit_code, shop.live) == (ExitCode.DONE, AFTER), report.results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +154,3 @@ def applied(journal: Path) -> dict[str, Any]:
     with catalogs(made) as opened:
         todo = make_plan([desired], catalogs=opened)
         return report_document(apply_plan(todo, catalogs=opened, journal=Journal(journal), origins=ORIGINS))
-
-
-def lines(journal: Path) -> list[dict[str, Any]]:
-    """A journal's documents."""
-    return [json.loads(line) for line in journal.read_bytes().splitlines()]

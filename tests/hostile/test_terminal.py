@@ -16,6 +16,7 @@ from reconciler.documents.plan_file import checksum
 from tests.cli.command import Completed, run_at_terminal
 from tests.cli.shop import Shop, alias_set, connection
 from tests.hostile.mutations import ESCAPES
+from tests.journals import documents, write
 from tests.servers import ToyMilvus, status, toy_milvus
 from tests.sync.origin import git
 
@@ -85,16 +86,16 @@ def test_a_plan_file_that_was_forged(evil_shop: Shop) -> None:
 def test_a_journal_that_was_forged(shop: Shop) -> None:
     shop.want({"a": "v1"})
     assert shop.apply().code == 0
-    journal = shop.folder / "journal.jsonl"
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    journal = shop.folder / "journal.db"
+    lines = documents(journal)
     forged: list[dict[str, Any]] = []
     for line in lines:
-        texts = {key: EVIL for key in ("user", "host", "message", "set") if key in line}
+        texts: dict[str, Any] = {key: EVIL for key in ("user", "host", "message", "set") if key in line}
         forged.append({**dict(reversed(line.items())), **texts, "run": EVIL})
         if line["event"] == "runStarted":
             forged[-1] |= {"command": EVIL, "source": [EVIL], "tool": {"name": "aliasctl", "version": EVIL}}
             forged[-1]["provenance"] = dict.fromkeys(("commit", "author", "ref", "signature", "pipeline"), EVIL)
-    journal.write_text("".join(json.dumps(line) + "\n" for line in forged))
+    write(journal, forged)
     harmless(at_terminal(shop.folder, "history"))
     harmless(at_terminal(shop.folder, "history", "evil"))
     harmless(at_terminal(shop.folder, "rollback", "--dry-run"))
@@ -128,7 +129,7 @@ def test_whoever_made_a_commit(shop: Shop) -> None:
     git(shop.folder, "add", "aliases.yaml")
     git(shop.folder, "commit", "--quiet", "--message", "x", "--author", "evil\x1b]0;owned\x07 <e@example.com>")
     assert at_terminal(shop.folder, "apply", "-f", "aliases.yaml", "--yes").code == 0
-    started = json.loads((shop.folder / "journal.jsonl").read_text().partition("\n")[0])
+    started, *_ = documents(shop.folder / "journal.db")
     told = harmless(at_terminal(shop.folder, "history", started["run"]), evil=False)
     assert "commit by evil\\x1b]0;owned <e@example.com>" in told.stdout
 

@@ -91,7 +91,7 @@ def runner_environment(folder: Path) -> dict[str, str]:
             (bin_folder / name).write_text(f"#!/bin/sh\n{text}\n")
             (bin_folder / name).chmod(0o755)
     path = os.pathsep.join([str(bin_folder), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {"PATH": path, "HOME": str(folder), "ALIASCTL_JOURNAL": str(folder / "journal.jsonl"), "CI": "true"}
+    return {"PATH": path, "HOME": str(folder), "ALIASCTL_JOURNAL": str(folder / "journal.db"), "CI": "true"}
 
 
 def run_script(script: str, workspace: Path, environment: Mapping[str, str], *shell: str) -> tuple[int, str]:

@@ -101,7 +101,7 @@ class Stage:
 
     @property
     def journal(self) -> Path:
-        return self.shop.folder / "journal.jsonl"
+        return self.shop.folder / "journal.db"
 
 
 PLACES_OF_SECRETS = ("token.txt", "secret.txt")

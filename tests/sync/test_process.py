@@ -90,7 +90,7 @@ def test_its_folder_holds_temporary_files_where_no_other_can_be_written(stage: S
         "from reconciler.cli.main import main; main(sys.argv[1:])"
     )
     stage.merge({"a": "v2"})
-    options = ("--once", "--journal", "journal.jsonl")
+    options = ("--once", "--journal", "journal.db")
     done = run_python(code, "sync", *stage.options(None, "volume", options), cwd=stage.shop.folder)
     assert (done.code, stage.shop.live) == (0, {"a": "v2"}), done.stderr
     assert list((stage.state("volume") / "tmp").iterdir()) == []

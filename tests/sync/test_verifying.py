@@ -73,7 +73,7 @@ class Trial:
 
     @property
     def runs(self) -> int:
-        return len(Journal(self.folder / "journal.jsonl").read().runs)
+        return len(Journal(self.folder / "journal.db").runs())
 
 
 def new_agent(origin: Origin, recorder: Recorder, folder: Path) -> Agent:
@@ -91,7 +91,7 @@ def new_agent(origin: Origin, recorder: Recorder, folder: Path) -> Agent:
     settings.state.mkdir(exist_ok=True)
     repository = settings.mirror(Event())
     repository.prepare()
-    return Agent(settings, repository, Journal(folder / "journal.jsonl"), recorder.connect, Event(), Event())
+    return Agent(settings, repository, Journal(folder / "journal.db"), recorder.connect, Event(), Event())
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from reconciler.core.report import ExitCode, plan_exit_code
 from reconciler.core.text import listed, printable
 from reconciler.documents.plan_file import plan_document
 from reconciler.documents.report_file import load_report, report_document
-from reconciler.journal import Journal, Origins, PastStep, PastTarget
-from reconciler.journal.runs import find_run
+from reconciler.journal import Journal, Origins, PastStep, PastTarget, Selection
 from reconciler.manifest import Overrides
 from reconciler.manifest.targets import reconnected
 from reconciler.reconcile import apply_plan
@@ -208,10 +207,9 @@ def _check_combination(subject: Subject, *, chooses: bool) -> None:
 def _changes(subject: Subject, journal: Journal, databases: Databases) -> Changes:
     alias = subject.alias
     if subject.run is None:
-        runs = journal.runs()
         if alias:
-            _check_unique(locations_of(runs, alias, databases.selects), alias)
-        newest = newest_changes(runs, alias, databases.selects)
+            _check_unique(locations_of(journal.newest_by_database(alias), alias, databases.selects), alias)
+        newest = newest_changes(journal.newest(Selection(alias=alias, changed=True)), alias, databases.selects)
         if newest is None:
             about = f'alias "{alias}"' if alias else "anything"
             return Changes("", f"no run recorded at {journal.path} changed {about}, or it was rolled back", (), ())
@@ -219,7 +217,7 @@ def _changes(subject: Subject, journal: Journal, databases: Databases) -> Change
     elif _is_file(subject.run):
         changes = changes_in(load_report(Path(subject.run)), subject.run).only(alias)
     else:
-        changes = changes_of(find_run(journal.runs(), subject.run), alias)
+        changes = changes_of(journal.find(subject.run), alias)
     if not changes.steps:
         return replace(changes, about=f"{changes.about} changed nothing" + (f' about alias "{alias}"' if alias else ""))
     return replace(changes, targets=databases.reached(changes.targets))
@@ -229,7 +227,8 @@ def _earlier(subject: Subject, journal: Journal, databases: Databases, changes: 
     """Return how to roll back a run before one that nothing can be done about."""
     if subject.run or not changes.run:
         return "; for an older run give its ID"
-    earlier = newest_changes(journal.runs(), subject.alias, databases.selects, before=changes.run)
+    runs = journal.newest(Selection(alias=subject.alias, changed=True))
+    earlier = newest_changes(runs, subject.alias, databases.selects, before=changes.run)
     alias = f" --alias {subject.alias}" if subject.alias else ""
     if earlier is None:
         return "; no earlier run is left to roll back"
@@ -242,7 +241,7 @@ def _is_file(run: str) -> bool:
 
 def _location(journal: Journal, alias: str, databases: Databases) -> tuple[PastTarget, PastStep | None]:
     """Return the database of an alias, and what a recorded run last did with the alias there."""
-    known = locations_of(journal.runs(), alias, databases.selects)
+    known = locations_of(journal.newest_by_database(alias), alias, databases.selects)
     _check_unique(known, alias)
     for target, last in known.values():
         return databases.reached((target,))[0], last

@@ -13,7 +13,7 @@ from reconciler.cli.output import Output
 from reconciler.core.plan import Plan
 from reconciler.inspect.alias_status import StatusRow, status
 from reconciler.inspect.load_states import read_load_states
-from reconciler.inspect.unreferenced import Unreferenced, departures, unreferenced
+from reconciler.inspect.unreferenced import Unreferenced, unreferenced
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.reconcile import make_plan
@@ -63,7 +63,7 @@ def command(
 
 def _unreferenced(plan: Plan, catalogs: Catalogs, journal: Journal) -> list[Unreferenced]:
     """Return the unreferenced collections of every database that was read."""
-    departed = departures(journal.runs())
+    departed = journal.departures()
     return [
         collection
         for target in plan.targets

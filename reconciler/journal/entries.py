@@ -1,4 +1,4 @@
-"""The lines of a journal: one JSON object per line, as in `schemas/journal.schema.json`.
+"""The entries of a journal: JSON documents as in `schemas/journal.schema.json`.
 
     runStarted      who, when, from what
     targetPlanned   a database: how it is reached
@@ -8,8 +8,8 @@
     result          the outcome of a step; of several the last one counts
     runEnded        how many steps ended how
 
-Each line names its run, so that runs may be recorded at the same time. The first fields are always in the same order
-(`HEAD`), so that a reader can skip a line without parsing it. No line contains a secret.
+Each entry names its run, so that runs may be recorded at the same time. The text of an entry is one line: an export has
+one entry per line, and so had the journal before it was a database. No entry contains a secret.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reconciler.core import json_strict
 from reconciler.core.errors import JournalError
 from reconciler.core.gates import Gates
 from reconciler.core.model import Connection, OnFailure, Source, Target
-from reconciler.core.plan import Plan, SetPlan, Step, TargetPlan
+from reconciler.core.plan import Plan, SetPlan, Step
 from reconciler.core.provenance import Provenance
 from reconciler.core.record import INLINE, Count, Digest, Record, Time
 from reconciler.core.report import ExitStatus, Outcome, Report, StepResult
@@ -38,22 +38,21 @@ from reconciler.documents.timestamps import now
 from reconciler.journal.records import Act, Origins
 
 FORMAT_VERSION = 2
-"""Increases when an older reader would misunderstand a line; not for new events and fields. Version 1 is read too."""
-HEAD = rb'\{"kind":"Journal","formatVersion":(?P<version>\d{1,9}),"event":"(?P<event>\w+)","run":"(?P<run>[\w.-]+)",'
-LONGEST_LINE = 1024 * 1024
-"""Maximum bytes of a line. Longer lines are not written, and are not read."""
+"""Increases when an older reader would misunderstand an entry; not for new events and fields. Version 1 is read too."""
+MAX_BYTES = 1024 * 1024
+"""Maximum size of an entry. Larger ones are not recorded, and not imported."""
 MAX_TEXT = 4000
 MOST_SOURCES = 100
 
 
-class Line(Record, frozen=True):
-    """What all lines have."""
+class Entry(Record, frozen=True):
+    """What all entries have."""
 
     run: Annotated[str, Meta(description="The run's name.")]
     time: Time
 
 
-class RunStarted(Line, frozen=True):
+class RunStarted(Entry, frozen=True):
     """A run begins."""
 
     origins: Annotated[Origins, INLINE]
@@ -62,7 +61,7 @@ class RunStarted(Line, frozen=True):
     steps: Annotated[Count, Meta(description="Steps that nothing blocks.")]
 
 
-class TargetPlanned(Line, frozen=True):
+class TargetPlanned(Entry, frozen=True):
     """A database of the run."""
 
     target: Annotated[Target, INLINE]
@@ -70,7 +69,7 @@ class TargetPlanned(Line, frozen=True):
     server_version: str
 
 
-class SetPlanned(Line, frozen=True):
+class SetPlanned(Entry, frozen=True):
     """A set of the run."""
 
     target: Annotated[Target, INLINE]
@@ -80,7 +79,7 @@ class SetPlanned(Line, frozen=True):
     source: Source | None = None
 
 
-class Intent(Line, frozen=True):
+class Intent(Entry, frozen=True):
     """A call is about to be made."""
 
     act: Act
@@ -88,7 +87,7 @@ class Intent(Line, frozen=True):
     step: Annotated[Step, INLINE]
 
 
-class RevertDecided(Line, frozen=True):
+class RevertDecided(Entry, frozen=True):
     """A step is about to be reverted, and its move must not be repeated; a later run completes the revert."""
 
     target: Annotated[Target, INLINE]
@@ -96,23 +95,25 @@ class RevertDecided(Line, frozen=True):
     reason: Annotated[str, Meta(description="Why.")]
 
 
-class Result(Line, frozen=True):
-    """The outcome of a step; of several lines the last one counts."""
+class Result(Entry, frozen=True):
+    """The outcome of a step; of several entries the last one counts."""
 
     target: Annotated[Target, INLINE]
     result: Annotated[StepResult, INLINE]
 
 
-class RunEnded(Line, frozen=True):
+class RunEnded(Entry, frozen=True):
     """A run is over."""
 
     exit_code: ExitStatus
     interrupted: Annotated[bool, Meta(description="A signal ended it early.")]
     seconds: Annotated[float, Meta(ge=0)]
     counts: Annotated[Mapping[Outcome, Count], Meta(description="Steps, by outcome.")] = field(name="summary")
+    times: Annotated[Count, Meta(description="How many runs in a row found the same and changed nothing.")] = 1
+    last: Annotated[Time | None, Meta(description="When the last of them ended.")] = None
 
 
-EVENTS: Mapping[str, type[Line]] = {
+EVENTS: Mapping[str, type[Entry]] = {
     "runStarted": RunStarted,
     "targetPlanned": TargetPlanned,
     "setPlanned": SetPlanned,
@@ -121,27 +122,30 @@ EVENTS: Mapping[str, type[Line]] = {
     "result": Result,
     "runEnded": RunEnded,
 }
-_EVENT_OF = {line: event for event, line in EVENTS.items()}
+_EVENT_OF = {entry: event for event, entry in EVENTS.items()}
 
 
 def journal_schema() -> Document:
-    """Return the JSON Schema of a line."""
+    """Return the JSON Schema of an entry."""
     bodies, definitions = schemas(list(EVENTS.values()))
-    lines = [
+    entries = [
         {"description": body["description"]}
         | with_head(body, kind="Journal", formatVersion=FORMAT_VERSION, event=event)
         for event, body in zip(EVENTS, bodies, strict=True)
     ]
-    title = "One line of the journal. Readers pass over events and fields that they do not know."
-    return published("Journal", title) | {"oneOf": lines, "$defs": definitions}
+    title = "One entry of the journal. Readers pass over events and fields that they do not know."
+    return published("Journal", title) | {"oneOf": entries, "$defs": definitions}
 
 
-def line_of(document: Mapping[str, object]) -> Line | None:
-    """Return the record of a line; None for an unknown event or format version.
+def entry_of(text: str | bytes) -> Entry | None:
+    """Return the entry of a text; None if it is of an unknown event or a newer format.
 
     Raises:
-        Malformed: the line does not have the fields of its event.
+        ValueError: it is damaged: not JSON, or without the fields of its event.
     """
+    document = json_strict.loads(text.encode() if isinstance(text, str) else text)
+    if not isinstance(document, dict) or document.get("kind") != "Journal":
+        raise ValueError("not an entry of a journal")
     event = EVENTS.get(str(document.get("event")))
     version = document.get("formatVersion")
     if event is None or version not in (1, FORMAT_VERSION):
@@ -149,57 +153,75 @@ def line_of(document: Mapping[str, object]) -> Line | None:
     return decode(migrated(document) if version == 1 else document, event, lenient=True)
 
 
-def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[bytes]:
-    """Return the lines at the start of a run."""
+def text_of(entry: Entry) -> str:
+    """Return the text of an entry. Raises `JournalError` if it is too large."""
+    event = _EVENT_OF[type(entry)]
+    head = {"kind": "Journal", "formatVersion": FORMAT_VERSION, "event": event}
+    text = json_strict.dumps(head | encode(entry))
+    if len(text) > MAX_BYTES:
+        step = step_of(entry)
+        about = f'alias "{step.alias}"' if step else event
+        raise JournalError(f"the journal's entry about {about} would have {len(text):,} bytes, over {MAX_BYTES:,}")
+    return text
+
+
+def event_of(entry: Entry) -> str:
+    """Return the event of an entry, as its document names it."""
+    return _EVENT_OF[type(entry)]
+
+
+def step_of(entry: Entry) -> Step | None:
+    """Return the step that an entry is about, if it is about one."""
+    match entry:
+        case Intent(step=step) | RevertDecided(step=step) | Result(result=StepResult(step=step)):
+            return step
+    return None
+
+
+def run_started(run: str, plan: Plan, origins: Origins) -> Iterator[Entry]:
+    """Return the entries at the start of a run."""
     origins = replace(
         origins,
         source=tuple(shortened(text, MAX_TEXT) for text in origins.source[:MOST_SOURCES]),
         provenance=_provenance(origins.provenance),
     )
-    yield _line(RunStarted(run, now(), origins, Tool(plan.tool_version), plan.digest, len(plan.runnable)))
+    yield RunStarted(run, now(), origins, Tool(plan.tool_version), plan.digest, len(plan.runnable))
     for target in plan.targets:
         if planned := [set_plan for set_plan in target.sets if _is_planned(set_plan)]:
-            yield _target_planned(run, target)
-            yield from (_set_planned(run, target.target, set_plan) for set_plan in planned)
+            yield TargetPlanned(run, now(), target.target, target.connection, target.server_version)
+            for set_plan in planned:
+                verify = VerifyDocument.of(set_plan.verify)
+                yield SetPlanned(run, now(), target.target, set_plan.set, verify, set_plan.on_failure, set_plan.source)
 
 
 def _is_planned(plan: SetPlan) -> bool:
     return bool(plan.steps or plan.pending_verification or plan.pending_reverts)
 
 
-def _target_planned(run: str, target: TargetPlan) -> bytes:
-    return _line(TargetPlanned(run, now(), target.target, target.connection, target.server_version))
+def intent(run: str, target: Target, step: Step, act: Act) -> Intent:
+    """Return the entry before a call."""
+    return Intent(run, now(), act, target, step)
 
 
-def _set_planned(run: str, target: Target, plan: SetPlan) -> bytes:
-    verify = VerifyDocument.of(plan.verify)
-    return _line(SetPlanned(run, now(), target, plan.set, verify, plan.on_failure, plan.source))
-
-
-def intent(run: str, target: Target, step: Step, act: Act) -> bytes:
-    """Return the line before a call."""
-    return _line(Intent(run, now(), act, target, step), step)
-
-
-def reverts_decided(run: str, target: Target, steps: Sequence[Step], reason: str) -> Iterator[bytes]:
-    """Return the lines before the first call of a revert. The specification of the gates is in the intents."""
+def reverts_decided(run: str, target: Target, steps: Sequence[Step], reason: str) -> Iterator[RevertDecided]:
+    """Return the entries before the first call of a revert. The specification of the gates is in the intents."""
     for step in steps:
         brief = replace(step, gates=Gates(), gate_results=())
-        yield _line(RevertDecided(run, now(), target, brief, shortened(reason, MAX_TEXT)), step)
+        yield RevertDecided(run, now(), target, brief, shortened(reason, MAX_TEXT))
 
 
-def result(run: str, target: Target, of_step: StepResult) -> bytes:
-    """Return the line after a step. The specification of its gates is in the intent."""
+def result(run: str, target: Target, of_step: StepResult) -> Result:
+    """Return the entry after a step. The specification of its gates is in the intent."""
     step = replace(of_step.step, gates=Gates())
     message = None if of_step.message is None else shortened(of_step.message, MAX_TEXT)
-    return _line(Result(run, now(), target, replace(of_step, step=step, message=message)), step)
+    return Result(run, now(), target, replace(of_step, step=step, message=message))
 
 
-def run_ended(run: str, report: Report) -> bytes:
-    """Return the line at the end of a run."""
+def run_ended(run: str, report: Report) -> RunEnded:
+    """Return the entry at the end of a run."""
     seconds = (datetime.fromisoformat(report.ended) - datetime.fromisoformat(report.started)).total_seconds()
     counts = dict(sorted(report.counts.items()))
-    return _line(RunEnded(run, now(), report.exit_code, report.interrupted, max(0.0, seconds), counts))
+    return RunEnded(run, now(), report.exit_code, report.interrupted, max(0.0, seconds), counts)
 
 
 def _provenance(provenance: Provenance) -> Provenance:
@@ -209,11 +231,6 @@ def _provenance(provenance: Provenance) -> Provenance:
     )
 
 
-def _line(line: Line, step: Step | None = None) -> bytes:
-    event = _EVENT_OF[type(line)]
-    head = {"kind": "Journal", "formatVersion": FORMAT_VERSION, "event": event}
-    text = json_strict.dumps(head | encode(line)).encode() + b"\n"
-    if len(text) > LONGEST_LINE:
-        about = f'alias "{step.alias}"' if step else event
-        raise JournalError(f"the journal's line about {about} would be {len(text)} bytes long, over {LONGEST_LINE}")
-    return text
+def repeated(end: RunEnded, again: RunEnded) -> RunEnded:
+    """Return the end of a run with a later run counted that found the same."""
+    return replace(end, times=end.times + again.times, last=again.last or again.time)
