@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import json
 import re
 import socket
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from reconciler.journal.entries import journal_schema
 from tests.cli.command import COLOUR, run, run_at_terminal
 from tests.cli.shop import Shop
-from tests.journals import documents, write
+from tests.journals import documents, rows, write
 
 ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
 WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -148,3 +151,103 @@ def test_an_unreadable_journal_is_an_error(tmp_path: Path) -> None:
 def test_the_journal_is_in_the_state_folder_of_the_user_unless_somebody_says_otherwise(tmp_path: Path) -> None:
     told = run("history", cwd=tmp_path, env={"ALIASCTL_JOURNAL": "", "XDG_STATE_HOME": "", "HOME": str(tmp_path)})
     assert re.fullmatch(rf"No runs recorded at {tmp_path}/.+/aliasctl/journal\.db\.\n", told.stdout)
+
+
+@pytest.fixture
+def blocked(past: Shop) -> Shop:
+    """The same, and three runs that found a gate closed, until they gave up."""
+    past.want({"a": "v1"}, gates={"rows": {"min": 1_000_000}})
+    for _ in range(3):
+        assert past.apply("--wait", "1ms").code == 3
+    return past
+
+
+def test_runs_that_changed_nothing_are_shown_when_they_are_selected(blocked: Shop) -> None:
+    told = blocked.run("history")
+    assert len(told.stdout.splitlines()) == 3
+    assert told.stderr == "not shown: 1 run that changed nothing; --all shows all runs\n"
+    newest = blocked.run("history", "--all").stdout.splitlines()[1]
+    assert re.search(rf"   1 blocked \(3 times, last {WHEN}\)$", newest)
+    run, *_ = blocked.run("history", "--all", "--format", "json").document["runs"]
+    assert (run["times"], run["summary"]["blocked"], run["last"] > run["ended"]) == (3, 1, True)
+    shown = blocked.run("history", run["id"]).stdout
+    assert re.search(r"\nResult: 1 blocked \(3 times, last .*\)\. Exit code 3\.\n", shown)
+
+
+@pytest.mark.parametrize(
+    ("options", "results"),
+    [
+        (("--result", "blocked"), ["1 blocked", "1 done, 1 blocked"]),
+        (("--result", "done"), ["1 done, 1 blocked", "3 done"]),
+        (("--result", "failed"), []),
+        (("--alias", "gone"), ["3 done"]),
+        (("--set", "shop", "--since", "1d"), ["1 done, 1 blocked", "3 done"]),
+        (("--set", "other"), []),
+        (("--since", "2999-01-01", "--all"), []),
+        (("--since", "2020-01-01T00:00:00Z", "--all", "--limit", "1"), ["1 blocked"]),
+    ],
+)
+def test_runs_are_selected(options: tuple[str, ...], results: list[str], blocked: Shop) -> None:
+    found = blocked.run("history", *options, "--format", "json").document["runs"]
+    counts = [[f"{number} {outcome}" for outcome, number in run["summary"].items() if number] for run in found]
+    assert [", ".join(count) for count in counts] == results
+
+
+def test_what_is_exported_can_be_imported(blocked: Shop) -> None:
+    """All of it, that of runs that changed nothing too, oldest first."""
+    exported = blocked.run("history", "--format", "jsonl").stdout
+    entries = [json.loads(line) for line in exported.splitlines()]
+    assert entries == documents(blocked.folder / "journal.db")
+    for entry in entries:
+        Draft202012Validator(journal_schema()).validate(entry)
+    told = blocked.run("history", "--limit", "1", "--output", "jsonl=one.jsonl")
+    assert len(told.stdout.splitlines()) == 2
+    (blocked.folder / "copy").write_text(exported)
+    copy = blocked.run("history", "--all", "--journal", "copy", "--format", "json")
+    assert "imported" in copy.stderr
+    assert copy.document["runs"] == blocked.run("history", "--all", "--format", "json").document["runs"]
+    assert {json.loads(line)["run"] for line in (blocked.folder / "one.jsonl").read_text().splitlines()} == {
+        copy.document["runs"][0]["id"]
+    }
+
+
+def test_old_runs_are_removed(past: Shop) -> None:
+    journal = past.folder / "journal.db"
+    for collection in ("v1", "v2"):
+        past.want({"a": collection})
+        assert past.apply().code == 0
+    kept, _, _, newest = (entry["run"] for entry in documents(journal) if entry["event"] == "runStarted")
+    assert past.run("history", "prune", "--older-than", "1d").stdout == f"Removed 0 runs from {journal}; 4 left.\n"
+    rows(journal, "UPDATE run SET last = last - 366 * 86400.0")
+    told = past.run("history", "prune", "--older-than", "1y", "--format", "json").document
+    assert (told["removedRuns"], told["runs"]) == (2, [])
+    left = past.run("history", "--format", "json").document["runs"]
+    assert [run["id"] for run in left] == [newest, kept], "they have the newest changes of a, and of new and gone"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("prune",), "history prune --older-than AGE removes old ones"),
+        (("--older-than", "1y"), "history prune --older-than AGE removes old ones"),
+        (("20261123", "--all"), "history ID shows one"),
+        (("prune", "--older-than", "1h"), "expected an age such as 90d, 12w or 1y"),
+        (
+            ("--since", "yesterday"),
+            "'yesterday' is not a date such as 2026-11-30, a time, or an age",
+        ),
+        (("--result", "reached"), "'reached' is not one of"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    refused = run("history", *arguments, cwd=tmp_path)
+    assert (refused.code, message in refused.stderr) == (1, True), refused.stderr
+
+
+def test_the_retention_is_an_age(tmp_path: Path) -> None:
+    refused = run("history", cwd=tmp_path, env={"ALIASCTL_JOURNAL_RETENTION": "1 year"})
+    assert (refused.code, refused.stderr) == (
+        1,
+        "ALIASCTL_JOURNAL_RETENTION: error: 1 year: expected an age such as 90d, 12w or 1y, or forever\n",
+    )
+    assert run("history", cwd=tmp_path, env={"ALIASCTL_JOURNAL_RETENTION": "forever"}).code == 0

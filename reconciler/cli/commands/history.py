@@ -116,7 +116,7 @@ def _list(journal: Journal, shown: Filter, output: Output) -> None:
     if len(found) < selected:
         output.say(f"{counted(selected, 'run')} recorded; --limit N shows more than {len(found)}")
     if selection.changed and (more := journal.count(replace(selection, changed=None)) - selected):
-        output.say(f"{counted(more, 'run')} that changed nothing not shown; --all shows all runs")
+        output.say(f"not shown: {counted(more, 'run')} that changed nothing; --all shows all runs")
 
 
 def _needs_runs(output: Output) -> bool:
