@@ -13,6 +13,7 @@ import click
 from benchmarks import offline
 from benchmarks.bench import QUICK, Bench, Sizes
 from benchmarks.goals import verdicts
+from benchmarks.journal import journal
 from benchmarks.live import live
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.page import page
@@ -26,6 +27,7 @@ OFFLINE = {
     Key.OFFLINE_SMALL: offline.small,
     Key.OFFLINE_MEDIUM: offline.medium,
     Key.OFFLINE_LARGE: offline.large,
+    Key.JOURNAL: journal,
 }
 existing = click.Path(file_okay=False, path_type=Path)
 

@@ -22,6 +22,7 @@ class Sizes:
         shared: collections that the aliases of a live plan share.
         single: aliases with a collection each.
         moving: collections whose aliases an apply moves.
+        runs: recorded in the long journal.
         sets: of the operator.
         interval: seconds between two looks of the operator at a set.
     """
@@ -32,11 +33,12 @@ class Sizes:
     shared: int = 500
     single: int = 1_000
     moving: int = 100
+    runs: int = 100_000
     sets: int = 500
     interval: int = 30
 
 
-QUICK = Sizes(small=20, medium=200, large=400, shared=10, single=20, moving=2, sets=5, interval=5)
+QUICK = Sizes(small=20, medium=200, large=400, shared=10, single=20, moving=2, runs=20, sets=5, interval=5)
 
 
 @dataclass

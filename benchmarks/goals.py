@@ -107,6 +107,20 @@ def _ratio(results: Results, key: Key, who: Who | None, other: Who | None) -> fl
     return scenario.ratio(who, other) if scenario and who and other else None
 
 
+def _slower_by(what: str, ours: Who, other: Who, seconds: float) -> Goal:
+    """`ours` must take at most so many seconds longer than `other`, in the scenario of the journal."""
+    desired = f"at most {seconds:g} s more"
+
+    def judge(results: Results) -> Verdict:
+        scenario = results.scenario(Key.JOURNAL)
+        more = scenario.slower(ours, other) if scenario else None
+        if more is None:
+            return Verdict(what, desired, "", NOT_MEASURED)
+        return Verdict(what, desired, f"{more:.3f} s", _met(more <= seconds))
+
+    return judge
+
+
 def _less_memory(what: str, key: Key, ours: Who, other: Who) -> Goal:
     def judge(results: Results) -> Verdict:
         rows = [scenario.row(who) for who in (ours, other)] if (scenario := results.scenario(key)) else []
@@ -197,6 +211,11 @@ GOALS: tuple[Goal, ...] = (
         under=True,
     ),
     _memory_under("Memory of the plan of 100,000 aliases", Key.OFFLINE_LARGE, Who.PLAN, 400),
+    _slower_by("Plan with 100,000 recorded runs compared with none", Who.PLAN_MANY_RUNS, Who.PLAN_NO_RUNS, 0.05),
+    _slower_by("History with 100,000 recorded runs compared with one", Who.HISTORY_MANY_RUNS, Who.HISTORY, 0.3),
+    _slower_by(
+        "Rollback (--dry-run) with 100,000 recorded runs compared with one", Who.ROLLBACK_MANY_RUNS, Who.ROLLBACK, 0.3
+    ),
     _at_most(
         "Apply of 2,000 alters, checked and read back, compared with the bare loop",
         Key.APPLY,

@@ -24,6 +24,7 @@ class Key(StrEnum):
     OFFLINE_SMALL = "offline-small"
     OFFLINE_MEDIUM = "offline-medium"
     OFFLINE_LARGE = "offline-large"
+    JOURNAL = "journal"
     LIVE_SHARED = "live-shared"
     LIVE_SINGLE = "live-single"
     IN_SYNC = "in-sync"
@@ -38,6 +39,12 @@ class Who(StrEnum):
     PLAN = "`aliasctl plan`"
     GATED_PLAN = "`aliasctl plan`, gate `loaded` on"
     SMALLER_PLAN = "`aliasctl plan`, a tenth of the aliases"
+    PLAN_MANY_RUNS = "`aliasctl plan`, many runs recorded"
+    PLAN_NO_RUNS = "`aliasctl plan`, no journal"
+    HISTORY_MANY_RUNS = "`aliasctl history`, many runs recorded"
+    HISTORY = "`aliasctl history`, one run recorded"
+    ROLLBACK_MANY_RUNS = "`aliasctl rollback --dry-run`, many runs recorded"
+    ROLLBACK = "`aliasctl rollback --dry-run`, one run recorded"
     APPLY = "`aliasctl apply --yes`"
     VALIDATE = "`aliasctl validate`"
     HELP = "`aliasctl --help`"
@@ -120,6 +127,13 @@ class Scenario:
         if not first or not second or not first.seconds or not second.seconds:
             return None
         return statistics.median(a / b for a, b in zip(first.seconds, second.seconds, strict=True))
+
+    def slower(self, who: Who, other: Who) -> float | None:
+        """Return the median of the rounds' differences in seconds; None if either was not measured."""
+        first, second = self.row(who), self.row(other)
+        if not first or not second or not first.seconds or not second.seconds:
+            return None
+        return statistics.median(a - b for a, b in zip(first.seconds, second.seconds, strict=True))
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,14 @@ def test_a_plan_that_reports_other_calls_than_were_counted_is_told() -> None:
     assert verdict(results_of(wrong), "Calls that a plan reports") == ("98 and 99", NOT_MET)
 
 
+def test_a_long_journal_is_judged_by_the_median_of_the_differences() -> None:
+    plans = row(Who.PLAN_MANY_RUNS, 0.30, 0.31, 9.0), row(Who.PLAN_NO_RUNS, 0.29, 0.29, 0.29)
+    history = row(Who.HISTORY_MANY_RUNS, 0.8, 0.8, 0.8), row(Who.HISTORY, 0.2, 0.2, 0.2)
+    found = results_of(scenario(Key.JOURNAL, *plans, *history))
+    assert verdict(found, "Plan with 100,000 recorded runs") == ("0.020 s", MET)
+    assert verdict(found, "History with 100,000 recorded runs") == ("0.600 s", NOT_MET)
+
+
 def test_memory_is_that_of_the_hungriest_run() -> None:
     greedy = replace(row(Who.PLAN, 1.0, 1.0, 1.0), peak_bytes=(1, 400_000_000, 1))
     found = results_of(scenario(Key.OFFLINE_LARGE, greedy, row(Who.SMALLER_PLAN, 1.0, 1.0, 1.0)))
@@ -202,14 +210,31 @@ def test_a_tenth_is_really_on_another_collection_and_the_same_tenth_each_time() 
 
 def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--rounds", "1", "--only", "start-up"]
-    command += ["--only", "offline-small", "--octodns", str(tmp_path / "none"), "--into", str(tmp_path)]
+    command += [
+        "--only",
+        "offline-small",
+        "--only",
+        "journal",
+        "--octodns",
+        str(tmp_path / "none"),
+        "--into",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PATH": "/nowhere"})
     assert done.returncode == 0, done.stderr
     found = load(tmp_path / "results.json")
     assert (tmp_path / "performance.md").read_text() == page(found)
-    assert [scenario.key for scenario in found.scenarios] == [Key.START_UP, Key.OFFLINE_SMALL]
+    assert [scenario.key for scenario in found.scenarios] == [Key.START_UP, Key.OFFLINE_SMALL, Key.JOURNAL]
     seen = [each.who for scenario in found.scenarios for each in scenario.rows]
-    assert seen == [Who.VALIDATE, Who.HELP, Who.IMPORTS, Who.NOTHING, Who.PLAN, Who.LOADING]
+    assert seen[:6] == [Who.VALIDATE, Who.HELP, Who.IMPORTS, Who.NOTHING, Who.PLAN, Who.LOADING]
+    assert seen[6:] == [
+        Who.PLAN_MANY_RUNS,
+        Who.PLAN_NO_RUNS,
+        Who.HISTORY_MANY_RUNS,
+        Who.HISTORY,
+        Who.ROLLBACK_MANY_RUNS,
+        Who.ROLLBACK,
+    ]
     assert all("importing" in scenario.parts for scenario in found.scenarios)
     assert found.missing["octoDNS"] == "it was not installed"
     assert found.missing["Terraform"] == "it was not on the PATH"
