@@ -113,13 +113,6 @@ class _Searches:
                 found.update(zip(batch, hits, strict=True))
         return [found[number] for number in range(len(self._vectors))]
 
-    def check(self) -> None:
-        """Check that the collection can be searched at all. Raises `CannotTell`."""
-        with of_desired(self.failure):
-            self._probe.search(
-                self._side.collection, self._side.vector.name, self._vectors[:1], limit=1, where="", strong=False
-            )
-
     def timed(self) -> float:
         """Return the duration of all queries in seconds."""
         start = time.perf_counter()
@@ -143,7 +136,7 @@ def _first_round(on_current: _Searches, on_desired: _Searches) -> tuple[list[Hit
     """
     refused = None
     try:
-        with of_current(on_current.failure, on_desired.check):
+        with of_current(on_current.failure):
             before = on_current.run()
     except CannotTell as cannot:
         if not isinstance(cannot.__cause__, CatalogError) or isinstance(cannot.__cause__, OF_THE_COLLECTION):

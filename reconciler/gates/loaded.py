@@ -70,7 +70,7 @@ def _guard(step: Step, probe: Probe) -> GateResult | None:
         desired = cannot  # which matters only if the current one is loaded, or may not be asked either
     if desired is LoadState.LOADED and not unloaded:
         return _result(Verdict.PASS, "", desired)
-    with of_current(f"the load state of {step.current} cannot be read", lambda: _state_of_desired(step, probe)):
+    with of_current(f"the load state of {step.current} cannot be read"):
         current = probe.load_state(step.current or "")
     if current is not LoadState.LOADED:
         return _result(Verdict.NOT_APPLICABLE, f"{step.current} is not loaded either", None)

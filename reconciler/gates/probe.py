@@ -122,23 +122,15 @@ class CannotTell(Exception):
 
 
 @contextmanager
-def of_current(failure: str, evaluate_desired: Callable[[], object]) -> Iterator[None]:
+def of_current(failure: str) -> Iterator[None]:
     """Wrap measurements of the collection that the alias serves now: without them the gate does not apply.
 
-    Transient errors pass: they say nothing about a collection. A missing privilege usually concerns both collections,
-    and missing privileges must not lift a gate: so the desired collection is measured then, too.
-
-    Args:
-        failure: the beginning of the message: `c1 cannot be counted`.
-        evaluate_desired: makes the same measurement of the desired collection, within `of_desired`.
+    Transient errors pass: they say nothing about a collection. A missing privilege makes the result unknown: a gate
+    that could be switched off by taking a grant away would protect nothing. `failure`: the beginning of the message,
+    such as `c1 cannot be counted`.
     """
-    try:
-        with _answered(Verdict.NOT_APPLICABLE, failure):
-            yield
-    except CannotTell as cannot:
-        if isinstance(cannot.__cause__, PermissionDenied):
-            evaluate_desired()
-        raise
+    with _answered(Verdict.NOT_APPLICABLE, failure):
+        yield
 
 
 @contextmanager
@@ -155,6 +147,8 @@ def _answered(verdict: Verdict, failure: str) -> Iterator[None]:
     except NotLoaded as error:
         remedy = "" if verdict is Verdict.NOT_APPLICABLE else "; load it"
         raise CannotTell(verdict, f"{failure}: it is not loaded{remedy}") from error
+    except PermissionDenied as error:
+        raise CannotTell(Verdict.UNKNOWN, f"{failure}: {error}") from error
     except CatalogError as error:
         if error.transient:
             raise
@@ -163,14 +157,10 @@ def _answered(verdict: Verdict, failure: str) -> Iterator[None]:
 
 def schemas(current: str, desired: str, probe: Probe) -> tuple[Schema, Schema]:
     """Return the schemas of both collections. Raises `CannotTell`."""
-
-    def of_the_desired() -> Schema:
-        with of_desired(f"the schema of {desired} cannot be read"):
-            return probe.schema(desired)
-
-    with of_current(f"the schema of {current} cannot be read", of_the_desired):
+    with of_current(f"the schema of {current} cannot be read"):
         before = probe.schema(current)
-    return before, of_the_desired()
+    with of_desired(f"the schema of {desired} cannot be read"):
+        return before, probe.schema(desired)
 
 
 def has_current(collection: str | None) -> str:

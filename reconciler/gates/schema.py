@@ -57,7 +57,7 @@ def _metrics(current: str, desired: str, fields: list[str], probe: Probe) -> tup
     if not fields:
         return {}, None
     try:
-        with of_current(f"the indexes of {current} cannot be read", lambda: _metrics_of_target(desired, probe)):
+        with of_current(f"the indexes of {current} cannot be read"):
             before = _by_field(probe.indexes(current))
         after = _metrics_of_target(desired, probe)
     except CannotTell as cannot:

@@ -183,9 +183,9 @@ class TestNothingToCompare:
         assert (result.verdict, result.detail) == (Verdict.NOT_APPLICABLE, detail)
 
     @pytest.mark.parametrize("question", ["sample_keys", "rows", "search"])
-    def test_nor_when_it_may_not_be_read(self, question: str) -> None:
+    def test_when_it_may_not_be_read_the_result_is_unknown(self, question: str) -> None:
         result = asked(failing(pair(rows(20), rows(20)), PermissionDenied("no"), (question, "c1")), gates())
-        assert result.verdict is Verdict.NOT_APPLICABLE
+        assert result.verdict is Verdict.UNKNOWN
 
     @pytest.mark.parametrize(
         ("question", "verdict", "detail"),

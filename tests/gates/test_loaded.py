@@ -142,10 +142,10 @@ def failing(collection: str, error: CatalogError, made: MemoryServer) -> Recorde
     [
         ("c2", True, Verdict.UNKNOWN),
         ("c1", True, Verdict.PASS),
-        ("c1", False, Verdict.NOT_APPLICABLE),
+        ("c1", False, Verdict.UNKNOWN),
     ],
 )
-def test_the_target_side_unread_is_unknown_the_current_side_unread_is_not_applicable(
+def test_a_side_that_may_not_be_read_is_unknown_where_it_matters(
     hidden: str, wanted_loaded: bool, verdict: Verdict
 ) -> None:
     made = server("c1", "c2", aliases={"a": "c1"})

@@ -208,9 +208,9 @@ def test_the_metric_must_stay_and_the_type_of_the_index_need_not(
 @pytest.mark.parametrize(
     ("question", "verdict", "detail"),
     [
-        (("schema", "c1"), Verdict.NOT_APPLICABLE, "the schema of c1 cannot be read: no"),
+        (("schema", "c1"), Verdict.UNKNOWN, "the schema of c1 cannot be read: no"),
         (("schema", "c2"), Verdict.UNKNOWN, "the schema of c2 cannot be read: no"),
-        (("indexes", "c1"), Verdict.PASS, "metrics not compared: the indexes of c1 cannot be read: no"),
+        (("indexes", "c1"), Verdict.UNKNOWN, "metrics cannot be compared: the indexes of c1 cannot be read: no"),
         (("indexes", "c2"), Verdict.UNKNOWN, "metrics cannot be compared: the indexes of c2 cannot be read: no"),
     ],
 )
