@@ -172,3 +172,15 @@ def test_without_an_export_a_request_from_outside_has_no_plan_and_says_so(pipeli
     assert failed.code == 1
     assert "export.yaml: error: no such file or folder" in failed.log
     assert "There is no plan for this commit" in failed.summary
+
+
+@pytest.mark.parametrize("pipeline", ["shell"], indirect=True)
+def test_a_gate_that_fails_is_shown_at_the_review_and_not_only_at_the_merge(pipeline: Pipeline, shop: Shop) -> None:
+    branch = propose(pipeline.repository)
+    pipeline.repository.want({"products": "v2"}, gates={"rows": {"min": 1000}})
+    pipeline.repository.commit("With a gate that counts")
+    pipeline.repository.push()
+    reviewed = pipeline.review(branch)
+    assert reviewed.code == 3, reviewed.log
+    assert "need ≥ 1,000" in reviewed.log
+    assert shop.live == {"products": "v1"}
