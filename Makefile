@@ -20,7 +20,7 @@ BIN    := $(VENV)/bin
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(VENV)/demo ## Move an alias on an embedded Milvus Lite: plan, apply, again, drift corrected
+demo: $(VENV)/demo ## Move an alias on a local Milvus Lite server; a bad collection is refused
 	@PATH="$(abspath $(BIN)):$$PATH" demo/run
 
 test: $(VENV)/dev ## Run most tests, in about three minutes; a real Milvus wants MILVUS_URI, a Kubernetes API server KUBEBUILDER_ASSETS

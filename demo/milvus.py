@@ -1,44 +1,48 @@
-"""Simulate what others do with a collection and its alias, on a Milvus Lite file: re-index, search, move by hand.
+"""Do what others do to a Milvus server: embed products into collections, and move an alias without aliasctl.
 
-python demo/milvus.py FILE reindex COLLECTION     create and fill a collection
-python demo/milvus.py FILE search ALIAS           search through an alias
-python demo/milvus.py FILE move ALIAS COLLECTION  move an alias without aliasctl
+python demo/milvus.py URI embed                  create and fill three collections
+python demo/milvus.py URI move ALIAS COLLECTION  move an alias
 """
 
 from __future__ import annotations
 
-import logging
 import sys
+from importlib import import_module
+from math import cos, pi, sin
+from typing import Any
 
-from pymilvus import MilvusClient
+from reconciler.catalog.without_pandas import without_pandas
 
-logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)
-logging.getLogger("milvus_lite").setLevel(logging.CRITICAL + 1)
-
-DIMENSION = 4
-
-
-def reindex(client: MilvusClient, collection: str) -> None:
-    client.create_collection(collection, dimension=DIMENSION)
-    rows = [
-        {"id": number, "vector": [number, 1.0, 0.0, 0.0], "origin": f"{collection}, row {number}"}
-        for number in range(3)
-    ]
-    client.insert(collection, rows)
-    print(f"{collection}: {len(rows)} rows, loaded")
+PRODUCTS = 200
 
 
-def search(client: MilvusClient, alias: str) -> None:
-    client.load_collection(alias)  # Milvus Lite forgets what was loaded when its process ends
-    hits = client.search(alias, data=[[1.0, 1.0, 0.0, 0.0]], limit=1, output_fields=["origin"])
-    print(f"a search through {alias} returns: {hits[0][0]['entity']['origin']}")
+def embedding(position: float) -> list[float]:
+    """Return a point of a closed curve: products at neighboring positions are similar."""
+    angle = 2 * pi * position / PRODUCTS
+    return [wave(angle * frequency) for frequency in (1, 2) for wave in (cos, sin)]
 
 
-def move(client: MilvusClient, alias: str, collection: str) -> None:
+COLLECTIONS = {
+    "products_v1": embedding,
+    "products_v2": lambda product: embedding(product + 0.6 * sin(3 * product)),  # nearly the same neighbors
+    "products_v3": lambda product: embedding(product * 77 % PRODUCTS),  # rows paired with the vectors of others
+}
+
+
+def embed(client: Any) -> None:
+    """Create the collections, indexed and loaded, each with all products."""
+    for collection, model in COLLECTIONS.items():
+        client.create_collection(collection, dimension=len(embedding(0)), metric_type="COSINE")
+        client.insert(collection, [{"id": product, "vector": model(product)} for product in range(PRODUCTS)])
+
+
+def move(client: Any, alias: str, collection: str) -> None:
+    """Point an alias at another collection."""
     client.alter_alias(collection, alias)
-    print(f"{alias} now points to {collection}")
 
 
 if __name__ == "__main__":
-    path, action, *arguments = sys.argv[1:]
-    {"reindex": reindex, "search": search, "move": move}[action](MilvusClient(path), *arguments)
+    uri, action, *arguments = sys.argv[1:]
+    # pandas is not needed, and takes as long to import as all else.
+    pymilvus = without_pandas(lambda: import_module("pymilvus"))
+    {"embed": embed, "move": move}[action](pymilvus.MilvusClient(uri), *arguments)

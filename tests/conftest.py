@@ -22,6 +22,10 @@ settings.load_profile("default")
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
+# So is Ctrl-C in the background jobs of a shell.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SLOW = (
     "catalog/test_trouble.py",

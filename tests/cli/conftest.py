@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,13 +11,6 @@ import pytest
 from tests.cli.shop import Shop, open_shop
 from tests.faults.relay import Relay, relay_to
 from tests.servers import MilvusAdmin
-
-
-@pytest.fixture(scope="session", autouse=True)
-def interruptible() -> None:
-    """A shell has its background jobs ignore Ctrl-C, and what they start ignores it too."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,11 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -157,23 +159,66 @@ def test_every_manifest_of_a_page_is_one(page: Path, tmp_path: Path) -> None:
         read([path])
 
 
-def comparable(line: str) -> str:
-    """Without what differs from run to run: styles, the folder, the version of Milvus Lite."""
-    plain = re.sub(r"\x1b\[\d*m", "", line)
-    return re.sub(r"Milvus Lite [\d.]+", "Milvus Lite", re.sub(r"/\S*/milvus\.db", "./milvus.db", plain))
-
-
-def test_the_transcript_of_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:
-    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", NO_COLOR="1")
-    done = subprocess.run(
-        [ROOT / "demo" / "run"], env=environment, capture_output=True, text=True, timeout=300, check=True
+@contextmanager
+def running_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the demo in a process group of its own, with temporary files in a folder."""
+    environment = dict(
+        os.environ,
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        LC_ALL="C.UTF-8",
+        TMPDIR=str(folder),
     )
-    printed = [comparable(line) for line in done.stdout.splitlines()]
-    lines = [comparable(line) for _, text in blocks(ROOT / "README.md", "console") for line in text.splitlines()]
+    with subprocess.Popen(
+        [ROOT / "demo" / "run"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as demo:
+        yield demo
+
+
+def server_of(lines: Iterable[str]) -> int:
+    """Read what the demo prints up to the port of its server."""
+    return next(int(found[1]) for line in lines if (found := re.search(r"http://127\.0\.0\.1:(\d+)", line)))
+
+
+def assert_cleaned_up(port: int, folder: Path) -> None:
+    assert list(folder.iterdir()) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+
+
+def comparable(line: str) -> str:
+    """Without what differs from run to run: the port and the version of Milvus Lite."""
+    return re.sub(r"Milvus Lite [\d.]+ at http://127\.0\.0\.1:\d+", "Milvus Lite", line)
+
+
+def test_the_demo_prints_the_transcript_of_the_readme_and_a_report_and_cleans_up(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        printed, _ = demo.communicate(timeout=300)
+    assert demo.returncode == 0, printed
+    *transcript, report = printed.splitlines()
+    assert "overlap@5" in Path(report).read_text()
+    assert [line for line in transcript if len(line) > 80] == []
+    lines = [line for _, text in blocks(ROOT / "README.md", "console") for line in text.splitlines()]
     assert lines
-    remaining = iter(printed)
+    remaining = map(comparable, transcript)
     for line in lines:
-        assert line in remaining, f"the demo does not print, in this order: {line}"
+        assert comparable(line) in remaining, f"the demo does not print, in this order: {line}"
+    assert_cleaned_up(server_of(transcript), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("send", "stop"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM), (os.kill, signal.SIGHUP)]
+)
+def test_a_demo_that_is_interrupted_cleans_up(
+    send: Callable[[int, int], None], stop: signal.Signals, tmp_path: Path
+) -> None:
+    """A terminal interrupts all processes of the demo; its server ignores that, as background jobs do."""
+    with running_demo(tmp_path) as demo:
+        assert demo.stdout
+        port = server_of(demo.stdout)
+        send(demo.pid, stop)
+        demo.communicate(timeout=60)
+    assert demo.returncode != 0
+    assert_cleaned_up(port, tmp_path)
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

@@ -1,5 +1,5 @@
 """The shop of the command line's own tests."""
 
-from tests.cli.conftest import admin, interruptible, shop
+from tests.cli.conftest import admin, shop
 
-__all__ = ["admin", "interruptible", "shop"]
+__all__ = ["admin", "shop"]
