@@ -34,7 +34,7 @@ from tests.emulated_milvus.cluster import Cluster
 from tests.emulated_milvus.proxy import Proxy
 
 import grpc  # isort: skip
-from pymilvus import DataType, MilvusClient  # isort: skip
+from pymilvus import DataType, MilvusClient, MilvusException  # isort: skip
 from pymilvus.grpc_gen import common_pb2, milvus_pb2  # isort: skip
 
 HOW_TO_GET_MILVUS = (
@@ -186,8 +186,18 @@ class MilvusAdmin:
         return self._clients[database]
 
     def forget(self, database: str) -> None:
+        """Drop an empty database; Milvus refuses while its collections are still being removed."""
         self._clients.pop(database).close()
-        self.client().drop_database(database, timeout=ADMIN_TIMEOUT)
+        end = time.monotonic() + ADMIN_TIMEOUT
+        while True:
+            try:
+                self.client().drop_database(database, timeout=ADMIN_TIMEOUT)
+            except MilvusException as error:
+                if "not empty" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def close(self) -> None:
         for client in self._clients.values():

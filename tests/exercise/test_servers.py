@@ -29,7 +29,10 @@ def test_a_real_server_behaves_as_the_table_says(backend: Backend, default: bool
         after = sandbox.alias_names(), set(sandbox.collections())
     failed = [finding for finding in report.findings if finding.verdict is Verdict.CONTRADICTION]
     assert (failed, report.exit_code, report.ended_early) == ([], 0, "")
-    assert after == before
+    if default:  # other tests work there at the same time
+        assert not [name for name in (*after[0], *after[1]) if name.startswith("aliasctl_check_")]
+    else:
+        assert after == before
     unseen = {finding.exercise for finding in report.findings if finding.verdict is Verdict.NOT_OBSERVED}
     without_database = {"describe, no database in the call", "list, no database in the call"}
     assert unseen - {"readers, after altering again"} == (without_database if default else set())
