@@ -101,8 +101,8 @@ class MilvusCatalog:
         self._limit = connection.concurrency
         self._slots = AdaptiveLimit(connection.concurrency)
         self._stated_version = connection.server_version
-        self._version: str | None = None
-        self._behaviour: ServerBehaviour | None = None
+        self._known: tuple[str, ServerBehaviour] | None = None
+        self._version_may_have_changed = False
         self._version_lock = threading.Lock()
         self._calls = 0
         self._calls_lock = threading.Lock()
@@ -121,10 +121,12 @@ class MilvusCatalog:
 
     @property
     def behaviour(self) -> ServerBehaviour:
-        version = self.server_version()
-        if self._behaviour is None:
-            self._behaviour = behaviour_of(version)
-        return self._behaviour
+        try:
+            return self._server()[1]
+        except CatalogError:
+            if self._known is None:
+                raise
+            return self._known[1]
 
     @property
     def calls(self) -> int:
@@ -135,10 +137,18 @@ class MilvusCatalog:
         return self._outdated
 
     def server_version(self) -> str:
+        return self._server()[0]
+
+    def forget_version(self) -> None:
+        self._version_may_have_changed = True
+
+    def _server(self) -> tuple[str, ServerBehaviour]:
+        """Return version and behaviour, read again if the version may have changed."""
         with self._version_lock:
-            if self._version is None:
-                self._version = self._read_version()
-            return self._version
+            if self._known is None or self._version_may_have_changed:
+                version = self._read_version()
+                self._known, self._version_may_have_changed = (version, behaviour_of(version)), False
+            return self._known
 
     def _read_version(self) -> str:
         """Return the first of reported version, build tags and stated version that contains a number."""
@@ -396,6 +406,7 @@ class MilvusCatalog:
         except CatalogError as error:
             code, refused = error.code, isinstance(error, RateLimited)
             self._outdated |= self._follows_topology and isinstance(error, ConnectionFailed | NotPrimary)
+            self._version_may_have_changed |= isinstance(error, ConnectionFailed)  # the server may have been upgraded
             raise
         finally:
             spent = time.perf_counter() - start

@@ -64,11 +64,12 @@ class AliasWrite(StrEnum):
 class Catalog(Protocol):
     """One database of one Milvus server.
 
-    Every method is one call to the server unless its documentation says otherwise; the very first call also reads the
-    version. Calls are limited by the connection's timeout. Reads are retried within it a few times on transient
-    failures; writes never are, because a repeated write could undo one of another client. All raise `CatalogError`; a
-    write that ends in `ConnectionFailed`, `CallTimedOut` or `UnexpectedAnswer` may have taken effect. Implementations
-    may be called from several threads, and keep to `concurrency` calls in flight.
+    Every method is one call to the server unless its documentation says otherwise; the first one, also after
+    `forget_version` or `ConnectionFailed`, reads the version as well. Calls are limited by the connection's timeout.
+    Reads are retried within it a few times on transient failures; writes never are, because a repeated write could undo
+    one of another client. All raise `CatalogError`; a write that ends in `ConnectionFailed`, `CallTimedOut` or
+    `UnexpectedAnswer` may have taken effect. Implementations may be called from several threads, and keep to
+    `concurrency` calls in flight.
 
     In a database that does not exist, writes and lists raise `DatabaseNotFound`. Reads of a single name need not: there
     Milvus 2.3.5 reports that the collection does not exist.
@@ -82,7 +83,7 @@ class Catalog(Protocol):
 
     @property
     def behaviour(self) -> ServerBehaviour:
-        """Return how the server behaves, by its version."""
+        """Return how the server behaves, by its version; by the last one that was read if it cannot be read again."""
 
     @property
     def calls(self) -> int:
@@ -102,6 +103,9 @@ class Catalog(Protocol):
         If the server reports no number, return the build tags of its `Connect` answer, which takes a second call, or
         else the version that the connection states.
         """
+
+    def forget_version(self) -> None:
+        """Read the version again before the next call: the server can be upgraded behind an open connection."""
 
     def alias_names(self) -> frozenset[str]:
         """Return all aliases of the database. The server hides dangling ones."""

@@ -448,6 +448,10 @@ class TestServer:
         assert catalog.calls == 1 + backend.version_calls, "the version is asked once"
         catalog.collections()
         assert catalog.calls == 2 + backend.version_calls
+        catalog.forget_version()
+        catalog.collections()
+        catalog.collections()
+        assert catalog.calls == 4 + 2 * backend.version_calls, "once more before the next call"
         catalog.close()
 
 

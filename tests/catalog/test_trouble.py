@@ -170,6 +170,20 @@ class TestReads:
         assert toy.count("ListAliases") == 1
         catalog.close()
 
+    def test_notice_an_upgrade_by_the_lost_connection(self, toy: ToyMilvus) -> None:
+        catalog = connect(connection_to(toy.uri, timeout=1.0), "default")
+        assert (catalog.server_version(), bool(catalog.behaviour.drops_by_prefix)) == ("v2.6.4", False)
+        toy.answers["ListAliases"] = aborting(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        with pytest.raises(ConnectionFailed):
+            catalog.alias_names()
+        toy.answers["GetVersion"] = aborting(grpc.StatusCode.UNAVAILABLE, "not up yet")
+        assert not catalog.behaviour.drops_by_prefix, "the last known one, while it cannot be read"
+        toy.answers["GetVersion"] = lambda *_: milvus_pb2.GetVersionResponse(status=status(), version="2.4.15")
+        toy.answers["ListAliases"] = lambda *_: milvus_pb2.ListAliasesResponse(status=status(), aliases=["a"])
+        assert catalog.alias_names() == {"a"}
+        assert (catalog.server_version(), bool(catalog.behaviour.drops_by_prefix)) == ("2.4.15", True)
+        catalog.close()
+
     def test_find_a_server_that_is_back(self, toy: ToyMilvus, proxy: Wire) -> None:
         toy.answers["ListAliases"] = lambda *_: milvus_pb2.ListAliasesResponse(status=status(), aliases=["a"])
         catalog = connect(connection_to(proxy.uri), "default")

@@ -31,6 +31,7 @@ class MemoryCatalog:
         self._address = address
         self._server = server
         self._behaviour = behaviour_of(server.version)
+        self._version = server.version
         self._is_lite = server.is_lite
         self._is_2_3 = server.flavour is Flavour.MILVUS_2_3
         self._concurrency = 1 if self._is_lite else concurrency
@@ -56,9 +57,15 @@ class MemoryCatalog:
 
     def server_version(self) -> str:
         with self._calls_lock:
-            self._calls += not self._knows_version
-            self._knows_version = True
-        return self._server.version
+            if not self._knows_version:
+                self._calls += 1
+                self._version = self._server.version
+                self._behaviour = behaviour_of(self._version)
+                self._knows_version = True
+            return self._version
+
+    def forget_version(self) -> None:
+        self._knows_version = False
 
     def alias_names(self) -> frozenset[str]:
         with self._call("ListAliases") as db:

@@ -1,0 +1,91 @@
+"""An operator keeps its connections for longer than Milvus keeps its version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.catalog import Catalog, connect
+from reconciler.core.gates import Gates
+from reconciler.core.model import Alias, AliasSet, Connection, Credential
+from reconciler.core.plan import BlockReason, Plan
+from reconciler.gates.access import AccessGate
+from reconciler.operator.clients import Clients
+from reconciler.reconcile import make_plan
+from tests.emulated_milvus.behaviour import VERSIONS
+from tests.emulated_milvus.stage import Stage
+from tests.servers import connection_to
+
+
+@pytest.fixture
+def opened() -> list[Catalog]:
+    return []
+
+
+@pytest.fixture
+def clients(opened: list[Catalog]) -> Iterator[Clients]:
+    def kept(connection: Connection, database: str) -> Catalog:
+        opened.append(connect(connection, database))
+        return opened[-1]
+
+    class NoSecrets:
+        def fingerprint(self, _: Connection) -> str:
+            return ""
+
+    made = Clients(NoSecrets(), kept)  # type: ignore[arg-type]
+    yield made
+    made.close()
+
+
+def planned(clients: Clients, desired: AliasSet) -> Plan:
+    """Make a plan as one pass of the operator does."""
+    with clients.session() as catalogs:
+        return make_plan([desired], catalogs=catalogs)
+
+
+@pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
+def test_after_a_downgrade_drops_are_blocked_that_would_lose_other_aliases(
+    stage: Stage, clients: Clients, opened: list[Catalog]
+) -> None:
+    for alias in ("search", "search_products"):
+        stage.client.create_alias("old", alias)
+    [step] = planned(clients, stage.set({"search": None})).steps
+    assert not step.blocked
+    stage.cluster.upgrade(VERSIONS["2.4.15"])
+    plan = planned(clients, stage.set({"search": None}))
+    assert "2.4.15" in plan.targets[0].server_version
+    [step] = plan.steps
+    assert step.blocked
+    assert step.blocked.reason is BlockReason.LOSES_OTHERS
+    assert len(opened) == 1, "the connection was kept"
+
+
+@pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
+def test_after_an_upgrade_the_grants_of_the_collection_count(
+    stage: Stage, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "root:Milvus")
+    stage.client.create_alias("old", "a")
+    stage.client.create_role("readers")
+    for name in ("old", "a"):
+        stage.client.grant_privilege_v2("readers", "Query", name, db_name="default")
+    stage.cluster.authorization = True
+    stage.connection = connection_to(stage.proxy.uri, token=Credential("TOKEN"))
+    desired = stage.set({}, Alias("a", "new", gates=Gates(AccessGate())))
+    assert not planned(clients, desired).steps[0].blocked
+    stage.cluster.upgrade(VERSIONS["2.6.13"])
+    [step] = planned(clients, desired).steps
+    assert step.blocked
+    assert "readers (Query)" in step.blocked.message
+
+
+@pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
+def test_it_costs_one_call_per_plan(stage: Stage, clients: Clients, opened: list[Catalog]) -> None:
+    stage.client.create_alias("old", "a")
+    counts = []
+    for _ in range(3):
+        before = opened[0].calls if opened else 0
+        planned(clients, stage.set({"a": "old"}))
+        counts.append(opened[0].calls - before)
+    assert counts == [counts[0]] * 3, "the version is read by each plan, and by each only once"
