@@ -6,7 +6,8 @@ A reported version need not begin with a number, or even contain one:
     milvus_lite-3.2.2   unknown-20260608-7ea6e3526   Zilliz Cloud Vector Database(Compatible with Milvus 2.6)
 
 `pkg/v2.5.4` is in the official images of 2.5.4 and 2.5.5 (milvus-io/milvus#40216), `unknown-…` on Zilliz Cloud. Unknown
-parts of a version stay open: `2.6` is any patch of 2.6, and a string without a number is any version at all.
+parts of a version stay open: `2.6` is any patch of 2.6, and a string without a number is any version at all. Only
+numbers from `OLDEST` to `NEWEST` are versions of Milvus: `release-24.8.1` and `10.0.0.5` contain none.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ Number = tuple[int, int, int]
 """Major, minor and patch."""
 
 HIGHEST_PART = 1_000_000
-OLDEST, NEWEST = (0, 0, 0), (HIGHEST_PART, HIGHEST_PART, HIGHEST_PART)
+OLDEST: Number = (2, 0, 0)
+NEWEST: Number = (3, HIGHEST_PART, HIGHEST_PART)
+"""The versions that the table of server behaviour covers. Other numbers belong to something else, such as a vendor's
+own release, or to a Milvus of which nothing is known."""
 
-FIRST_MAJOR = 2
-"""Lower numbers in a string that also has a higher one belong to something else, such as a vendor's own release."""
+OLDEST_SUPPORTED: Number = (2, 3, 0)
+"""The first version whose aliases can be listed and described (read, not measured)."""
 
-_NUMBER = re.compile(r"(?<![\d.])(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})(?!\d))?(?!\d)", re.ASCII)
+_NUMBER = re.compile(r"(?<![\d.])(\d{1,4})\.(\d{1,2})(?:\.(\d{1,4})(?!\d))?(?!\d)", re.ASCII)
 _LITE = re.compile(r"milvus[ _-]lite", re.IGNORECASE)
 
 
@@ -52,12 +56,12 @@ class ServerVersion(msgspec.Struct, frozen=True):
 def parse_version(reported: str) -> ServerVersion:
     """Return the versions that a version string can mean, wherever in it the number is.
 
-    Several different numbers, as in `acme-5.1.0-milvus-2.4.15`, stand for all versions from the lowest to the highest
+    Several different numbers, as in `acme-3.1.0-milvus-2.4.15`, stand for all versions from the lowest to the highest
     of them, because any of them can be the server's.
     """
     product = Product.LITE if _LITE.search(reported) else Product.MILVUS
     found = [tuple(int(part) for part in match.groups() if part) for match in _NUMBER.finditer(reported)]
-    found = [number for number in found if number[0] >= FIRST_MAJOR] or found
+    found = [number for number in found if OLDEST <= _filled(number, 0) <= NEWEST]
     if not found:
         return ServerVersion(product, OLDEST, NEWEST)
     return ServerVersion(

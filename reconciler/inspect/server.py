@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from reconciler.catalog import Catalog, lite_file
 from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.server_behaviour import STATE_VERSION, Realter, ServerBehaviour
+from reconciler.catalog.server_version import OLDEST_SUPPORTED
 from reconciler.core.errors import AuthenticationFailed, CatalogError, DatabaseNotFound, TlsFailed
 from reconciler.core.model import Certainty, Connection, Credential
 from reconciler.inspect.conditions import Condition, Result, Subject
 
-OLDEST = (2, 3, 0)
-"""The first version whose aliases can be listed and described (read, not measured)."""
 OTHER_DATABASE = "create it, or name another one in spec.database or --database"
 TESTED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")
 REFRESHES = {
@@ -127,12 +126,12 @@ def _where(credential: Credential) -> str:
 def _version(catalog: Catalog) -> Condition:
     reported, behaviour = catalog.server_version(), catalog.behaviour
     version = behaviour.version
-    if version.highest < OLDEST and not behaviour.is_lite:
+    if version.highest < OLDEST_SUPPORTED and not behaviour.is_lite:
         return Condition(
             Subject.VERSION, Result.MISSING, f"{reported} cannot list its aliases", "upgrade to Milvus 2.3 or later"
         )
     if not version.known and not behaviour.is_lite:
-        detail = f"{reported} has no version number, so every guard assumes the worst case"
+        detail = f"{reported} contains no Milvus version, so every guard assumes the worst case"
         return Condition(Subject.VERSION, Result.UNKNOWN, detail, STATE_VERSION)
     tested = "tested" if reported.startswith(TESTED) else "supported by its source code, not tested"
     handling = "one call at a time" if behaviour.one_call_at_a_time else REFRESHES[behaviour.realter]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.catalog.port import DataRead
 from reconciler.catalog.server_behaviour import TABLE, Realter, Rights, ServerBehaviour, behaviour_of, notices
 from reconciler.catalog.server_version import HIGHEST_PART, NEWEST, OLDEST, Number, Product, parse_version
 from reconciler.core.model import Certainty
@@ -30,7 +31,16 @@ ANY_VERSION = (OLDEST, NEWEST)
         ("2.4-20240407-e0d3c2d9", (2, 4, 0), (2, 4, HIGHEST_PART)),
         ("v2.10.1", (2, 10, 1), (2, 10, 1)),
         ("2.4.15.1", (2, 4, 15), (2, 4, 15)),
-        ("acme-5.1.0-milvus-2.4.15", (2, 4, 15), (5, 1, 0)),
+        ("acme-3.1.0-milvus-2.4.15", (2, 4, 15), (3, 1, 0)),
+        ("acme-5.1.0-milvus-2.4.15", (2, 4, 15), (2, 4, 15)),
+        ("2.4.15-gpu-cuda12.2", (2, 4, 15), (2, 4, 15)),
+        ("release-24.8.1", *ANY_VERSION),
+        ("24.11.2", *ANY_VERSION),
+        ("cloud 5.2.1", *ANY_VERSION),
+        ("10.0.0.5", *ANY_VERSION),
+        ("vendor 8.3", *ANY_VERSION),
+        ("v1.2.0", *ANY_VERSION),
+        ("4.0.0", *ANY_VERSION),
         ("Zilliz Cloud Vector Database(Compatible with Milvus 2.6)", (2, 6, 0), (2, 6, HIGHEST_PART)),
         ("unknown-20260608-7ea6e3526", *ANY_VERSION),
         ("master-20240407-e0d3c2d9", *ANY_VERSION),
@@ -139,6 +149,7 @@ def cautious(behaviour: ServerBehaviour) -> dict[str, bool]:
         "alters again": behaviour.realter is Realter.HEALS,
         "does not try an impossible drop": bool(behaviour.records_missing_drops),
         "does not trust DescribeCollection": behaviour.describes_aliases or not behaviour.describe_may_be_stale,
+        "checks grants on the collection": all(map(behaviour.checks_collection, DataRead)),
         "one call at a time": bool(behaviour.one_call_at_a_time),
     }
 
@@ -184,6 +195,10 @@ DECORATIONS = [
     "{}.1",
     "acme-5.1.0-milvus-{}",
     "milvus-{}+acme.7.2",
+    "release-24.8.1 milvus {}",
+    "v1.2.0-{}",
+    "{} on 10.0.0.5",
+    "{}-gpu-cuda12.2",
     "Zilliz Cloud Vector Database(Compatible with Milvus {})",
 ]
 NUMBERS = st.tuples(st.sampled_from([(2, 3), (2, 4), (2, 5), (2, 6), (3, 0)]), st.integers(0, 30))
@@ -198,6 +213,19 @@ def test_no_string_makes_us_less_careful_than_its_number_alone(
     decorated = behaviour_of(decoration.format(alone) + tail)
     for what, careful in cautious(behaviour_of(alone)).items():
         assert cautious(decorated)[what] or not careful, (what, decorated.version)
+
+
+@given(
+    st.integers(0, 9999).filter(lambda major: major not in (2, 3)),
+    st.integers(0, 9999),
+    st.lists(st.integers(0, 9999), max_size=2),
+    st.sampled_from(["{}", "v{}", "release-{}", "cloud {}", "unknown-{}-20260608"]),
+)
+def test_a_number_of_no_milvus_series_is_no_version(
+    major: int, minor: int, rest: list[int], decoration: str
+) -> None:
+    reported = decoration.format(".".join(map(str, (major, minor, *rest))))
+    assert parse_version(reported) == parse_version("unknown")
 
 
 @given(NUMBERS)

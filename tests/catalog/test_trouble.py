@@ -284,6 +284,8 @@ class TestVersion:
             ("unknown-20260608-7ea6e3526", "", "2.4.0", "unknown-20260608-7ea6e3526, stated to be 2.4.0"),
             ("unknown-20260608-7ea6e3526", "", "", "unknown-20260608-7ea6e3526"),
             ("", "", "", "unknown"),
+            ("release-24.8.1", "2.4.15", "", "2.4.15"),
+            ("release-24.8.1", "24.8.1", "2.4.15", "release-24.8.1, stated to be 2.4.15"),
         ],
     )
     def test_is_the_first_that_has_a_number(self, reported: str, tags: str, stated: str, version: str | None) -> None:
