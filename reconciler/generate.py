@@ -39,11 +39,13 @@ Lite 3.2.2; *read* means taken from the sources and issues of Milvus, not tested
 begins and ends are always read, and can be off by one patch.
 
 The version is taken from what the server reports, wherever the number stands in it (`pkg/v2.5.4`,
-`release/2.4.15-0.1.1`), or else from its build tags, as on Zilliz Cloud. For a server that reports neither, set
-`serverVersion` in the MilvusConnection. While the version is not known, every guard assumes the worst case: drops that
-could lose other aliases are blocked, and altering again is tried and its effect checked. `aliasctl check` lists the
-known problems of your server. `aliasctl check --exercise` [verifies on your server](exercise.md) the rows that are
-marked *exercised*.
+`release/2.4.15-0.1.1`), or else from its build tags, as on Zilliz Cloud. Only numbers from 2.0 to 3.x are Milvus
+versions. For a server that reports none, or only a part such as `2.6`, set `serverVersion` in the MilvusConnection. If
+the server reports another version than that, every guard assumes the worse of both; `plan` and `check` report it. While
+the version is not known, every guard assumes the worst case: drops that could lose other aliases are blocked, and
+altering again is tried and its effect checked. The operator reads the version again for each run, because Milvus can be
+upgraded behind an open connection. `aliasctl check` lists the known problems of your server. `aliasctl check
+--exercise` [verifies on your server](exercise.md) the rows that are marked *exercised*.
 """
 NOTICE = "Written by `python -m reconciler.generate`; change the code instead."
 

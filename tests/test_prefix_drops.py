@@ -63,7 +63,8 @@ def test_where_the_version_is_not_known_the_drop_is_blocked_and_the_remedy_named
     assert plan.steps[0].blocked
     assert plan.steps[0].blocked.message == (
         "the server's version is not known, and Milvus before 2.5 drops by prefix and would lose search_products at "
-        "its next restart; drop the longer names first, or set serverVersion in the MilvusConnection"
+        "its next restart; drop the longer names first, or set serverVersion in the MilvusConnection to the version "
+        "that runs"
     )
 
 

@@ -76,7 +76,7 @@ FULLY_LOADED = 100
 """Percent of a partition's data."""
 UNKNOWN_VERSION = "unknown"
 LONGEST_VERSION = 100
-"""Maximum characters of a reported version."""
+"""Maximum characters shown of a reported version."""
 
 # Milvus Lite loses aliases under concurrent calls, whichever database or client they come through.
 _ONE_CALL = threading.BoundedSemaphore(1)
@@ -146,19 +146,19 @@ class MilvusCatalog:
         """Return version and behaviour, read again if the version may have changed."""
         with self._version_lock:
             if self._known is None or self._version_may_have_changed:
-                version = self._read_version()
-                self._known, self._version_may_have_changed = (version, behaviour_of(version)), False
+                self._known, self._version_may_have_changed = self._read_version(), False
             return self._known
 
-    def _read_version(self) -> str:
-        """Return the first of reported version, build tags and stated version that contains a number."""
+    def _read_version(self) -> tuple[str, ServerBehaviour]:
+        """Return the reported version, or else the build tags, with the stated one if it matters; and the behaviour."""
         reported = self._reported_version() or UNKNOWN_VERSION
-        if parse_version(reported).known:
-            return reported
-        tags = self._reported_version(detail=True)
-        if parse_version(tags).known:
-            return tags
-        return f"{reported}, stated to be {self._stated_version}" if self._stated_version else reported
+        if not parse_version(reported).known:
+            tags = self._reported_version(detail=True)
+            reported = tags if parse_version(tags).known else reported
+        behaviour, shown = behaviour_of(reported, self._stated_version), reported[:LONGEST_VERSION]
+        if behaviour.version != parse_version(reported):
+            shown += f", stated to be {self._stated_version}"
+        return shown, behaviour
 
     def _reported_version(self, **options: bool) -> str:
         """Return the answer of GetVersion, or with `detail` the build tags of Connect; "" if that is not permitted."""
@@ -166,7 +166,7 @@ class MilvusCatalog:
             answer = self._until_deadline(lambda timeout: self._send("get_server_version", timeout, **options))
         except (NotSupported, PermissionDenied):
             return ""
-        return str(answer["version"] if options else answer)[:LONGEST_VERSION]
+        return str(answer["version"] if options else answer)
 
     def alias_names(self) -> frozenset[str]:
         # Without `db_name` some versions use the database "default": see `reads_default_database`.

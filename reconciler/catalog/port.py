@@ -100,8 +100,8 @@ class Catalog(Protocol):
     def server_version(self) -> str:
         """Return the version that the server reports: `v2.3.5`, `milvus_lite-3.2.2`, or "unknown".
 
-        If the server reports no number, return the build tags of its `Connect` answer, which takes a second call, or
-        else the version that the connection states.
+        If the server reports no Milvus version, return the build tags of its `Connect` answer, which takes a second
+        call. The version that the connection states is added where it narrows the reported one or contradicts it.
         """
 
     def forget_version(self) -> None:

@@ -1,6 +1,6 @@
 """Differences between Milvus servers, by version: the only place in the code that compares versions.
 
-    version string ── server_version.parse_version ──▶ ServerVersion ── behaviour_of ──▶ ServerBehaviour
+    reported and stated version ── server_version ──▶ ServerVersion ── behaviour_of ──▶ ServerBehaviour
 
 `TABLE` is the source of `docs/servers.md`. Each row is true of a range of versions; the end of a range is the first
 version without it. Boundaries that were read, not measured, were dated by the release around the change and can be off
@@ -16,14 +16,14 @@ import msgspec
 
 from reconciler.catalog.port import DataRead
 from reconciler.catalog.proxy import proxy_of
-from reconciler.catalog.server_version import NEWEST, OLDEST, Number, Product, ServerVersion, parse_version
+from reconciler.catalog.server_version import NEWEST, OLDEST, Number, Product, ServerVersion, parse_version, with_stated
 from reconciler.core.model import Certainty
 from reconciler.core.plan import Action
 
 Range = tuple[Number, Number]
 """From the first version, up to but not including the second."""
 
-STATE_VERSION = "set serverVersion in the MilvusConnection"
+STATE_VERSION = "set serverVersion in the MilvusConnection to the version that runs"
 
 END = (NEWEST[0] + 1, 0, 0)
 
@@ -354,9 +354,9 @@ class ServerBehaviour(msgspec.Struct, frozen=True):
                 yield row, certainty
 
 
-def behaviour_of(reported: str) -> ServerBehaviour:
-    """Return the behaviour of a server that reports this version."""
-    version = parse_version(reported)
+def behaviour_of(reported: str, stated: str = "") -> ServerBehaviour:
+    """Return the behaviour of a server that reports one version and is stated to have another, "" for none."""
+    version = with_stated(parse_version(reported), stated)
     return ServerBehaviour(version, **{row.name: row.certainty(version) for row in TABLE})
 
 
@@ -366,7 +366,9 @@ def notices(address: str, behaviour: ServerBehaviour, actions: Collection[Action
         yield f"connected through the proxy {proxy}"
     if not actions:
         return
-    if not behaviour.version.known and not behaviour.is_lite:
+    if stated := behaviour.version.contradicted_by:
+        yield f"the server does not report {stated}, so every guard assumes the worse of both versions; {STATE_VERSION}"
+    elif not behaviour.version.known and not behaviour.is_lite:
         yield f"the server's version is not known, so every guard assumes the worst case; {STATE_VERSION}"
     concerned = {Affects.CHANGES, *((Affects.MOVES,) if Action.ALTER in actions else ())}
     for row, certainty in behaviour.known_problems():

@@ -16,6 +16,7 @@ import re
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 Number = tuple[int, int, int]
 """Major, minor and patch."""
@@ -41,11 +42,15 @@ class Product(StrEnum):
 
 
 class ServerVersion(msgspec.Struct, frozen=True):
-    """The range of versions that a server can have; a single one if `lowest` equals `highest`."""
+    """The range of versions that a server can have; a single one if `lowest` equals `highest`.
+
+    `contradicted_by`: the version that the user states, if the server reports another one.
+    """
 
     product: Product
     lowest: Number
     highest: Number
+    contradicted_by: str = ""
 
     @property
     def known(self) -> bool:
@@ -67,6 +72,22 @@ def parse_version(reported: str) -> ServerVersion:
     return ServerVersion(
         product, min(_filled(number, 0) for number in found), max(_filled(number, HIGHEST_PART) for number in found)
     )
+
+
+def with_stated(reported: ServerVersion, stated: str) -> ServerVersion:
+    """Return the versions that a server can have by what it reports and by what its user states, "" for nothing.
+
+    A stated version narrows the reported range. If it is not in that range, one of them is wrong: all versions from the
+    lower to the higher one are possible, so that every guard assumes the worse of both. It is not used on Milvus Lite.
+    """
+    if not stated or reported.product is Product.LITE:
+        return reported
+    claim = parse_version(stated)
+    lowest, highest = max(reported.lowest, claim.lowest), min(reported.highest, claim.highest)
+    if lowest <= highest:
+        return replace(reported, lowest=lowest, highest=highest)
+    lowest, highest = min(reported.lowest, claim.lowest), max(reported.highest, claim.highest)
+    return replace(reported, lowest=lowest, highest=highest, contradicted_by=stated)
 
 
 def _filled(number: tuple[int, ...], patch: int) -> Number:

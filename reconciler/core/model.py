@@ -81,7 +81,7 @@ class Connection(Record, frozen=True):
 
     `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two connections
     with one address are the same server, whatever their names. `server_version` is what the user says of a server that
-    reports no version number.
+    does not report all of its version.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Connection(Record, frozen=True):
     concurrency: Annotated[int, Meta(ge=1, le=64, description="Calls in flight."), ALWAYS] = DEFAULT_CONCURRENCY
     namespace: Annotated[str, INTERNAL] = ""
     server_version: Annotated[
-        str, Meta(description="Stated by the manifest, for a server that does not report one.")
+        str, Meta(description="Stated by the manifest, for a server that does not report all of it.")
     ] = ""
 
 

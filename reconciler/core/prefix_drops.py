@@ -51,7 +51,7 @@ def block_if_prefix(drop: Step, staying: Iterable[str], drops_by_prefix: Certain
         cause, remedy = "this Milvus (before 2.5) drops by prefix and would lose", "or upgrade"
     else:
         cause = "the server's version is not known, and Milvus before 2.5 drops by prefix and would lose"
-        remedy = "or set serverVersion in the MilvusConnection"
+        remedy = "or set serverVersion in the MilvusConnection to the version that runs"
     message = f"{cause} {listed(lost, 3)} at its next restart; drop the longer names first, {remedy}"
     return replace(drop, blocked=Block(BlockReason.LOSES_OTHERS, message))
 

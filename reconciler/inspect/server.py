@@ -130,6 +130,9 @@ def _version(catalog: Catalog) -> Condition:
         return Condition(
             Subject.VERSION, Result.MISSING, f"{reported} cannot list its aliases", "upgrade to Milvus 2.3 or later"
         )
+    if version.contradicted_by:
+        detail = f"{reported}: they contradict each other, so every guard assumes the worse of both"
+        return Condition(Subject.VERSION, Result.UNKNOWN, detail, STATE_VERSION)
     if not version.known and not behaviour.is_lite:
         detail = f"{reported} contains no Milvus version, so every guard assumes the worst case"
         return Condition(Subject.VERSION, Result.UNKNOWN, detail, STATE_VERSION)

@@ -54,6 +54,29 @@ def test_a_version_is_read_wherever_it_stands(reported: str, lowest: Number, hig
     assert version.known is (lowest[:2] == highest[:2])
 
 
+@pytest.mark.parametrize(
+    ("reported", "stated", "lowest", "highest", "contradicted"),
+    [
+        ("unknown", "2.4.15", (2, 4, 15), (2, 4, 15), False),
+        ("unknown", "2.4", (2, 4, 0), (2, 4, HIGHEST_PART), False),
+        ("Zilliz Cloud Vector Database(Compatible with Milvus 2.6)", "2.6.4", (2, 6, 4), (2, 6, 4), False),
+        ("acme-3.1.0-milvus-2.4.15", "2.4.15", (2, 4, 15), (2, 4, 15), False),
+        ("2.6.13", "2.6.13", (2, 6, 13), (2, 6, 13), False),
+        ("2.6.13", "2.6", (2, 6, 13), (2, 6, 13), False),
+        ("2.6.13", "2.4.15", (2, 4, 15), (2, 6, 13), True),
+        ("2.6.4", "2.6.13", (2, 6, 4), (2, 6, 13), True),
+        ("Zilliz Cloud Vector Database(Compatible with Milvus 2.6)", "2.4.15", (2, 4, 15), (2, 6, HIGHEST_PART), True),
+        ("2.6.13", "24.8.1", (2, 6, 13), (2, 6, 13), False),
+    ],
+)
+def test_a_stated_version_narrows_the_reported_one_or_contradicts_it(
+    reported: str, stated: str, lowest: Number, highest: Number, contradicted: bool
+) -> None:
+    version = behaviour_of(reported, stated).version
+    assert (version.lowest, version.highest) == (lowest, highest)
+    assert version.contradicted_by == (stated if contradicted else "")
+
+
 @pytest.mark.parametrize("reported", ["milvus_lite-3.2.2", "milvus_lite", "Milvus Lite 3.2"])
 def test_milvus_lite_is_another_product(reported: str) -> None:
     assert parse_version(reported).product is Product.LITE
@@ -221,11 +244,20 @@ def test_no_string_makes_us_less_careful_than_its_number_alone(
     st.lists(st.integers(0, 9999), max_size=2),
     st.sampled_from(["{}", "v{}", "release-{}", "cloud {}", "unknown-{}-20260608"]),
 )
-def test_a_number_of_no_milvus_series_is_no_version(
-    major: int, minor: int, rest: list[int], decoration: str
-) -> None:
+def test_a_number_of_no_milvus_series_is_no_version(major: int, minor: int, rest: list[int], decoration: str) -> None:
     reported = decoration.format(".".join(map(str, (major, minor, *rest))))
     assert parse_version(reported) == parse_version("unknown")
+
+
+@given(NUMBERS, NUMBERS)
+def test_where_reported_and_stated_version_differ_we_are_as_careful_as_for_either(
+    reported: tuple[tuple[int, int], int], stated: tuple[tuple[int, int], int]
+) -> None:
+    either = [".".join(map(str, (*series, patch))) for series, patch in (reported, stated)]
+    both = cautious(behaviour_of(*either))
+    for alone in either:
+        for what, careful in cautious(behaviour_of(alone)).items():
+            assert both[what] or not careful, what
 
 
 @given(NUMBERS)

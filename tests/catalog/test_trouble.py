@@ -20,9 +20,12 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from reconciler.catalog import Catalog, connect
 from reconciler.catalog.milvus_client import SingleAttempt
+from reconciler.catalog.server_version import parse_version
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, InvalidInput, RateLimited
 from tests.faults.wire import Wire
 from tests.servers import ToyMilvus, aborting, connection_to, slow, status, toy_milvus
+
+CLOUD = "Zilliz Cloud Vector Database(Compatible with Milvus 2.6)"
 
 SLACK = 0.8
 """Seconds that a bounded call may take longer on a busy machine."""
@@ -279,8 +282,12 @@ class TestVersion:
     @pytest.mark.parametrize(
         ("reported", "tags", "stated", "version"),
         [
-            ("pkg/v2.5.4", "2.6.1", "2.4.0", "pkg/v2.5.4"),
-            ("unknown-20260608-7ea6e3526", "Zilliz Cloud Vector Database(Compatible with Milvus 2.6)", "2.4.0", None),
+            ("pkg/v2.5.4", "2.6.1", "2.5.4", "pkg/v2.5.4"),
+            ("pkg/v2.5.4", "2.6.1", "2.4.0", "pkg/v2.5.4, stated to be 2.4.0"),
+            ("unknown-20260608-7ea6e3526", CLOUD, "", CLOUD),
+            ("unknown-20260608-7ea6e3526", CLOUD, "2.6.4", f"{CLOUD}, stated to be 2.6.4"),
+            ("unknown-20260608-7ea6e3526", CLOUD, "2.4.0", f"{CLOUD}, stated to be 2.4.0"),
+            ("2.6", "", "2.6", "2.6"),
             ("unknown-20260608-7ea6e3526", "", "2.4.0", "unknown-20260608-7ea6e3526, stated to be 2.4.0"),
             ("unknown-20260608-7ea6e3526", "", "", "unknown-20260608-7ea6e3526"),
             ("", "", "", "unknown"),
@@ -288,13 +295,15 @@ class TestVersion:
             ("release-24.8.1", "24.8.1", "2.4.15", "release-24.8.1, stated to be 2.4.15"),
         ],
     )
-    def test_is_the_first_that_has_a_number(self, reported: str, tags: str, stated: str, version: str | None) -> None:
+    def test_is_the_first_that_has_a_number_with_what_is_stated(
+        self, reported: str, tags: str, stated: str, version: str
+    ) -> None:
         with toy_milvus(reported) as toy:
             info = common_pb2.ServerInfo(build_tags=tags)
             toy.answers["Connect"] = lambda *_: milvus_pb2.ConnectResponse(status=status(), server_info=info)
             catalog = connect(connection_to(toy.uri, server_version=stated), "default")
-            assert catalog.server_version() == (version or tags)
-            assert toy.count("Connect") == (1 if reported == "pkg/v2.5.4" else 2), "again only for the build tags"
+            assert catalog.server_version() == version
+            assert toy.count("Connect") == (1 if parse_version(reported).known else 2), "again only for the build tags"
             catalog.close()
 
     @pytest.mark.parametrize("code", [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED])

@@ -14,6 +14,7 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from reconciler.catalog import Catalog, connect
 from reconciler.core.errors import CatalogError, UnexpectedAnswer
+from reconciler.core.model import Certainty
 from tests.hostile.mutations import bounded, mangled
 from tests.reliability.tally import Tally
 from tests.servers import ToyMilvus, connection_to, status, toy_milvus
@@ -133,6 +134,16 @@ def test_an_answer_that_makes_no_sense_is_told_as_the_servers(
     answer(toy, method, reply)
     with pytest.raises(UnexpectedAnswer, match=r"answer .*from 127\.0\.0\.1"):
         QUESTIONS[method](catalog)
+
+
+def test_a_number_far_into_a_version_counts_and_the_start_is_shown() -> None:
+    with toy_milvus(version="x" * 120 + "-2.4.15") as toy:
+        catalog = connect(connection_to(toy.uri), "default")
+        try:
+            assert catalog.behaviour.drops_by_prefix is Certainty.YES
+            assert catalog.server_version() == "x" * 100
+        finally:
+            catalog.close()
 
 
 def test_a_version_of_any_length_is_no_number_and_soon_told() -> None:

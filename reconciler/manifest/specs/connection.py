@@ -109,5 +109,8 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
     ] = None
     server_version: Annotated[
         _ServerVersion | None,
-        about("The Milvus version of a server that does not report one. Ignored where it does."),
+        about(
+            "The Milvus version of a server that does not report all of it. If the server reports another one, every "
+            "guard assumes the worse of both."
+        ),
     ] = None
