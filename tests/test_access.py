@@ -252,7 +252,7 @@ def test_a_database_that_cannot_be_told_is_unknown() -> None:
     made = server("v1")
     made.deny("ListAliases")
     [found] = check_access([alias_set({"a": "v1"})], Catalogs(lambda item, name, create=False: Closed(made, name)))
-    assert condition(found, S.DATABASE) == Condition(S.DATABASE, R.UNKNOWN, "it does not tell: no answer")
+    assert condition(found, S.DATABASE) == Condition(S.DATABASE, R.UNKNOWN, "not checked: no answer")
 
 
 def test_what_cannot_be_found_out_is_never_said_to_hold() -> None:

@@ -105,7 +105,7 @@ def _unreached(
 
 def _not_checked(failed: Subject) -> list[Condition]:
     rest = list(Subject)[len(SERVER) :]
-    return [Condition(subject, Result.UNKNOWN, f"not asked, because of the {failed.words}") for subject in rest]
+    return [Condition(subject, Result.UNKNOWN, f"not checked, because of the {failed.words}") for subject in rest]
 
 
 def _locate_readable(catalog: Catalog, sets: Sequence[AliasSet]) -> dict[str, str | None]:

@@ -59,7 +59,7 @@ class PrivilegeChecks:
         if not needs.named:
             return Condition(subject, Result.UNKNOWN, "granted per collection; pass -f to check them")
         if not names:
-            return Condition(subject, Result.NOT_NEEDED, "no gate or verification of these sets asks for it")
+            return Condition(subject, Result.NOT_NEEDED, "no gate or verification of these sets needs it")
         make: Mapping[Call, Callable[[str], object]] = {
             Call.GET_LOAD_STATE: self._catalog.load_state,
             Call.SHOW_PARTITIONS: self._catalog.partitions,
@@ -104,7 +104,7 @@ class PrivilegeChecks:
 
     def _write(self, write: AliasWrite, subject: Subject, *, needed: bool) -> Condition:
         if not needed:
-            return Condition(subject, Result.NOT_NEEDED, "these sets do not ask for it; a rollback may")
+            return Condition(subject, Result.NOT_NEEDED, "these sets do not need it; a rollback may")
         try:
             permitted = self._catalog.permits(write)
         except NotPrimary as error:

@@ -39,7 +39,7 @@ def database_condition(catalog: Catalog) -> Condition:
             failure = failure or error
         else:
             return Condition(Subject.DATABASE, Result.OK, f'"{catalog.database}" exists')
-    return Condition(Subject.DATABASE, Result.UNKNOWN, f"it does not tell: {failure}")
+    return Condition(Subject.DATABASE, Result.UNKNOWN, f"not checked: {failure}")
 
 
 def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Subject]) -> list[Condition]:
@@ -53,7 +53,7 @@ def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Su
     return [
         *_passed(connection, before),
         Condition(failed, Result.MISSING, str(error), remedy),
-        *(Condition(subject, Result.UNKNOWN, f"not asked, because of the {failed.words}") for subject in after),
+        *(Condition(subject, Result.UNKNOWN, f"not checked, because of the {failed.words}") for subject in after),
     ]
 
 
@@ -64,11 +64,11 @@ def _failed_subject(error: CatalogError, connection: Connection) -> tuple[Subjec
         case AuthenticationFailed():
             if connection.token is None:
                 return Subject.TOKEN, "give one: spec.token in the MilvusConnection, --token-env or --token-file"
-            return Subject.TOKEN, f"see that the {_where(connection.token)} has a valid user:password or API key"
+            return Subject.TOKEN, f"check that the {_where(connection.token)} has a valid user:password or API key"
         case DatabaseNotFound():
             return Subject.DATABASE, OTHER_DATABASE
         case _:
-            remedy = "see that the address is right, and that nothing on the way blocks it"
+            remedy = "check that the address is right, and that no firewall blocks it"
             plain = connection.uri.lower().startswith("http://")
             return Subject.ADDRESS, f"{remedy}; if the server speaks TLS only, write https://" if plain else remedy
 
@@ -78,7 +78,7 @@ def _tls_remedy(error: TlsFailed, connection: Connection) -> str:
         return "check that caFile contains the CA of the server's certificate, and that serverName is its name"
     if connection.tls is None or connection.tls.cert is None:
         return "give a client certificate: certFile, keyFile and caFile in spec.tls, or --tls-cert, --tls-key, --tls-ca"
-    return "see that the client certificate is valid, and of an authority that the server trusts"
+    return "check that the client certificate is valid, and of an authority that the server trusts"
 
 
 def _passed(connection: Connection, subjects: Sequence[Subject]) -> Iterator[Condition]:
@@ -93,7 +93,7 @@ def _passed(connection: Connection, subjects: Sequence[Subject]) -> Iterator[Con
             case Subject.TOKEN:
                 yield _token(connection.token)
             case _:
-                yield Condition(subject, Result.UNKNOWN, "not asked: the server let us in no further")
+                yield Condition(subject, Result.UNKNOWN, "not checked: the connection failed earlier")
 
 
 def _token(token: Credential | None) -> Condition:

@@ -4,7 +4,7 @@ prod / default   Milvus 2.3.5 at https://milvus.example.com:19530 (manifest)
   ✓ address            milvus.example.com:19530 answers
   ✗ DropAlias          the privilege DropAlias is missing; have it granted: grant_privilege("ROLE", …)
   ? DescribeIndex      no clear answer on products_v7: …
-  - Search             not needed: no gate or verification of these sets asks for it
+  - Search             not needed: no gate or verification of these sets needs it
 Check: 1 missing, 1 unknown, 8 ok, 2 not needed.
 """
 

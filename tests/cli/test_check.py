@@ -27,13 +27,13 @@ def test_a_check_reads_like_this(shop: Shop) -> None:
         "  - DescribeAlias        not needed: DescribeCollection is used on this version",
         "  ✓ GetLoadState         ok on v1",
         "  ✓ ShowPartitions       ok on v1",
-        "  - DescribeIndex        not needed: no gate or verification of these sets asks for it",
+        "  - DescribeIndex        not needed: no gate or verification of these sets needs it",
         "  ✓ Query                ok on v1",
-        "  - Search               not needed: no gate or verification of these sets asks for it",
+        "  - Search               not needed: no gate or verification of these sets needs it",
         "  - SelectOwnership      not needed: no gate of these sets reads grants",
         "  ✓ CreateAlias          permitted; nothing was written",
         "  ✓ AlterAlias           permitted; nothing was written",
-        "  - DropAlias            not needed: these sets do not ask for it; a rollback may",
+        "  - DropAlias            not needed: these sets do not need it; a rollback may",
         "Check: 11 ok, 6 not needed.",
     ]
     assert shop.run("check", "-f", "aliases.yaml", "--format", "json").document == shop.read("checked.json")
@@ -51,7 +51,7 @@ def test_what_is_missing_is_exit_1_and_the_other_targets_are_checked_too(shop: S
     assert {item["result"] for item in gone[1:]} == {"unknown"}
     assert {item["result"] for item in by_address[shop.uri.removeprefix("http://")]} == {"ok", "notNeeded"}
     shown = shop.run("check", "-f", "aliases.yaml", "--timeout", "20s").stdout
-    assert "  ? other conditions     not asked, because of the address" in shown
+    assert "  ? other conditions     not checked, because of the address" in shown
     assert shown.splitlines()[-1].startswith("Check: ")
 
 

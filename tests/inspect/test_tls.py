@@ -105,8 +105,8 @@ class TestMutual:
         ("client", "remedy"),
         [
             (None, "give a client certificate"),
-            ("stranger", "see that the client certificate is valid"),
-            ("expired_client", "see that the client certificate is valid"),
+            ("stranger", "check that the client certificate is valid"),
+            ("expired_client", "check that the client certificate is valid"),
         ],
     )
     def test_without_a_good_one(
