@@ -83,7 +83,7 @@ _MESSAGES: dict[type[CatalogError], str] = {
     errors.NotLoaded: "the collection is not loaded in {target}: {words}",
     errors.InvalidName: "{address} refuses a name: {words}",
     errors.NotPrimary: (
-        "{address} is a secondary cluster, which refuses changes: nothing was written; "
+        "{address} is a secondary cluster, which refuses changes: this call wrote nothing; "
         "run this against the primary cluster, or make this one the primary first"
     ),
     errors.NotSupported: "{address} does not know the call: {words}",

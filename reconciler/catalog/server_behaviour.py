@@ -177,7 +177,7 @@ TABLE: tuple[Row, ...] = (
         (((2, 6, 5), END),),
         "Alias calls are replicated to secondary clusters; a secondary refuses them with code 65535, `cluster is not "
         "primary`.",
-        "`NotPrimary`: nothing was written, and the call is not repeated.",
+        "`NotPrimary`: the call wrote nothing and is not repeated, and the set is not reverted.",
         "`internal/streamingcoord/server/broadcaster`",
     ),
     Row(

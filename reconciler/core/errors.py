@@ -136,7 +136,7 @@ class InvalidName(CatalogError):
 
 
 class NotPrimary(CatalogError):
-    """A secondary cluster refuses writes; nothing was written."""
+    """A secondary cluster refuses writes; the call wrote nothing."""
 
 
 class NotSupported(CatalogError):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.catalog.port import Catalog, DataRead
 from reconciler.catalog.read import locate
-from reconciler.core.errors import AliasctlError, CatalogError, JournalError
+from reconciler.core.errors import AliasctlError, CatalogError, JournalError, NotPrimary
 from reconciler.core.model import Connection, OnFailure, Target
 from reconciler.core.pending_verification import needs_proof
 from reconciler.core.plan import (
@@ -92,6 +92,7 @@ class SetRun:
         self._touched: list[Step] = []  # steps that this run made or may have made, oldest first
         self._unanswered: set[str] = set()  # aliases with a call that was neither answered nor read back
         self._unanswered_heals: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
+        self._is_secondary = False  # a change was refused by a secondary cluster
         self._lock = Lock()
 
     def run(self) -> None:
@@ -244,7 +245,12 @@ class SetRun:
 
     @property
     def _must_revert(self) -> bool:
-        return self._results.failed.is_set() and self._plan.on_failure is OnFailure.REVERT
+        """Return whether a failure makes the set revert.
+
+        A secondary cluster would refuse the revert too, and its refusal says nothing about the desired collections: the
+        set stops, and the next run continues.
+        """
+        return self._results.failed.is_set() and self._plan.on_failure is OnFailure.REVERT and not self._is_secondary
 
     def _attempt_all(self, steps: Sequence[Step]) -> list[Step]:
         """Make the changes of one phase concurrently; return the steps to read back and verify."""
@@ -291,6 +297,8 @@ class SetRun:
                 self._touched.append(step)
                 self._unanswered |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
         if end.outcome not in ACHIEVED:
+            if end.code == NotPrimary.__name__:
+                self._is_secondary = True
             self._results.fail(f'"{step.alias}" failed: {end.message}')
         self._results.put(StepResult(step, end.outcome, end.code, end.message, started, now(), end.wrote))
         return end.outcome is Outcome.DONE or (end.outcome is Outcome.NOOP and self._must_verify_others(step))

@@ -66,7 +66,7 @@ def test_what_is_sent_cannot_be_the_name_of_anything(version: str, monkeypatch: 
 def test_a_secondary_cluster_says_so_where_a_drop_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with toy_milvus("2.6.8") as toy, opened(toy, monkeypatch) as catalog:
         toy.answers["DropAlias"] = lambda *_: status(65535, "cluster is not primary, cannot do any DDL/DCL")
-        with pytest.raises(NotPrimary, match="nothing was written; run this against the primary cluster"):
+        with pytest.raises(NotPrimary, match="this call wrote nothing; run this against the primary cluster"):
             catalog.permits(DROP)
 
 

@@ -37,7 +37,7 @@ def test_apply_ends_with_1_and_one_sentence(shop: Shop, reason: str) -> None:
     finally:
         secondary.stop()
     assert (applied.code, shop.live) == (1, {"a": "v1", "b": "v1"})
-    assert "is a secondary cluster, which refuses changes: nothing was written; run this against the primary" in (
+    assert "is a secondary cluster, which refuses changes: this call wrote nothing; run this against the primary" in (
         applied.stdout
     )
     assert "may still take effect" not in applied.stdout

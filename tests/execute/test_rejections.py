@@ -12,7 +12,7 @@ from reconciler.core.model import Alias, AliasSet, OnFailure, Target
 from reconciler.core.options import Options
 from reconciler.core.plan import BlockReason, Plan, SetPlan, Step
 from reconciler.core.rejections import Rejection, block_rejected
-from reconciler.core.report import ExitCode
+from reconciler.core.report import ExitCode, Outcome
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, live, server
@@ -47,6 +47,25 @@ def reverted(journal: Journal) -> tuple[Recorder, Plan]:
 
 def reasons(plan: Plan) -> dict[str, BlockReason]:
     return {step.alias: step.blocked.reason for step in plan.steps if step.blocked}
+
+
+def test_a_fail_over_reverts_and_rejects_nothing_and_the_next_run_continues(journal: Journal) -> None:
+    recorder = Recorder(server("old", "new", aliases={"a": "old", "b": "old"}))
+
+    def fail_over(method: str, alias: str) -> None:
+        recorder.server.secondary = True
+
+    recorder.after = fail_over
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([desired()], catalogs=opened, journal=journal), catalogs=opened, journal=journal)
+        assert (report.exit_code, live(recorder.server)) == (ExitCode.INCOMPLETE, {"a": "new", "b": "old"})
+        assert [result.outcome for result in report.results] == [Outcome.DONE, Outcome.FAILED]
+        assert "this call wrote nothing" in (report.results[1].message or "")
+        recorder.server.secondary, recorder.after = False, lambda method, alias: None
+        plan = make_plan([desired()], catalogs=opened, journal=journal)
+        assert (reasons(plan), plan.pending_reverts) == ({}, ())
+        assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.DONE
+    assert live(recorder.server) == {"a": "new", "b": "new"}
 
 
 REFUSED = {"a": BlockReason.REJECTED, "b": BlockReason.EARLIER_WAVE}

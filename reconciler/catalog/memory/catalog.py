@@ -234,7 +234,7 @@ class MemoryCatalog:
     def _change(self, write: AliasWrite) -> Iterator[StoredDatabase]:
         with self._call(self._required_privilege(write)) as db:
             if self._server.secondary:
-                raise NotPrimary("this is a secondary cluster, which refuses changes: nothing was written")
+                raise NotPrimary("this is a secondary cluster, which refuses changes: this call wrote nothing")
             yield db
 
     def _target(self, db: StoredDatabase, name: str) -> int:
