@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -45,28 +46,29 @@ def remove_leftovers(sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def clean_up(sandbox: Sandbox) -> tuple[str, ...]:
-    """Remove everything whose name begins with `PREFIX`; return what may be left if the server does not allow that."""
+    """Remove everything whose name begins with `PREFIX`; return what is left, or may be."""
     retries = Retrying(
         retry=retry_if_exception_type(MAY_PASS),
         stop=stop_after_delay(CLEANUP_SECONDS),
         wait=wait_fixed(WAIT),
         reraise=True,
     )
-    try:
+    with suppress(CatalogError):
         for attempt in retries:
             with attempt:
                 _remove_all(sandbox)
-    except CatalogError:
-        return tuple(f"{noun} {name}" for noun, name in sorted(sandbox.made))
-    return ()
+    return tuple(f"{noun} {name}" for noun, name in sorted(sandbox.made))
 
 
 def _remove_all(sandbox: Sandbox) -> None:
-    """Drop all aliases, then all collections; what cannot be dropped is an error after all others are gone."""
+    """Drop all aliases, then all collections; what cannot be dropped is an error after all others are gone.
+
+    Afterwards `sandbox.made` has what a read still shows.
+    """
     refused: CatalogError | None = None
-    aliases = [*_ours(sandbox.alias_names()), DANGLING]  # no list shows one that dangles
+    aliases = {*_ours(sandbox.alias_names()), *_made(sandbox, "alias"), DANGLING}  # no list shows one that dangles
     for drop, name in [
-        *((sandbox.remove_alias, alias) for alias in aliases),
+        *((sandbox.remove_alias, alias) for alias in sorted(aliases)),
         *((sandbox.drop_collection, collection) for collection in _collections(sandbox)),
     ]:
         try:
@@ -77,7 +79,12 @@ def _remove_all(sandbox: Sandbox) -> None:
             refused = error
     if refused:
         raise refused
-    sandbox.made.clear()
+    aliases = set(_ours(sandbox.alias_names()))
+    sandbox.made = {("alias", name) for name in aliases} | {("collection", name) for name in _collections(sandbox)}
+
+
+def _made(sandbox: Sandbox, noun: str) -> set[str]:
+    return {name for kind, name in sandbox.made if kind == noun}
 
 
 def _ours(names: Iterable[str]) -> list[str]:
@@ -85,11 +92,16 @@ def _ours(names: Iterable[str]) -> list[str]:
 
 
 def _collections(sandbox: Sandbox) -> list[str]:
-    """Return our collections; where the caller may not list any, those that can be described."""
+    """Return our collections: those that are listed, and those that only a description shows.
+
+    Milvus leaves collections without a grant of the caller out of the list (read); it is denied or empty then.
+    """
     try:
-        return _ours(sandbox.collections())
+        listed = set(_ours(sandbox.collections()))
     except PermissionDenied:
-        return [name for name in COLLECTIONS if sandbox.describe(name)]
+        listed = set()
+    unlisted = {*COLLECTIONS, *_made(sandbox, "collection")} - listed
+    return sorted(listed | {name for name in unlisted if sandbox.describe(name)})
 
 
 def _not_ours(sandbox: Sandbox, aliases: Iterable[str], collections: Iterable[str]) -> Iterator[Problem]:

@@ -229,6 +229,13 @@ class Cluster:
             for grant in self.grants.get(role, ())
         )
 
+    def listed_for(self, user: str, collection: str) -> bool:
+        """Whether ShowCollections shows a collection; a grant on the whole database does not count."""
+        roles = self.roles.get(user, set())
+        grants = [grant for role in roles for grant in self.grants.get(role, ()) if grant.object == "Collection"]
+        every = not self.authorization or "admin" in roles
+        return every or any(grant.name in ("*", collection) for grant in grants)
+
 
 READS = {"Query", "Search", "IndexDetail", "GetLoadState", "ShowPartitions", "DescribeCollection", "DescribeAlias"}
 BUILT_IN_GROUPS: dict[str, set[str]] = {

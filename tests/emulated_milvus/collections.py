@@ -97,8 +97,11 @@ def describe_collection(call: Call, request: Any) -> Any:
 
 @rpc
 def show_collections(call: Call, _request: Any) -> Any:
+    """List collections, those only on which the caller has a grant (read in 2.6, rootcoord)."""
     with call.cluster.lock:
-        found = call.database.collections
+        found = {
+            name: item for name, item in call.database.collections.items() if call.cluster.listed_for(call.user, name)
+        }
         return milvus_pb2.ShowCollectionsResponse(
             collection_names=list(found), collection_ids=[item.id for item in found.values()]
         )

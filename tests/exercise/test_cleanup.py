@@ -9,15 +9,18 @@ from threading import Event
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog import open_sandbox
+from reconciler.core.model import Credential
 from reconciler.exercise import cleanup, moves, run
+from reconciler.exercise.names import OLD
 from reconciler.exercise.records import ExerciseReport
 from reconciler.exercise.run import run_exercises
 from reconciler.render.exercise import exercise_lines
 from tests.emulated_milvus.behaviour import VERSIONS
 from tests.emulated_milvus.calls import HANDLERS, Denied
-from tests.emulated_milvus.cluster import Cluster, Code, Refused
+from tests.emulated_milvus.cluster import Cluster, Code, Grant, Refused
 from tests.emulated_milvus.proxy import Proxy
 from tests.faults.wire import Wire
 from tests.servers import connection_to
@@ -189,6 +192,36 @@ def test_what_the_server_refuses_to_drop_is_reported(proxy: Proxy, monkeypatch: 
     assert {name.split()[1] for name in report.left} == live(proxy)
     assert exercised(proxy.uri).left == ()
     assert live(proxy) == set()
+
+
+def test_what_the_list_does_not_show_is_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ShowCollections leaves out collections without a grant of the caller's, and is no error."""
+    with Proxy(Cluster(VERSIONS["2.6.23"])) as proxy:
+        cluster, privileges = (
+            proxy.cluster,
+            ("CreateCollection", "DropCollection", "CreatePartition", "ShowCollections"),
+        )
+        cluster.authorization = True
+        cluster.passwords["ci"], cluster.roles["ci"] = "ci-password", {"exercise"}
+        cluster.grants["exercise"] = {Grant("Global", "*", privilege, "*") for privilege in (*privileges, "DropAlias")}
+        monkeypatch.setenv("CI_TOKEN", "ci:ci-password")
+        connection = replace(connection_to(proxy.uri), token=Credential(env="CI_TOKEN"))
+        with closing(open_sandbox(connection, "default")) as sandbox:
+            assert sandbox.collections() == {}
+            report = run_exercises(sandbox, connection, Event())
+            assert "Insert" in report.ended_early
+            assert (report.exit_code, report.left, live(proxy)) == (1, (), set())
+
+            sandbox.create_collection(OLD)
+            assert cleanup.remove_leftovers(sandbox) == (f"collection {OLD}",)
+            assert live(proxy) == set()
+
+
+def test_a_drop_that_is_accepted_and_not_done_is_reported(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(HANDLERS, "DropCollection", lambda _call, _request: None)
+    monkeypatch.setattr(run, "EXERCISES", ())
+    report = exercised(proxy.uri)
+    assert (report.exit_code, report.left) == (5, ("collection aliasctl_check_new", "collection aliasctl_check_old"))
 
 
 def _raise(error: BaseException) -> None:
