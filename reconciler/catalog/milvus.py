@@ -110,9 +110,7 @@ class MilvusCatalog:
         self._caller = Caller()
         self._follows_topology = follows_topology(connection.uri)
         self._outdated = False
-        self._client = self._until_deadline(
-            lambda timeout: open_client(connection, database, timeout, self._caller, secrets)
-        )
+        self._client = self._open(connection, self._caller)
         self._listed_ids = ids_of_listed_collections(self._client)
 
     @property
@@ -327,7 +325,7 @@ class MilvusCatalog:
         if not self._caller.token:
             return False
         try:
-            self._until_deadline(self._open_without_token).close()
+            self._open(replace(self._connection, token=None), Caller()).close()
         except AuthenticationFailed:
             return True
         return False
@@ -335,8 +333,12 @@ class MilvusCatalog:
     def close(self) -> None:
         self._client.close()
 
-    def _open_without_token(self, timeout: SingleAttempt) -> Any:
-        return open_client(replace(self._connection, token=None), self.database, timeout, Caller(), self._secrets)
+    def _open(self, connection: Connection, caller: Caller) -> Any:
+        """Open a client; once for a global cluster, since pymilvus itself repeats the request for the primary."""
+        return self._until_deadline(
+            lambda timeout: open_client(connection, self.database, timeout, caller, self._secrets),
+            attempts=1 if self._follows_topology else READ_ATTEMPTS,
+        )
 
     def _privilege_groups(self) -> dict[str, frozenset[str]]:
         """Return the privileges in each group; none on servers without groups."""
@@ -419,7 +421,7 @@ class MilvusCatalog:
     def _our_errors(self) -> AbstractContextManager[None]:
         return our_errors(self._target, self._timeout, lambda: self._caller.secrets)
 
-    def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T]) -> T:
+    def _until_deadline(self, attempt_once: Callable[[SingleAttempt], T], attempts: int = READ_ATTEMPTS) -> T:
         """Retry transient errors a few times, within the timeout of the connection."""
         deadline = time.monotonic() + self._timeout
 
@@ -428,7 +430,7 @@ class MilvusCatalog:
 
         retries = Retrying(
             retry=retry_if_exception(worth_another),
-            stop=stop_after_attempt(READ_ATTEMPTS),
+            stop=stop_after_attempt(attempts),
             wait=wait_exponential(multiplier=0.05, max=LONGEST_WAIT) + wait_random(0, 0.1),
             before_sleep=_log_retry,
             reraise=True,

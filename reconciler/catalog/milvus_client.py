@@ -18,7 +18,7 @@ from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 from reconciler.catalog.milvus_options import client_options
 from reconciler.catalog.port import Secrets
@@ -58,7 +58,7 @@ with _without_foreign_settings():
 
     without_pandas(lambda: import_module("pymilvus"))
     from pymilvus import DataType, MilvusClient, MilvusException
-    from pymilvus.client.global_topology import GLOBAL_CLUSTER_IDENTIFIER
+    from pymilvus.client.global_topology import GLOBAL_CLUSTER_IDENTIFIER, fetch_topology
     from pymilvus.client.utils import check_status
     from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
@@ -150,14 +150,14 @@ def open_client(
 
     On UNAVAILABLE pymilvus would open a new channel before it reports the error, with all threads waiting in turn, each
     for the whole timeout. gRPC reconnects by itself, so that hook is removed. The hook also follows a Zilliz global
-    cluster to its new primary and repeats the call there, which must not happen to a write. Without it a client stays
-    with the cluster that was the primary when it was opened; see `Catalog.outdated`.
+    cluster to its new primary and repeats the call there, which must not happen to a write. So a client stays with the
+    cluster that is the primary when it is opened; see `Catalog.outdated`.
     """
     lite = "://" not in connection.uri
     with client_options(connection, secrets) as options, _without_foreign_settings() if lite else nullcontext():
         caller.token = options.get("token", "")
         client = MilvusClient(
-            uri=connection.uri,
+            uri=_primary(connection.uri, caller.token) if follows_topology(connection.uri) else connection.uri,
             db_name=database,
             timeout=timeout,
             dedicated=True,
@@ -174,6 +174,21 @@ def open_client(
 def follows_topology(uri: str) -> bool:
     """Return whether pymilvus takes an address for a Zilliz global cluster, which names the address of its primary."""
     return GLOBAL_CLUSTER_IDENTIFIER in uri.lower()
+
+
+def _primary(uri: str, token: str) -> str:
+    """Return the address of the primary of a Zilliz global cluster.
+
+    A client that is opened with the global address starts a thread that holds the token and polls for another primary,
+    and does not stop it if the client cannot be opened (read in pymilvus 2.6.16 and 3.0.2).
+    """
+    endpoint = str(fetch_topology(uri, token).primary.endpoint)
+    scheme = urlsplit(uri).scheme
+    if (
+        urlsplit(endpoint).scheme != scheme
+    ):  # without TLS it would get the token in plain text; without scheme, be a file
+        raise ValueError(f"the primary is at {endpoint}, need {scheme}://")
+    return endpoint
 
 
 def ids_of_listed_collections(client: Any) -> Callable[[], dict[str, int]]:

@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog import connect
-from reconciler.core.errors import AuthenticationFailed, ConnectionFailed, NotPrimary
+from reconciler.core.errors import AuthenticationFailed, ConnectionFailed, NotPrimary, UnexpectedAnswer
 from reconciler.core.model import Connection
 from reconciler.operator.clients import Clients
 from tests.emulated_milvus.behaviour import VERSIONS
@@ -160,6 +160,33 @@ def test_an_address_that_does_not_tell_the_topology_is_an_error(
     world.status = status
     with pytest.raises(error, match="Failed to fetch global topology"):
         connect(replace(world.connection, timeout=0.5), "default")
+
+
+def threads_of_pymilvus() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if "_refresh_loop" in thread.name}
+
+
+def test_no_thread_polls_for_another_primary(world: GlobalCluster) -> None:
+    """It would hold the token, and nothing would stop it after a client that could not be opened."""
+    before = threads_of_pymilvus()
+    catalog = connect(world.connection, "default")
+    assert threads_of_pymilvus() == before
+    catalog.close()
+    with Proxy(Cluster(VERSIONS["2.6.8"])) as lost:
+        world.clusters.append(lost)
+        world.primary = 2
+    before_opening = len(world.requests)
+    with pytest.raises(ConnectionFailed):
+        connect(replace(world.connection, timeout=0.5), "default")
+    assert threads_of_pymilvus() == before
+    assert len(world.requests) == before_opening + 1, "opened once, not again for the same primary"
+
+
+@pytest.mark.parametrize("endpoint", ["milvus.db", "tcp://127.0.0.1:1", ""])
+def test_an_answer_with_another_kind_of_address_is_an_error(world: GlobalCluster, endpoint: str) -> None:
+    world.clusters[0].uri = endpoint
+    with pytest.raises(UnexpectedAnswer, match=r"makes no sense: ValueError: the primary is at .*, need http://"):
+        connect(Connection("test", f"http://{HOST}:{world.port}", f"{HOST}:{world.port}"), "default")
 
 
 def test_other_addresses_are_never_outdated(world: GlobalCluster) -> None:
