@@ -11,7 +11,7 @@ ignores such an alter (see `ServerBehaviour.realter`). If the version is not kno
 checked.
 
 A move can also take the rights of readers away. Each endpoint is read with the rights of its own token, and a read that
-was permitted before the move and is denied after it is a failure (see `rights`).
+is denied after the move is a failure, unless it is known that it was denied before (see `rights`).
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class _AliasProof:
             view.finish()
 
     def check_rights(self, halt: Halt) -> list[Future[None]]:
-        """Start to read with all rights that there were before the move, at each endpoint that answers."""
+        """Start to read with all rights that there may have been before the move, at each endpoint that answers."""
         views = [] if halt.is_set() else [view for view in self._views if self.has_no_mark or view.answers]
         return [view.check_rights(self._step, halt) for view in views]
 
@@ -243,7 +243,9 @@ class _AliasProof:
         if isinstance(catalog, str):
             return Reach.UNKNOWN, f"it cannot be read: {catalog}"
         if view.taken:
-            denied = f"reads through the alias were permitted before the move and are denied now: {view.taken}"
+            known = view.known_before(self.alias)
+            before = "were permitted before the move" if known else "could not all be tried before the move"
+            denied = f"reads through the alias {before} and are denied now: {view.taken}"
             return Reach.DENIED, f"{denied}; {remedy(view.taken, catalog, self._step)}"
         if isinstance(self._mark, str):
             again = "; the alias was altered once more in case they are stuck" if self._heals else ""
@@ -280,7 +282,7 @@ class _View:
         self.reads = 0
         self.last: Answer | None = None
         self.problem = TOO_SHORT
-        self.taken: PermissionDenied | None = None  # a read that was permitted before the move is denied
+        self.taken: PermissionDenied | None = None  # a read is denied that was not denied before the move
         self.restart()
 
     def restart(self) -> None:
@@ -315,6 +317,10 @@ class _View:
         """Return whether a query through the alias was denied before the move."""
         return DataRead.QUERY in self._rights.denied_before(self.endpoint, alias)
 
+    def known_before(self, alias: str) -> bool:
+        """Return whether all reads through the alias were answered before the move."""
+        return self._rights.known_before(self.endpoint, alias)
+
     def read(self, mark: Mark, alias: str) -> Future[None] | None:
         """Start another read; return None if it is not needed, or one is in flight."""
         if isinstance(self.endpoint.catalog, str) or self.settled or (self._reading and not self._reading.done()):
@@ -333,7 +339,7 @@ class _View:
             self._reading.result()  # a bug in our own code must not pass silently
 
     def check_rights(self, step: Step, halt: Halt) -> Future[None]:
-        """Start to read with all rights that there were before the move; note a denial that is repeated."""
+        """Start to read with all rights that there may have been before the move; note a denial that is repeated."""
         return self._pool.submit(self._check_rights, step, halt)
 
     def _check_rights(self, step: Step, halt: Halt) -> None:

@@ -1,4 +1,4 @@
-"""Detect that a move takes rights from readers: reads that were permitted before it, and are denied after it.
+"""Detect that a move takes rights from readers: reads that are denied after it, and were not known to be before it.
 
 Up to Milvus 2.6.10 a read through an alias requires the privilege on the alias's name, which a move does not change.
 On 2.6.11 a search requires it on the collection, from 2.6.12 on every read does (see
@@ -24,7 +24,7 @@ class Rights:
     """The reads through aliases that were denied before a move, at each endpoint. Created before the aliases move.
 
     It takes a weak query and a weak search per alias and endpoint, and a call per collection. An endpoint that does not
-    answer is not read again: what is not known to have been denied counts as permitted.
+    answer is not read again before the move: what is not known to have been denied counts as permitted.
 
     Args:
         endpoints: the first is the one that writes.
@@ -45,7 +45,8 @@ class Rights:
         moved: bool = False,
     ) -> None:
         self._moved = moved
-        self._unanswered: set[Endpoint] = set()
+        self._unanswered: set[Endpoint] = set()  # did not answer a read before the move
+        self._unknown: set[tuple[Endpoint, str]] = set()  # aliases with a read that was not answered there
         collections = sorted({name for step in steps for name in (step.current, step.desired) if name})
         self._schemas = dict(zip(collections, pool.map(lambda name: _schema(name, catalog), collections), strict=True))
         with pools(endpoints, pool, catalog.concurrency) as by_endpoint:
@@ -60,29 +61,36 @@ class Rights:
         """Return the reads that were denied before the move, each with the server's answer."""
         return self._denied.get((endpoint, alias), {})
 
+    def known_before(self, endpoint: Endpoint, alias: str) -> bool:
+        """Return whether all reads through the alias were answered before the move."""
+        return (endpoint, alias) not in self._unknown
+
     def taken(self, endpoint: Endpoint, step: Step, reads: Iterable[DataRead] = DataRead) -> PermissionDenied | None:
-        """Read through a moved alias; return the denial of a read that was permitted before.
+        """Read through a moved alias; return the denial of a read that is not known to have been denied before.
 
         Args:
             endpoint: where to read.
             step: the create or alter that was made.
-            reads: what to read, if it was permitted.
+            reads: what to read, unless it was denied.
 
         Raises:
             CatalogError: transient: the server does not answer.
         """
-        permitted = [read for read in reads if read not in self.denied_before(endpoint, step.alias)]
-        denials = (self._denial(read, endpoint, step.alias, step.desired) for read in permitted)
+        expected = [read for read in reads if read not in self.denied_before(endpoint, step.alias)]
+        denials = (self._denial(read, endpoint, step.alias, step.desired) for read in expected)
         return next(filter(None, denials), None)
 
     def _denied_before(self, endpoint: Endpoint, step: Step) -> dict[DataRead, PermissionDenied]:
         denied: dict[DataRead, PermissionDenied] = {}
-        try:
-            for read in DataRead:
-                if denial := self._denial(read, endpoint, *self._read_before(read, endpoint, step)):
+        for read in DataRead:
+            try:
+                if endpoint in self._unanswered:
+                    self._unknown.add((endpoint, step.alias))
+                elif denial := self._denial(read, endpoint, *self._read_before(read, endpoint, step)):
                     denied[read] = denial
-        except CatalogError:
-            self._unanswered.add(endpoint)
+            except CatalogError:
+                self._unanswered.add(endpoint)
+                self._unknown.add((endpoint, step.alias))
         return denied
 
     def _read_before(self, read: DataRead, endpoint: Endpoint, step: Step) -> tuple[str, str | None]:
@@ -95,7 +103,7 @@ class Rights:
 
     def _denial(self, read: DataRead, endpoint: Endpoint, name: str, collection: str | None) -> PermissionDenied | None:
         """Make a read; return the error if it is denied. Raises `CatalogError` if it is transient."""
-        if isinstance(endpoint.catalog, str) or endpoint in self._unanswered:
+        if isinstance(endpoint.catalog, str):
             return None
         try:
             read_one(read, endpoint.catalog, name, self._schemas.get(collection or "", Schema(())))

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from reconciler.catalog.memory import Flavour
-from reconciler.core.errors import CallTimedOut, PermissionDenied
+from reconciler.core.errors import CallTimedOut, CatalogError, PermissionDenied, RateLimited
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Connection, OnFailure, Propagation, Verify
 from reconciler.core.report import ExitCode, Outcome, Reach, Report
@@ -241,6 +241,35 @@ def test_an_endpoint_that_does_not_answer_before_the_move_is_not_read_for_every_
         report = apply_plan(make_plan([alias_set(names, verify=verify)], catalogs=opened), catalogs=opened)
     assert report.exit_code is ExitCode.DONE
     assert len(before) <= PROXY.concurrency
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["comparable", "alike"])
+@pytest.mark.parametrize("error", [RateLimited("takes no more calls for now"), CallTimedOut("no answer within 10 s")])
+def test_a_reader_who_was_not_answered_before_the_move_and_is_denied_after_it_fails_it(
+    error: CatalogError, alike: bool, tmp_path: Path
+) -> None:
+    """One read that is not answered must not hide what the move takes; the next run reads the former collection."""
+    recorder, journal = shop(BY_COLLECTION, alike=alike), Journal(tmp_path / "journal.jsonl")
+    recorder.server.deny("Search", "new")
+    unanswered: list[str] = []
+
+    def fail_once(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a") and not unanswered:
+            unanswered.append(name)
+            raise error
+
+    recorder.before = fail_once
+    report = moved(recorder, PROOF, journal=journal)
+    [result] = report.results
+    assert (result.outcome, result.code, report.exit_code) == (
+        Outcome.FAILED,
+        "PropagationDenied",
+        ExitCode.INCOMPLETE,
+    )
+    assert "could not all be tried before the move and are denied now: the privilege Search" in (result.message or "")
+    assert moved(recorder, PROOF, journal=journal).exit_code is ExitCode.ERROR, "it is pending verification"
+    recorder.server.deny("Search", "old")
+    assert moved(recorder, PROOF, journal=journal).exit_code is ExitCode.DONE, "it was denied before as well"
 
 
 @pytest.mark.parametrize("method", ["rows", "search"])
