@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -325,8 +325,8 @@ class MilvusCatalog:
         if not self._caller.token:
             return False
         try:
-            self._open(replace(self._connection, token=None), Caller()).close()
-        except AuthenticationFailed:
+            self._call_without_token()
+        except (AuthenticationFailed, PermissionDenied):
             return True
         return False
 
@@ -339,6 +339,11 @@ class MilvusCatalog:
             lambda timeout: open_client(connection, self.database, timeout, caller, self._secrets),
             attempts=1 if self._follows_topology else READ_ATTEMPTS,
         )
+
+    def _call_without_token(self) -> None:
+        """Make a call that requires a privilege: a gateway may accept a mere connection without a token."""
+        with closing(self._open(replace(self._connection, token=None), Caller())) as client:
+            self._until_deadline(lambda timeout: client.list_roles(timeout=timeout, **ONE_TRY))
 
     def _privilege_groups(self) -> dict[str, frozenset[str]]:
         """Return the privileges in each group; none on servers without groups."""

@@ -243,9 +243,9 @@ class Catalog(Protocol):
         """
 
     def requires_token(self) -> bool:
-        """Return whether the server refuses callers without a token: otherwise no privilege counts.
+        """Return whether the server refuses calls without a token: otherwise no privilege counts.
 
-        It takes a connection without a token, unless this one has none.
+        It takes a connection without a token and one call there, unless this one has none.
         """
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Gate `access`: whoever may read through the alias today may do so after the move.
+"""Gate `access`: every role that may read through the alias today may do so after the move.
 
 Why: from Milvus 2.6.12 on a read through an alias requires the privilege on its collection (on 2.6.11 only a search
 does), so a move to a collection on which nothing was granted revokes every reader's access. Before, the privilege on

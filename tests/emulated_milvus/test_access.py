@@ -20,6 +20,8 @@ from reconciler.gates import evaluate_gates
 from reconciler.gates.access import AccessGate
 from tests.cli.command import Completed, run
 from tests.cli.shop import alias_set, connection, manifest
+from tests.emulated_milvus.calls import Call
+from tests.emulated_milvus.proxy import Proxy
 from tests.emulated_milvus.stage import Stage
 from tests.gates.judging import OFF, move
 from tests.servers import connection_to
@@ -281,6 +283,25 @@ class TestCatalog:
         guarded.stage.cluster.authorization = False
         assert catalog.requires_token() is False
         catalog.close()
+
+    def test_a_connection_without_a_token_is_not_enough_to_see_that_authorization_is_off(
+        self, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A gateway may answer `Connect` by itself, and then every privilege counts all the same."""
+        answered = Proxy._call
+
+        def call(proxy: Proxy, method: str, request: Any, metadata: dict[str, str]) -> Call:
+            if method == "Connect":
+                return Call(proxy.cluster, proxy.cache, method, "default", "")
+            return answered(proxy, method, request, metadata)
+
+        monkeypatch.setattr(Proxy, "_call", call)
+        guarded.user("reader", ("Query", "old"))
+        catalog = guarded.catalog(ROOT, monkeypatch)
+        assert catalog.requires_token() is True
+        catalog.close()
+        guarded.want(gates=GATES)
+        assert "1 of 1 role would lose access" in guarded.run("plan").stdout
 
     def test_only_those_who_may_read_the_grants_of_all_roles(
         self, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
