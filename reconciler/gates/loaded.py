@@ -7,6 +7,7 @@ the collection is, and reads silently leave the others out (measured on 2.3.5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -55,8 +56,7 @@ def _check(gate: LoadedGate, step: Step, probe: Probe) -> GateResult:
 def _guard(step: Step, probe: Probe) -> GateResult | None:
     """Require that an alias is not moved from a loaded collection to one that is not, or not as much.
 
-    A create moves no readers, so it is not blocked, and a collection that is not loaded is only reported. That takes
-    one call per collection.
+    A create moves no readers, so it is not blocked, and a collection that is not loaded, or only partly, is reported.
     """
     if step.action is not Action.ALTER:
         return None if probe.is_lite else _reported(step, probe)
@@ -86,19 +86,26 @@ def _guard(step: Step, probe: Probe) -> GateResult | None:
 
 
 def _reported(step: Step, probe: Probe) -> GateResult | None:
-    """Return a result that does not block, if the alias is created on a collection that is not loaded."""
+    """Return a result that does not block, if the alias is created on a collection that is not wholly loaded."""
     try:
         state = _state_of_desired(step, probe)
+        unloaded = _unloaded(step, probe) if state is LoadState.LOADED else []
     except CannotTell as cannot:
         return _result(Verdict.NOT_APPLICABLE, str(cannot), None)
-    if state is LoadState.LOADED:
-        return None
-    return _result(Verdict.NOT_APPLICABLE, unanswered(step.desired or "", state), state)
+    detail = what_readers_miss(step.desired or "", state, unloaded)
+    return _result(Verdict.NOT_APPLICABLE, detail, state) if detail else None
 
 
-def unanswered(collection: str, state: LoadState) -> str:
-    """Return what readers of an alias meet whose collection is not loaded."""
-    return f"{collection} is {_words(state)}: searches through the alias fail until it is loaded"
+def what_readers_miss(collection: str, state: LoadState, unloaded: Sequence[str]) -> str:
+    """Return what readers of an alias miss while its collection is not wholly loaded; "" if it is.
+
+    `unloaded`: the partitions that are not loaded, of a collection that is.
+    """
+    if state is not LoadState.LOADED:
+        return f"{collection} is {_words(state)}: searches through the alias fail until it is loaded"
+    if unloaded:
+        return f"{_loaded_without(collection, unloaded)}; reads through the alias leave out their rows"
+    return ""
 
 
 def _state_of_desired(step: Step, probe: Probe) -> LoadState:
@@ -129,11 +136,14 @@ def _missing(unloaded: list[str], step: Step, probe: Probe) -> list[str]:
 
 
 def _partial(missing: list[str], step: Step, remedy: str) -> GateResult:
-    partitions = f"{counted(len(missing), 'partition')}: {listed(missing, 3)}"
-    detail = f"{step.desired} is loaded without {partitions}; load the whole collection first{remedy}"
+    detail = f"{_loaded_without(step.desired or '', missing)}; load the whole collection first{remedy}"
     return GateResult(
         LoadedGate.gate, Verdict.FAIL, detail, {"state": LoadState.LOADED, "missingPartitions": len(missing)}
     )
+
+
+def _loaded_without(collection: str, partitions: Sequence[str]) -> str:
+    return f"{collection} is loaded without {counted(len(partitions), 'partition')}: {listed(partitions, 3)}"
 
 
 def _result(verdict: Verdict, detail: str, state: LoadState | None) -> GateResult:

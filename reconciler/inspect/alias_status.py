@@ -17,15 +17,15 @@ from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.model import AliasSet, LoadState, Target
 from reconciler.core.plan import Action, Plan, Step, describe_undetermined
 from reconciler.core.record import INLINE, INTERNAL, Record
-from reconciler.gates.loaded import unanswered
-from reconciler.inspect.load_states import LoadStates
+from reconciler.gates.loaded import what_readers_miss
+from reconciler.inspect.load_states import Load, LoadStates
 
 
 class State(StrEnum):
     """How live compares with desired.
 
-    `NotLoaded`: the alias is where it should be, and its collection cannot be searched. `Unwanted`: the alias exists
-    and should not. `Suspended`: it was not read.
+    `NotLoaded`: the alias is where it should be, and its collection is not loaded, or not all of its partitions are.
+    `Unwanted`: the alias exists and should not. `Suspended`: it was not read.
     """
 
     IN_SYNC = "InSync"
@@ -79,15 +79,16 @@ def status(sets: Sequence[AliasSet], plan: Plan, loads: LoadStates) -> Iterator[
 
 
 def _unchanged(
-    alias: str, collection: str | None, load: LoadState | CatalogError | None, *, undetermined: bool
+    alias: str, collection: str | None, load: Load | CatalogError | None, *, undetermined: bool
 ) -> tuple[State, str | None]:
     if undetermined:
         return State.IN_SYNC, describe_undetermined([alias])
     if isinstance(load, CatalogError):
         return State.IN_SYNC, f"the load state of {collection} cannot be read: {load}"
-    if load in (None, LoadState.LOADED, LoadState.MISSING) or collection is None:
+    if load is None or load.state is LoadState.MISSING or collection is None:
         return State.IN_SYNC, None
-    return State.NOT_LOADED, unanswered(collection, load)
+    missed = what_readers_miss(collection, load.state, load.unloaded)
+    return (State.NOT_LOADED, missed) if missed else (State.IN_SYNC, None)
 
 
 def _note(step: Step) -> str | None:

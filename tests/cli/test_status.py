@@ -67,7 +67,26 @@ def shown(made: MemoryServer, desired: AliasSet) -> tuple[list[StatusRow], int]:
         return rows, opened.open(LOCAL, "default").calls - before
 
 
-def test_it_costs_one_call_per_collection() -> None:
+def test_a_partition_that_is_not_loaded_is_named() -> None:
+    """The server says that the collection is loaded, and reads leave the partition out."""
+    made = server("c1", aliases={"a": "c1"})
+    made.create_partition("c1", "p1")
+    made.release_partition("c1", "p1")
+    rows, _ = shown(made, alias_set({"a": "c1"}))
+    missed = "c1 is loaded without 1 partition: p1; reads through the alias leave out their rows"
+    assert [(row.state, row.note) for row in rows] == [(State.NOT_LOADED, missed)]
+
+
+def test_partitions_that_may_not_be_read_are_no_error() -> None:
+    made = server("c1", aliases={"a": "c1"})
+    made.deny("ShowPartitions")
+    rows, _ = shown(made, alias_set({"a": "c1"}))
+    assert [row.state for row in rows] == [State.IN_SYNC]
+    assert "the load state of c1 cannot be read: the privilege ShowPartitions is missing" in (rows[0].note or "")
+
+
+def test_it_costs_calls_per_collection() -> None:
+    """Of a loaded collection the partitions are read as well."""
     made = server("c1", "c2", "c3", aliases={"a": "c1", "b": "c1", "c": "c2", "off": "c3"})
     made.release("c1")
     desired = alias_set({"a": "c1", "b": "c1", "c": "c2"}, Alias("off", "c3", gates=Gates(LoadedGate(enabled=False))))
@@ -78,7 +97,7 @@ def test_it_costs_one_call_per_collection() -> None:
         "c": State.IN_SYNC,
         "off": State.IN_SYNC,
     }
-    assert calls == 2
+    assert calls == 2 + 2
 
 
 def test_milvus_lite_does_not_know_what_is_loaded() -> None:

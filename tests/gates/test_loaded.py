@@ -66,6 +66,13 @@ def test_by_default_a_create_is_not_blocked_and_an_unloaded_collection_is_report
     assert step.gate_results[0].detail == "c2 is not loaded: searches through the alias fail until it is loaded"
 
 
+def test_by_default_a_create_is_not_blocked_and_partitions_that_are_not_loaded_are_reported() -> None:
+    step = planned(partial("p1", "p2"), current=None)
+    assert (verdicts(step), step.blocked) == ([Verdict.NOT_APPLICABLE], None)
+    detail = "c2 is loaded without 2 partitions: p1, p2; reads through the alias leave out their rows"
+    assert step.gate_results[0].detail == detail
+
+
 def test_on_milvus_lite_an_unloaded_collection_is_not_reported() -> None:
     made = server("c2", flavour=Flavour.LITE)
     made.release("c2")
@@ -80,14 +87,15 @@ def test_a_create_whose_load_state_cannot_be_read_is_not_blocked() -> None:
     assert "the privilege Load is missing" in step.gate_results[0].detail
 
 
-def test_creates_cost_one_call_per_collection_and_unchanged_aliases_none() -> None:
+def test_creates_cost_calls_per_collection_and_unchanged_aliases_none() -> None:
+    """Of a loaded collection the partitions are read as well."""
     made = server("c1", "c2", aliases={"x": "c2"})
     made.release("c2")
     with catalogs(made) as opened:
         unchanged = make_plan([alias_set({"x": "c2"})], catalogs=opened).targets[0].calls
     with catalogs(made) as opened:
         plan = make_plan([alias_set({"x": "c2", "a": "c1", "b": "c2", "c": "c2"})], catalogs=opened)
-    assert (unchanged, plan.targets[0].calls) == (3 + 1, 3 + 1 + 2)
+    assert (unchanged, plan.targets[0].calls) == (3 + 1, 3 + 1 + 2 + 2)
 
 
 def test_asked_for_it_holds_for_creates_and_whatever_the_current_side_is() -> None:

@@ -11,6 +11,8 @@ from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, LoadState
 from reconciler.core.plan import GateResult, Verdict
 from reconciler.gates.loaded import LoadedGate
+from reconciler.inspect.alias_status import State, status
+from reconciler.inspect.load_states import read_load_states
 from reconciler.reconcile import make_plan
 from tests.builders import alias_set
 from tests.servers import Backend, Room, opened_room
@@ -49,3 +51,14 @@ def test_the_partitions_that_are_not_loaded_are_named(room: Room, gates: Gates) 
     for partition in ("_default", "p2"):
         room.backend.admin.release_partition(room.name("c1"), partition, room.database)
     assert judged(room, gates).verdict is Verdict.PASS, "readers lose nothing that they have now"
+
+
+def test_status_names_the_partitions_that_are_not_loaded(room: Room) -> None:
+    room.backend.admin.release_partition(room.name("c1"), "p2", room.database)
+    entry = Alias(room.name("a"), room.name("c1"))
+    desired = alias_set({}, entry, connection=room.backend.connection, database=room.database)
+    with Catalogs(room.backend.connect) as catalogs:
+        plan = make_plan([desired], catalogs=catalogs)
+        [row] = status([desired], plan, read_load_states([desired], plan, catalogs))
+    assert row.state is State.NOT_LOADED
+    assert "is loaded without 1 partition: p2; reads through the alias leave out" in (row.note or "")

@@ -41,8 +41,9 @@ def command(
 ) -> None:
     """Show desired and live state, one row per alias.
 
-    NotLoaded: the alias is where it should be, and its collection is not loaded, so searches through it fail. This
-    takes one read per collection; aliases whose gate `loaded` is off are left out.
+    NotLoaded: the alias is where it should be, and its collection is not loaded, so searches through it fail; or some
+    of its partitions are not, and reads leave out their rows. This takes three reads per collection; aliases whose gate
+    `loaded` is off are left out.
 
     With --unreferenced also the loaded collections of those databases that no alias points at, with their number of
     rows and, if a recorded run moved the last alias away, since when. Collections are never dropped. What earlier runs
