@@ -341,7 +341,7 @@ class SetRun:
         return _Readers(endpoints, Rights(endpoints, self._catalog, self._pool, steps, moved=moved))
 
     def _prover(self, moves: Sequence[Step], readers: _Readers | None) -> Prover | None:
-        """Return a prover that has found, before the aliases move, what tells the collections apart."""
+        """Return a prover that has found, before the aliases move, what distinguishes the collections."""
         altered = [step for step in moves if step.action is Action.ALTER and not step.blocked]
         propagation = self._plan.verify.propagation
         if propagation is None or not altered or readers is None:
@@ -434,8 +434,8 @@ class SetRun:
     def _confirm_reverted(self, reverted: Sequence[Step]) -> None:
         """Read back what was reverted: a revert counts when it is seen, not when it is accepted.
 
-        What tells the collections apart is determined only now: the revert itself must be quick, and a server that does
-        not answer must not be queried about every pair of collections.
+        What distinguishes the collections is determined only now: the revert itself must be quick, and a server that
+        does not answer must not be queried about every pair of collections.
         """
         try:
             live = locate(self._catalog, {step.alias: step.current for step in reverted})
