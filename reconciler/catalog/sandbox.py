@@ -39,10 +39,12 @@ class Sandbox(MilvusCatalog):
         super().__init__(connection, database)
         self.made: set[tuple[str, str]] = set()
         """What this process has created, or may have, and not dropped: `alias` or `collection`, and its name."""
+        self.mark = ""
+        """The description of the collections that are created."""
 
     def create_collection(self, name: str, partitions: Sequence[str] = ()) -> None:
         """Create a collection without an index; it is not loaded, except on Milvus Lite."""
-        schema = self._client.create_schema()
+        schema = self._client.create_schema(description=self.mark)
         schema.add_field(SANDBOX_KEY, DataType.INT64, is_primary=True)
         schema.add_field(SANDBOX_VECTOR, DataType.FLOAT_VECTOR, dim=DIMENSION)
         self._write("create_collection", name, schema=schema)

@@ -19,6 +19,7 @@ from reconciler.core.errors import (
     UnexpectedAnswer,
 )
 from reconciler.core.text import quoted
+from reconciler.exercise.mark import RUNNING_SECONDS, seconds_since_start
 from reconciler.exercise.names import COLLECTIONS, DANGLING, PREFIX
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def remove_leftovers(sandbox: Sandbox) -> tuple[str, ...]:
     """Remove what an earlier run left behind; return it.
 
     Raises:
-        InvalidInput: something with such a name was not created by an exercise; nothing is removed then.
+        InvalidInput: another run may be under way, or something with such a name was not created by a run.
+            Nothing is removed then.
         CatalogError: a call failed.
     """
     aliases, collections = _ours(sandbox.alias_names()), _collections(sandbox)
-    problems = list(_not_ours(sandbox, aliases, collections))
+    problems = list(_running(sandbox, collections)) or list(_not_ours(sandbox, aliases, collections))
     if problems:
         raise InvalidInput(*problems)
     _remove_all(sandbox)
@@ -46,7 +48,9 @@ def remove_leftovers(sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def clean_up(sandbox: Sandbox) -> tuple[str, ...]:
-    """Remove everything whose name begins with `PREFIX`; return what is left, or may be."""
+    """Remove everything whose name begins with `PREFIX`, if this run made any; return what is left, or may be."""
+    if not sandbox.made:
+        return ()
     retries = Retrying(
         retry=retry_if_exception_type(MAY_PASS),
         stop=stop_after_delay(CLEANUP_SECONDS),
@@ -102,6 +106,16 @@ def _collections(sandbox: Sandbox) -> list[str]:
         listed = set()
     unlisted = {*COLLECTIONS, *_made(sandbox, "collection")} - listed
     return sorted(listed | {name for name in unlisted if sandbox.describe(name)})
+
+
+def _running(sandbox: Sandbox, collections: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem if collections belong to a run that may not have ended."""
+    ages = [seconds_since_start(sandbox.schema(collection).description) for collection in collections]
+    if recent := [age for age in ages if age is not None and age < RUNNING_SECONDS]:
+        yield Problem(
+            f"another exercise, started {recent[0]:.0f} s ago, has collections in {sandbox.database}: use another "
+            f"--database, or run this again {RUNNING_SECONDS:.0f} s after that start, which removes them"
+        )
 
 
 def _not_ours(sandbox: Sandbox, aliases: Iterable[str], collections: Iterable[str]) -> Iterator[Problem]:

@@ -20,9 +20,10 @@ from reconciler.exercise.cleanup import clean_up, remove_leftovers
 from reconciler.exercise.collections import COLLECTIONS
 from reconciler.exercise.data import DATA
 from reconciler.exercise.exercise import Exercise, NotObserved, Observation
+from reconciler.exercise.mark import new_mark
 from reconciler.exercise.moves import MOVES
 from reconciler.exercise.records import ExerciseReport, Finding, Verdict, exit_code
-from reconciler.exercise.session import NO_EVIDENCE, Session
+from reconciler.exercise.session import NO_EVIDENCE, Disturbed, Session
 from reconciler.exercise.versions import versions_like
 from reconciler.version import __version__
 
@@ -42,11 +43,12 @@ def run_exercises(sandbox: Sandbox, connection: Connection, stop: Event) -> Exer
         stop: ends the run early, and cleans up.
 
     Raises:
-        InvalidInput: something has a name of ours and was not created by an exercise; nothing is changed then.
+        InvalidInput: another run may be under way, or something has a name of ours and was not created by an exercise;
+            nothing is changed then.
         CatalogError: the server cannot be reached, or refuses to remove leftovers.
     """
     started, begun = datetime.now(UTC).astimezone(), time.monotonic()
-    behaviour = sandbox.behaviour
+    behaviour, sandbox.mark = sandbox.behaviour, new_mark(started)
     removed = remove_leftovers(sandbox)
     session, findings, ended_early = Session(sandbox, stop), list[Finding](), ""
     try:
@@ -55,6 +57,11 @@ def run_exercises(sandbox: Sandbox, connection: Connection, stop: Event) -> Exer
             if exercise.expected(behaviour):
                 session.pause(0)
                 findings.append(_find(exercise, session, behaviour))
+                if findings[-1].verdict is Verdict.CONTRADICTION:
+                    session.check_undisturbed()
+    except Disturbed as error:
+        ended_early = str(error)
+        findings = [finding for finding in findings if finding.verdict is not Verdict.CONTRADICTION]
     except (CatalogError, Interrupted) as error:
         ended_early = str(error)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from reconciler.core.errors import (
     AuthenticationFailed,
     CallTimedOut,
     CatalogError,
+    CollectionNotFound,
     ConnectionFailed,
     Interrupted,
     NotLoaded,
@@ -37,6 +38,10 @@ PAUSE = 0.1
 
 NO_EVIDENCE = (ConnectionFailed, CallTimedOut, RateLimited, AuthenticationFailed, PermissionDenied, NotPrimary)
 """Errors that say nothing about the behaviour of a server."""
+
+
+class Disturbed(Interrupted):
+    """Another run works with the same names."""
 
 
 class Moves(Struct):
@@ -61,6 +66,7 @@ class Session:
         self.sandbox = sandbox
         self.stop = stop
         self.moves: Moves | None = None
+        self._marks: set[str] = set()
 
     def set_up(self) -> None:
         """Create and load the two collections that aliases are moved between. Raises `CatalogError`."""
@@ -76,6 +82,27 @@ class Session:
                 if time.monotonic() > deadline:
                     raise CallTimedOut(f"{collection} was not loaded within {LOAD_SECONDS:g} s")
                 self.pause(PAUSE)
+        self._marks = self._read_marks()
+
+    def check_undisturbed(self) -> None:
+        """Check that the collections are those of this run. One may be missing, dropped by an exercise.
+
+        Raises `Disturbed` if not: what has their names is left to the run that replaced them.
+        """
+        found = self._read_marks()
+        if not found or found - self._marks:
+            self.sandbox.made.clear()
+            raise Disturbed(
+                "the collections of this run were removed or replaced, perhaps by another exercise in this database; "
+                "contradictions are not reported; run one at a time, or use another --database"
+            )
+
+    def _read_marks(self) -> set[str]:
+        found = set()
+        for collection in (OLD, NEW):
+            with suppress(CollectionNotFound):
+                found.add(self.sandbox.schema(collection).description)
+        return found
 
     def _is_readable(self, collection: str) -> bool:
         """Return whether readers that do not wait for recent writes find the rows of a collection."""

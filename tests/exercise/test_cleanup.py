@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,10 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog import open_sandbox
+from reconciler.core.errors import InvalidInput
 from reconciler.core.model import Credential
 from reconciler.exercise import cleanup, moves, run
 from reconciler.exercise.names import OLD
-from reconciler.exercise.records import ExerciseReport
+from reconciler.exercise.records import ExerciseReport, Verdict
 from reconciler.exercise.run import run_exercises
 from reconciler.render.exercise import exercise_lines
 from tests.emulated_milvus.behaviour import VERSIONS
@@ -112,6 +114,7 @@ def test_a_connection_that_stays_away_leaves_names_that_the_next_run_removes(
     left = f"Not removed: {', '.join(report.left)}; the next run of this command removes it."
     assert left in lines
 
+    monkeypatch.setattr(cleanup, "RUNNING_SECONDS", 0.0)
     again = exercised(proxy.uri)
     assert (again.exit_code, set(again.removed), live(proxy)) == (0, set(report.left), set())
 
@@ -190,6 +193,7 @@ def test_what_the_server_refuses_to_drop_is_reported(proxy: Proxy, monkeypatch: 
         report = exercised(proxy.uri)
     assert report.exit_code == 5
     assert {name.split()[1] for name in report.left} == live(proxy)
+    monkeypatch.setattr(cleanup, "RUNNING_SECONDS", 0.0)
     assert exercised(proxy.uri).left == ()
     assert live(proxy) == set()
 
@@ -212,6 +216,7 @@ def test_what_the_list_does_not_show_is_removed_too(monkeypatch: pytest.MonkeyPa
             assert "Insert" in report.ended_early
             assert (report.exit_code, report.left, live(proxy)) == (1, (), set())
 
+            sandbox.mark = ""
             sandbox.create_collection(OLD)
             assert cleanup.remove_leftovers(sandbox) == (f"collection {OLD}",)
             assert live(proxy) == set()
@@ -222,6 +227,46 @@ def test_a_drop_that_is_accepted_and_not_done_is_reported(proxy: Proxy, monkeypa
     monkeypatch.setattr(run, "EXERCISES", ())
     report = exercised(proxy.uri)
     assert (report.exit_code, report.left) == (5, ("collection aliasctl_check_new", "collection aliasctl_check_old"))
+
+
+def test_a_second_run_does_not_touch_one_that_is_under_way(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[InvalidInput] = []
+
+    def start_another() -> None:
+        if not refused:
+            with pytest.raises(InvalidInput) as second:
+                exercised(proxy.uri)
+            refused.append(second.value)
+
+    at_call(monkeypatch, "RenameCollection", 1, start_another)
+    first = exercised(proxy.uri, timeout=10)
+    assert (first.exit_code, first.ended_early, live(proxy)) == (0, "", set())
+    message = str(refused[0])
+    assert re.match(r"another exercise, started \d s ago, has collections in default: use another --database", message)
+
+
+def test_a_run_that_is_displaced_ends_early_without_contradictions(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one takes it for dead; its collections are left to it."""
+    displaced = Event()
+
+    def displace() -> None:
+        if displaced.is_set():
+            return
+        displaced.set()
+        with closing(open_sandbox(connection_to(proxy.uri), "default")) as other, monkeypatch.context() as patch:
+            patch.setattr(cleanup, "RUNNING_SECONDS", 0.0)
+            cleanup.remove_leftovers(other)
+            other.mark = "another run"
+            other.create_collection(OLD)
+
+    at_call(monkeypatch, "RenameCollection", 1, displace)
+    report = exercised(proxy.uri, timeout=10)
+    assert (report.exit_code, report.left, live(proxy)) == (1, (), {OLD})
+    assert report.counts[Verdict.CONTRADICTION] == 0
+    assert "perhaps by another exercise in this database" in report.ended_early
+    assert not any("report this" in line.plain for line in exercise_lines(report))
 
 
 def _raise(error: BaseException) -> None:
