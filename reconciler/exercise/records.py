@@ -14,6 +14,8 @@ from reconciler.core.record import INLINE, Count, Record, Time
 from reconciler.core.report import ExitCode, ExitStatus
 from reconciler.documents.parts import Tool
 
+NO_VERSION = "no version in the table"
+
 
 class Verdict(StrEnum):
     """How what was observed compares with what is expected. `notObserved`: there was nothing to see; see the detail."""

@@ -22,7 +22,7 @@ from reconciler.exercise.data import DATA
 from reconciler.exercise.exercise import Exercise, NotObserved, Observation
 from reconciler.exercise.mark import new_mark
 from reconciler.exercise.moves import MOVES
-from reconciler.exercise.records import ExerciseReport, Finding, Verdict, exit_code
+from reconciler.exercise.records import NO_VERSION, ExerciseReport, Finding, Verdict, exit_code
 from reconciler.exercise.session import NO_EVIDENCE, Disturbed, Session
 from reconciler.exercise.versions import versions_like
 from reconciler.version import __version__
@@ -120,4 +120,4 @@ def _behaves_like(findings: Sequence[Finding], behaviour: ServerBehaviour) -> st
         for finding in findings
         if finding.observed and (shows := by_name[finding.exercise].shows(finding.observed)) is not None
     }
-    return versions_like(shown, None if contradicted else behaviour.version) or "no version in the table"
+    return versions_like(shown, None if contradicted else behaviour.version) or NO_VERSION

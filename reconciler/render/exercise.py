@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.core.text import counted, listed, printable
-from reconciler.exercise.records import ExerciseReport, Finding, Verdict
+from reconciler.exercise.records import NO_VERSION, ExerciseReport, Finding, Verdict
 from reconciler.render.check import header
 from reconciler.render.lines import Line
 
@@ -70,9 +70,12 @@ def _conclusion(report: ExerciseReport) -> Iterator[Line]:
     contradictions = counts[Verdict.CONTRADICTION]
     if report.removed:
         yield Line(f"Removed first, left by an earlier run: {listed(report.removed)}.")
-    if report.behaves_like:
-        reported = f"it reports {printable(report.server_version)}"
+    version = printable(report.server_version)
+    if report.behaves_like == NO_VERSION:
+        yield Line(f"No version in the table behaves like this server, which reports {version}.")
+    elif report.behaves_like:
         remedy = "set serverVersion in the MilvusConnection to the version that runs"
+        reported = f"it reports {version}"
         yield Line(f"Behaves like Milvus {report.behaves_like}; {reported if contradictions else remedy}.")
     if report.ended_early:
         yield Line(("Ended early: ", "bold red"), printable(report.ended_early))

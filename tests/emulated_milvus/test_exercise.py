@@ -136,6 +136,12 @@ def test_a_server_that_reports_the_wrong_version_is_recognized() -> None:
     assert lines[-1] == "Please report this with the output of --format json."
 
 
+def test_a_server_that_behaves_like_no_version_is_reported() -> None:
+    report = exercised(replace(VERSIONS["2.5.4"], truncates_collections=True))
+    lines = [line.plain for line in exercise_lines(report)]
+    assert "No version in the table behaves like this server, which reports pkg/v2.5.4." in lines
+
+
 def refuse(code: int) -> Invert:
     def answer(_call: Call, _request: Any, _original: Handler) -> Any:
         raise Refused(code, "inverted")
