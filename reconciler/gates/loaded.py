@@ -104,7 +104,7 @@ def what_readers_miss(collection: str, state: LoadState, unloaded: Sequence[str]
     if state is not LoadState.LOADED:
         return f"{collection} is {_words(state)}: searches through the alias fail until it is loaded"
     if unloaded:
-        return f"{_loaded_without(collection, unloaded)}; reads through the alias leave out their rows"
+        return f"{_loaded_without(collection, unloaded)}; reads through the alias leave these rows out"
     return ""
 
 

@@ -73,7 +73,7 @@ def test_a_partition_that_is_not_loaded_is_named() -> None:
     made.create_partition("c1", "p1")
     made.release_partition("c1", "p1")
     rows, _ = shown(made, alias_set({"a": "c1"}))
-    missed = "c1 is loaded without 1 partition: p1; reads through the alias leave out their rows"
+    missed = "c1 is loaded without 1 partition: p1; reads through the alias leave these rows out"
     assert [(row.state, row.note) for row in rows] == [(State.NOT_LOADED, missed)]
 
 

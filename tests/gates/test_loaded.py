@@ -69,7 +69,7 @@ def test_by_default_a_create_is_not_blocked_and_an_unloaded_collection_is_report
 def test_by_default_a_create_is_not_blocked_and_partitions_that_are_not_loaded_are_reported() -> None:
     step = planned(partial("p1", "p2"), current=None)
     assert (verdicts(step), step.blocked) == ([Verdict.NOT_APPLICABLE], None)
-    detail = "c2 is loaded without 2 partitions: p1, p2; reads through the alias leave out their rows"
+    detail = "c2 is loaded without 2 partitions: p1, p2; reads through the alias leave these rows out"
     assert step.gate_results[0].detail == detail
 
 

@@ -61,4 +61,4 @@ def test_status_names_the_partitions_that_are_not_loaded(room: Room) -> None:
         plan = make_plan([desired], catalogs=catalogs)
         [row] = status([desired], plan, read_load_states([desired], plan, catalogs))
     assert row.state is State.NOT_LOADED
-    assert "is loaded without 1 partition: p2; reads through the alias leave out" in (row.note or "")
+    assert "is loaded without 1 partition: p2; reads through the alias leave" in (row.note or "")
