@@ -48,7 +48,8 @@ def run_exercises(sandbox: Sandbox, connection: Connection, stop: Event) -> Exer
         CatalogError: the server cannot be reached, or refuses to remove leftovers.
     """
     started, begun = datetime.now(UTC).astimezone(), time.monotonic()
-    behaviour, sandbox.mark = sandbox.behaviour, new_mark(started)
+    reported, behaviour = sandbox.server_version(), sandbox.behaviour
+    sandbox.mark = new_mark(started)
     removed = remove_leftovers(sandbox)
     session, findings, ended_early = Session(sandbox, stop), list[Finding](), ""
     try:
@@ -72,7 +73,7 @@ def run_exercises(sandbox: Sandbox, connection: Connection, stop: Event) -> Exer
         client=version("pymilvus"),
         target=Target(connection.address, sandbox.database),
         connection=connection,
-        server_version=sandbox.server_version(),
+        server_version=reported,
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(time.monotonic() - begun, 1),
         moves=session.moves.moves if session.moves else 0,

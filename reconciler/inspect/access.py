@@ -56,13 +56,14 @@ def _check_target(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) 
     catalog = _opened(connection, target.database, catalogs)
     if isinstance(catalog, CatalogError):
         return _unreached(target, connection, catalog, SERVER)
+    reported = catalog.server_version()
     conditions = [*server_conditions(connection, catalog), database_condition(catalog)]
     if conditions[-1].result is Result.MISSING:
         conditions += _not_checked(conditions[-1].subject)
     else:
         conditions += _privileges(catalog, needs_of(sets, _locate_readable(catalog, sets)))
     problems = tuple(known_problems(catalog.behaviour))
-    return TargetAccess(target, connection, catalog.server_version(), tuple(conditions), known_problems=problems)
+    return TargetAccess(target, connection, reported, tuple(conditions), known_problems=problems)
 
 
 def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalogs) -> Iterator[TargetAccess]:
@@ -76,11 +77,12 @@ def _check_endpoints(target: Target, sets: Sequence[AliasSet], catalogs: Catalog
         if isinstance(catalog, CatalogError):
             yield _unreached(place, connection, catalog, [*SERVER[:-1], Subject.QUERY], endpoint=True)
             continue
+        reported = catalog.server_version()
         conditions = list(server_conditions(connection, catalog))
         concerned = [alias_set for alias_set in sets if connection in alias_set.verify.endpoints]
         needs = needs_of_endpoint(concerned, catalog.behaviour)
         conditions += [privilege for privilege in _privileges(catalog, needs) if privilege.subject is Subject.QUERY]
-        yield TargetAccess(place, connection, catalog.server_version(), tuple(conditions), endpoint=True)
+        yield TargetAccess(place, connection, reported, tuple(conditions), endpoint=True)
 
 
 def _opened(connection: Connection, database: str, catalogs: Catalogs) -> Catalog | CatalogError:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
+import grpc
 import pytest
+from msgspec.structs import replace
 
-from reconciler.catalog import Catalog, connect
+from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Connection, Credential
 from reconciler.core.plan import BlockReason, Plan
 from reconciler.gates.access import AccessGate
+from reconciler.inspect.access import check_access
+from reconciler.inspect.conditions import Result, Subject
 from reconciler.operator.clients import Clients
 from reconciler.reconcile import make_plan
 from tests.emulated_milvus.behaviour import VERSIONS
+from tests.emulated_milvus.calls import HANDLERS, Denied
 from tests.emulated_milvus.stage import Stage
 from tests.servers import connection_to
 
@@ -78,6 +84,23 @@ def test_after_an_upgrade_the_grants_of_the_collection_count(
     [step] = planned(clients, desired).steps
     assert step.blocked
     assert "readers (Query)" in step.blocked.message
+
+
+@pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
+def test_a_check_during_which_the_connection_is_lost_is_reported(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> NoReturn:
+        raise Denied(grpc.StatusCode.UNAVAILABLE, "shutting down")
+
+    def lose(*_: object) -> NoReturn:
+        monkeypatch.setitem(HANDLERS, "GetVersion", lost)
+        lost()
+
+    monkeypatch.setitem(HANDLERS, "ShowCollections", lose)
+    stage.connection = replace(stage.connection, timeout=1.0)
+    with Catalogs(connect) as catalogs:
+        [found] = check_access([stage.set({"a": "old"})], catalogs)
+    assert found.server_version == "2.5.18"
+    assert {condition.subject: condition.result for condition in found.conditions}[Subject.VERSION] is Result.OK
 
 
 @pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
