@@ -57,16 +57,16 @@ class Shop:
     def apply(self, desired: AliasSet, options: Options = Options(), *, seconds: float = 0.0) -> Report:
         """Plan and apply; `seconds` after which it is stopped."""
         stop = Event()
-        timer = Timer(seconds, stop.set) if seconds else None
-        if timer:
-            timer.start()
-        try:
-            with self.recorder.catalogs() as opened:
-                plan = make_plan([desired], options, catalogs=opened, journal=self.journal)
-                return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, progress=self.said.append)
-        finally:
-            if timer:
-                timer.cancel()
+
+        def say(sentence: str) -> None:
+            """Stop the run so many seconds after it began to watch or verify: everything before may take any time."""
+            self.said.append(sentence)
+            if seconds and sentence.partition(": ")[2].startswith(("watching", "verifying")):
+                Timer(seconds, stop.set).start()
+
+        with self.recorder.catalogs() as opened:
+            plan = make_plan([desired], options, catalogs=opened, journal=self.journal)
+            return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, progress=say)
 
     def spoil(self, alias: str) -> None:
         """Reads through an alias fail from now on."""
