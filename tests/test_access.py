@@ -244,6 +244,20 @@ def test_a_database_that_is_missing() -> None:
     assert found.results[S.DROP_ALIAS] is R.UNKNOWN
 
 
+def test_a_database_that_an_endpoint_lacks_is_missing_there() -> None:
+    made = server("v1")
+
+    def connect(connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        if connection.address == ENDPOINT.address:
+            raise DatabaseNotFound("there is no database")
+        return made.connect(connection, database)
+
+    verified = alias_set({"a": "v1"}, verify=Verify(propagation=Propagation(1.0), endpoints=(ENDPOINT,)))
+    _, found = check_access([verified], Catalogs(connect))
+    assert (found.endpoint, condition(found, S.DATABASE).result) == (True, R.MISSING)
+    assert condition(found, S.DATABASE).detail == "there is no database"
+
+
 def test_a_database_that_cannot_be_told_is_unknown() -> None:
     class Closed(MemoryCatalog):
         def collections(self) -> dict[str, Collection]:

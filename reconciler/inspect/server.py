@@ -10,7 +10,7 @@ from reconciler.catalog.server_behaviour import STATE_VERSION, Realter, ServerBe
 from reconciler.catalog.server_version import OLDEST_SUPPORTED
 from reconciler.core.errors import AuthenticationFailed, CatalogError, DatabaseNotFound, TlsFailed
 from reconciler.core.model import Certainty, Connection, Credential
-from reconciler.inspect.conditions import Condition, Result, Subject
+from reconciler.inspect.conditions import SERVER, Condition, Result, Subject
 
 OTHER_DATABASE = "create it, or name another one in spec.database or --database"
 TESTED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")
@@ -45,11 +45,12 @@ def database_condition(catalog: Catalog) -> Condition:
 def failed_at(error: CatalogError, connection: Connection, subjects: Sequence[Subject]) -> list[Condition]:
     """Return the conditions of an unreachable server: those before the failure hold, later ones are unknown.
 
-    `subjects`: of the conditions, in the order of `SERVER`.
+    `subjects`: of the conditions; those of an endpoint lack the database, which may be missing there all the same.
     """
     failed, remedy = _failed_subject(error, connection)
-    before = subjects[: subjects.index(failed)]
-    after = subjects[subjects.index(failed) + 1 :]
+    place = SERVER.index(failed)
+    before = [subject for subject in SERVER[:place] if subject in subjects]
+    after = [subject for subject in subjects if subject not in SERVER[: place + 1]]
     return [
         *_passed(connection, before),
         Condition(failed, Result.MISSING, str(error), remedy),
