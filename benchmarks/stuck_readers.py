@@ -21,8 +21,9 @@ from uuid import uuid4
 import click
 
 from reconciler.catalog import Catalog, Catalogs, connect
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import Alias, AliasSet, Connection, Propagation, Verify
-from reconciler.core.report import ExitCode, Reach
+from reconciler.core.report import Reach
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.version import __version__
 

@@ -14,12 +14,12 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from reconciler.core.decide import conclude
-from reconciler.core.errors import JournalError, PermissionDenied
+from reconciler.core.errors import ExitCode, JournalError, PermissionDenied
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Credential, OnFailure, Propagation, Target, Verify
 from reconciler.core.plan import GateResult, Plan, SetPlan, Step, TargetPlan, Verdict
 from reconciler.core.reasons import Reason
-from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.documents.report_file import report_document
 from reconciler.gates.contract import ContractGate
 from reconciler.gates.loaded import LoadedGate

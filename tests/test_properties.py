@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import Alias, AliasSet, Limits, Scope
-from reconciler.core.report import ExitCode
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder

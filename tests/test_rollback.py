@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.core.errors import CallTimedOut, InvalidInput, InvalidName
+from reconciler.core.errors import CallTimedOut, ExitCode, InvalidInput, InvalidName
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.plan import BlockReason, Plan, Step
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.report import Outcome, Report
 from reconciler.gates.contract import ContractGate
 from reconciler.gates.indexed import IndexedGate
 from reconciler.gates.loaded import LoadedGate

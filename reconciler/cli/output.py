@@ -14,8 +14,7 @@ import click
 from msgspec import Struct, field
 
 from reconciler.cli.signals import ignore_signals
-from reconciler.core.errors import AliasctlError, InvalidInput, Problem
-from reconciler.core.report import ExitCode
+from reconciler.core.errors import AliasctlError, ExitCode, InvalidInput, Problem
 from reconciler.core.text import printable
 from reconciler.files import write_output
 from reconciler.render.formats import TEXT, Format, Result

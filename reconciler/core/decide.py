@@ -14,10 +14,10 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.core.errors import NotPrimary
+from reconciler.core.errors import ExitCode, NotPrimary
 from reconciler.core.plan import BlockReason, PendingVerification, Plan, SetPlan, Step
 from reconciler.core.reasons import Reason
-from reconciler.core.report import ACHIEVED, VERIFICATION_FAILED, ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import ACHIEVED, VERIFICATION_FAILED, Outcome, Report, StepResult
 from reconciler.core.text import counted, listed
 
 Change: TypeAlias = tuple[str, str]

@@ -5,14 +5,27 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from reconciler.core.model import Source
 from reconciler.core.record import Record
+
+
+class ExitCode(IntEnum):
+    """The exit code of the process; see the table in docs/pipelines.md."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    REFUSED = 3
+    STALE = 4
+    INCOMPLETE = 5
 
 
 class AliasctlError(Exception):
     """Base class of all errors: nothing was written. `str(error)` is one line for a person; `code` is for programs."""
 
-    exit_code = 1
+    exit_code = ExitCode.ERROR
     transient = False
 
     @property
@@ -154,7 +167,7 @@ class JournalError(AliasctlError):
 class StalePlan(AliasctlError):
     """The live state has changed since the plan."""
 
-    exit_code = 4
+    exit_code = ExitCode.STALE
 
 
 class UsageError(AliasctlError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any
@@ -16,6 +15,8 @@ def loads(content: bytes) -> Any:
 
     Raises `ValueError`: it is none; or a key is given twice, a number is not finite, or a string is not text.
     """
+    import json  # takes 1 ms; a validation needs none
+
     text = content.decode()
     try:
         found = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_each_key_once)
@@ -28,6 +29,8 @@ def loads(content: bytes) -> Any:
 
 def dumps(document: object) -> str:
     """Encode a document as one line of ASCII that `loads` accepts (see `whole_characters`)."""
+    import json
+
     text = json.dumps(document, separators=(",", ":"))
     if not _HALF_CHARACTER.search(text):
         return text
@@ -41,6 +44,7 @@ def digest_of(content: object, *, separators: tuple[str, str] = (",", ":")) -> s
     `separators`: between items, and between a key and its value; digests that were published keep theirs.
     """
     import hashlib  # takes 3 ms to load OpenSSL
+    import json
 
     canonical = json.dumps(content, sort_keys=True, separators=separators)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

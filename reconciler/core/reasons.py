@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from reconciler.core.report import ExitCode
+from reconciler.core.errors import ExitCode
 
 
 class Reason(StrEnum):

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from reconciler.core.errors import ExitCode
 from reconciler.core.plan import Plan, Step, TargetPlan
 from reconciler.core.record import ALWAYS, INLINE, Count, Record, Time
-
-
-class ExitCode(IntEnum):
-    """The exit code of the process; see the table in docs/pipelines.md."""
-
-    DONE = 0
-    ERROR = 1
-    CHANGES = 2
-    REFUSED = 3
-    STALE = 4
-    INCOMPLETE = 5
-
 
 ExitStatus = Annotated[int, Meta(ge=0, le=5)]
 """An exit code in a document."""

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import Connection, Target
 from reconciler.core.record import INLINE, Count, Record, Time
-from reconciler.core.report import ExitCode, ExitStatus
+from reconciler.core.report import ExitStatus
 from reconciler.documents.parts import Tool
 
 NO_VERSION = "no version in the table"

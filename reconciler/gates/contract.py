@@ -7,7 +7,6 @@ counts. Other text in it does not matter.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated
@@ -62,6 +61,8 @@ def _check(gate: ContractGate, step: Step, probe: Probe) -> GateResult:
 
 def described(description: str) -> dict[str, str]:
     """Return the pairs in a description; values other than strings as JSON writes them."""
+    import json  # see `core.json_strict`
+
     try:
         content = json.loads(description)
     except (ValueError, RecursionError):

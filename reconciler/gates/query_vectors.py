@@ -11,7 +11,6 @@ language. Empty lines are skipped.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from pathlib import Path
@@ -87,6 +86,8 @@ def parse_queries(text: str) -> tuple[Query, ...]:
 
 
 def _query(number: int, line: str) -> Query:
+    import json  # see `core.json_strict`
+
     try:
         content = json.loads(line)
     except json.JSONDecodeError as error:

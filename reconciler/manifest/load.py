@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
@@ -21,16 +20,6 @@ from reconciler.manifest.rules import in_order
 from reconciler.manifest.validation import problems_of
 from reconciler.manifest.yaml_marks import Document, Node, described
 from reconciler.version import __version__
-
-_NO_MANIFEST = (
-    (re.compile("version https://git-lfs"), 'this is a Git LFS pointer; get the file itself with "git lfs pull"'),
-    (re.compile(r"\$ANSIBLE_VAULT;"), "this file is encrypted with Ansible Vault; decrypt it first"),
-    (
-        re.compile(r"[1-5]\d\d: |\s*<(!doctype|html)", re.IGNORECASE),
-        "this is the error page of a download, not a manifest",
-    ),
-)
-"""What files that stand in for a manifest begin with, and what they are."""
 
 
 def read(
@@ -104,7 +93,7 @@ def _gather(file: File, stdin: TextIO | BinaryIO | None, loaded: _Loaded) -> boo
     except ValueError as error:
         loaded.problems.append(Problem(str(error), Source(file.name)))
         return True
-    if cause := next((cause for pattern, cause in _NO_MANIFEST if pattern.match(text)), None):
+    if cause := _stand_in(text):
         loaded.problems.append(Problem(cause, Source(file.name, 1, 1)))
         return True
     parsed, broken = yaml_marks.parse(text, file.name)
@@ -192,6 +181,18 @@ def _wrong_identity(root: Node) -> Iterator[Problem]:
         node = root.fields["kind"]
         hint = did_you_mean(kind, KINDS)
         yield Problem(f"expected {alternatives(KINDS)}, found {described(node)}{hint}", node.source)
+
+
+def _stand_in(text: str) -> str:
+    """Return what a file is that stands in for a manifest, and what to do; empty for others."""
+    if text.startswith("version https://git-lfs"):
+        return 'this is a Git LFS pointer; get the file itself with "git lfs pull"'
+    if text.startswith("$ANSIBLE_VAULT;"):
+        return "this file is encrypted with Ansible Vault; decrypt it first"
+    is_status = text[:3].isdigit() and text[3:5] == ": "  # "404: Not Found"
+    if is_status or text[:100].lstrip().lower().startswith(("<!doctype", "<html")):
+        return "this is the error page of a download, not a manifest"
+    return ""
 
 
 def _mentions_us(text: str) -> bool:

@@ -30,8 +30,8 @@ _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _TAG = "tag:yaml.org,2002:"
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _BYTE_ORDER_MARK = "\ufeff"
-_CONFLICT = re.compile("^(<{7}|>{7})( |$)", re.MULTILINE)
-_INVISIBLE = re.compile("[\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000]")
+_CONFLICT = "(?m)^(<{7}|>{7})( |$)"
+_INVISIBLE = "[\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000]"
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _RESOLVED = frozenset(_LOADER.yaml_implicit_resolvers)
 """What a plain scalar begins with that may be something else than a string."""
@@ -142,9 +142,9 @@ def parse(text: str, file: str) -> tuple[list[Document], Problem | None]:
 
 def _cause(text: str, file: str) -> Problem | None:
     """Return what makes a text unreadable that the parser's own message does not name."""
-    if found := _CONFLICT.search(text):
+    if found := re.search(_CONFLICT, text):
         return Problem("a merge conflict that is not resolved; choose one side", _place(text, found.start(), file))
-    if found := _INVISIBLE.search(text):
+    if found := re.search(_INVISIBLE, text):
         message = f"this is not YAML, probably because of the invisible character {code_point(found[0])}; remove it"
         return Problem(message, _place(text, found.start(), file))
     return None

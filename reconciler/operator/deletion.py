@@ -17,12 +17,12 @@ from msgspec.structs import replace
 
 from reconciler.catalog.read import read_live
 from reconciler.core.decisions import Decisions
-from reconciler.core.errors import CatalogError, InvalidInput
+from reconciler.core.errors import CatalogError, ExitCode, InvalidInput
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Scope, Verify
 from reconciler.core.plan import describe_undetermined
 from reconciler.core.reasons import Reason
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.report import Outcome, Report
 from reconciler.core.text import counted, listed
 from reconciler.gates.loaded import LoadedGate
 from reconciler.journal import Origins, new_run_id

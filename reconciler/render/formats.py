@@ -6,7 +6,6 @@ The modules are imported when their format is used: most calls need only text.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,13 @@ def _text(result: Result) -> str:
 
 
 def _json(result: Result) -> str:
-    return json.dumps(result.document(), indent=2) + "\n"
+    return _indented(result.document())
+
+
+def _indented(document: Document) -> str:
+    import json  # see `core.json_strict`
+
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _json_lines(result: Result) -> str:
@@ -72,7 +77,7 @@ def _json_lines(result: Result) -> str:
 def _json_error(error: AliasctlError) -> str:
     from reconciler.render.documents import error_document
 
-    return json.dumps(error_document(error), indent=2) + "\n"
+    return _indented(error_document(error))
 
 
 def _markdown(result: Result) -> str:

@@ -14,6 +14,7 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.core.errors import ExitCode
 from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import (
     Action,
@@ -28,7 +29,7 @@ from reconciler.core.plan import (
     describe_undetermined,
     inverse,
 )
-from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Reach, Report, StepResult
+from reconciler.core.report import ACHIEVED, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
 from reconciler.render import wording
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from reconciler.core.errors import CatalogError, Interrupted, InvalidInput
+from reconciler.core.errors import CatalogError, ExitCode, Interrupted, InvalidInput
 from reconciler.core.reasons import MEANINGS, Reason
-from reconciler.core.report import ExitCode, Report
+from reconciler.core.report import Report
 from reconciler.git import GitError, RefNotFound, RepositoryUnreachable
 from reconciler.sync.revision import ConnectionsUnusable
 

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import AliasSet
-from reconciler.core.report import ExitCode, Outcome
+from reconciler.core.report import Outcome
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set
 from tests.servers import Backend, lite_backend, memory_backend

@@ -17,11 +17,11 @@ from reconciler.catalog.milvus_client import ONE_TRY, SingleAttempt
 from reconciler.catalog.port import IMPOSSIBLE_NAME, AliasWrite
 from reconciler.catalog.server_behaviour import Rights
 from reconciler.core.durations import Duration
-from reconciler.core.errors import NotPrimary
+from reconciler.core.errors import ExitCode, NotPrimary
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Credential, Propagation, Verify
 from reconciler.core.plan import BlockReason, Verdict
-from reconciler.core.report import ExitCode, Outcome, Reach
+from reconciler.core.report import Outcome, Reach
 from reconciler.gates.loaded import LoadedGate
 from reconciler.gates.rows import RowsGate
 from reconciler.gates.warm import WarmGate

@@ -14,7 +14,8 @@ import pytest
 from pymilvus import MilvusClient, MilvusException
 
 from reconciler.catalog import Catalogs, connect
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.errors import ExitCode
+from reconciler.core.report import Outcome, Report
 from reconciler.journal import Act, Journal, PastRun, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan

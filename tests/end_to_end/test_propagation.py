@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from reconciler.catalog import Catalogs
+from reconciler.core.errors import ExitCode
 from reconciler.core.gates import Gates
 from reconciler.core.model import DEFAULT_DATABASE, Alias, PrimaryKey, Propagation, Row, Verify
-from reconciler.core.report import ExitCode, Propagated, Reach, Report
+from reconciler.core.report import Propagated, Reach, Report
 from reconciler.execute import propagation
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.catalog import Catalogs
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import DEFAULT_DATABASE, Alias, OnFailure, PrimaryKey, Row
-from reconciler.core.report import ExitCode, Outcome
+from reconciler.core.report import Outcome
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set
 from tests.readers import NOT_FOUND, SOMETHING_ELSE, Answers, Question, reading

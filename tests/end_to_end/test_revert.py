@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from reconciler.catalog import Catalogs, connect
+from reconciler.core.errors import ExitCode
 from reconciler.core.options import Options
 from reconciler.core.plan import describe_location
-from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.journal import Act, Journal, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan

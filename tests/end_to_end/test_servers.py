@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import DEFAULT_DATABASE, Alias, AliasSet, Connection, Scope
 from reconciler.core.options import Options
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.report import Outcome, Report
 from reconciler.execute.saved_plan import ensure_fresh
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set

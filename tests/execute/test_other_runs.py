@@ -9,11 +9,11 @@ from threading import Event
 
 import pytest
 
-from reconciler.core.errors import CatalogError, ConnectionFailed, JournalError, PermissionDenied, RateLimited
+from reconciler.core.errors import CatalogError, ConnectionFailed, ExitCode, JournalError, PermissionDenied, RateLimited
 from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Propagation, Verify
 from reconciler.core.options import Options
 from reconciler.core.plan import BlockReason, Plan
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.report import Outcome, Report
 from reconciler.execute import attempt
 from reconciler.journal import Journal, Origins
 from reconciler.journal.recording import Run

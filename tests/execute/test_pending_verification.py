@@ -11,12 +11,12 @@ import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
 from reconciler.core.decisions import saved_with_decisions
-from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
+from reconciler.core.errors import ExitCode, PermissionDenied, UnexpectedAnswer
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.options import Options
 from reconciler.core.plan import Plan
-from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.documents.plan_file import load_plan, plan_document
 from reconciler.documents.report_file import report_document
 from reconciler.gates.loaded import LoadedGate

@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
-from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, ExitCode, PermissionDenied, RateLimited
 from reconciler.core.model import Connection, Field, OnFailure, Propagation, Row, Schema, Verify
-from reconciler.core.report import ExitCode, Outcome, Reach, Report, StepResult
+from reconciler.core.report import Outcome, Reach, Report, StepResult
 from reconciler.execute import propagation
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan

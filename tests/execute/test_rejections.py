@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.decisions import saved_with_decisions
-from reconciler.core.errors import PermissionDenied
+from reconciler.core.errors import ExitCode, PermissionDenied
 from reconciler.core.model import Alias, AliasSet, OnFailure, Target
 from reconciler.core.options import Options
 from reconciler.core.plan import BlockReason, Plan, SetPlan, Step
 from reconciler.core.rejections import Rejection, block_rejected
-from reconciler.core.report import ExitCode, Outcome
+from reconciler.core.report import Outcome
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, live, server

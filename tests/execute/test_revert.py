@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, ExitCode, PermissionDenied
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.options import GatesToEvaluate, Options
-from reconciler.core.report import ExitCode, Outcome, Reach, Report
+from reconciler.core.report import Outcome, Reach, Report
 from reconciler.execute import propagation
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan

@@ -9,10 +9,10 @@ from threading import Event
 import pytest
 
 from reconciler.catalog.memory import Flavour
-from reconciler.core.errors import CallTimedOut, CatalogError, PermissionDenied, RateLimited
+from reconciler.core.errors import CallTimedOut, CatalogError, ExitCode, PermissionDenied, RateLimited
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, Connection, OnFailure, Propagation, Verify
-from reconciler.core.report import ExitCode, Outcome, Reach, Report
+from reconciler.core.report import Outcome, Reach, Report
 from reconciler.execute import propagation, soak
 from reconciler.gates.canary import CanaryGate
 from reconciler.journal import Journal

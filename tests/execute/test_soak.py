@@ -7,9 +7,9 @@ from threading import Event
 
 import pytest
 
-from reconciler.core.errors import ConnectionFailed, PermissionDenied
+from reconciler.core.errors import ConnectionFailed, ExitCode, PermissionDenied
 from reconciler.core.model import Alias, OnFailure, Verify
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.report import Outcome, Report
 from reconciler.execute import soak
 from reconciler.execute.context import Halt
 from reconciler.reconcile import apply_plan, make_plan

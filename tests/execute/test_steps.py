@@ -8,10 +8,10 @@ from threading import Event
 import pytest
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, PermissionDenied, RateLimited
+from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, ExitCode, PermissionDenied, RateLimited
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Connection, OnFailure
-from reconciler.core.report import ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, live, server

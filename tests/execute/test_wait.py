@@ -7,11 +7,11 @@ from threading import Event
 
 import pytest
 
-from reconciler.core.errors import ConnectionFailed
+from reconciler.core.errors import ConnectionFailed, ExitCode
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias
 from reconciler.core.options import GatesToEvaluate
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.report import Outcome, Report
 from reconciler.execute import wait
 from reconciler.gates.canary import CanaryGate
 from reconciler.gates.loaded import LoadedGate

@@ -19,11 +19,11 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs, Connect, connect
-from reconciler.core.errors import CatalogError, ConnectionFailed
+from reconciler.core.errors import CatalogError, ConnectionFailed, ExitCode
 from reconciler.core.model import Alias, AliasSet, Connection, Limits, OnFailure
 from reconciler.core.options import Options
 from reconciler.core.plan import describe_location
-from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult
 from reconciler.execute.attempt import RATE_LIMIT_SECONDS
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.catalog import Catalogs, connect
-from reconciler.core.errors import JournalError
-from reconciler.core.report import ExitCode, Outcome, Report
+from reconciler.core.errors import ExitCode, JournalError
+from reconciler.core.report import Outcome, Report
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set

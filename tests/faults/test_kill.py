@@ -14,8 +14,9 @@ import grpc
 import pytest
 
 from reconciler.catalog import Catalogs, connect
+from reconciler.core.errors import ExitCode
 from reconciler.core.plan import Step
-from reconciler.core.report import ExitCode, Outcome
+from reconciler.core.report import Outcome
 from reconciler.journal import Act, Journal, PastRun, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan

@@ -19,9 +19,10 @@ from msgspec.structs import replace
 from pymilvus import MilvusException
 
 from reconciler.catalog import Catalog, Catalogs, connect
+from reconciler.core.errors import ExitCode
 from reconciler.core.model import Alias, AliasSet, Connection
 from reconciler.core.plan import Plan
-from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report, StepResult
+from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult
 from reconciler.execute.attempt import ALIAS_MOVED
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set

@@ -12,10 +12,10 @@ import grpc
 import pytest
 
 from reconciler.catalog import Catalogs, connect
-from reconciler.core.errors import CatalogError
+from reconciler.core.errors import CatalogError, ExitCode
 from reconciler.core.model import Alias, AliasSet, Limits, Verify
 from reconciler.core.plan import describe_location
-from reconciler.core.report import ACHIEVED, ExitCode, Outcome, Report
+from reconciler.core.report import ACHIEVED, Outcome, Report
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set

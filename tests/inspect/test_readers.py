@@ -11,11 +11,11 @@ import pytest
 
 from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.port import DataRead, ReadGrant
-from reconciler.core.errors import PermissionDenied
+from reconciler.core.errors import ExitCode, PermissionDenied
 from reconciler.core.gates import Gates
 from reconciler.core.model import Connection, Credential, Propagation, Tls, Verify
 from reconciler.core.plan import Verdict
-from reconciler.core.report import ExitCode, Outcome, Reach
+from reconciler.core.report import Outcome, Reach
 from reconciler.gates import evaluate_gates
 from reconciler.gates.access import AccessGate
 from reconciler.reconcile import apply_plan, make_plan

@@ -21,8 +21,8 @@ from time import sleep
 import pytest
 from msgspec.structs import replace
 
-from reconciler.core.errors import JournalError
-from reconciler.core.report import ExitCode, Outcome
+from reconciler.core.errors import ExitCode, JournalError
+from reconciler.core.report import Outcome
 from reconciler.journal import Act, Journal, RunState, database
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, catalogs, live, server

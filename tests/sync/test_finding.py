@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.errors import CallTimedOut, Interrupted, InvalidInput, JournalError, Problem
+from reconciler.core.errors import CallTimedOut, ExitCode, Interrupted, InvalidInput, JournalError, Problem
 from reconciler.core.reasons import Reason
-from reconciler.core.report import ExitCode, Report
+from reconciler.core.report import Report
 from reconciler.git import GitError, RefNotFound, RepositoryRefused, RepositoryUnreachable
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.sync.finding import Finding, reason_of

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from reconciler.catalog.memory import MemoryServer
-from reconciler.core.errors import PermissionDenied, UnexpectedAnswer
+from reconciler.core.errors import ExitCode, PermissionDenied, UnexpectedAnswer
 from reconciler.core.model import Row
 from reconciler.core.reasons import Reason
-from reconciler.core.report import ExitCode
 from reconciler.git import Access, Signers
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides

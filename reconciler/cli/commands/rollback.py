@@ -13,10 +13,10 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
 from reconciler.cli.confirm_and_apply import ApplyOptions, confirm_and_apply
 from reconciler.cli.output import Output
-from reconciler.core.errors import InvalidInput, Problem
+from reconciler.core.errors import ExitCode, InvalidInput, Problem
 from reconciler.core.model import Origin, Target
 from reconciler.core.plan import Plan, TargetPlan
-from reconciler.core.report import ExitCode, plan_exit_code
+from reconciler.core.report import plan_exit_code
 from reconciler.core.text import listed, printable
 from reconciler.documents.plan_file import plan_document
 from reconciler.documents.report_file import load_report, report_document
