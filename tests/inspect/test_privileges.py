@@ -163,7 +163,7 @@ class TestPrivileges:
         planned = scene.run("plan", "--gates", "all", token=scene.people.lacking("Search"))
         [line] = [splitline for splitline in planned.stdout.splitlines() if " moved " in splitline]
         assert planned.code == 0
-        assert "canary: v2 cannot be searched: " in line
+        assert "canary: v1 cannot be searched: " in line
         assert "the privilege Search is missing" in line
 
     @pytest.mark.parametrize(("privilege", "aliases"), [("CreateAlias", {"new": "v1"}), ("DropAlias", {"moved": None})])
