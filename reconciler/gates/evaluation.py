@@ -76,10 +76,15 @@ def without_evaluation(plan: SetPlan, *, but: Collection[str] = ()) -> SetPlan:
 def _marked(step: Step, left_out: Sequence[Gate[Any]]) -> Step:
     if step.blocked or step.action is Action.DROP:
         return step
-    names = [gate.name for gate in left_out if _is_on(gate, step) and gate.name not in step.skipped_gates]
+    names = [gate.name for gate in left_out if _is_on(gate, step) and _applies(gate, step)]
     results = (*step.gate_results, *(GateResult(name, Verdict.NOT_EVALUATED, "", {}) for name in names))
     order = list(GATES)
     return replace(step, gate_results=tuple(sorted(results, key=lambda result: order.index(result.gate))))
+
+
+def _applies(gate: Gate[Any], step: Step) -> bool:
+    """Return whether an apply of a step evaluates a gate that is on."""
+    return gate.name not in step.skipped_gates and not (step.reverting and gate.costly)
 
 
 def _is_on(gate: Gate[Any], step: Step) -> bool:
@@ -90,9 +95,8 @@ def _is_on(gate: Gate[Any], step: Step) -> bool:
 def _evaluated(step: Step, gates: Sequence[Gate[Any]], probe: Probe, blocking: bool) -> Step:
     if step.blocked or step.action is Action.DROP:
         return step
-    gates = [gate for gate in gates if gate.name not in step.skipped_gates and not (step.reverting and gate.costly)]
     try:
-        results = tuple(result for gate in gates if (result := _result(gate, step, probe)))
+        results = tuple(result for gate in gates if _applies(gate, step) and (result := _result(gate, step, probe)))
     except Halted:
         return step
     failed = [result for result in results if _blocks(result, step)] if blocking else []

@@ -245,6 +245,12 @@ class TestWayBack:
         assert (names(step), step.blocked) == (cheap, None)
         assert step.gate_results[3].verdict is Verdict.FAIL
 
+    def test_gates_that_a_rollback_never_evaluates_are_not_announced(self, pair: MemoryServer) -> None:
+        catalog, costly = pair.connect(LOCAL, "default"), Gates(OFF, CanaryGate(0.5))
+        for step, announced in ((move(costly), [Verdict.NOT_EVALUATED]), (self.back(costly), [Verdict.PASS])):
+            [plan] = evaluate_sets([SetPlan("shop", (step,))], catalog, which=cheap_gates())
+            assert [result.verdict for result in plan.steps[0].gate_results] == announced
+
     @pytest.mark.parametrize("own", [None, OFF, LoadedGate(), LoadedGate(replicas=5)])
     @pytest.mark.parametrize(("loaded", "blocked"), [(True, False), (False, True)])
     def test_not_from_a_loaded_collection_to_one_that_is_not_whatever_the_manifest_says(
