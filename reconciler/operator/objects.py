@@ -147,5 +147,10 @@ def _approver(metadata: Body) -> str:
     return "somebody (unverified)"
 
 
+def number_in(body: Body, name: str) -> int | None:
+    """Return an id that a status holds as text; None if there is none."""
+    return int(str(body[name])) if body.get(name) else None
+
+
 def _mapping(body: Body, name: str) -> Body:
     return cast("Body", body.get(name) or {})

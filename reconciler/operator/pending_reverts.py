@@ -22,7 +22,7 @@ from reconciler.core.report import ACHIEVED, REVERT_FAILED, Outcome, Report, mis
 from reconciler.manifest.specs.status import MAX_DROPPED, MAX_MESSAGE, MAX_ROWS
 from reconciler.operator import pending_verification
 from reconciler.operator.finding import Finding
-from reconciler.operator.objects import Body
+from reconciler.operator.objects import Body, number_in
 
 RETRY = "by approving this plan"
 
@@ -32,7 +32,7 @@ def read(status: Body, desired: AliasSet, target: Target) -> PendingReverts:
     decision = _decision(status)
     run, reason = str(decision.get("run", "")), str(decision.get("reason", ""))
     dropped = (
-        Step(desired.key, str(row["alias"]), str(row["collection"]), None, current_id=_number(row, "collectionId"))
+        Step(desired.key, str(row["alias"]), str(row["collection"]), None, current_id=number_in(row, "collectionId"))
         for row in cast("Sequence[Body]", decision.get("dropped") or ())
     )
     steps = [*pending_verification.moves_of(status, desired, run), *dropped] if decision else []
@@ -46,7 +46,7 @@ def rejected(status: Body, desired: AliasSet, target: Target) -> Rejected:
     found = {
         (target, str(row["alias"])): Rejection(
             collection=str(row["collection"]),
-            collection_id=_number(row, "collectionId"),
+            collection_id=number_in(row, "collectionId"),
             spec_hash=str(row.get("specHash", "")),
             run=str(row.get("run", "")),
             time=str(row.get("time", "")),
@@ -138,7 +138,3 @@ def _written(run: str, time: str, reason: str, steps: Sequence[Step]) -> Mapping
 
 def _decision(status: Body) -> Body:
     return cast("Body", status.get("pendingRevert") or {})
-
-
-def _number(row: Body, name: str) -> int | None:
-    return int(str(row[name])) if row.get(name) else None

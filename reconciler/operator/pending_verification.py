@@ -21,7 +21,7 @@ from reconciler.core.plan import PendingVerification, Step
 from reconciler.core.report import NO_RECORDED_END, Report, missing_proof
 from reconciler.manifest.specs.status import MAX_PENDING_VERIFICATION
 from reconciler.operator.finding import Finding
-from reconciler.operator.objects import Body
+from reconciler.operator.objects import Body, number_in
 
 MAX_REASON = 200
 """Characters."""
@@ -100,8 +100,8 @@ def _pending_verification(desired: AliasSet, alias: str, collection: str, group:
         alias=alias,
         current=_text(group, "from") or None,
         desired=collection,
-        current_id=_number(group, "fromId"),
-        desired_id=_number(group, "collectionId"),
+        current_id=number_in(group, "fromId"),
+        desired_id=number_in(group, "collectionId"),
     )
     return PendingVerification(step, _text(group, "run"), _text(group, "reason"))
 
@@ -140,7 +140,3 @@ def _stands_for_every(group: Body) -> bool:
 
 def _text(group: Body, name: str) -> str:
     return str(group.get(name) or "")
-
-
-def _number(group: Body, name: str) -> int | None:
-    return int(str(group[name])) if group.get(name) else None
