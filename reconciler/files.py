@@ -29,6 +29,12 @@ def at_home(path: str) -> str:
     return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111 - Path raises without a home
 
 
+def lfs_pointer(text: str) -> str:
+    """Return the words for a Git LFS pointer and its remedy, if a text is one; empty for others."""
+    pointer = text.startswith("version https://git-lfs")
+    return 'a Git LFS pointer; get the file itself with "git lfs pull"' if pointer else ""
+
+
 def read_limited(path: Path, limit: int) -> bytes:
     """Return the content of a file.
 

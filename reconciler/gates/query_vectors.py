@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from reconciler.core.gates import ContentError
-from reconciler.files import MIB, FileTooLarge, read_limited
+from reconciler.files import MIB, FileTooLarge, lfs_pointer, read_limited
 
 MAX_BYTES = 16 * MIB
 MAX_QUERIES = 1000
@@ -67,8 +67,8 @@ def parse_queries(text: str) -> tuple[Query, ...]:
     """Parse the queries of a text. Raises `ContentError` at the first invalid line."""
     if len(text) > MAX_BYTES:
         raise _too_large()
-    if text.startswith("version https://git-lfs"):
-        raise ContentError(1, 'it is a Git LFS pointer; get the file itself with "git lfs pull"')
+    if pointer := lfs_pointer(text):
+        raise ContentError(1, f"it is {pointer}")
     queries: list[Query] = []
     # Not `splitlines`: a string in JSON may contain line separators that end no line here.
     for number, line in enumerate(text.split("\n"), 1):

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from reconciler.core.errors import MAX_PROBLEMS, InvalidInput, Problem
 from reconciler.core.model import Source
 from reconciler.core.text import alternatives, did_you_mean, quoted, unusual_character
+from reconciler.files import lfs_pointer
 from reconciler.manifest import documents, files, yaml_marks
 from reconciler.manifest.files import File, Tree
 from reconciler.manifest.gates import ContentFiles
@@ -185,8 +186,8 @@ def _wrong_identity(root: Node) -> Iterator[Problem]:
 
 def _stand_in(text: str) -> str:
     """Return what a file is that stands in for a manifest, and what to do; empty for others."""
-    if text.startswith("version https://git-lfs"):
-        return 'this is a Git LFS pointer; get the file itself with "git lfs pull"'
+    if pointer := lfs_pointer(text):
+        return f"this is {pointer}"
     if text.startswith("$ANSIBLE_VAULT;"):
         return "this file is encrypted with Ansible Vault; decrypt it first"
     is_status = text[:3].isdigit() and text[3:5] == ": "  # "404: Not Found"
