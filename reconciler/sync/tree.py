@@ -47,8 +47,10 @@ class CommitTree:
         self._copies = copies
         self._top = PurePosixPath(path)
         self._blobs = repository.tree(commit, path.rstrip("/"))
-        self._link_ends: dict[str, str] = {}
-        self._links = self._read_links()
+        self._link_ends = self._read_link_ends()
+        self._links = {
+            name: end for name, end in self._link_ends.items() if end in self._blobs and self._blobs[end].is_file
+        }
         problems = list(self._refused())
         manifests = (
             {name: self._blobs[self._links.get(name, name)] for name in self._manifests()} if not problems else {}
@@ -105,24 +107,22 @@ class CommitTree:
         inside = PurePosixPath(name).relative_to(self._top) if name != str(self._top) else PurePosixPath(name).name
         return is_manifest(PurePosixPath(inside))
 
-    def _read_links(self) -> dict[str, str]:
-        """Where each symbolic link leads in the end, for those that lead to a file of ours."""
+    def _read_link_ends(self) -> dict[str, str]:
+        """Return where each symbolic link leads in the end."""
         links = {name: blob for name, blob in self._blobs.items() if blob.is_link and blob.size <= MAX_LINK_BYTES}
         texts = self._repository.contents(list(links.values()), MAX_COPIES_MIB) if links else iter(())
         steps = {
             name: posixpath.normpath(posixpath.join(posixpath.dirname(name), text.decode("utf-8", "backslashreplace")))
             for name, text in zip(links, texts, strict=True)
         }
-        found = {}
+        ends = {}
         for name in steps:
             place, seen = name, set[str]()
             while place in steps and place not in seen and len(seen) < MAX_LINKS:
                 seen.add(place)
                 place = steps[place]
-            self._link_ends[name] = place
-            if place in self._blobs and self._blobs[place].is_file:
-                found[name] = place
-        return found
+            ends[name] = place
+        return ends
 
     def _refused(self) -> Iterator[Problem]:
         for name, blob in self._blobs.items():
