@@ -44,9 +44,7 @@ def read(
     """
     loaded = _Loaded(edited=edited or {})
     inputs, folders = files.found(paths, loaded.problems, loaded.warnings, exclude)
-    files_with_documents = {
-        file.name for file in inputs if len(loaded.problems) > MAX_PROBLEMS or _gather(file, stdin, loaded)
-    }
+    files_with_documents = {file.name for file in inputs if _gather(file, stdin, loaded)}
     for folder in folders:
         if not any(file.name in files_with_documents for file in inputs if folder in file.folders):
             loaded.problems.append(Problem(f"no document of {API_VERSION} in this folder", Source(folder)))
@@ -61,8 +59,6 @@ def read_tree(names: Iterable[str], tree: Tree) -> Manifests:
     """
     loaded = _Loaded()
     for name in sorted(names):
-        if len(loaded.problems) > MAX_PROBLEMS:
-            break
         _gather(File(name, None, named=False, tree=tree), None, loaded)
     return loaded.manifests()
 
@@ -87,7 +83,12 @@ class _Loaded(Struct):
 
 
 def _gather(file: File, stdin: TextIO | BinaryIO | None, loaded: _Loaded) -> bool:
-    """Add what one file has; False if it is a readable file with nothing of ours in it."""
+    """Add what one file has; False if it is a readable file with nothing of ours in it.
+
+    After more problems than are reported, a file is not read any more.
+    """
+    if len(loaded.problems) > MAX_PROBLEMS:
+        return True
     try:
         edited = loaded.edited.get(file.name)
         text = files.text_of(file, stdin) if edited is None else files.as_yaml(edited, file.name)
