@@ -16,7 +16,7 @@ from reconciler.core.gates import GateSettings
 from reconciler.core.plan import Figure, GateResult, Step, Verdict
 from reconciler.core.text import counted, listed
 from reconciler.gates.gate import Gate
-from reconciler.gates.probe import CannotTell, Probe
+from reconciler.gates.probe import CannotTell, Probe, of_desired
 
 PUBLIC = "public"
 """The role that every user has."""
@@ -97,15 +97,13 @@ def _name(role: str) -> str:
 
 def _grants(probe: Probe) -> Grants:
     """Return what each role may read. Raises `CannotTell` with the privilege that is missing for that."""
-    try:
-        return probe.read_grants()
-    except PermissionDenied as error:
-        call = grant_call(probe.behaviour, ALL_DATABASES, error.privilege or "SelectOwnership", "*", kind=GLOBAL)
-        raise CannotTell(Verdict.UNKNOWN, f"the grants of roles cannot be read: {error}; grant it: {call}") from error
-    except CatalogError as error:
-        if error.transient:
-            raise
-        raise CannotTell(Verdict.UNKNOWN, f"the grants of roles cannot be read: {error}") from error
+    with of_desired("the grants of roles cannot be read"):
+        try:
+            return probe.read_grants()
+        except PermissionDenied as error:
+            call = grant_call(probe.behaviour, ALL_DATABASES, error.privilege or "SelectOwnership", "*", kind=GLOBAL)
+            message = f"the grants of roles cannot be read: {error}; grant it: {call}"
+            raise CannotTell(Verdict.UNKNOWN, message) from error
 
 
 def _requires_token(probe: Probe) -> bool:
