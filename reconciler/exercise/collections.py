@@ -87,12 +87,14 @@ def _drop_with_aliases(session: Session) -> Observation:
     return Observation(DANGLE if again.result == EXISTS else DROPPED_TOO)
 
 
-def _on_dangling(call: Callable[[Session], object]) -> Callable[[Session], Observation]:
+def _on_dangling(name: str, call: Callable[[Session], object], expected: str) -> Exercise:
+    """Return the exercise of a call on an alias that dangles, where one can."""
+
     def observe(session: Session) -> Observation:
         with session.dangling_alias():
             return session.outcome(lambda: call(session))
 
-    return observe
+    return Exercise(name, observe, Guard.DANGLING, (expected,), row="leaves_dangling_aliases")
 
 
 COLLECTIONS = (
@@ -111,25 +113,7 @@ COLLECTIONS = (
         no=(REFUSED,),
         lite=(DROPPED_TOO,),
     ),
-    Exercise(
-        "create, dangling alias",
-        _on_dangling(lambda session: session.sandbox.create_alias(DANGLING, OLD)),
-        Guard.DANGLING,
-        (EXISTS,),
-        row="leaves_dangling_aliases",
-    ),
-    Exercise(
-        "alter, dangling alias",
-        _on_dangling(lambda session: session.sandbox.alter_alias(DANGLING, OLD)),
-        Guard.DANGLING,
-        (DONE,),
-        row="leaves_dangling_aliases",
-    ),
-    Exercise(
-        "drop, dangling alias",
-        _on_dangling(lambda session: session.sandbox.drop_alias(DANGLING)),
-        Guard.DANGLING,
-        (DONE,),
-        row="leaves_dangling_aliases",
-    ),
+    _on_dangling("create, dangling alias", lambda session: session.sandbox.create_alias(DANGLING, OLD), EXISTS),
+    _on_dangling("alter, dangling alias", lambda session: session.sandbox.alter_alias(DANGLING, OLD), DONE),
+    _on_dangling("drop, dangling alias", lambda session: session.sandbox.drop_alias(DANGLING), DONE),
 )
