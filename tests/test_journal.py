@@ -127,15 +127,15 @@ def refuse(path: Path, condition: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "code"), [("v1", ExitCode.INCOMPLETE), ("v2", ExitCode.ERROR)], ids=["moved", "there already"]
+    ("moved_to", "code"), [("v1", ExitCode.INCOMPLETE), ("v2", ExitCode.ERROR)], ids=["moved", "there already"]
 )
-def test_a_run_whose_end_cannot_be_recorded_is_not_complete(path: Path, meanwhile: str, code: ExitCode) -> None:
+def test_a_run_whose_end_cannot_be_recorded_is_not_complete(path: Path, moved_to: str, code: ExitCode) -> None:
     """All was done, and the record has a run that was interrupted."""
     refuse(path, "NEW.event = 'runEnded'")
     made = server("v1", "v2", aliases={"a": "v1"})
     with catalogs(made) as opened:
         plan = make_plan([alias_set({"a": "v2"})], catalogs=opened)
-        made.connect(LOCAL, "default").alter_alias("a", meanwhile)
+        made.connect(LOCAL, "default").alter_alias("a", moved_to)
         report = apply_plan(plan, catalogs=opened, journal=Journal(path))
     reason = "the journal cannot be written: No space left on device"
     assert (report.exit_code, reason in report.journal_error) == (code, True)
@@ -145,7 +145,7 @@ def test_a_run_whose_end_cannot_be_recorded_is_not_complete(path: Path, meanwhil
 
 
 @pytest.mark.parametrize(
-    ("verify", "meanwhile", "outcome", "code"),
+    ("verify", "moved_to", "outcome", "code"),
     [
         (Verify(), "v1", Outcome.DONE, ExitCode.INCOMPLETE),
         (Verify(propagation=Propagation(0.1)), "v1", Outcome.DONE, ExitCode.INCOMPLETE),
@@ -154,13 +154,13 @@ def test_a_run_whose_end_cannot_be_recorded_is_not_complete(path: Path, meanwhil
     ids=["moved", "moved and proved", "there already"],
 )
 def test_an_outcome_that_cannot_be_recorded_is_reported_and_not_all_well(
-    path: Path, verify: Verify, meanwhile: str, outcome: Outcome, code: ExitCode
+    path: Path, verify: Verify, moved_to: str, outcome: Outcome, code: ExitCode
 ) -> None:
     made = server("v1", "v2", aliases={"a": "v1"})
     refuse(path, "NEW.outcome IS NOT NULL")
     with catalogs(made) as opened:
         plan = make_plan([alias_set({"a": "v2"}, verify=verify)], catalogs=opened)
-        made.connect(LOCAL, "default").alter_alias("a", meanwhile)
+        made.connect(LOCAL, "default").alter_alias("a", moved_to)
         report = apply_plan(plan, catalogs=opened, journal=Journal(path), origins=ANN)
     (result,) = report.results
     assert (result.outcome, result.code, report.exit_code) == (outcome, "JournalError", code)

@@ -174,7 +174,7 @@ def worth_another_read(error: BaseException) -> bool:
     """Return whether the same read may succeed in a moment: after transient errors, and one without a class.
 
     A proxy that was just notified of an alias move may not know yet which nodes serve the new collection (measured on
-    2.3.5: 8 of 8,800 reads around 100 moves). A collection whose query nodes are gone for good causes the same message.
+    2.3.5: 8 of 8,800 reads around 100 moves). A collection that has lost its query nodes causes the same message.
     """
     if not isinstance(error, CatalogError):
         return False

@@ -38,7 +38,7 @@ def read_manifests(paths: Sequence[str], output: Output) -> Manifests:
 def desired_sets(manifests: Manifests, flags: Overrides, output: Output) -> tuple[AliasSet, ...]:
     """Return the sets with the connections and databases of this call, checked against each other.
 
-    Raises `InvalidInput`: there is no set, so that nothing would be compared, for ever and with success.
+    Raises `InvalidInput`: there is no set, so that every run would succeed without comparing anything.
     """
     if not manifests.sets:
         skipped = f" ({counted(manifests.skipped, 'document')} of other kinds skipped)" if manifests.skipped else ""

@@ -44,7 +44,7 @@ def shop(version: str, *, alike: bool = False) -> Recorder:
 
 
 def denied_after_the_move(recorder: Recorder, method: str) -> None:
-    """Deny reads through the alias to whoever reads the collections by their own names all the same."""
+    """Deny reads through the alias to users who may still read the collections by their own names."""
 
     def deny(called: str, name: str) -> None:
         if (called, name) == (method, "a") and recorder.writes:
