@@ -66,6 +66,19 @@ def cut_over(kube: Kube, milvus: Milvus, api: ApiServer) -> Callable[..., None]:
 
 
 @pytest.fixture
+def crash(start: Callable[[], Operator], kube: Kube, cut_over: Callable[..., None]) -> Callable[..., None]:
+    """Begin a cut-over whose end is not stored, and end the operator in its revert; for arguments see `cut_over`."""
+
+    def in_the_revert(**cut: Any) -> None:
+        kube.connection()
+        first = start()
+        cut_over(refuse=tells_the_end, **cut)
+        first.stop()
+
+    return in_the_revert
+
+
+@pytest.fixture
 def recover(milvus: Milvus, api: ApiServer) -> Callable[[], None]:
     """Milvus and the API server are well again."""
 
@@ -85,13 +98,10 @@ def test_a_rejection_survives_a_crash_between_the_move_back_and_the_status(
     start: Callable[[], Operator],
     kube: Kube,
     milvus: Milvus,
-    cut_over: Callable[..., None],
+    crash: Callable[..., None],
     recover: Callable[[], None],
 ) -> None:
-    kube.connection()
-    first = start()
-    cut_over(lost_after=9, refuse=tells_the_end)
-    first.stop()
+    crash(lost_after=9)
     assert milvus.aliases == BEFORE
     recover()
     start()
@@ -107,15 +117,12 @@ def test_a_revert_that_was_cut_short_is_completed_after_a_restart(
     start: Callable[[], Operator],
     kube: Kube,
     milvus: Milvus,
-    cut_over: Callable[..., None],
+    crash: Callable[..., None],
     recover: Callable[[], None],
     verify: Object,
     approval: str,
 ) -> None:
-    kube.connection()
-    first = start()
-    cut_over(lost_after=1, refuse=tells_the_end, verify=verify)
-    first.stop()
+    crash(lost_after=1, verify=verify)
     assert sorted(milvus.aliases.values()) == ["v1", "v1", "v2", "v2"]
     assert kube.status()["pendingRevert"]["run"]
     recover()
@@ -132,14 +139,11 @@ def test_what_was_created_and_dropped_is_moved_back_too(
     start: Callable[[], Operator],
     kube: Kube,
     milvus: Milvus,
-    cut_over: Callable[..., None],
+    crash: Callable[..., None],
     recover: Callable[[], None],
 ) -> None:
-    kube.connection()
-    first = start()
     to = {"a": "v2", "b": "v1", "c": None, "new": "v2", "later": {"collection": "v2", "wave": 1}}
-    cut_over(lost_after=0, refuse=tells_the_end, to=to)
-    first.stop()
+    crash(lost_after=0, to=to)
     assert milvus.aliases == {"a": "v2", "b": "v1", "new": "v2", "later": "v1"}
     recover()
     start()
@@ -177,13 +181,10 @@ def test_another_spec_is_made_instead(
     start: Callable[[], Operator],
     kube: Kube,
     milvus: Milvus,
-    cut_over: Callable[..., None],
+    crash: Callable[..., None],
     recover: Callable[[], None],
 ) -> None:
-    kube.connection()
-    first = start()
-    cut_over(lost_after=1, refuse=tells_the_end)
-    first.stop()
+    crash(lost_after=1)
     recover()
     kube.edit(spec("v3"))
     start()
