@@ -65,19 +65,34 @@ def start(
     return subprocess.Popen([*through, *ALIASCTL, *arguments], cwd=cwd, env=environment, text=True, **pipes)
 
 
-def finish(process: subprocess.Popen[str], text: str | None = None) -> Completed:
-    """Wait for the end. Whatever was asked for: no traceback, and no token anywhere."""
+def finish(process: subprocess.Popen[str], text: str | None = None, *, timeout: float = TIMEOUT) -> Completed:
+    """Wait for the end, for `timeout` seconds. Whatever the command was: no traceback, and no token anywhere.
+
+    A command that takes longer is killed, so that it does not work on while other tests run.
+    """
     started = time.monotonic()
-    stdout, stderr = process.communicate(text, timeout=TIMEOUT)
+    try:
+        stdout, stderr = process.communicate(text, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     completed = Completed(process.returncode, stdout or "", stderr or "", time.monotonic() - started)
     assert "Traceback" not in completed.stderr, completed.stderr
     assert TOKEN not in completed.stdout + completed.stderr
     return completed
 
 
-def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, text: str | None = None) -> Completed:
-    """Run the command to its end; `text` is its standard input."""
-    return finish(start(arguments, cwd, env, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL), text)
+def run(
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    text: str | None = None,
+    timeout: float = TIMEOUT,
+) -> Completed:
+    """Run the command to its end, which comes within `timeout` seconds; `text` is its standard input."""
+    process = start(arguments, cwd, env, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL)
+    return finish(process, text, timeout=timeout)
 
 
 def run_python(code: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Completed:

@@ -16,6 +16,8 @@ from tests.servers import MilvusAdmin
 PAGE = Path(__file__).parents[2] / "docs" / "exercise.md"
 SECTION = re.compile(r"^## Results on (Milvus[\w ]*?) [\d.]+$(?:.*?)^```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DATABASE = "scratch"
+TIMEOUT = 300
+"""Seconds for 200 moves and their readers: 23 on an idle machine, several times that beside other tests."""
 BY_CHANCE = "readers, after "
 """Whether a reader gets stuck in 200 moves."""
 
@@ -47,7 +49,7 @@ def scratch(uri: str) -> Iterator[None]:
 def assert_page_is_right(product: str, uri: str, folder: Path, results: Mapping[str, str]) -> None:
     arguments = ("check", "--exercise", "--yes", "--uri", uri, "--database", DATABASE)
     with scratch(uri):
-        done = run(*arguments, cwd=folder)
+        done = run(*arguments, cwd=folder, timeout=TIMEOUT)
     assert (done.code, done.stderr) == (0, "")
     assert comparable(done.stdout) == comparable(results[product])
     assert re.search(r"^Exercise: \d+ as expected.*\. 200 moves under \d readers, \d+\.\d s\.$", done.stdout, re.M)
