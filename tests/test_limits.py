@@ -1,4 +1,4 @@
-"""Limits: what they count, where they stop, and that a refusal names the number, the limit and the way out."""
+"""Limits: what they count, where they stop, and that a refusal names the number, the limit and the remedy."""
 
 from __future__ import annotations
 

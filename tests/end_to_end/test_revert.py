@@ -115,7 +115,7 @@ def fail_and_revert(shop: Shop, journal: Journal, relay: Saboteur) -> None:
 
 
 def insist_on_refusal(shop: Shop, journal: Journal, relay: Saboteur) -> None:
-    """The same again is blocked, with the reason and the way out; nothing is written."""
+    """The same again is blocked, with the reason and the remedy; nothing is written."""
     written, (run,) = len(relay.arrived), journal.runs()
     refused = command(shop, journal)
     assert (refused.code, shop.live, len(relay.arrived)) == (3, BEFORE, written)
