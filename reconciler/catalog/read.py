@@ -27,6 +27,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
     counts as empty.
     """
     calls = catalog.calls
+    catalog.forget_version()  # a connection outlives an upgrade of Milvus
     version = catalog.server_version()  # before the others: it determines how many calls may be in flight
     with _pool(catalog) as pool:
         names, listed = pool.submit(catalog.alias_names), pool.submit(_collections, catalog)

@@ -351,9 +351,11 @@ class SetRun:
     def _opened(self, endpoint: Connection) -> Catalog | str:
         """Open a further proxy; return the error as text if it cannot be reached, which does not prevent the move."""
         try:
-            return self._context.open_endpoint(endpoint, self._target.database)
+            catalog = self._context.open_endpoint(endpoint, self._target.database)
         except AliasctlError as error:
             return str(error)
+        catalog.forget_version()  # it may be open for long
+        return catalog
 
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; record what could not be proved."""

@@ -103,16 +103,11 @@ class _Shared(Struct):
     users: int = 0
 
     def open(self, connect: Callable[[], Catalog]) -> Catalog:
-        """Return the connection, opened if there is none yet or another primary may have taken over.
-
-        The version of the server is read once per run, because a connection outlives an upgrade of Milvus.
-        """
+        """Return the connection, opened if there is none yet or another primary may have taken over."""
         with self.lock:
             if self.catalog is None or self.catalog.outdated:
                 before, self.catalog = self.catalog, connect()
                 self.outdated += [before] if before else []
-            else:
-                self.catalog.forget_version()
             return self.catalog
 
 

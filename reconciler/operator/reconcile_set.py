@@ -201,6 +201,7 @@ class SetReconciler(Struct, frozen=True):
         if desired.verify.soak:
             hooks.step_aside(set_object)
         catalog = catalogs.open(desired.connection, desired.database)
+        catalog.forget_version()  # Milvus may have been upgraded since the shared read
         try:
             report = apply_plan(
                 plan,

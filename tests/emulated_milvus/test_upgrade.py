@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalog, Catalogs, connect
+from reconciler.catalog.read import read_live
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Connection, Credential
 from reconciler.core.plan import BlockReason, Plan
@@ -17,7 +18,8 @@ from reconciler.gates.access import AccessGate
 from reconciler.inspect.access import check_access
 from reconciler.inspect.conditions import Result, Subject
 from reconciler.operator.clients import Clients
-from reconciler.reconcile import make_plan
+from reconciler.operator.reads import SharedReads
+from reconciler.reconcile import Read, make_plan
 from tests.emulated_milvus.behaviour import VERSIONS
 from tests.emulated_milvus.calls import HANDLERS, Denied
 from tests.emulated_milvus.stage import Stage
@@ -44,10 +46,10 @@ def clients(opened: list[Catalog]) -> Iterator[Clients]:
     made.close()
 
 
-def planned(clients: Clients, desired: AliasSet) -> Plan:
+def planned(clients: Clients, desired: AliasSet, read: Read = read_live) -> Plan:
     """Make a plan as one pass of the operator does."""
     with clients.session() as catalogs:
-        return make_plan([desired], catalogs=catalogs)
+        return make_plan([desired], catalogs=catalogs, read=read)
 
 
 @pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
@@ -112,3 +114,15 @@ def test_it_costs_one_call_per_plan(stage: Stage, clients: Clients, opened: list
         planned(clients, stage.set({"a": "old"}))
         counts.append(opened[0].calls - before)
     assert counts == [counts[0]] * 3, "the version is read by each plan, and by each only once"
+
+
+@pytest.mark.parametrize("stage", ["2.5.18"], indirect=True)
+def test_sets_that_share_a_read_share_its_version(stage: Stage, clients: Clients) -> None:
+    stage.client.create_alias("old", "a")
+    desired, shared = stage.set({"a": "old"}), SharedReads()
+    versions = []
+    for _ in range(3):
+        before = stage.cluster.calls["GetVersion"]
+        planned(clients, desired, shared.sharing(lambda _: [desired]))
+        versions.append(stage.cluster.calls["GetVersion"] - before)
+    assert versions == [1, 0, 0]
