@@ -33,13 +33,17 @@ NO_ANSWER = (ConnectionFailed, CallTimedOut)
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The outcome of one attempt: fields of `StepResult`, and whether the last read got no answer."""
+    """The outcome of one attempt: fields of `StepResult`, and what its last read found.
+
+    `unanswered`: it got no answer. `third_place`: where the alias was, in words, if that is neither end of the step.
+    """
 
     outcome: Outcome
     code: str | None = None
     message: str | None = None
     wrote: bool = False
     unanswered: bool = False
+    third_place: str = ""
 
 
 def attempt(step: Step, catalog: Catalog, intend: Callable[[], None]) -> End:
@@ -105,7 +109,7 @@ class _Attempts:
         if current != step.current:
             found, planned = describe_location(current), step.location
             moved = f"the alias is {found} now, not {planned} as planned; it was left alone"
-            return End(Outcome.FAILED, ALIAS_MOVED, moved)
+            return End(Outcome.FAILED, ALIAS_MOVED, moved, third_place=found)
         try:
             return _call(step, self._catalog)
         except RateLimited as error:
@@ -157,8 +161,9 @@ def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
             return End(Outcome.NOOP, message=f"{_despite(error)}: someone else moved it")
         return _acted(error)
     if current != step.current:
-        message = f"{error}; the alias is {describe_location(current)} now, moved by someone else"
-        return End(Outcome.FAILED, error.code, message, wrote=not refused)
+        found = describe_location(current)
+        message = f"{error}; the alias is {found} now, moved by someone else{late}"
+        return End(Outcome.FAILED, error.code, message, wrote=not refused, third_place=found)
     message = f"{error}; the alias is still {step.location}{late}"
     return End(Outcome.FAILED, error.code, message, wrote=not refused)
 

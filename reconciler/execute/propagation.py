@@ -43,6 +43,8 @@ TOO_SHORT = "the time was too short for enough reads"
 
 Intend = Callable[[Step], None]
 """Records that an alter is made again; if it raises `JournalError`, the alter is not made."""
+NotePlace = Callable[[Step, str | None], None]
+"""Called with where an alias was found."""
 
 
 class Prover:
@@ -77,7 +79,9 @@ class Prover:
         pairs = sorted({_pair(step) for step in steps})
         self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
-    def prove(self, steps: Sequence[Step], intend: Intend, halt: Halt) -> dict[str, tuple[Propagated, ...]]:
+    def prove(
+        self, steps: Sequence[Step], intend: Intend, halt: Halt, note_place: NotePlace
+    ) -> dict[str, tuple[Propagated, ...]]:
         """Read through altered aliases, round by round, and heal what is stuck where that is possible.
 
         An endpoint that hangs does not delay the others. An alias is healed when none of its reads is in flight: it
@@ -87,6 +91,7 @@ class Prover:
             steps: the alters that were made and read back.
             intend: see `Intend`.
             halt: ends the proof.
+            note_place: see `NotePlace`.
 
         Returns:
             The result at each endpoint, by alias.
@@ -94,7 +99,8 @@ class Prover:
         with pools(self._endpoints, self._pool, self._catalog.concurrency) as by_endpoint:
             endpoints = list(zip(self._endpoints, by_endpoint, strict=True))
             proofs = [
-                _AliasProof(step, self._marks[_pair(step)], endpoints, self._rights, self._catalog) for step in steps
+                _AliasProof(step, self._marks[_pair(step)], endpoints, self._rights, self._catalog, note_place)
+                for step in steps
             ]
             deadline = time.monotonic() + self._timeout
             self._heal_unmarked([proof for proof in proofs if proof.has_no_mark], intend, halt)
@@ -146,11 +152,13 @@ class _AliasProof:
         endpoints: Sequence[tuple[Endpoint, Executor]],
         rights: Rights,
         catalog: Catalog,
+        note_place: NotePlace,
     ) -> None:
         self.alias = step.alias
         self._step = step
         self._mark = mark
         self._catalog = catalog
+        self._note_place = note_place
         self._started = time.monotonic()
         self._views = [_View(endpoint, pool, rights) for endpoint, pool in endpoints]
         self._heals = 0
@@ -227,6 +235,7 @@ class _AliasProof:
         except CatalogError as error:
             self._failure = f"it could not be altered again: {error}"
             return ""
+        self._note_place(self._step, at)
         return "" if at == self._step.desired else f"the alias is {describe_location(at)} now, moved by someone else"
 
     def outcome(self) -> tuple[Propagated, ...]:

@@ -1,14 +1,16 @@
 """Revert what this run changed in one set, newest first, each change guarded like any step.
 
 An alias is moved back only if it is still where this run put it, and only to the very collection that it came from, if
-that still exists and is loaded. A created alias is dropped, and a dropped one is created again. Several changes cannot
-be reverted at once, so readers may see any state in between; what cannot be reverted is reported by name. Once the
-server does not answer, the remaining aliases are not tried: at two timeouts each, a thousand of them would take hours.
+that still exists and is loaded. A created alias is dropped, and a dropped one is created again. One that the run has
+seen at a third place is left alone, wherever it is now: a call that was not answered may have taken effect after
+someone else moved the alias. Several changes cannot be reverted at once, so readers may see any state in between; what
+cannot be reverted is reported by name. Once the server does not answer, the remaining aliases are not tried: at two
+timeouts each, a thousand of them would take hours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
@@ -30,11 +32,13 @@ class Reverter:
     Args:
         catalog: their database.
         failure: the reason, as a sentence.
+        moved_by_others: aliases that the run has seen at neither end of their step, and where, in words.
     """
 
-    def __init__(self, catalog: Catalog, failure: str) -> None:
+    def __init__(self, catalog: Catalog, failure: str, moved_by_others: Mapping[str, str]) -> None:
         self._catalog = catalog
         self._failure = failure
+        self._moved_by_others = moved_by_others
         self._unanswered = False
 
     def revert(self, last: StepResult, intend: Callable[[], None]) -> End:
@@ -56,6 +60,8 @@ class Reverter:
         return end
 
     def _revert(self, step: Step, intend: Callable[[], None]) -> End:
+        if place := self._moved_by_others.get(step.alias):
+            return self._failed(step, f"it was not moved back, because someone else moved it: it was {place} since")
         try:
             undo = _following_rename(inverse(step), self._catalog)
             obstacle = _obstacle(undo, self._catalog)

@@ -92,6 +92,7 @@ class SetRun:
         self._touched: list[Step] = []  # steps that this run made or may have made, oldest first
         self._unanswered: set[str] = set()  # aliases with a call that was neither answered nor read back
         self._unanswered_heals: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
+        self._moved_by_others: dict[str, str] = {}  # aliases that were seen at neither end of their step, and where
         self._is_secondary = False  # a change was refused by a secondary cluster
         self._lock = Lock()
 
@@ -296,6 +297,8 @@ class SetRun:
             with self._lock:
                 self._touched.append(step)
                 self._unanswered |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
+        if end.third_place:
+            self._moved_by_others[step.alias] = end.third_place
         if end.outcome not in ACHIEVED:
             if end.code == NotPrimary.__name__:
                 self._is_secondary = True
@@ -320,11 +323,17 @@ class SetRun:
             return []
         astray = [step for step in moved if live[step.alias] != step.desired]
         for step in astray:
+            self._note_place(step, live[step.alias])
             self._contradict(step, f"is {describe_location(live[step.alias])} now")
         for step in dropped:
             if step.alias in remaining:
                 self._contradict(step, "is still there")
         return [step for step in moved if step not in astray]
+
+    def _note_place(self, step: Step, at: str | None) -> None:
+        """Remember an alias that others moved to a third place: it is left alone for the rest of the run."""
+        if at not in (step.current, step.desired):
+            self._moved_by_others[step.alias] = describe_location(at)
 
     def _readers(self, moves: Sequence[Step], *, moved: bool = False) -> _Readers | None:
         """Return how to read through the aliases that move, and what is denied there before they do.
@@ -359,7 +368,7 @@ class SetRun:
 
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; record what could not be proved."""
-        proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped)
+        proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped, self._note_place)
         self._unanswered_heals |= prover.unanswered
         for step in steps:
             last = replace(self._results.of(step), propagation=proved[step.alias], ended=now())
@@ -381,7 +390,8 @@ class SetRun:
 
     def _soak(self, steps: Sequence[Step], seconds: float, readers: _Readers) -> None:
         home = readers.endpoints[0]
-        failed = soak(steps, home, readers.rights, self._catalog, self._pool, seconds, self._halt, self._progress)
+        watched = (steps, home, readers.rights, self._catalog, self._pool, seconds)
+        failed = soak(*watched, self._halt, self._progress, self._note_place)
         for step in steps:
             if step.alias in failed:
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
@@ -411,7 +421,7 @@ class SetRun:
             for step in made:
                 self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
             return
-        reverter = Reverter(self._catalog, self._results.failure)
+        reverter = Reverter(self._catalog, self._results.failure, self._moved_by_others)
         self._confirm_reverted([step for step in reversed(made) if self._revert_step(step, reverter)])
 
     def _revert_step(self, step: Step, reverter: Reverter) -> bool:

@@ -41,6 +41,7 @@ def soak(
     seconds: float,
     halt: Halt,
     progress: Callable[[str], None],
+    note_place: Callable[[Step, str | None], None],
 ) -> dict[str, str]:
     """Watch the aliases of a wave.
 
@@ -53,11 +54,12 @@ def soak(
         seconds: duration of the soak.
         halt: ends the soak early, also in the middle of a probe.
         progress: called with a sentence about what is being done.
+        note_place: called with where an alias was found.
 
     Returns:
         What is wrong, as a sentence by alias; empty if the soak passed or ended early.
     """
-    watch = _Watch(steps, home, rights, catalog, pool, halt)
+    watch = _Watch(steps, home, rights, catalog, pool, halt, note_place)
     pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
     end = time.monotonic() + seconds
     progress(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
@@ -76,7 +78,14 @@ class _Watch:
     """The state of one soak: how many consecutive probes of each alias were bad."""
 
     def __init__(
-        self, steps: Sequence[Step], home: Endpoint, rights: Rights, catalog: Catalog, pool: Executor, halt: Halt
+        self,
+        steps: Sequence[Step],
+        home: Endpoint,
+        rights: Rights,
+        catalog: Catalog,
+        pool: Executor,
+        halt: Halt,
+        note_place: Callable[[Step, str | None], None],
     ) -> None:
         self._steps = steps
         self._home = home
@@ -84,6 +93,7 @@ class _Watch:
         self._catalog = catalog
         self._pool = pool
         self._halt = halt
+        self._note_place = note_place
         self._bad: dict[str, int] = {}
         self._primary: dict[str, str | None] = {}
         self._unreachable: CatalogError | None = None
@@ -133,6 +143,7 @@ class _Watch:
     def _trouble(self, step: Step) -> str | None:
         """Return the error that a reader of the alias would get. Raises `CatalogError` without an answer."""
         found = where(step.alias, self._open_catalog)
+        self._note_place(step, found)
         if found != step.desired:
             return f"someone else moved the alias; it is {describe_location(found)} now"
         primary = self._primary[step.desired or ""]

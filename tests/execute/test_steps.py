@@ -254,7 +254,8 @@ def test_somebody_elses_move_during_a_failed_call_is_told_apart() -> None:
 
     recorder.before = other_hand
     report = run(recorder, alias_set({"a": "c2"}))
-    assert message(report, "a") == 'late; the alias is at "c3" now, moved by someone else'
+    moved = 'late; the alias is at "c3" now, moved by someone else; a call that was sent may still take effect'
+    assert message(report, "a") == moved
     assert report.exit_code is ExitCode.INCOMPLETE, "our call may have come before theirs"
     assert live(recorder.server) == {"a": "c3"}
 
