@@ -60,21 +60,23 @@ class Reverter:
         return end
 
     def _revert(self, step: Step, intend: Callable[[], None]) -> End:
-        if place := self._moved_by_others.get(step.alias):
-            return self._failed(step, f"it was not moved back, because someone else moved it: it was {place} since")
+        if place := self._moved_by_others.get(step.alias, ""):
+            return self._failed(step, _by_others(place))
         try:
-            undo = _following_rename(inverse(step), self._catalog)
-            obstacle = _obstacle(undo, self._catalog)
+            undo, place = _following_rename(inverse(step), self._catalog)
+            obstacle = "" if place else _obstacle(undo, self._catalog)
         except CatalogError as error:
             unanswered = isinstance(error, NO_ANSWER)
             return self._failed(
                 step, f"it could not be moved back: {error}", End(Outcome.FAILED, unanswered=unanswered)
             )
+        if place:
+            return self._failed(step, _by_others(place))
         if obstacle:
             return self._failed(step, f"it was not moved back: {obstacle}")
         end = attempt(undo, self._catalog, intend)
         if end.code == ALIAS_MOVED:
-            return self._failed(step, "it was not moved back, because it is not where it was moved to", end)
+            return self._failed(step, _by_others(end.third_place), end)
         if end.outcome not in ACHIEVED:
             return self._failed(step, f"it could not be moved back: {end.message}", end)
         wrote = end.outcome is Outcome.DONE
@@ -90,13 +92,25 @@ class Reverter:
         return End(Outcome.FAILED, REVERT_FAILED, f"{self._failure}; {why}; {at}", end.wrote, unanswered)
 
 
-def _following_rename(undo: Step, catalog: Catalog) -> Step:
-    """Return the step with the present name of the collection that it leaves: an alias follows a renamed collection."""
-    found = catalog.resolve(undo.alias) if undo.current and undo.current_id else None
-    if found is None or found.name == undo.current:
-        return undo
-    renamed = found if found.id else catalog.describe(found.name)
-    return replace(undo, current=found.name) if renamed and renamed.id == undo.current_id else undo
+def _by_others(place: str) -> str:
+    return f"it was not moved back, because someone else moved it: it was {place} since"
+
+
+def _following_rename(undo: Step, catalog: Catalog) -> tuple[Step, str]:
+    """Return the step with the present name of the collection that it leaves: an alias follows a renamed collection.
+
+    If the alias is at neither end of the step, return also where, in words.
+    """
+    if not (undo.current and undo.current_id):
+        return undo, ""
+    found = catalog.resolve(undo.alias)
+    at = found.name if found else None
+    if at in (undo.current, undo.desired):
+        return undo, ""
+    renamed = found if found is None or found.id else catalog.describe(found.name)
+    if renamed and renamed.id == undo.current_id:
+        return replace(undo, current=renamed.name), ""
+    return undo, describe_location(at)
 
 
 def _obstacle(undo: Step, catalog: Catalog) -> str | None:

@@ -82,6 +82,22 @@ def test_a_late_call_of_a_run_is_not_reverted_over_the_change_that_it_overtook()
     )
 
 
+def test_what_the_revert_itself_saw_elsewhere_is_not_reverted() -> None:
+    """It reads twice: to follow a collection that was renamed, and right before the call."""
+    recorder = shop()
+    reads = Sequence(None, lambda: move(recorder.server, "other"), lambda: move(recorder.server, "new"))
+
+    def late(method: str, alias: str) -> None:
+        reads(method, alias)
+        if (method, alias) == ("alter", "a") and not reads.armed:
+            reads.armed = True
+            raise CallTimedOut("late")
+
+    recorder.before = late
+    report = run(recorder, revert(Alias("a", "new")))
+    insist_that_it_was_left_alone(recorder, report.results[0])
+
+
 def test_what_the_read_back_saw_elsewhere_is_not_reverted() -> None:
     recorder = shop()
     reads = Sequence(lambda: move(recorder.server, "other"), lambda: move(recorder.server, "new"))
