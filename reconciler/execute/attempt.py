@@ -138,7 +138,11 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
     try:
         catalog.create_alias(step.alias, collection)
     except AliasAlreadyExists:
-        if where(step.alias, catalog) is not None:
+        try:
+            hidden = where(step.alias, catalog) is None
+        except CatalogError:
+            hidden = False  # the create was refused, and nothing else is known
+        if not hidden:
             raise
         catalog.alter_alias(step.alias, collection)
         message = "the alias was dangling: its collection is gone; it was altered, not created"
@@ -148,16 +152,19 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
 
 def _after_trouble(step: Step, catalog: Catalog, error: CatalogError) -> End:
     """Read the alias after a call that failed or was not answered; only the catalog knows whether it took effect."""
-    refused = not may_have_acted(error)
+    refused, limited = not may_have_acted(error), isinstance(error, RateLimited)
     late = "" if refused else f"; {MAY_STILL_ACT}"
     try:
         current = where(step.alias, catalog)
         done = _is_done(step, current, catalog)
     except CatalogError as unreadable:
         message = f"{error}; and the alias could not be read back: {unreadable}{late}"
-        return End(Outcome.UNKNOWN, error.code, message, True, isinstance(unreadable, NO_ANSWER))
+        unanswered = isinstance(unreadable, NO_ANSWER)
+        if refused and not limited:
+            return End(Outcome.FAILED, error.code, message, unanswered=unanswered)
+        return End(Outcome.UNKNOWN, error.code, message, True, unanswered)
     if done:
-        if refused and not isinstance(error, RateLimited):
+        if refused and not limited:
             return End(Outcome.NOOP, message=f"{_despite(error)}: someone else moved it")
         return _acted(error)
     if current != step.current:

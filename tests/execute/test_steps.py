@@ -260,6 +260,42 @@ def test_somebody_elses_move_during_a_failed_call_is_told_apart() -> None:
     assert live(recorder.server) == {"a": "c3"}
 
 
+@pytest.mark.parametrize("on_failure", OnFailure)
+def test_a_refused_call_wrote_nothing_even_if_the_alias_cannot_be_read_then(on_failure: OnFailure) -> None:
+    """Someone else moves the alias where we would have: that is no change of ours to revert."""
+    recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
+    refused = False
+
+    def refuse(method: str, alias: str) -> None:
+        nonlocal refused
+        if method == "alter":
+            refused = True
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "c2")
+            raise PermissionDenied("no")
+        if refused and method == "resolve":
+            refused = False
+            raise ConnectionFailed("cut")
+
+    recorder.before = refuse
+    report = run(recorder, alias_set({"a": "c2"}, on_failure=on_failure))
+    assert (outcomes(report), report.exit_code, report.wrote) == ({"a": Outcome.FAILED}, ExitCode.ERROR, False)
+    assert message(report, "a") == "no; and the alias could not be read back: cut"
+    assert live(recorder.server) == {"a": "c2"}
+
+
+def test_a_create_of_what_exists_wrote_nothing_even_if_the_alias_cannot_be_read_then() -> None:
+    recorder = Recorder(server("c1", "c2"))
+
+    def overtake(method: str, alias: str) -> None:
+        if method == "create":
+            recorder.before = Trouble("resolve", "a", ConnectionFailed("cut"), times=2)
+            recorder.server.connect(LOCAL, "default").create_alias("a", "c2")
+
+    recorder.before = overtake
+    report = run(recorder, alias_set({"a": "c1"}))
+    assert (report.results[0].code, report.exit_code, report.wrote) == ("AliasAlreadyExists", ExitCode.ERROR, False)
+
+
 def test_not_now_is_tried_again_after_another_read() -> None:
     recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
     recorder.before = Trouble("alter", "a", RateLimited("busy"), times=2)
