@@ -232,17 +232,33 @@ class SetRun:
         return (*moves, *drops)
 
     def _watch(self, steps: Sequence[Step], readers: _Readers | None) -> None:
-        """Soak, if the set has one; if the wave has failed already, mark what it moved as not soaked."""
-        if not steps or not self._plan.verify.soak or self._must_revert:
+        """Soak, if the set has one; if the wave has failed already, mark what is moved and not verified."""
+        if not steps:
             return
-        if readers and not self._results.failed.is_set():
+        if self._must_revert:
+            self._mark_moves_of_others(steps)
+        elif self._plan.verify.soak and readers and not self._results.failed.is_set():
             self._soak(steps, self._plan.verify.soak, readers)
-            return
+        elif self._plan.verify.soak:
+            self._mark_unverified(steps, SOAK_INTERRUPTED, "not soaked")
+
+    def _mark_moves_of_others(self, steps: Sequence[Step]) -> None:
+        """Mark what other runs moved as not verified: the revert that follows leaves it where it is."""
+        others = [step for step in steps if self._results.of(step).outcome is Outcome.NOOP]
+        if self._plan.verify.soak:
+            self._mark_unverified(others, SOAK_INTERRUPTED, "not soaked")
+        elif self._plan.verify.propagation:
+            unproved = [
+                step for step in others if step.action is Action.ALTER and not self._results.of(step).propagation
+            ]
+            self._mark_unverified(unproved, PROPAGATION_INTERRUPTED, "not proved by reads")
+
+    def _mark_unverified(self, steps: Sequence[Step], code: str, missing: str) -> None:
         for step in steps:
             last = self._results.of(step)
             if last.outcome in ACHIEVED and not last.code:
-                message = f"not soaked, because the wave failed: {self._results.failure}"
-                self._results.correct(step, last.outcome, SOAK_INTERRUPTED, message)
+                message = f"{missing}, because the wave failed: {self._results.failure}"
+                self._results.correct(step, last.outcome, code, message)
 
     @property
     def _must_revert(self) -> bool:

@@ -146,6 +146,29 @@ def test_a_step_that_another_run_made_and_reverted_since_fails(shop: Shop) -> No
     assert outcomes(report) == {"canary": (Outcome.FAILED, "SoakFailed"), "prod": (Outcome.NOT_ATTEMPTED, None)}
 
 
+@pytest.mark.parametrize(
+    ("verify", "code"),
+    [(SOAK, "SoakInterrupted"), (Verify(propagation=Propagation(1.5)), "PropagationInterrupted")],
+    ids=["soak", "propagation"],
+)
+def test_what_another_run_made_is_still_to_be_verified_if_its_wave_fails_and_is_reverted(
+    shop: Shop, verify: Verify, code: str
+) -> None:
+    """It is not reverted with the rest of the wave, because this run did not move it; nor was it verified."""
+    aliases = {"canary": "new", "prod": "new"}
+    plan = shop.plan(alias_set(aliases, verify=verify, on_failure=REVERT))
+    shop.spoil("canary")
+    shop.server.stick_readers("canary", alters=100)
+    shop.apply(alias_set({"canary": "new"}, verify=verify))
+    shop.mend()
+    with hook(shop, before=at_alter("prod", PermissionDenied("no"))):
+        report = carry_out(shop, plan)
+    assert outcomes(report) == {"canary": (Outcome.NOOP, code), "prod": (Outcome.FAILED, "PermissionDenied")}
+    assert shop.live == HALF
+    again = shop.plan(alias_set(aliases, verify=verify, on_failure=REVERT))
+    assert [pending.alias for pending in again.pending_verification] == ["canary"]
+
+
 def test_retry_rejected_does_not_wait_for_what_another_run_made(shop: Shop) -> None:
     plan = shop.plan(spec_hash(), Options(retry_rejected=True))
     shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
