@@ -93,7 +93,7 @@ class Reverter:
 
 
 def _by_others(place: str) -> str:
-    return f"it was not moved back, because someone else moved it: it was {place} since"
+    return f"it was not moved back, because someone else moved it: in the meantime it was {place}"
 
 
 def _following_rename(undo: Step, catalog: Catalog) -> tuple[Step, str]:

@@ -57,8 +57,9 @@ def insist_that_it_was_left_alone(recorder: Recorder, result: StepResult) -> Non
     assert recorder.writes.count(("alter", "a")) == 1
     assert live(recorder.server)["a"] == "new"
     assert (result.outcome, result.code, result.wrote) == (Outcome.FAILED, "RevertFailed", True)
-    assert 'not moved back, because someone else moved it: it was at "other" since; the alias is at "new" now' in (
-        result.message or ""
+    assert (
+        'not moved back, because someone else moved it: in the meantime it was at "other"; the alias is at "new" now'
+        in (result.message or "")
     )
 
 
