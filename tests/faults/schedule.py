@@ -38,12 +38,17 @@ class Schedule:
 
     What befalls a call depends on the seed, its method, the alias and how often that was called, and not on the order
     in which calls in flight happen to arrive.
+
+    Args:
+        seed: of the faults.
+        overtaken: whether somebody else may change aliases.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str, *, overtaken: bool = True) -> None:
         self.seed = seed
         random = Random(seed)  # noqa: S311 - repeatable
-        self._kinds = random.sample(sorted(Fault), random.randint(1, len(Fault)))
+        kinds = [kind for kind in sorted(Fault) if overtaken or kind is not Fault.OVERTAKEN]
+        self._kinds = random.sample(kinds, random.randint(1, len(kinds)))
         self._share_of_writes = random.choice((0.05, 0.2, 0.5))
         self._share_of_reads = random.choice((0.0, 0.05, 0.2, 0.6))
         self._outage = random.randint(1, 30) if random.random() < 0.2 else None
