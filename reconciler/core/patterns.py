@@ -16,6 +16,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 MAX_NAME_LENGTH = 255
+MAX_STEPS = 50_000
+"""Characters that one comparison may try, well under a second."""
 _FIRST_CHARACTERS = ascii_letters + "_"
 _CHARACTERS = _FIRST_CHARACTERS + digits
 
@@ -82,27 +84,18 @@ class Undecided(Exception):
 class Effort(Struct):
     """What several comparisons may cost together: `left` is a number of characters to try, some 4 µs each."""
 
-    left: int
+    left: int = MAX_STEPS
 
 
 def common_name(
-    included: Sequence[str],
-    also_included: Sequence[str],
-    excluded: Sequence[str],
-    *,
-    max_steps: int = 50_000,
-    effort: Effort | None = None,
+    included: Sequence[str], also_included: Sequence[str], excluded: Sequence[str], effort: Effort
 ) -> str | None:
     """Return a shortest valid alias name that both groups of patterns match and no excluded one; None without one.
 
-    A group matches what any of its patterns matches. `max_steps`: how many characters to try, well under a second;
-    `effort`: what this and other comparisons may try together, reduced by what this one does. Then it raises
-    `Undecided`.
+    A group matches what any of its patterns matches. `effort` is reduced by what this comparison tries. Raises
+    `Undecided`: nothing of it is left, or this comparison alone takes more than `MAX_STEPS`.
     """
-    effort = effort or Effort(max_steps)
-    if effort.left <= 0:
-        raise Undecided
-    least = max(0, effort.left - max_steps)
+    least = max(0, effort.left - MAX_STEPS)
     item, other, without = _Automaton.of(included), _Automaton.of(also_included), _Automaton.of(excluded)
     alphabet = _alphabet([*included, *also_included, *excluded])
     level = {(item.start, other.start, without.start): ""}

@@ -131,7 +131,7 @@ class _Target:
             a, b = first.scope, other.scope
             place = f'the scope of AliasSet "{first.key}"{_at(first.source)}'
             try:
-                name = common_name(a.include, b.include, (*a.exclude, *b.exclude), effort=effort)
+                name = common_name(a.include, b.include, (*a.exclude, *b.exclude), effort)
             except Undecided:
                 message = f"this scope and {place} are too tangled to tell apart; use fewer and simpler patterns"
                 yield Problem(message, other.source)

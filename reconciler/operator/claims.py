@@ -64,7 +64,7 @@ class Claims:
         for other in (older[number - 1] for first, number in pairs if first == 0):
             theirs = self._sets[other].scope
             try:
-                name = common_name(theirs.include, ours.include, (*theirs.exclude, *ours.exclude), effort=effort)
+                name = common_name(theirs.include, ours.include, (*theirs.exclude, *ours.exclude), effort)
             except Undecided:
                 name = ours.include[0]
             if name is not None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.patterns import Effort, Undecided, common_name, matches, pairs_to_compare
+from reconciler.core.patterns import MAX_STEPS, Effort, Undecided, common_name, matches, pairs_to_compare
 
 GLOBS = st.lists(st.text("ab0?*", min_size=1, max_size=4), max_size=3)
 NAMES = [
@@ -41,7 +41,7 @@ def test_common_name_is_a_shortest_one(globs: list[str], other: list[str], exclu
             and not any(matches(glob, name) for glob in excluded)
         )
 
-    found = common_name(globs, other, excluded)
+    found = common_name(globs, other, excluded, Effort())
     shortest = next((len(name) for name in NAMES if counts(name)), None)
     if found is None:
         assert shortest is None
@@ -68,7 +68,7 @@ def test_common_name_is_a_shortest_one(globs: list[str], other: list[str], exclu
     ],
 )
 def test_common_name(glob: list[str], other: list[str], excluded: list[str], name: str | None) -> None:
-    found = common_name(glob, other, excluded)
+    found = common_name(glob, other, excluded, Effort())
     assert (found is None) is (name is None)
     assert len(found or "") == len(name or "")
 
@@ -76,7 +76,7 @@ def test_common_name(glob: list[str], other: list[str], excluded: list[str], nam
 def test_a_search_that_would_take_too_long_is_given_up() -> None:
     tangled = [f"*{letter}{'?' * 12}" for letter in "abcdef"]
     with pytest.raises(Undecided):
-        common_name(tangled, ["*"], ["?" * length for length in range(14)], max_steps=1000)
+        common_name(tangled, ["*"], ["?" * length for length in range(14)], Effort(1000))
 
 
 @given(groups=st.lists(GLOBS, max_size=5))
@@ -84,7 +84,7 @@ def test_every_two_groups_with_a_common_name_are_compared(groups: list[list[str]
     pairs = pairs_to_compare(groups)
     assert pairs == sorted(set(pairs))
     for item, other in combinations(range(len(groups)), 2):
-        if common_name(groups[item], groups[other], []):
+        if common_name(groups[item], groups[other], [], Effort()):
             assert (item, other) in pairs
 
 
@@ -95,8 +95,18 @@ def test_groups_with_prefixes_of_their_own_need_no_comparison() -> None:
 
 def test_comparisons_share_their_effort() -> None:
     effort = Effort(100)
-    assert common_name(["ab*"], ["*b"], [], effort=effort) == "ab"
+    assert common_name(["ab*"], ["*b"], [], effort) == "ab"
     assert 0 < effort.left < 100
     with pytest.raises(Undecided):
-        common_name(["*abcd*efgh*"], ["*ijkl*mnop*"], [], effort=effort)
+        common_name(["*abcd*efgh*"], ["*ijkl*mnop*"], [], effort)
     assert effort.left == 0
+    with pytest.raises(Undecided):
+        common_name(["ab*"], ["*b"], [], effort)
+
+
+def test_one_comparison_leaves_effort_to_the_others() -> None:
+    tangled = [f"*{letter}{'?' * 12}" for letter in "abcdef"]
+    effort = Effort(2 * MAX_STEPS)
+    with pytest.raises(Undecided):
+        common_name(tangled, ["*"], ["?" * length for length in range(14)], effort)
+    assert effort.left == MAX_STEPS
