@@ -308,9 +308,13 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _format_of(connection: sqlite3.Connection, path: Path) -> int:
     """Return the format version of a journal; 0 if it is empty. Raises `JournalError` if it is not ours to use."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.execute("BEGIN")  # of one moment: another process may create the tables now
+    try:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    finally:
+        connection.execute("ROLLBACK")
     if application != APPLICATION_ID and (application or version or tables):
         raise JournalError(f"{path}: is the database of another program, not a journal; {INSTEAD}")
     if version > FORMAT_VERSION:

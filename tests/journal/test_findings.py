@@ -123,3 +123,14 @@ def test_a_run_with_a_damaged_entry_ends(path: Path) -> None:
     rows(path, "UPDATE entry SET text = '{torn' WHERE outcome IS NOT NULL")
     assert run.end(ended(plan_of(MOVE))) == run.id
     assert times(path) == [1, 1]
+
+
+def test_a_damaged_count_is_not_counted_further(path: Path) -> None:
+    """One byte of it was changed, where it is still JSON and has all fields."""
+    look(path)
+    look(path)
+    assert (
+        rows(path, """UPDATE entry SET text = replace(text, '"times":2', '"times":9') WHERE event = 'runEnded'""") == []
+    )
+    look(path)
+    assert times(path) == [0, 1]
