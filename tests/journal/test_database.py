@@ -186,6 +186,22 @@ def test_a_process_that_keeps_the_file_locked_is_not_waited_for_for_ever(
     begun(path, MOVE)
 
 
+def test_a_journal_that_another_process_is_creating_is_not_taken_for_a_foreign_one(path: Path) -> None:
+    """The kind of the file is read in one moment, not in three."""
+    path.parent.mkdir()
+
+    def create_now(statement: str) -> None:
+        if statement == "PRAGMA user_version":
+            connection.set_trace_callback(None)
+            begun(path, MOVE)
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # that far the other process is
+        connection.set_trace_callback(create_now)
+        assert database._format_of(connection, path) == 0
+    assert len(Journal(path).runs()) == 1
+
+
 def test_a_process_that_reads_run_after_run_locks_nobody_out(path: Path) -> None:
     for _ in range(3):
         begun(path, MOVE)
