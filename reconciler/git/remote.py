@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +16,10 @@ from reconciler.git.errors import GitError, RefNotFound, RepositoryRefused, Repo
 LIST_SECONDS = 30.0
 FETCH_SECONDS = 300.0
 OID = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
+NAME = "mirrored"
+PARTIAL = {f"remote.{NAME}.promisor": "true"}
+"""The settings with which git accepts that files are missing. No other call has them, so none can fetch on its own."""
+WITHOUT_FILES = "--filter=blob:none"
 # Messages of git and ssh after which a retry does not help; read in their sources, and seen in the tests.
 REFUSALS = (
     "authentication failed",
@@ -52,21 +56,44 @@ class Remote(Struct, frozen=True):
             if OID.fullmatch(oid):
                 yield oid, name
 
-    def fetch(self, folder: Path, refspec: str, depth: int, mib: int) -> Done:
-        """Fetch into a repository here.
+    def fetch(self, folder: Path, refspec: str, depth: int, mib: int, *, files: bool, again: bool) -> Done:
+        """Fetch commits into a repository here.
 
         Args:
             refspec: what to fetch, and the name of the ref here.
+            files: whether to fetch the files too; without, a server that does not support that sends them anyway.
+            again: whether to fetch what is already here too.
 
         Raises:
             TooLarge: it is over the limit.
             RepositoryUnreachable: no answer in time.
         """
-        options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", f"--depth={depth}"]
-        where = [self.access.address, refspec]
-        return self._run("fetch", *options, "--", *where, folder=folder, seconds=FETCH_SECONDS, mib=mib)
+        options = ["--no-filter" if files else WITHOUT_FILES, f"--depth={depth}"]
+        return self._fetch(folder, *options, "--", NAME, refspec, mib=mib, noop=again)
 
-    def _run(self, *arguments: str, folder: Path | None, seconds: float, mib: int) -> Done:
+    def fetch_files(self, folder: Path, ids: Iterable[str], mib: int) -> Done:
+        """Fetch files that a partial fetch left out, as git does when it needs them. Raises as `fetch`."""
+        given = "".join(f"{oid}\n" for oid in ids).encode()
+        return self._fetch(folder, WITHOUT_FILES, "--stdin", "--", NAME, mib=mib, given=given, noop=True)
+
+    def _fetch(self, folder: Path, *arguments: str, mib: int, noop: bool, given: bytes = b"") -> Done:
+        options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
+        settings = {**PARTIAL, f"remote.{NAME}.url": self.access.address}
+        if noop:
+            settings["fetch.negotiationAlgorithm"] = "noop"  # name nothing that is here already
+        return self._run(
+            "fetch", *options, *arguments, folder=folder, seconds=FETCH_SECONDS, mib=mib, given=given, settings=settings
+        )
+
+    def _run(
+        self,
+        *arguments: str,
+        folder: Path | None,
+        seconds: float,
+        mib: int,
+        given: bytes = b"",
+        settings: Mapping[str, str] | None = None,
+    ) -> Done:
         """Run git over the network; the credentials are read for this call only."""
         special = Git(
             {**self.git.settings, **self.access.settings()},
@@ -74,7 +101,7 @@ class Remote(Struct, frozen=True):
             self.git.stop,
         )
         try:
-            return special.run(*arguments, folder=folder, seconds=seconds, mib=mib)
+            return special.run(*arguments, folder=folder, given=given, seconds=seconds, mib=mib, settings=settings)
         except TooLarge:
             raise
         except GitError as error:

@@ -1,14 +1,16 @@
 """A bare mirror of one ref of a remote repository: where the ref points, and the files of a commit.
 
-There is no work tree, so no file can be changed between check and use. The mirror is shallow. It keeps the commits that
-were passed to `keep`, under refs of its own.
+There is no work tree, so no file can be changed between check and use. The mirror is shallow, and partial where the
+server supports it: of each commit that was fetched it has the files below one folder, and of earlier ones no files. All
+of them are fetched together with the commit, none later. It keeps the commits that were passed to `keep`, under refs of
+its own.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from threading import Event
@@ -20,19 +22,23 @@ from reconciler.files import MIB
 from reconciler.git.access import Access
 from reconciler.git.command import Done, Git, check_version, complaint
 from reconciler.git.errors import GitError, OutOfMemory, RefNotFound, TooLarge
-from reconciler.git.remote import FETCH_SECONDS, OID, Remote
+from reconciler.git.remote import FETCH_SECONDS, OID, PARTIAL, Remote
 
 DEPTH = 32
 """Commits to fetch: in most repositories enough to detect a rewritten history."""
 MOST_FETCHES = 4
 """Limit of the mirror, as a multiple of the limit of a fetch."""
+MAX_PACKS = 50
+"""Git gets slower with each; a fetch adds one or two."""
 MAX_ENTRIES = 10_000
 MAX_TEXT = 200
 """Characters of an author or subject."""
-LINK = "120000"
+LINK, SUBMODULE = "120000", "160000"
 DEFAULT_BRANCH = "HEAD"
 SHORT_OID = re.compile("[0-9a-f]{4,39}")
 KEPT = "refs/aliasctl/"
+COMPLETE = "aliasctl-complete"
+"""A file in a mirror whose server supports partial fetches, but does not send the files that they left out."""
 
 
 class Commit(Struct, frozen=True):
@@ -65,16 +71,18 @@ class Repository:
 
     Args:
         ref: a branch, a tag, a full `refs/…`, `HEAD` for the default branch, or the whole id of a commit.
+        path: the folder or file that is needed; empty for the whole repository.
         folder: where the mirror is; `prepare` makes it.
         stop: ends a running git process, which then raises `Interrupted`.
     """
 
     def __init__(
-        self, access: Access, ref: str, folder: Path, *, max_fetch_mib: int = 256, stop: Event | None = None
+        self, access: Access, ref: str, path: str, folder: Path, *, max_fetch_mib: int = 256, stop: Event | None = None
     ) -> None:
         self._git = Git(stop=stop or Event())
         self._remote = Remote(access, self._git)
         self._ref = ref
+        self._path = path.rstrip("/")
         self._folder = folder
         self._max_fetch_mib = max_fetch_mib
 
@@ -102,7 +110,7 @@ class Repository:
 
         The commits that were kept are fetched again, as far as the server still has them.
         """
-        if self._local("fsck", "--connectivity-only", "--no-dangling", "--no-progress").code == 0:
+        if self._is_intact():
             return False
         kept = {}
         for path in (self._folder / KEPT).rglob("*"):
@@ -114,6 +122,14 @@ class Repository:
             with suppress(GitError):
                 self.keep(name, self.fetch(oid).id)
         return True
+
+    def _is_intact(self) -> bool:
+        """Return whether git can read the mirror. Files that a fetch left out, or did not get yet, may be missing."""
+        check = ("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+        if self._git.run(*check, folder=self._folder, settings=PARTIAL).code:
+            return False
+        packs = [str(path) for path in self._folder.glob("objects/pack/*.pack")]
+        return not packs or self._git.run("verify-pack", *packs, folder=self._folder, seconds=FETCH_SECONDS).code == 0
 
     def head(self) -> str:
         """Return the id that the ref points at now, by one short call to the server.
@@ -146,17 +162,43 @@ class Repository:
         """
         # That the commit exists here is no proof: a server may have sent it without its files.
         if self._local("rev-parse", "--verify", "--quiet", f"{KEPT}fetched").output.decode().strip() != oid:
-            try:
-                self._fetch(oid, DEPTH)
-            except TooLarge:
-                self._fetch(oid, 1)
-            self._shrink()
+            self._fetch_commit(oid, files=(self._folder / COMPLETE).exists())
+        if missing := self._missing_unless_refused(oid):
+            self._fetch_files(oid, missing)
+        self._shrink()
         return self.commit(oid)
 
-    def _fetch(self, oid: str, depth: int) -> None:
+    def _fetch_commit(self, oid: str, *, files: bool, again: bool = False) -> None:
+        """Fetch a commit and some of those before it, with all files, or without any where the server supports that."""
+
+        def fetch(depth: int) -> Done:
+            refspec = f"+{oid}:{KEPT}fetched"
+            return self._remote.fetch(self._folder, refspec, depth, self._max_fetch_mib, files=files, again=again)
+
+        try:
+            self._within_limit(oid, lambda: fetch(DEPTH))
+        except TooLarge:
+            self._within_limit(oid, lambda: fetch(1))
+
+    def _missing_unless_refused(self, oid: str) -> Sequence[str]:
+        """Return the missing files of a commit; none if `tree` refuses it, which is reported where it is read."""
+        try:
+            return self._missing(oid)
+        except GitError:
+            return ()
+
+    def _fetch_files(self, oid: str, ids: Sequence[str]) -> None:
+        """Fetch files of a commit that a partial fetch left out, or the whole commit where that is impossible."""
+        try:
+            self._within_limit(oid, lambda: self._remote.fetch_files(self._folder, ids, self._max_fetch_mib))
+        except RefNotFound:  # a server with the protocol of version 0, as behind most sshd, sends commits only
+            self._fetch_commit(oid, files=True, again=True)
+            (self._folder / COMPLETE).touch()
+
+    def _within_limit(self, oid: str, fetch: Callable[[], Done]) -> None:
         limit = f"the limit of {self._max_fetch_mib} MiB (--max-fetch-mib)"
         try:
-            done = self._remote.fetch(self._folder, f"+{oid}:{KEPT}fetched", depth, self._max_fetch_mib)
+            done = fetch()
             full = bool(done.code) and self._is_full()
         except OutOfMemory:
             raise
@@ -195,33 +237,52 @@ class Repository:
         roots = self._local("rev-list", "--max-parents=0", new).output.decode("ascii", "replace").split()
         return not set(roots).intersection(cut)
 
-    def tree(self, commit: str, path: str) -> Mapping[str, Blob]:
-        """Return the files of a commit below a folder, by their paths from the top.
-
-        Args:
-            path: a folder or file; empty for all.
+    def tree(self, commit: str) -> Mapping[str, Blob]:
+        """Return the files of a commit below the folder, by their paths from the top.
 
         Raises:
             TooLarge: there are more than `MAX_ENTRIES` files.
-            GitError: git cannot read the tree.
+            GitError: git cannot read the tree, or a file was not fetched.
         """
-        pathspec = [f":(literal,top){path}"] if path else []
-        try:
-            done = self._local("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *pathspec, mib=8)
-        except TooLarge:
-            raise TooLarge(_too_many(path)) from None
-        if done.code:
-            raise GitError(f"cannot read the tree of {commit[:12]}: {complaint(done)}")
-        entries = done.output.rstrip(b"\0").split(b"\0") if done.output else []
-        if len(entries) > MAX_ENTRIES:
-            raise TooLarge(_too_many(path))
+        entries = self._entries(commit)
+        sizes = self._sizes(entries)
         found: dict[str, Blob] = {}
-        for name, blob in map(_entry, entries):
+        for mode, oid, name in entries:
             # A reviewer of such a tree may be shown another file than the one that would be used.
             if name in found or any(part in ("", ".", "..") for part in name.split("/")):
                 raise GitError(f"the tree of {commit[:12]} is malformed: {printable(name)[:MAX_TEXT]}")
-            found[name] = blob
+            if oid not in sizes and mode != SUBMODULE:
+                raise GitError(f"the mirror lacks a file of {commit[:12]}: {printable(name)[:MAX_TEXT]}")
+            found[name] = Blob(mode, oid, sizes.get(oid, 0))
         return found
+
+    def _entries(self, commit: str) -> Sequence[tuple[str, str, str]]:
+        """Return mode, ID and path of each file of a commit below the folder. Raises as `tree`."""
+        pathspec = [f":(literal,top){self._path}"] if self._path else []
+        try:
+            done = self._local("ls-tree", "-r", "-z", "--full-tree", commit, "--", *pathspec)
+        except TooLarge:
+            raise TooLarge(_too_many(self._path)) from None
+        if done.code:
+            raise GitError(f"cannot read the tree of {commit[:12]}: {complaint(done)}")
+        lines = done.output.rstrip(b"\0").split(b"\0") if done.output else []
+        if len(lines) > MAX_ENTRIES:
+            raise TooLarge(_too_many(self._path))
+        return [_entry(line) for line in lines]
+
+    def _sizes(self, entries: Iterable[tuple[str, str, str]]) -> Mapping[str, int]:
+        """Return the sizes of those files that are in the mirror, by ID."""
+        ids = "".join(f"{oid}\n" for mode, oid, _ in entries if mode != SUBMODULE).encode()
+        form = "--batch-check=%(objectname) %(objectsize)"
+        done = self._git.run("cat-file", form, folder=self._folder, given=ids)
+        lines = (line.partition(b" ") for line in done.output.splitlines())
+        return {oid.decode(): int(size) for oid, _, size in lines if size != b"missing"}
+
+    def _missing(self, commit: str) -> Sequence[str]:
+        """Return the IDs of the files of a commit below the folder that are not in the mirror. Raises as `tree`."""
+        entries = self._entries(commit)
+        sizes = self._sizes(entries)
+        return [oid for mode, oid, _ in entries if mode != SUBMODULE and oid not in sizes]
 
     def is_folder(self, commit: str, path: str) -> bool:
         """Return whether a commit has a folder at a path; the top, `.`, is one."""
@@ -280,24 +341,40 @@ class Repository:
                 path.unlink(missing_ok=True)
 
     def _shrink(self) -> None:
-        """Drop the history once the mirror is too large, but not the commits that are kept."""
-        most = MOST_FETCHES * self._max_fetch_mib
-        if sum(path.stat().st_size for path in self._folder.glob("objects/pack/*")) > most * MIB:
+        """Combine many packs, and drop the history once the mirror is too large, but not the commits that are kept."""
+        packs = list(self._folder.glob("objects/pack/*.pack"))
+        too_large = sum(path.stat().st_size for path in packs) > MOST_FETCHES * self._max_fetch_mib * MIB
+        if too_large:
             kept = self._local("rev-list", "--no-walk", "--all")
+            if kept.code:
+                raise GitError(f"cannot shrink the mirror {self._folder}: {complaint(kept)}")
             # A commit in the file `shallow` counts as one without parents (`git help repository-layout`).
             (self._folder / "shallow").write_bytes(kept.output)
-            done = self._git.run("repack", "-adq", folder=self._folder, seconds=FETCH_SECONDS, mib=most)
-            if kept.code or done.code:
-                raise GitError(f"cannot shrink the mirror {self._folder}: {complaint(kept if kept.code else done)}")
+        if too_large or len(packs) > MAX_PACKS:
+            self._combine(packs)
+
+    def _combine(self, packs: Iterable[Path]) -> None:
+        """Replace packs by one of all that is used; `git repack` drops nothing of a partial fetch."""
+        command = ("pack-objects", "--all", "--missing=allow-any", "--quiet", str(self._folder / "objects/pack/pack"))
+        most = MOST_FETCHES * self._max_fetch_mib
+        done = self._git.run(*command, folder=self._folder, seconds=FETCH_SECONDS, mib=most)
+        name = f"pack-{done.output.decode('ascii', 'replace').strip()}"
+        if done.code or not (self._folder / f"objects/pack/{name}.pack").exists():
+            raise GitError(f"cannot shrink the mirror {self._folder}: {complaint(done)}")
+        (self._folder / f"objects/pack/{name}.promisor").touch()  # files that it refers to may be missing
+        for pack in packs:
+            if pack.stem != name:
+                for path in pack.parent.glob(f"{pack.stem}.*"):
+                    path.unlink()
 
     def _local(self, *arguments: str, mib: int = 8) -> Done:
         return self._git.run(*arguments, folder=self._folder, mib=mib)
 
 
-def _entry(line: bytes) -> tuple[str, Blob]:
+def _entry(line: bytes) -> tuple[str, str, str]:
     head, _, name = line.partition(b"\t")
-    mode, _, oid, size = head.split()
-    return name.decode("utf-8", "backslashreplace"), Blob(mode.decode(), oid.decode(), int(size) if size != b"-" else 0)
+    mode, _, oid = head.decode().split()
+    return mode, oid, name.decode("utf-8", "backslashreplace")
 
 
 def _shown(text: str) -> str:

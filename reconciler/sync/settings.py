@@ -48,7 +48,7 @@ class Settings(Struct, frozen=True):
     def mirror(self, stop: Event) -> Repository:
         """Return the mirror of the repository, whose git processes end when `stop` is set."""
         folder = self.state / "mirror.git"
-        return Repository(self.access, self.ref, folder, max_fetch_mib=self.max_fetch_mib, stop=stop)
+        return Repository(self.access, self.ref, self.path, folder, max_fetch_mib=self.max_fetch_mib, stop=stop)
 
     @property
     def key(self) -> str:

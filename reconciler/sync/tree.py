@@ -46,7 +46,7 @@ class CommitTree:
         self._commit = commit
         self._copies = copies
         self._top = PurePosixPath(path)
-        self._blobs = repository.tree(commit, path.rstrip("/"))
+        self._blobs = repository.tree(commit)
         self._link_ends = self._read_link_ends()
         self._links = {
             name: end for name, end in self._link_ends.items() if end in self._blobs and self._blobs[end].is_file

@@ -89,5 +89,6 @@ def new_origin(folder: Path) -> Origin:
     origin = Origin(folder / "served" / "shop.git", folder / "mine")
     origin.bare.parent.mkdir()
     git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(origin.bare))
+    git(origin.bare, "config", "uploadpack.allowFilter", "true")  # as GitHub and GitLab do
     git(folder, "init", "--quiet", "--initial-branch=main", str(origin.mine))
     return origin

@@ -104,7 +104,9 @@ class Forge:
 def new_forge(folder: Path) -> Forge:
     """An empty one, which serves whatever is asked for."""
     subprocess.run(["git", "init", "--quiet", "--bare", "--template=", str(folder)], check=True)
-    return Forge(folder)
+    forge = Forge(folder)
+    forge.git("config", "uploadpack.allowFilter", "true")
+    return forge
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_the_mirror_does_not_grow_for_ever_and_keeps_what_was_applied(forge: For
         assert bytes_below(tmp_path / "state") < 5 * MIB
     applied = follower.repository.kept("applied")
     assert applied is not None
-    [*_, large] = follower.repository.tree(applied.id, "").values()
+    [*_, large] = follower.repository.tree(applied.id).values()
     assert [len(content) for content in follower.repository.contents([large], 1)] == [900_000]
 
 
@@ -99,7 +99,7 @@ def test_a_tree_bomb_without_any_file_ends_in_time(
     assert Git.run.__kwdefaults__
     monkeypatch.setitem(Git.run.__kwdefaults__, "seconds", 1.0)
     with pytest.raises(GitError, match="did not end within 1 s"):
-        follower.repository.tree(commit.id, "")
+        follower.repository.tree(commit.id)
 
 
 def test_a_hundred_thousand_files_are_too_many(forge: Forge, tmp_path: Path) -> None:
