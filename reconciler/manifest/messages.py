@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import TypeAlias, cast
 
 from jsonschema_rs import ValidationError
 from msgspec import Struct
 
-from reconciler.core.errors import Problem
+from reconciler.core.errors import MAX_PROBLEMS, Problem
 from reconciler.core.json_schema import Schema
 from reconciler.core.text import alternatives, closest, did_you_mean, quoted, unusual_character
 from reconciler.gates import unknown_gate
@@ -82,8 +83,11 @@ class _Finding(Struct, frozen=True):
 
     @property
     def unknown(self) -> list[str]:
-        """The fields that nothing here is called, where that is what was found."""
-        return [name for name in self.node.fields if name not in self.known] if self.word == _UNKNOWN else []
+        """The fields that nothing here is called, where that is what was found; not many more than are reported."""
+        if self.word != _UNKNOWN:
+            return []
+        known = set(self.known)
+        return list(islice((name for name in self.node.fields if name not in known), MAX_PROBLEMS + 1))
 
     @property
     def secretive(self) -> bool:
