@@ -311,11 +311,12 @@ def _format_of(connection: sqlite3.Connection, path: Path) -> int:
     connection.execute("BEGIN")  # of one moment: another process may create the tables now
     try:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (views,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'view'").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     finally:
         connection.execute("ROLLBACK")
-    if application != APPLICATION_ID and (application or version or tables):
+    if views or (application != APPLICATION_ID and (application or version or tables)):  # a view may never end
         raise JournalError(f"{path}: is the database of another program, not a journal; {INSTEAD}")
     if version > FORMAT_VERSION:
         raise JournalError(

@@ -18,7 +18,7 @@ from reconciler.core.decisions import Decisions
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import Target
 from reconciler.core.plan import Step
-from reconciler.core.report import Outcome, StepResult
+from reconciler.core.report import VERIFY_MISMATCH, Outcome, StepResult
 from reconciler.core.text import listed
 from reconciler.journal import database
 from reconciler.journal.decisions import decisions_of
@@ -233,10 +233,11 @@ def entries_of(path: Path, damaged: set[int], run: str, alias: str | None) -> li
 
 
 def _stand_in(key: Key, run: str, name: str, current: str | None, desired: str | None, concern: int) -> Entry | None:
-    """Return what stands for a damaged entry: a reverted move stays rejected, whatever the spec."""
-    if concern != REVERTED:
+    """Return what stands for a damaged entry: a reverted move stays rejected, whatever the spec, others unverified."""
+    if concern not in (NOT_VERIFIED, REVERTED):
         return None
     alias, address, database_name = key
+    outcome, code = (Outcome.REVERTED, None) if concern == REVERTED else (Outcome.FAILED, VERIFY_MISMATCH)
     step = Step(name, alias, current, desired)
-    result = StepResult(step, Outcome.REVERTED, message="its entry in the journal is damaged")
+    result = StepResult(step, outcome, code, "its entry in the journal is damaged")
     return Result(run, "an unknown time", Target(address, database_name), result)

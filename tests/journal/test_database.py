@@ -353,8 +353,9 @@ def test_a_power_cut_in_the_middle_of_a_transaction_leaves_what_was_there_before
     [
         ("PRAGMA user_version = 7", f"the journal has format 7 of a newer aliasctl, this one uses 1: .* or {INSTEAD}"),
         ("PRAGMA application_id = 7", f"is the database of another program, not a journal; {INSTEAD}"),
+        ("CREATE VIEW v AS SELECT 1", f"is the database of another program, not a journal; {INSTEAD}"),
     ],
-    ids=["newer", "another program"],
+    ids=["newer", "another program", "a view, whose query may never end"],
 )
 def test_a_file_that_is_not_ours_to_use_is_left_as_it_is(prepare: str, message: str, path: Path) -> None:
     begun(path, MOVE).end(ended(plan_of(MOVE)))
@@ -413,3 +414,10 @@ def test_a_rejection_whose_entry_is_damaged_still_rejects(path: Path, caplog: py
     assert (rejection.collection, rejection.spec_hash) == ("v2", "")
     assert rejection.reason == "its entry in the journal is damaged"
     assert "left out 1 damaged entry" in caplog.text
+
+
+def test_a_move_that_is_not_verified_and_whose_entry_is_damaged_is_still_not_verified(path: Path) -> None:
+    begun(path, MOVE).note(TARGET, replace(done(MOVE), code="SoakFailed", message="it was slow"))
+    rows(path, "UPDATE entry SET text = replace(text, 'SoakFailed', 'Soak' || char(0))")
+    pending = Journal(path).decisions().pending_verification[TARGET, "a", "v2"]
+    assert pending.reason == "its entry in the journal is damaged"
