@@ -54,6 +54,8 @@ SLOW = (
     "end_to_end/test_emulated.py",
     "exercise/",
     "faults/",
+    "hostile/test_bombs.py",
+    "hostile/test_journal_attacks.py",
     "hostile/test_reading.py",
     "hostile/test_requests.py",
     "hostile/test_terminal.py",
