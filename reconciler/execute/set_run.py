@@ -412,6 +412,9 @@ class SetRun:
             if step.alias in failed:
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
                 self._results.correct(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
+            elif failed:
+                message = f"the soak ended early, because the wave failed: {self._results.failure}"
+                self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)
             elif self._stopped.is_set():
                 message = "the soak was interrupted; the alias is where it should be"
                 self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)

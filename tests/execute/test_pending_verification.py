@@ -98,6 +98,20 @@ HALF = {"canary": "new", "prod": "old"}
 DONE = {"canary": "new", "prod": "new"}
 
 
+def test_an_alias_whose_soak_ended_because_another_one_failed_is_verified_before_the_next_wave(shop: Shop) -> None:
+    """It was watched for as long as the other one took to fail."""
+    shop.server.connect(LOCAL, "default").create_alias("other", "old")
+    desired = alias_set({"canary": "new", "other": "new"}, Alias("prod", "new", wave=1), verify=SOAK)
+    shop.spoil("other")
+    first = shop.apply(desired)
+    assert outcomes(first)["canary"] == (Outcome.DONE, "SoakInterrupted")
+    assert [pending.alias for pending in shop.plan(desired).pending_verification] == ["canary", "other"]
+    shop.spoil("canary")
+    again = shop.apply(desired)
+    assert outcomes(again)["canary"] == (Outcome.FAILED, "SoakFailed")
+    assert shop.live["prod"] == "old"
+
+
 def test_a_soak_that_failed_keeps_holding_the_next_wave_until_it_passes(shop: Shop) -> None:
     shop.spoil("canary")
     assert shop.apply(spec_hash()).exit_code is ExitCode.INCOMPLETE
