@@ -36,7 +36,7 @@ def read_live(catalog: Catalog, target: Target, sets: Sequence[AliasSet]) -> Liv
         desired = {alias.name: alias.collection for each in sets for alias in each.aliases}
         droppable = _droppable(sets, sorted(alias_names), desired)
         of_interest = alias_names & (desired.keys() | droppable)
-        known = _look_up(pool, catalog, {alias: desired.get(alias) for alias in of_interest})
+        known = _look_up(pool, catalog, {alias: desired.get(alias) for alias in of_interest}, catalog.resolve)
         pointing = _names(known)
 
         found_so_far = [*collections.values(), *known.values()]
@@ -68,15 +68,26 @@ def answers(live: LiveCatalog, sets: Sequence[AliasSet]) -> bool:
     return _involved(desired, live.pointing, droppable) - live.aliases <= live.described.keys()
 
 
-def locate(catalog: Catalog, desired: Mapping[str, str | None]) -> dict[str, str | None]:
+def locate(
+    catalog: Catalog,
+    desired: Mapping[str, str | None],
+    note: Callable[[str, str | None], None] = lambda *_: None,
+) -> dict[str, str | None]:
     """Return the collection that each alias points to now, or None for a missing one, sorted by alias.
 
     It takes T + A calls: T collections on which two or more of the aliases are desired or were found; A aliases that no
     list contained. `desired`: the aliases, each with the collection where it is most likely, None if nothing is known.
-    Raises `CatalogError`: a call failed.
+    `note`: called with the place of each alias that is resolved, also if another call fails. Raises `CatalogError`: a
+    call failed.
     """
+
+    def resolve(alias: str) -> Collection | None:
+        found = catalog.resolve(alias)
+        note(alias, found.name if found else None)
+        return found
+
     with _pool(catalog) as pool:
-        return _names(_look_up(pool, catalog, desired))
+        return _names(_look_up(pool, catalog, desired, resolve))
 
 
 def read_all(catalog: Catalog) -> dict[str, str]:
@@ -97,7 +108,10 @@ def read_all(catalog: Catalog) -> dict[str, str]:
 
 
 def _look_up(
-    pool: ThreadPoolExecutor, catalog: Catalog, desired: Mapping[str, str | None]
+    pool: ThreadPoolExecutor,
+    catalog: Catalog,
+    desired: Mapping[str, str | None],
+    resolve: Callable[[str], Collection | None],
 ) -> dict[str, Collection | None]:
     """Return where each alias points.
 
@@ -108,7 +122,7 @@ def _look_up(
     found = _placed(pool, catalog, listed, desired)
     remaining, hits = sorted(desired.keys() - found.keys()), Counter[str]()
     while remaining:
-        resolved = _each(pool, catalog.resolve, remaining[: 2 * catalog.concurrency])
+        resolved = _each(pool, resolve, remaining[: 2 * catalog.concurrency])
         found |= resolved
         remaining = remaining[len(resolved) :]
         hits.update(collection.name for collection in resolved.values() if collection)

@@ -329,7 +329,9 @@ class SetRun:
     def _read_back(self, moved: Sequence[Step], dropped: Sequence[Step]) -> list[Step]:
         """Read the aliases of a wave back in few calls; return the moved ones that are where they should be."""
         try:
-            live = locate(self._catalog, {step.alias: step.desired for step in moved})
+            steps = {step.alias: step for step in moved}
+            desired = {alias: step.desired for alias, step in steps.items()}
+            live = locate(self._catalog, desired, lambda alias, at: self._note_place(steps[alias], at))
             remaining = self._catalog.alias_names() if dropped else frozenset()
             remaining |= {step.alias for step in dropped if step.dangling and self._catalog.dangles(step.alias)}
         except CatalogError as error:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryServer
-from reconciler.core.errors import CallTimedOut, PermissionDenied
+from reconciler.core.errors import CallTimedOut, ConnectionFailed, PermissionDenied
 from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verify
 from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.execute import propagation
@@ -24,7 +25,8 @@ TWO_WAVES = (Alias("a", "new"), Alias("b", "new", wave=1))
 
 
 def revert(*aliases: Alias, verify: Verify = Verify()) -> AliasSet:
-    return alias_set({}, *aliases, verify=verify, on_failure=OnFailure.REVERT)
+    one_by_one = replace(LOCAL, concurrency=1)
+    return alias_set({}, *aliases, verify=verify, on_failure=OnFailure.REVERT, connection=one_by_one)
 
 
 def shop(flavour: Flavour = Flavour.MILVUS_2_6) -> Recorder:
@@ -105,6 +107,24 @@ def test_what_the_read_back_saw_elsewhere_is_not_reverted() -> None:
     recorder.before = reads
     recorder.after = lambda method, alias: setattr(reads, "armed", reads.armed or (method, alias) == ("alter", "a"))
     report = run(recorder, revert(Alias("a", "new")))
+    insist_that_it_was_left_alone(recorder, report.results[0])
+
+
+def test_what_a_failed_read_back_saw_elsewhere_is_not_reverted() -> None:
+    """The read of the other alias fails, and with it the read-back."""
+    recorder = shop()
+    recorder.server.create_collection("newer")
+    reads = Sequence(lambda: move(recorder.server, "other"), lambda: move(recorder.server, "new"))
+    unreadable = [ConnectionFailed("cut")]
+
+    def cut(method: str, alias: str) -> None:
+        reads(method, alias)
+        if reads.armed and (method, alias) == ("resolve", "b") and unreadable:
+            raise unreadable.pop()
+
+    recorder.before = cut
+    recorder.after = lambda method, alias: setattr(reads, "armed", reads.armed or (method, alias) == ("alter", "b"))
+    report = run(recorder, revert(Alias("a", "new"), Alias("b", "newer")))
     insist_that_it_was_left_alone(recorder, report.results[0])
 
 
