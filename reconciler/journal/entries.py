@@ -14,6 +14,7 @@ one entry per line, and so had the journal before it was a database. No entry co
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -151,6 +152,18 @@ def entry_of(text: str | bytes) -> Entry | None:
     if event is None or version not in (1, FORMAT_VERSION):
         return None
     return decode(migrated(document) if version == 1 else document, event, lenient=True)
+
+
+def checksum_of(text: str) -> int:
+    """Return the checksum that is kept beside a text: CRC-32."""
+    return zlib.crc32(text.encode())
+
+
+def kept_entry(text: str, checksum: int) -> Entry | None:
+    """Return the entry of a text as `entry_of`. Raises `ValueError`: it is damaged, or not the one of the checksum."""
+    if not isinstance(text, str) or checksum_of(text) != checksum:
+        raise ValueError("not the text of its checksum")
+    return entry_of(text)
 
 
 def text_of(entry: Entry) -> str:

@@ -6,7 +6,6 @@ from another index, over all entries of an alias.) Damaged entries are left out 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from functools import partial
@@ -22,7 +21,7 @@ from reconciler.core.report import VERIFY_MISMATCH, Outcome, StepResult
 from reconciler.core.text import listed
 from reconciler.journal import database
 from reconciler.journal.decisions import decisions_of
-from reconciler.journal.entries import Entry, Result, RunEnded, RunStarted, entry_of
+from reconciler.journal.entries import Entry, Result, RunEnded, RunStarted, kept_entry
 from reconciler.journal.past_run import PastRun
 from reconciler.journal.selection import ALL, LAST_OF_STEP, Selection
 
@@ -211,12 +210,10 @@ class History:
     def _entry(self, number: int, text: str, checksum: int) -> Entry | None:
         """Return an entry; None if it is damaged, or of an unknown event."""
         try:
-            if zlib.crc32(text.encode()) == checksum:
-                return entry_of(text)
-        except (ValueError, AttributeError):  # the latter for what is no text
-            pass
-        self._damaged.add(number)
-        return None
+            return kept_entry(text, checksum)
+        except ValueError:
+            self._damaged.add(number)
+            return None
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return all rows at once: the file is locked while a query is read."""

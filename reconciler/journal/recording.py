@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
@@ -128,7 +127,7 @@ def record(connection: sqlite3.Connection, entry: Entry, text: str | None = None
     text = text or entries.text_of(entry)
     values = [entry.run, entries.event_of(entry), *_about(entry)]
     plain = [whole_characters(value) if isinstance(value, str) else value for value in values]
-    connection.execute(INSERT, [*plain, text, zlib.crc32(text.encode())])
+    connection.execute(INSERT, [*plain, text, entries.checksum_of(text)])
     changed = isinstance(entry, Intent) or (isinstance(entry, Result) and entry.result.outcome not in NOTHING_DONE)
     connection.execute(
         "INSERT INTO run (id, last, ended, changed) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -169,9 +168,10 @@ def count_repetition(connection: sqlite3.Connection, run: str) -> str:
 def _recorded(connection: sqlite3.Connection, run: str) -> list[Entry]:
     """Return the entries of a run that are not damaged."""
     found = []
-    for (text,) in connection.execute("SELECT text FROM entry WHERE run = ? ORDER BY number", (run,)).fetchall():
+    rows = connection.execute("SELECT text, checksum FROM entry WHERE run = ? ORDER BY number", (run,))
+    for text, checksum in rows.fetchall():
         with suppress(ValueError):
-            found.append(entries.entry_of(text))
+            found.append(entries.kept_entry(text, checksum))
     return [entry for entry in found if entry]
 
 
