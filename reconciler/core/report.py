@@ -114,6 +114,11 @@ def missing_proof(result: StepResult) -> str:
     return ""
 
 
+def is_applied(result: StepResult) -> bool:
+    """Return whether an alias is where the step was to put it, verified or not."""
+    return result.outcome in ACHIEVED or result.code in VERIFICATION_FAILED
+
+
 class TargetReport(Struct, frozen=True):
     """The outcomes of one database's steps."""
 

@@ -17,7 +17,7 @@ and no credential. SQLite is imported by runs that use a journal only.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -32,7 +32,7 @@ from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
 from reconciler.core.text import counted
 from reconciler.journal.past_run import PastRun
-from reconciler.journal.records import Act, Origins, PastStep, PastTarget, RunState, new_run_id
+from reconciler.journal.records import Act, Applied, Origins, PastStep, PastTarget, RunState, new_run_id
 from reconciler.journal.selection import ALL, Selection
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RETENTION",
     "Act",
+    "Applied",
     "Journal",
     "Ledger",
     "NoRun",
@@ -190,6 +191,16 @@ class Journal:
         """Return the moves that were reverted, are to be reverted, or are not verified yet. Raises `JournalError`."""
         with self._reading() as history:
             return history.decisions()
+
+    def applied(self, aliases: Iterable[tuple[Target, str]]) -> Mapping[tuple[Target, str], Applied]:
+        """Return what runs last applied to these aliases; without those of which that is not certain.
+
+        Raises `JournalError`.
+        """
+        with self._reading() as history:
+            return {
+                key: Applied(entry.run, entry.result.step.desired) for key, entry in history.applied(aliases).items()
+            }
 
     def departures(self) -> Mapping[tuple[Target, str], str]:
         """Return when a run last moved an alias away from each collection, RFC 3339. Raises `JournalError`."""

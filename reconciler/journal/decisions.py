@@ -16,7 +16,7 @@ from reconciler.core.decisions import Decisions
 from reconciler.core.model import Target
 from reconciler.core.plan import PendingRevert, PendingVerification
 from reconciler.core.rejections import Rejection
-from reconciler.core.report import ACHIEVED, NO_RECORDED_END, Outcome, missing_proof
+from reconciler.core.report import ACHIEVED, NO_RECORDED_END, Outcome, is_applied, missing_proof
 from reconciler.journal.entries import Entry, Intent, Result, RevertDecided
 from reconciler.journal.records import Act, PastStep
 
@@ -68,6 +68,26 @@ def decisions_of(records: Iterable[Entry], ended: Container[str]) -> Decisions:
             pending[alias][step.desired] = PendingVerification(step, account.run, missing)
     flat = {(*alias, collection): item for alias, items in pending.items() for collection, item in items.items()}
     return Decisions(rejected, flat, reverts)
+
+
+def last_applied(newest: Iterable[Entry]) -> Result | None:
+    """Return the result by which an alias is where a run last put it.
+
+    `newest`: the entries about it, newest first. None if the last call that may have moved it failed, was reverted, or
+    has no recorded result.
+    """
+    ended: set[str] = set()
+    for entry in newest:
+        match entry:
+            case Result(result=result) if is_applied(result):
+                return entry
+            case Result(result=result) if result.outcome is Outcome.FAILED and not result.wrote:
+                ended.add(entry.run)
+            case Intent(act=act) if act is Act.HEAL or entry.run in ended:
+                continue
+            case _:
+                return None
+    return None
 
 
 def _accounts(records: Iterable[Entry]) -> Iterable[_Account]:

@@ -20,7 +20,7 @@ from reconciler.core.plan import Step
 from reconciler.core.report import VERIFY_MISMATCH, Outcome, StepResult
 from reconciler.core.text import listed
 from reconciler.journal import database
-from reconciler.journal.decisions import decisions_of
+from reconciler.journal.decisions import decisions_of, last_applied
 from reconciler.journal.entries import Entry, Result, RunEnded, RunStarted, kept_entry
 from reconciler.journal.past_run import PastRun
 from reconciler.journal.selection import ALL, LAST_OF_STEP, Selection
@@ -33,6 +33,8 @@ LISTED = 3
 OF_ALIAS = "alias = ? AND address = ? AND database = ?"
 NOT_VERIFIED, REVERTED = 1, 2
 """The values of `concern`."""
+MAY_HAVE_MOVED = f"(outcome IS NULL OR outcome NOT IN ('{Outcome.BLOCKED}', '{Outcome.NOT_ATTEMPTED}'))"
+"""An entry after which an alias may be elsewhere."""
 SETTLED = f"""outcome IN ('{Outcome.DONE}', '{Outcome.NOOP}') AND concern IS NULL AND ended AND NOT EXISTS (
   SELECT 1 FROM entry AS other WHERE other.run = entry.run AND other.alias = entry.alias
   AND +other.address = entry.address AND +other.database = entry.database
@@ -155,6 +157,20 @@ class History:
         ]
         unfinished = {run for (run,) in self._rows("SELECT id FROM run WHERE NOT ended")}
         return decisions_of(records, {record.run for record in records} - unfinished)
+
+    def applied(self, aliases: Iterable[tuple[Target, str]]) -> dict[tuple[Target, str], Result]:
+        """Return the result by which each of these aliases is where a run last put it; none if that is uncertain."""
+        found = {}
+        query = (
+            f"SELECT number, text, checksum FROM entry WHERE {OF_ALIAS} AND {MAY_HAVE_MOVED} "
+            f"ORDER BY number DESC LIMIT {PAGE}"
+        )
+        for target, alias in aliases:
+            key = (alias, target.address, target.database)
+            rows = self._rows(query, *key)
+            if result := last_applied(entry for row in rows if (entry := self._entry(*row))):
+                found[target, alias] = result
+        return found
 
     def departures(self) -> dict[tuple[Target, str], str]:
         """Return when a recorded run last moved an alias away from each collection, RFC 3339."""

@@ -92,6 +92,13 @@ class PastStep(Record, frozen=True):
         return self.result.outcome if self.result else None
 
 
+class Applied(Struct, frozen=True):
+    """Where a run last put an alias; None where it dropped it."""
+
+    run: str
+    collection: str | None
+
+
 def new_run_id() -> str:
     """Return a new run ID that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"

@@ -225,7 +225,7 @@ def history_document(
 ERROR = DocumentKind("Error", ErrorDocument)
 VALIDATION = DocumentKind("Validation", ValidationDocument)
 EDIT = DocumentKind("Edit", EditDocument)
-STATUS = DocumentKind("Status", StatusDocument, version=2)
+STATUS = DocumentKind("Status", StatusDocument, version=3)
 CHECK = DocumentKind("Check", CheckDocument, version=2)
 EXERCISE = DocumentKind("Exercise", ExerciseReport)
 VERSION = DocumentKind("Version", VersionDocument)

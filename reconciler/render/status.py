@@ -14,12 +14,16 @@ from reconciler.render.lines import Line, columns
 
 STATES = {
     State.IN_SYNC: "green",
-    State.NOT_LOADED: "yellow",
-    State.SUSPENDED: "dim",
+    State.PENDING_VERIFICATION: "yellow",
+    State.PENDING_REVERT: "bold red",
+    State.NOT_LOADED: "bold yellow",
+    State.PENDING: "yellow",
     State.MISSING: "yellow",
-    State.DRIFTED: "yellow",
     State.UNWANTED: "yellow",
+    State.DRIFTED: "bold yellow",
+    State.SUSPENDED: "dim",
 }
+BLOCKED = "bold red"
 HEADS = ("TARGET", "SET", "ALIAS", "DESIRED", "LIVE", "STATE", "NOTE")
 UNREFERENCED_HEADS = ("TARGET", "COLLECTION", "ROWS", "UNREFERENCED SINCE")
 
@@ -32,9 +36,13 @@ def alert_lines(plan: Plan) -> Iterator[Line]:
 def status_lines(rows: Sequence[StatusRow]) -> Iterator[Line]:
     """Draw one row per alias, and the number of aliases in each state."""
     column = HEADS.index("STATE")
-    yield from columns(HEADS, [_cells(row) for row in rows], lambda number: {column: STATES[rows[number].state]})
+    yield from columns(HEADS, [_cells(row) for row in rows], lambda number: {column: _style(rows[number])})
     counts = Counter(row.state for row in rows)
     yield Line((", ".join(f"{counts[state]} {state}" for state in State if counts[state]) or "No aliases.", "bold"))
+
+
+def _style(row: StatusRow) -> str:
+    return BLOCKED if row.blocked else STATES[row.state]
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:

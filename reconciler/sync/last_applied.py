@@ -17,7 +17,7 @@ from reconciler.core import json_strict
 from reconciler.core.errors import AliasctlError
 from reconciler.core.model import AliasSet
 from reconciler.core.plan import spec_digest
-from reconciler.core.report import ACHIEVED, VERIFICATION_FAILED, Report, StepResult
+from reconciler.core.report import Report, is_applied
 from reconciler.files import MIB, read_limited, replace_file
 
 KIND = "LastApplied"
@@ -115,8 +115,3 @@ def _digests_of(content: bytes) -> Mapping[str, str]:
     if not isinstance(sets, dict) or not all(isinstance(digest, str) for digest in sets.values()):
         raise ValueError("sets is no mapping of names to digests")
     return sets
-
-
-def is_applied(result: StepResult) -> bool:
-    """Return whether an alias is where the step was to put it, verified or not."""
-    return result.outcome in ACHIEVED or result.code in VERIFICATION_FAILED

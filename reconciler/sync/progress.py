@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.core.decide import Change
 from reconciler.core.plan import Step
-from reconciler.core.report import Report
-from reconciler.sync.last_applied import is_applied
+from reconciler.core.report import Report, is_applied
 
 
 class Progress:

@@ -112,7 +112,7 @@ def test_a_move_between_unloaded_collections_is_no_note() -> None:
     for name in ("c1", "c2"):
         made.release(name)
     rows, _ = shown(made, alias_set({"a": "c2"}))
-    assert [(row.state, row.note) for row in rows] == [(State.DRIFTED, None)]
+    assert [(row.state, row.note) for row in rows] == [(State.PENDING, None)]
 
 
 def test_a_load_state_that_may_not_be_read_is_no_error() -> None:

@@ -23,8 +23,8 @@ def test_a_suspended_set_is_skipped_and_said_until_it_is_included(shop: Shop) ->
 
 
 def test_status_has_a_row_for_each_alias(shop: Shop) -> None:
-    shop.point(same="v1", drifted="v1", s_stale="v1", outside="v1")
-    shop.want({"same": "v1", "drifted": "v2", "missing": "v3", "gone": None}, scope={"include": ["s_*"]})
+    shop.point(same="v1", pending="v1", s_stale="v1", outside="v1")
+    shop.want({"same": "v1", "pending": "v2", "missing": "v3", "gone": None}, scope={"include": ["s_*"]})
     shown = shop.run("status", "-f", "aliases.yaml", "--output", "json=status.json")
     target = f"main / {shop.database}"
     width = len(target)
@@ -32,12 +32,12 @@ def test_status_has_a_row_for_each_alias(shop: Shop) -> None:
         0,
         [
             f"{'TARGET'.ljust(width)}   SET    ALIAS     DESIRED   LIVE   STATE      NOTE",
-            f"{target}   shop   drifted   v2        v1     Drifted",
             f"{target}   shop   gone      -         -      InSync",
             f"{target}   shop   missing   v3        -      Missing",
+            f"{target}   shop   pending   v2        v1     Pending",
             f"{target}   shop   s_stale   -         v1     Unwanted",
             f"{target}   shop   same      v1        v1     InSync",
-            "2 InSync, 1 Missing, 1 Drifted, 1 Unwanted",
+            "2 InSync, 1 Pending, 1 Missing, 1 Unwanted",
         ],
     )
     states = {row["alias"]: row["state"] for row in shop.read("status.json")["aliases"]}

@@ -11,7 +11,7 @@ from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options
 from reconciler.cli.output import Output
 from reconciler.core.plan import Plan
-from reconciler.inspect.alias_status import StatusRow, status
+from reconciler.inspect.alias_status import StatusRow, differing, status
 from reconciler.inspect.load_states import read_load_states
 from reconciler.inspect.unreferenced import Unreferenced, unreferenced
 from reconciler.journal import Journal
@@ -41,14 +41,16 @@ def command(
 ) -> None:
     """Show desired and live state, one row per alias.
 
+    Pending: the change is not applied yet. Drifted: someone else changed what a run applied, which is known from the
+    journal. Missing: the alias does not exist yet. PendingVerification: a run moved the alias and did not verify it.
+    PendingRevert: a run decided to revert it, and did not finish. Unwanted: the alias exists and should not.
+
     NotLoaded: the alias is where it should be, and its collection is not loaded, so searches through it fail; or some
     of its partitions are not, and reads leave out their rows. This takes three reads per collection; aliases whose gate
     `loaded` is off are left out.
 
     With --unreferenced also the loaded collections of those databases that no alias points at, with their number of
-    rows and, if a recorded run moved the last alias away, since when. Collections are never dropped. What earlier runs
-    did not finish is known from the journal.
-
+    rows and, if a recorded run moved the last alias away, since when. Collections are never dropped.
     \b
       aliasctl status -f aliases/
       aliasctl status -f aliases/ --unreferenced
@@ -56,8 +58,10 @@ def command(
     output.ensure_writable()
     sets = inputs.desired_sets(inputs.read_manifests(paths, output), flags, output)
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
-        plan = make_plan(sets, catalogs=catalogs, journal=inputs.journal_to_read(journal))
-        rows = list(status(sets, plan, read_load_states(sets, plan, catalogs)))
+        recorded = inputs.journal_to_read(journal)
+        plan = make_plan(sets, catalogs=catalogs, journal=recorded)
+        applied = recorded.applied(differing(plan)) if recorded else {}
+        rows = list(status(sets, plan, read_load_states(sets, plan, catalogs), applied))
         collections = _unreferenced(plan, catalogs, inputs.journal(journal)) if with_unreferenced else None
     output.emit(Result(lambda: _lines(plan, rows, collections), lambda: status_document(rows, collections)))
 
