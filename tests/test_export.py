@@ -18,18 +18,26 @@ from tests.builders import LOCAL, alias_set
     ("database", "name"), [("default", "default"), ("My_Shop", "my-shop"), ("d" * 255, "d" * 240), ("__", "aliases")]
 )
 def test_a_database_name_becomes_an_object_name(database: str, name: str) -> None:
-    [document] = [yaml.safe_load(text) for text in exported({}, LOCAL, database, with_connection=False)]
+    [document] = [yaml.safe_load(text) for text in exported({database: {}}, LOCAL, with_connection=False)]
     assert document["metadata"] == {"name": name}
 
 
 def test_a_large_database_becomes_several_sets_that_can_be_read(tmp_path: Path) -> None:
     pointing = {f"a{number:04}": "c1" for number in range(2001)}
-    texts = list(exported(pointing, LOCAL, "default", with_connection=True))
+    texts = list(exported({"default": pointing}, LOCAL, with_connection=True))
     (tmp_path / "export.yaml").write_text("".join(texts))
     assert len(read([tmp_path / "export.yaml"]).sets) == 3
     documents = [yaml.safe_load(text) for text in texts]
     assert [document["metadata"]["name"] for document in documents] == ["local", "default-1", "default-2", "default-3"]
     assert [len(document["spec"]["aliases"]) for document in documents[1:]] == [1000, 1000, 1]
+
+
+def test_two_databases_never_share_an_object_name() -> None:
+    many = {f"x{number}": "c1" for number in range(1001)}
+    databases: dict[str, dict[str, str]] = {"a": {}, "A": {}, "a_1": {}, "b": many, "b_1": {}}
+    documents = map(yaml.safe_load, exported(databases, LOCAL, with_connection=False))
+    names = [(document["metadata"]["name"], document["spec"]["database"]) for document in documents]
+    assert names == [("a", "a"), ("a-2", "A"), ("a-1", "a_1"), ("b-1", "b"), ("b-2", "b"), ("b-1-2", "b_1")]
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,9 @@ class MilvusCatalog:
             return ""
         return str(answer["version"] if options else answer)
 
+    def databases(self) -> frozenset[str]:
+        return frozenset(self._read("list_databases"))
+
     def alias_names(self) -> frozenset[str]:
         # Without `db_name` some versions use the database "default": see `reads_default_database`.
         return frozenset(self._read("list_aliases", "", db_name=self.database)["aliases"])

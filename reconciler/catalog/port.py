@@ -107,6 +107,12 @@ class Catalog(Protocol):
     def forget_version(self) -> None:
         """Read the version again before the next call: the server can be upgraded behind an open connection."""
 
+    def databases(self) -> frozenset[str]:
+        """Return the databases of the server that the caller may list.
+
+        Milvus 2.3.5 requires the privilege `ListDatabases` (measured). Raises `NotSupported` on a server without them.
+        """
+
     def alias_names(self) -> frozenset[str]:
         """Return all aliases of the database. The server hides dangling ones."""
 

@@ -94,10 +94,11 @@ def read_all(catalog: Catalog) -> dict[str, str]:
     """Return every alias of the database and its collection, sorted by alias.
 
     It takes 3 + C calls for C visible collections, and one for each alias not returned by any collection; if there are
-    fewer aliases than collections, 3 + A for A aliases. Raises `CatalogError`: a call failed.
+    fewer aliases than collections, 3 + A for A aliases, and 2 without any. Raises `CatalogError`: a call failed.
     """
     catalog.server_version()
-    aliases, collections = catalog.alias_names(), _collections(catalog)
+    aliases = catalog.alias_names()
+    collections = _collections(catalog) if aliases else {}
     with _pool(catalog) as pool:
         listed = _each(pool, catalog.aliases_of, collections) if len(collections) < len(aliases) else {}
         found = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 
 import yaml
 
@@ -50,26 +51,28 @@ _Dumper.add_representer(
 
 
 def exported(
-    pointing: Mapping[str, str], connection: Connection, database: str, *, with_connection: bool
+    databases: Mapping[str, Mapping[str, str]], connection: Connection, *, with_connection: bool
 ) -> Iterator[str]:
     """Yield the manifest's text in pieces: a MilvusConnection if requested, then an AliasSet per 1,000 aliases.
 
-    `pointing`: every alias of the database, and its collection. `with_connection`: whether to write the connection too:
-    when no manifest has it.
+    `databases`: every alias of each database, and its collection. `with_connection`: whether to write the connection
+    too: when no manifest has it.
     """
     if with_connection:
         yield _document("MilvusConnection", connection.name, "", _connection(connection))
-    names = sorted(pointing)
-    parts = [names[start : start + ALIASES_A_SET] for start in range(0, len(names), ALIASES_A_SET)] or [[]]
-    for number, part in enumerate(parts, 1):
-        name = _object_name(database) + (f"-{number}" if len(parts) > 1 else "")
-        spec = {
-            "connectionRef": _Flow(name=connection.name),
-            "database": database,
-            "scope": _Flow(include=[]),
-            "aliases": [_Flow(name=alias, collection=pointing[alias]) for alias in part],
-        }
-        yield _document("AliasSet", name, connection.namespace, spec)
+    taken: set[str] = set()
+    for database, pointing in databases.items():
+        names = sorted(pointing)
+        parts = [names[start : start + ALIASES_A_SET] for start in range(0, len(names), ALIASES_A_SET)] or [[]]
+        for number, part in enumerate(parts, 1):
+            name = _free_name(_object_name(database) + (f"-{number}" if len(parts) > 1 else ""), taken)
+            spec = {
+                "connectionRef": _Flow(name=connection.name),
+                "database": database,
+                "scope": _Flow(include=[]),
+                "aliases": [_Flow(name=alias, collection=pointing[alias]) for alias in part],
+            }
+            yield _document("AliasSet", name, connection.namespace, spec)
 
 
 def live_from_export(sets: Iterable[AliasSet], targets: Iterable[Target]) -> dict[Target, LiveCatalog]:
@@ -149,11 +152,19 @@ def _object_name(database: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", database.lower())[:MAX_NAME].strip("-") or "aliases"
 
 
+def _free_name(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken yet, and take it: the names of two databases may differ in `_` only."""
+    free = next(each for each in chain([name], (f"{name}-{number}" for number in count(2))) if each not in taken)
+    taken.add(free)
+    return free
+
+
+def nameable(name: str) -> bool:
+    """Return whether a manifest can have this name of an alias, a collection or a database."""
+    return re.fullmatch(NAME_PATTERN, name, re.ASCII) is not None
+
+
 def exportable(pointing: Mapping[str, str]) -> tuple[dict[str, str], Sequence[str]]:
     """Split aliases into those that a manifest can name and those that none can (Milvus Lite accepts any string)."""
-    good = {alias: target for alias, target in pointing.items() if _valid(alias) and _valid(target)}
+    good = {alias: target for alias, target in pointing.items() if nameable(alias) and nameable(target)}
     return good, sorted(pointing.keys() - good.keys())
-
-
-def _valid(name: str) -> bool:
-    return re.fullmatch(NAME_PATTERN, name, re.ASCII) is not None

@@ -430,6 +430,11 @@ class TestDatabases:
                 ask()
         catalog.close()
 
+    def test_all_are_listed(self, backend: Backend) -> None:
+        catalog = backend.connect(backend.connection, backend.other_database)
+        assert {"default", backend.other_database} <= catalog.databases()
+        catalog.close()
+
 
 class TestServer:
     def test_version_and_concurrency(self, backend: Backend) -> None:

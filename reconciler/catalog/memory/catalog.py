@@ -67,6 +67,10 @@ class MemoryCatalog:
     def forget_version(self) -> None:
         self._knows_version = False
 
+    def databases(self) -> frozenset[str]:
+        with self._call("ListDatabases"):
+            return self._server.databases
+
     def alias_names(self) -> frozenset[str]:
         with self._call("ListAliases") as db:
             return frozenset(alias for alias in db.aliases if db.target(alias))

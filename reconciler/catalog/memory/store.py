@@ -98,6 +98,11 @@ class Store:
                 raise DatabaseNotFound(f'there is no database "{name}"')
             yield self._databases[name]
 
+    @property
+    def databases(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._databases)
+
     def check_permitted(self, privilege: str, name: str) -> None:
         """Raise `PermissionDenied` for a privilege that was denied, everywhere or on this collection or alias."""
         if self._denied & {(privilege, ""), (privilege, name)}:
