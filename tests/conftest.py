@@ -41,6 +41,7 @@ SLOW = (
     "cli/test_rollback.py",
     "cli/test_secondary.py",
     "cli/test_set.py",
+    "cli/test_status_options.py",
     "cli/test_trouble.py",
     "cli/test_unfinished_revert.py",
     "docs/test_commands.py",

@@ -160,11 +160,15 @@ journal_option = file_option(
 )
 
 
-def _names(*, views: bool, records: bool) -> list[str]:
+def _names(*, views: bool, records: bool, tables: bool) -> list[str]:
+    """Return the formats that need nothing in particular, or something that the result has."""
     return [
-        output_format.name
-        for output_format in FORMATS.values()
-        if (views or not output_format.needs_view) and (records or not output_format.needs_records)
+        each.name
+        for each in FORMATS.values()
+        if (views and each.needs_view)
+        or (records and each.needs_records)
+        or (tables and each.needs_tables)
+        or not (each.needs_view or each.needs_records or each.needs_tables)
     ]
 
 
@@ -180,16 +184,16 @@ def _set_color(context: click.Context, _parameter: click.Parameter, no_color: bo
     context.ensure_object(Output).color &= not no_color
 
 
-def format_option(*, views: bool = False, records: bool = False) -> Callable[[Command], Command]:
+def format_option(*, views: bool = False, records: bool = False, tables: bool = False) -> Callable[[Command], Command]:
     """Return the option `--format`; it is read first, so that errors of other options are printed in that format.
 
     `views`: whether the result is a plan or a report, which more formats can render; `records`: whether it is the
-    history, which can be exported.
+    history, which can be exported; `tables`: whether it has tables.
     """
     return click.option(
         "-o",
         "--format",
-        type=click.Choice(_names(views=views, records=records)),
+        type=click.Choice(_names(views=views, records=records, tables=tables)),
         default=TEXT.name,
         show_default=True,
         is_eager=True,
@@ -204,10 +208,10 @@ color_option = click.option(
 )
 
 
-def result_options(*, views: bool = False, records: bool = False) -> Callable[[Command], Command]:
-    names = _names(views=views, records=records)
+def result_options(*, views: bool = False, records: bool = False, tables: bool = False) -> Callable[[Command], Command]:
+    names = _names(views=views, records=records, tables=tables)
     return chained(
-        format_option(views=views, records=records),
+        format_option(views=views, records=records, tables=tables),
         click.option(
             "--output",
             type=format_file(names),

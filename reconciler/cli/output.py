@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -156,6 +157,10 @@ class Output(Struct):
         """Return whether a stream is a terminal that shows colors."""
         forced = os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE")  # Rich weighs them
         return self.color and bool(stream.isatty() or forced) and self.console(stream).color_system is not None
+
+    def terminal(self) -> os.terminal_size | None:
+        """Return the size of the terminal that results are printed to; None if that is no terminal."""
+        return shutil.get_terminal_size() if sys.stdout.isatty() else None
 
     def console(self, stream: TextIO) -> Console:
         from rich.console import Console  # takes long to import, and only terminals need it

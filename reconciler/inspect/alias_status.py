@@ -37,6 +37,7 @@ class State(StrEnum):
     its collection is not loaded, or not all of its partitions are. `Pending`: it is at another collection, and the
     change is not applied yet. `Missing`: it does not exist yet. `Unwanted`: it exists and should not. `Drifted`:
     someone else changed it after a run had applied what is desired. `Suspended`: it was not read.
+    `Unmanaged`: no set is for its database.
     """
 
     IN_SYNC = "InSync"
@@ -48,9 +49,10 @@ class State(StrEnum):
     UNWANTED = "Unwanted"
     DRIFTED = "Drifted"
     SUSPENDED = "Suspended"
+    UNMANAGED = "Unmanaged"
 
 
-NO_PROBLEM = frozenset({State.IN_SYNC, State.SUSPENDED})
+NO_PROBLEM = frozenset({State.IN_SYNC, State.SUSPENDED, State.UNMANAGED})
 """States that need nobody's attention, unless there is a note."""
 
 AppliedCollections = Mapping[tuple[Target, str], Applied]
@@ -62,9 +64,11 @@ class StatusRow(Record, frozen=True):
 
     target: Annotated[Target, INLINE]
     connection: Annotated[str, INTERNAL]
-    set: str
+    set: Annotated[str | None, Meta(description="The AliasSet; null: no set is for the database.")]
     alias: str
-    desired: Annotated[str | None, Meta(description="A collection; null: the alias should not exist.")]
+    desired: Annotated[
+        str | None, Meta(description="A collection; null: the alias should not exist, or is not managed.")
+    ]
     live: Annotated[
         str | None, Meta(description="A collection; null: the alias does not exist, or its set is suspended.")
     ]
@@ -172,7 +176,7 @@ def _loaded(collection: str, load: Load | CatalogError | None) -> tuple[State, s
 
 def _note(step: Step) -> str | None:
     if step.blocked:
-        return step.blocked.message
+        return f"blocked: {step.blocked.message}"
     if step.dangling:
         return "dangling: its collection is gone, and the alias still holds the name"
     unloaded = (result.detail for result in step.gate_results if result.gate == DEFAULT_GUARD)

@@ -10,7 +10,9 @@ from reconciler.catalog.grants import ALL_DATABASES, GLOBAL, grant_call
 from reconciler.catalog.read import read_all
 from reconciler.core.errors import CatalogError, NotSupported, PermissionDenied
 from reconciler.core.model import Connection, Target
+from reconciler.core.plan import Plan
 from reconciler.core.record import INLINE, INTERNAL, Record
+from reconciler.inspect.alias_status import State, StatusRow
 
 
 class UnreadDatabase(Record, frozen=True):
@@ -59,3 +61,29 @@ def _names(connection: Connection, database: str, catalogs: Catalogs) -> frozens
     except NotSupported as error:
         message = f"cannot list the databases: {error}; leave out --all-databases: all aliases are in one database"
         raise NotSupported(message, server_code=error.server_code) from error
+
+
+def unmanaged(plan: Plan, catalogs: Catalogs) -> tuple[tuple[StatusRow, ...], tuple[UnreadDatabase, ...]]:
+    """Return the aliases of all databases without a set, on the servers of a plan; and the databases not read.
+
+    Raises `CatalogError` as `read_databases` does.
+    """
+    planned: dict[str, set[str]] = {}
+    for target in plan.targets:
+        planned.setdefault(target.target.address, set()).add(target.target.database)
+    servers = {(target.target.address, target.connection.token): target for target in reversed(plan.targets)}
+    rows: list[StatusRow] = []
+    unread: list[UnreadDatabase] = []
+    for target in reversed(servers.values()):
+        known = planned[target.target.address]
+        for name, found in read_databases(target.connection, target.target.database, catalogs, known=known):
+            if isinstance(found, UnreadDatabase):
+                unread.append(found)
+                continue
+            known.add(name)
+            place = Target(target.target.address, name)
+            rows += [
+                StatusRow(place, target.connection.name, None, alias, None, live, State.UNMANAGED)
+                for alias, live in found.items()
+            ]
+    return tuple(rows), tuple(each for each in unread if each.target.database not in planned[each.target.address])

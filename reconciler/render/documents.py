@@ -21,13 +21,16 @@ from reconciler.documents.plan_file import PLAN
 from reconciler.documents.report_file import REPORT
 from reconciler.exercise.records import ExerciseReport
 from reconciler.inspect.access import TargetAccess, exit_code
-from reconciler.inspect.alias_status import StatusRow
+from reconciler.inspect.alias_status import State, StatusRow
+from reconciler.inspect.all_databases import UnreadDatabase
+from reconciler.inspect.collection_status import CollectionRow
 from reconciler.inspect.unreferenced import Unreferenced
 from reconciler.journal import Journal, Origins, PastRun, PastStep, RunState
 from reconciler.journal.entries import journal_schema
 from reconciler.journal.runs import counts_of
 from reconciler.manifest.records import Manifests
 from reconciler.manifest.select_entries import Change
+from reconciler.render.status import Status
 
 
 class ErrorEntry(Record, frozen=True):
@@ -120,13 +123,19 @@ def edit_document(changes: Sequence[Change], differences: Mapping[str, str], *, 
 class StatusDocument(Record, frozen=True):
     """Desired and live state, one row per alias."""
 
+    summary: Annotated[Mapping[State, Count], Meta(description="Aliases by state, also of rows that are not shown.")]
     aliases: tuple[StatusRow, ...]
+    collections: Annotated[tuple[CollectionRow, ...] | None, Meta(description="With --by collection.")] = None
     unreferenced: tuple[Unreferenced, ...] | None = None
+    unread: Annotated[
+        tuple[UnreadDatabase, ...] | None, Meta(description="With --all-databases: databases that cannot be read.")
+    ] = None
 
 
-def status_document(rows: Sequence[StatusRow], idle: Sequence[Unreferenced] | None = None) -> Document:
-    """Return desired and live state; with `idle` also the loaded collections that no alias points at."""
-    return STATUS.document(StatusDocument(tuple(rows), None if idle is None else tuple(idle)))
+def status_document(status: Status) -> Document:
+    """Return desired and live state."""
+    record = StatusDocument(status.counts, tuple(status.shown), status.collections, status.unreferenced, status.unread)
+    return STATUS.document(record)
 
 
 class CheckDocument(Record, frozen=True):

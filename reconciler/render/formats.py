@@ -16,11 +16,16 @@ from reconciler.render.lines import Line
 
 if TYPE_CHECKING:
     from reconciler.documents.codec import Document
+    from reconciler.render.tables import Tables
     from reconciler.render.view import View
 
 
 def _no_view() -> View:
     raise TypeError("only plans and reports have a view")
+
+
+def _no_tables() -> Tables:
+    raise TypeError("this result has no tables")
 
 
 def _no_records() -> Iterable[str]:
@@ -30,13 +35,19 @@ def _no_records() -> Iterable[str]:
 class Result(Struct, frozen=True):
     """The result of a command, in the forms that formats render; each is created when it is used.
 
-    `view`: of a plan or a report; `records`: the journal's, each as one line of JSON. Other results have none.
+    `view`: of a plan or a report; `records`: the journal's, each as one line of JSON; `tables`: of a status. Other
+    results have none.
     """
 
     lines: Callable[[], Iterable[Line]]
     document: Callable[[], Document]
     view: Callable[[], View] = _no_view
     records: Callable[[], Iterable[str]] = _no_records
+    tables: Callable[[], Tables] = _no_tables
+
+    @property
+    def has_tables(self) -> bool:
+        return self.tables is not _no_tables
 
 
 class Format(Struct, frozen=True):
@@ -46,6 +57,7 @@ class Format(Struct, frozen=True):
         name: as `--format` takes it.
         needs_view: whether it can render plans and reports only.
         needs_records: whether it can render the history only.
+        needs_tables: whether it can render results with tables only; with `needs_view`, these as well.
         render_error: returns what stands in place of the result if the command fails; None for nothing.
     """
 
@@ -53,6 +65,7 @@ class Format(Struct, frozen=True):
     render: Callable[[Result], str]
     needs_view: bool = False
     needs_records: bool = False
+    needs_tables: bool = False
     render_error: Callable[[AliasctlError], str] | None = None
 
 
@@ -81,21 +94,36 @@ def _json_error(error: AliasctlError) -> str:
 
 
 def _markdown(result: Result) -> str:
+    if result.has_tables:
+        from reconciler.render.markdown_tables import markdown_tables
+
+        return markdown_tables(result.tables())
     from reconciler.render.markdown import markdown
 
     return markdown(result.view())
 
 
 def _html(result: Result) -> str:
+    if result.has_tables:
+        from reconciler.render.html_tables import html_tables
+
+        return html_tables(result.tables(), result.document())
     from reconciler.render.html import html
 
     return html(result.view(), result.document())
 
 
+def _csv(result: Result) -> str:
+    from reconciler.render.csv import csv
+
+    return csv(result.tables().tables[0])
+
+
 TEXT = Format("text", _text)
 JSON = Format("json", _json, render_error=_json_error)
 JSON_LINES = Format("jsonl", _json_lines, needs_records=True)
-MARKDOWN = Format("markdown", _markdown, needs_view=True)
-HTML = Format("html", _html, needs_view=True)
+MARKDOWN = Format("markdown", _markdown, needs_view=True, needs_tables=True)
+HTML = Format("html", _html, needs_view=True, needs_tables=True)
+CSV = Format("csv", _csv, needs_tables=True)
 
-FORMATS = {output_format.name: output_format for output_format in (TEXT, JSON, JSON_LINES, MARKDOWN, HTML)}
+FORMATS = {output_format.name: output_format for output_format in (TEXT, JSON, JSON_LINES, MARKDOWN, HTML, CSV)}

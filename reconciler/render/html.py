@@ -25,29 +25,35 @@ MAX_PROBLEMS = 10
 
 def html(view: View, document: Document) -> str:
     """Render a plan or a report. `document`: the same as JSON, shown at the end."""
-    loader = PackageLoader("reconciler.render", "page")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"sentence": _sentence, "counted": counted}
-    style, script = (environment.get_template(f"page.{kind}").render() for kind in ("css", "js"))
+    environment = page_environment()
     return environment.get_template("page.html").render(
         view=view,
         sections=[(section, picture(section)) for section in view.sections],
         kinds=list(_kinds(view)),
         max_problems=MAX_PROBLEMS,
         raw=json.dumps(document, indent=2),
-        policy="; ".join(
-            (
-                "default-src 'none'",
-                f"style-src {_digest(style)}",
-                f"script-src {_digest(script)}",
-                "base-uri 'none'",
-                "form-action 'none'",
-            )
-        ),
+        policy=content_policy(environment, style="page.css", script="page.js"),
         width=WIDTH,
         box=BOX,
         height=HEIGHT,
     )
+
+
+def page_environment() -> Environment:
+    """Return the environment of all pages: with escaping, and an error for a name that a template does not get."""
+    loader = PackageLoader("reconciler.render", "page")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"sentence": _sentence, "counted": counted}
+    return environment
+
+
+def content_policy(environment: Environment, **allowed: str) -> str:
+    """Return a Content-Security-Policy that allows a page its own content, and nothing else.
+
+    `allowed`: the templates of its style and script.
+    """
+    own = (f"{kind}-src {_digest(environment.get_template(name).render())}" for kind, name in allowed.items())
+    return "; ".join(("default-src 'none'", *own, "base-uri 'none'", "form-action 'none'"))
 
 
 def _kinds(view: View) -> Iterator[tuple[str, str, int]]:

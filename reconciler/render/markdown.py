@@ -28,7 +28,7 @@ MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "@#$`[]*|~!\\"}
 """Signs that `escape` leaves alone: harmless in an HTML block, but not to a tool that parses the text itself."""
 
 
-class _Room:
+class Room:
     """The bytes that are left."""
 
     def __init__(self, size: int) -> None:
@@ -45,14 +45,14 @@ class _Room:
 
 
 def markdown(view: View) -> str:
-    room = _Room(LIMIT - FRAME)
+    room = Room(LIMIT - FRAME)
     alerts = [line for line in map(_alert, view.alerts) if room.take(line)]
     refusals = [line for line in map(_refusal, view.refusals) if room.take(line)]
     highlights = [line for line in map(_highlight, view.problems[:HIGHLIGHTS]) if room.take(line)]
     bodies = list(_bodies(view, room, view.problems[: len(highlights)]))
     shown = sum(len(rows) for _, rows in bodies)
     left_out = _left_out(len(view.rows) - shown, len(view.refusals) - len(refusals), len(view.sections) - len(bodies))
-    end = ", ".join(f"{name} {_code(value, 100)}" for name, value in view.facts)
+    end = ", ".join(f"{name} {code(value, 100)}" for name, value in view.facts)
     return "\n\n".join(
         [
             f"<!-- aliasctl:{view.kind} -->\n## aliasctl {view.kind}: {view.verdict}",
@@ -74,7 +74,7 @@ def _left_out(rows: int, refusals: int, databases: int) -> str:
     return notice if parts else ""
 
 
-def _bodies(view: View, room: _Room, highlighted: Sequence[Row]) -> Iterator[tuple[Section, list[str]]]:
+def _bodies(view: View, room: Room, highlighted: Sequence[Row]) -> Iterator[tuple[Section, list[str]]]:
     """Return the sections that fit, each with the rows that fit; the message of `highlighted` rows is not repeated."""
     places = [(at, number) for at, section in enumerate(view.sections) for number in range(len(section.rows))]
     entered: dict[int, dict[int, str]] = {}
@@ -92,24 +92,24 @@ def _bodies(view: View, room: _Room, highlighted: Sequence[Row]) -> Iterator[tup
 
 
 def _alert(alert: str) -> str:
-    return f"<p><b>Attention:</b> {_code(alert, SENTENCE)}</p>"
+    return f"<p><b>Attention:</b> {code(alert, SENTENCE)}</p>"
 
 
 def _refusal(refusal: str) -> str:
-    return f"<p><b>Refused:</b> {_code(refusal, SENTENCE)}</p>"
+    return f"<p><b>Refused:</b> {code(refusal, SENTENCE)}</p>"
 
 
 def _highlight(row: Row) -> str:
-    message = f": {_code(row.message, SENTENCE)}" if row.message else ""
-    return f"<li><b>{row.label}</b> {_code(row.alias, NAME)}{message}</li>"
+    message = f": {code(row.message, SENTENCE)}" if row.message else ""
+    return f"<li><b>{row.label}</b> {code(row.alias, NAME)}{message}</li>"
 
 
 def _section(view: View, section: Section, rows: list[str]) -> str:
     """Render a database's heading and table as one HTML block, which an empty line would end."""
-    title = f"<b>{_code(section.connection, NAME)} / {_code(section.database, NAME)}</b>"
+    title = f"<b>{code(section.connection, NAME)} / {code(section.database, NAME)}</b>"
     suspended = f"; {counted(len(section.suspended), 'set')} suspended" if section.suspended else ""
-    notes = "".join(f"<br>note: {_code(notice, SENTENCE)}" for notice in section.notices)
-    about = f"{title} {_code(' · '.join(section.facts), SENTENCE)}{suspended}{notes}"
+    notes = "".join(f"<br>note: {code(notice, SENTENCE)}" for notice in section.notices)
+    about = f"{title} {code(' · '.join(section.facts), SENTENCE)}{suspended}{notes}"
     if not section.rows:
         return f"<p>{about}: nothing to do</p>"
     heads = "".join(f"<th>{head}</th>" for head in _heads(view, section))
@@ -128,22 +128,22 @@ def _row(view: View, section: Section, row: Row, highlighted: Sequence[Row]) -> 
     cells = [
         row.sign,
         *([row.label] if view.kind == "report" else []),
-        *([_code(row.set, NAME)] if len(section.sets) > 1 else []),
-        *(_code(name, NAME) for name in (row.alias, row.current, row.desired)),
+        *([code(row.set, NAME)] if len(section.sets) > 1 else []),
+        *(code(name, NAME) for name in (row.alias, row.current, row.desired)),
         _lines(map(_gate, row.gates)),
-        _lines([*(remark.words for remark in row.remarks), "" if row in highlighted else _code(row.message, SENTENCE)]),
+        _lines([*(remark.words for remark in row.remarks), "" if row in highlighted else code(row.message, SENTENCE)]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _gate(gate: Gate) -> str:
-    return f"{_code(gate.name, NAME)} {gate.mark} {_code(gate.detail, SENTENCE)}".rstrip()
+    return f"{code(gate.name, NAME)} {gate.mark} {code(gate.detail, SENTENCE)}".rstrip()
 
 
 def _lines(parts: Iterable[str]) -> str:
     return "<br>".join(filter(None, parts))
 
 
-def _code(text: str, limit: int) -> str:
+def code(text: str, limit: int) -> str:
     """Return text from outside, escaped and cut to `limit` characters."""
     return f"<code>{escape(shortened(text, limit), quote=False).translate(MARKUP)}</code>" if text else ""

@@ -60,7 +60,7 @@ def test_under_markdown_an_error_is_text_on_stderr(shop: Shop) -> None:
     assert failed.stderr == "nowhere: error: no such file or folder\n"
 
 
-@pytest.mark.parametrize("command", ["status", "validate", "history", "export"])
+@pytest.mark.parametrize("command", ["check", "validate", "history", "export"])
 def test_commands_without_such_a_result_do_not_offer_it(command: str, tmp_path: Path) -> None:
     shown = run(command, "--help", cwd=tmp_path)
     assert "markdown" not in shown.stdout
@@ -68,7 +68,7 @@ def test_commands_without_such_a_result_do_not_offer_it(command: str, tmp_path: 
 
 
 def test_a_page_format_that_a_command_lacks_is_refused_as_a_file_too(tmp_path: Path) -> None:
-    failed = run("status", "-f", ".", "--output", "html=x.html", cwd=tmp_path)
+    failed = run("check", "-f", ".", "--output", "html=x.html", cwd=tmp_path)
     assert failed.code == 1
     assert "'html=x.html' is not FORMAT=FILE with FORMAT one of text, json" in failed.stderr
 

@@ -7,9 +7,11 @@ import pytest
 from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import MemoryCatalog, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, NotSupported, PermissionDenied
-from reconciler.core.model import Connection
-from reconciler.inspect.all_databases import UnreadDatabase, read_databases
-from tests.builders import LOCAL, server
+from reconciler.core.model import Connection, Credential, Target
+from reconciler.inspect.alias_status import State
+from reconciler.inspect.all_databases import UnreadDatabase, read_databases, unmanaged
+from reconciler.reconcile import make_plan
+from tests.builders import LOCAL, alias_set, catalogs, server
 
 
 @pytest.fixture
@@ -49,6 +51,41 @@ def odd(made: MemoryServer, fails: str, error: CatalogError) -> Catalogs:
         return catalog
 
     return Catalogs(connect)
+
+
+def test_aliases_of_databases_without_a_set_are_shown_and_need_no_attention(made: MemoryServer) -> None:
+    with catalogs(made) as opened:
+        plan = make_plan([alias_set({"a": "v1"})], catalogs=opened)
+        rows, unread = unmanaged(plan, opened)
+    assert [(row.target, row.set, row.alias, row.live, row.state, row.needs_attention) for row in rows] == [
+        (Target(LOCAL.address, "tenant"), None, alias, "t1", State.UNMANAGED, False) for alias in ("x", "y", "z")
+    ]
+    assert unread == ()
+
+
+def test_what_it_costs(made: MemoryServer) -> None:
+    """One call for the databases; version and aliases of each other one, and where there are aliases what they need."""
+    with catalogs(made) as opened:
+        plan = make_plan([alias_set({"a": "v1"})], catalogs=opened)
+        before = opened.open(LOCAL, "default").calls
+        unmanaged(plan, opened)
+        calls = {name: opened.open(LOCAL, name).calls for name in ("default", "empty", "tenant")}
+    assert calls == {"default": before + 1, "empty": 2, "tenant": 3 + 1}
+
+
+def test_a_suspended_set_has_its_database_left_alone(made: MemoryServer) -> None:
+    with catalogs(made) as opened:
+        plan = make_plan([alias_set({"x": "t1"}, database="tenant", suspend=True)], catalogs=opened)
+        rows, _ = unmanaged(plan, opened)
+    assert {row.target.database for row in rows} == {"default"}
+
+
+def test_two_tokens_for_one_server_show_a_database_once(made: MemoryServer) -> None:
+    other = Connection("other", LOCAL.uri, LOCAL.address, token=Credential(env="TOKEN"))
+    with catalogs(made) as opened:
+        sets = [alias_set({"a": "v1"}), alias_set({"b": "v1"}, name="empty", connection=other, database="empty")]
+        rows, _ = unmanaged(make_plan(sets, catalogs=opened), opened)
+    assert [row.alias for row in rows] == ["x", "y", "z"]
 
 
 def test_a_database_that_may_not_be_read_is_named_and_the_others_are_read(made: MemoryServer) -> None:
