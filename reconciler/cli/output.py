@@ -71,12 +71,14 @@ class Output(Struct):
     Args:
         format: of standard output.
         files: further files for the result, each with its format.
+        warned: the warnings that were printed.
         incomplete: whether standard output or a file could not be written after the work was done.
     """
 
     format: Format = TEXT
     files: list[tuple[Format, Path]] = []
     color: bool = field(default_factory=lambda: not os.environ.get("NO_COLOR"))
+    warned: set[Problem] = field(default_factory=set)
     incomplete: bool = False
 
     def emit(self, result: Result, printed: Result | None = None) -> None:
@@ -124,7 +126,10 @@ class Output(Struct):
             click.echo(printable(message), err=True)
 
     def warn(self, problem: Problem) -> None:
-        self._complain("warning", "yellow", problem)
+        """Print a warning to standard error, once."""
+        if problem not in self.warned:
+            self.warned.add(problem)
+            self._complain("warning", "yellow", problem)
 
     def error(self, error: AliasctlError) -> None:
         """Print an error to standard error, one line per problem."""
@@ -161,6 +166,10 @@ class Output(Struct):
     def terminal(self) -> os.terminal_size | None:
         """Return the size of the terminal that results are printed to; None if that is no terminal."""
         return shutil.get_terminal_size() if sys.stdout.isatty() else None
+
+    def clear(self) -> None:
+        """Clear the terminal that results are printed to."""
+        self.console(sys.stdout).clear()
 
     def console(self, stream: TextIO) -> Console:
         from rich.console import Console  # takes long to import, and only terminals need it

@@ -25,6 +25,23 @@ def ignore_signals() -> None:
 
 
 @contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` on the first of `ending_signals`, in a block that only reads; let a second one kill."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        for number in previous:
+            signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, on_signal) for number in ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stopping_on_signals(say: Callable[[str], None], doing: str = "finishing the calls in flight") -> Iterator[Event]:
     """Finish the calls in flight and start no others on the first of `ending_signals`; let a second one kill.
 

@@ -2,9 +2,9 @@
 
 The plan costs nothing for unchanged aliases; whether their collections are loaded is read apart (`load_states`).
 
-    live                          a recorded run applied the same before      state
-    ----                          --------------------------------------      -----
-    as desired                                                                InSync, or a state of a move below
+    live                          last applied by a recorded run as desired   state
+    ----                          -----------------------------------------   -----
+    as desired                                                                InSync, PendingVerification, …
     anything else                 yes                                         Drifted
     another collection            no                                          Pending
     no such alias                 no                                          Missing
@@ -73,12 +73,12 @@ class StatusRow(Record, frozen=True):
         str | None, Meta(description="A collection; null: the alias does not exist, or its set is suspended.")
     ]
     state: State
-    note: Annotated[str | None, Meta(description="What keeps it from changing, or is to be known of it.")] = None
+    note: Annotated[str | None, Meta(description="Why it cannot change, and other remarks.")] = None
     blocked: Annotated[BlockReason | None, Meta(description="Why the next run cannot change it.")] = None
 
     @property
     def needs_attention(self) -> bool:
-        """Return whether it is not as desired, or that cannot be said for certain."""
+        """Return whether it differs from what is desired, or may differ."""
         return self.state not in NO_PROBLEM or self.note is not None
 
 

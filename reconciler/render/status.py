@@ -61,9 +61,9 @@ class Status(Struct, frozen=True):
 
     Args:
         rows: of all aliases.
-        alerts: what earlier runs did not finish.
-        unread: databases whose aliases cannot be read; None unless all databases were asked for.
-        unreferenced: loaded collections without an alias, if they were asked for.
+        alerts: unfinished reverts of earlier runs.
+        unread: databases whose aliases cannot be read; None unless all databases were requested.
+        unreferenced: loaded collections without an alias; None unless requested.
         only_problems: show only what needs attention; the counts are of all.
         by_collection: show a row per collection.
     """
@@ -82,7 +82,7 @@ class Status(Struct, frozen=True):
 
     @property
     def warnings(self) -> list[str]:
-        """Return what is to be seen before the rows."""
+        """Return the warnings above the rows."""
         unread = (f"Not read: {each.connection} / {each.target.database}: {each.message}" for each in self.unread or ())
         return [*self.alerts, *unread]
 

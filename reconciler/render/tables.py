@@ -50,8 +50,8 @@ class Tables(Struct, frozen=True):
         verdict: the result in a few words.
         tone: of the verdict.
         summary: the numbers behind it.
-        alerts: what is to be seen first; printable.
-        tables: the first one has what the command is about.
+        alerts: warnings above the tables; printable.
+        tables: the main one first.
     """
 
     kind: str

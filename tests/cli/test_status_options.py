@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
+import os
+import pty
 import re
+import select
+import signal
+import time
 
 import pytest
 import yaml
 
+from tests.cli.command import finish, start
 from tests.cli.shop import Shop
 
+CLEAR = "\x1b[2J"
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -54,6 +61,11 @@ def test_the_same_in_every_format(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--interval", "1s"], "--interval goes with --watch"),
+        (["--watch", "--interval", "100ms"], "--interval is at least 1s"),
+        (["--watch", "-f", "-"], "--watch reads the manifests again"),
+        (["--watch", "-o", "json"], "--watch prints text"),
+        (["--watch", "--output", "json=x.json"], "--watch prints text"),
         (["--unreferenced", "-o", "csv"], "csv has one table"),
         (["--all-databases", "--database", "x"], "--all-databases does not go with --database"),
     ],
@@ -73,6 +85,43 @@ def test_at_a_terminal_it_fits_80_columns(shop: Shop) -> None:
     assert max(map(len, lines)) <= 80
     assert "".join(line[2:20].strip() for line in lines[:12]).count("a_rather_long_name") == 1
     assert long in status(shop)[1]
+
+
+def read_until(terminal: int, text: str, times: int, seconds: float = 30) -> str:
+    shown, end = "", time.monotonic() + seconds
+    while shown.count(text) < times and time.monotonic() < end:
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 65536).decode()
+    return shown
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_at_a_terminal_redraws_and_ends_cleanly(ending: signal.Signals, shop: Shop) -> None:
+    shop.point(a="v1")
+    shop.want({"a": "v2"})
+    ours, theirs = pty.openpty()
+    arguments = ["status", "-f", "aliases.yaml", "--watch", "--interval", "1s", "--exit-code"]
+    process = start(arguments, shop.folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    assert "1 Pending" in read_until(ours, CLEAR, 2)
+    shop.move(a="v2")
+    assert "1 InSync" in read_until(ours, "1 InSync", 1)
+    process.send_signal(ending)
+    assert process.wait(30) == 0, "what was seen last needs no attention"
+    os.close(ours)
+
+
+def test_a_watch_without_a_terminal_prints_changes(shop: Shop) -> None:
+    shop.point(a="v1")
+    shop.want({"a": "v2"})
+    process = start(["status", "-f", "aliases.yaml", "--watch", "--interval", "1s", "--exit-code"], shop.folder)
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(5)]
+    assert lines[3] == "1 Pending\n"
+    time.sleep(2.5)
+    process.send_signal(signal.SIGTERM)
+    ended = finish(process)
+    assert (ended.code, ended.stdout, ended.stderr) == (2, "", ""), "nothing has changed since"
 
 
 def test_all_databases(shop: Shop) -> None:

@@ -8,8 +8,9 @@ import click
 from msgspec import Struct
 
 from reconciler.catalog import Catalogs, connect
-from reconciler.cli import inputs, options
+from reconciler.cli import inputs, options, values
 from reconciler.cli.output import Output
+from reconciler.cli.watch import Watch
 from reconciler.core.errors import ExitCode
 from reconciler.core.plan import Plan
 from reconciler.inspect.alias_status import differing, status
@@ -20,9 +21,11 @@ from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.reconcile import make_plan
 from reconciler.render.documents import status_document
-from reconciler.render.formats import CSV, Result
+from reconciler.render.formats import CSV, TEXT, Result
 from reconciler.render.status import Status, alerts_of, status_lines, status_tables
 
+INTERVAL, SHORTEST = 10.0, 1.0
+"""Seconds between two reads with --watch: by default, and at least."""
 BY = ("alias", "collection")
 
 
@@ -41,7 +44,9 @@ class Selected(Struct, frozen=True):
     "selected",
     Selected,
     click.option("--problems", "only_problems", is_flag=True, help="Show only rows that need attention."),
-    click.option("--by", type=click.Choice(BY), default=BY[0], show_default=True, help="What a row is about."),
+    click.option(
+        "--by", type=click.Choice(BY), default=BY[0], show_default=True, help="Show a row per alias or per collection."
+    ),
     click.option(
         "--unreferenced",
         "with_unreferenced",
@@ -55,6 +60,10 @@ class Selected(Struct, frozen=True):
     ),
 )
 @click.option("--exit-code", "detailed", is_flag=True, help="Exit with 2 when a row needs attention.")
+@click.option("--watch", "watching", is_flag=True, help="Repeat until Ctrl-C or SIGTERM.")
+@click.option(
+    "--interval", type=values.duration(), metavar="DURATION", help=f"With --watch: time between reads [{INTERVAL:g}s]."
+)
 @options.journal_option
 @options.target_options
 @options.result_options(tables=True)
@@ -65,6 +74,8 @@ def command(
     paths: tuple[str, ...],
     selected: Selected,
     detailed: bool,
+    watching: bool,
+    interval: float | None,
     journal: Path | None,
     flags: Overrides,
 ) -> int:
@@ -87,13 +98,22 @@ def command(
       aliasctl status -f aliases/
       aliasctl status -f aliases/ --problems --exit-code
       aliasctl status -f aliases/ --by collection --unreferenced
+      aliasctl status -f aliases/ --watch --interval 30s
     """
     _check(output, selected, flags)
+    if watching or interval is not None:
+        _check_watch(output, paths, interval, watching=watching)
     output.ensure_writable()
 
-    with output.busy("Reading the catalog"):
-        seen = _read(paths, selected, flags, journal, output)
-    output.emit(_result(seen), printed=_result(seen, size.columns if (size := output.terminal()) else None))
+    def read() -> Status:
+        return _read(paths, selected, flags, journal, output)
+
+    if watching:
+        seen = Watch(read, status_lines, output).run(interval or INTERVAL)
+    else:
+        with output.busy("Reading the catalog"):
+            seen = read()
+        output.emit(_result(seen), printed=_result(seen, size.columns if (size := output.terminal()) else None))
     return _exit_code(seen, detailed=detailed)
 
 
@@ -104,6 +124,18 @@ def _check(output: Output, selected: Selected, flags: Overrides) -> None:
         raise click.UsageError("csv has one table: --unreferenced goes with the other formats")
     if selected.all_databases and flags.database:
         raise click.UsageError("--all-databases does not go with --database, which is one")
+
+
+def _check_watch(output: Output, paths: tuple[str, ...], interval: float | None, *, watching: bool) -> None:
+    """Raise a usage error for options that do not go with --watch."""
+    if not watching:
+        raise click.UsageError("--interval goes with --watch")
+    if interval is not None and interval < SHORTEST:
+        raise click.UsageError(f"--interval is at least {SHORTEST:g}s: each read makes all calls of a plan")
+    if output.format is not TEXT or output.files:
+        raise click.UsageError("--watch prints text: it goes with neither --format nor --output")
+    if "-" in paths:
+        raise click.UsageError("--watch reads the manifests again: give files instead of -")
 
 
 def _read(paths: tuple[str, ...], selected: Selected, flags: Overrides, journal: Path | None, output: Output) -> Status:
