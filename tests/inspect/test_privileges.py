@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.cli.command import Completed, run
 from tests.cli.shop import alias_set, connection, manifest
 from tests.inspect.certificates import Certificates
-from tests.inspect.people import PRIVILEGES, People
+from tests.inspect.people import PRIVILEGES, ROLE, SETTLING_SECONDS, People
 from tests.inspect.servers import connection_spec
 from tests.reliability.tally import Tally
 
@@ -179,3 +180,26 @@ class TestPrivileges:
         assert f"the privilege {privilege} is missing" in step["message"]
         assert scene.people.aliases == {"moved": "v1"}
         assert applied.code == 1
+
+
+def test_the_list_of_databases_takes_a_privilege_of_its_own(scene: Scene) -> None:
+    """The message has the call that grants it. Then databases that may be listed and not read are named."""
+    token = scene.people.lacking()
+    if "closed" not in scene.people.client.list_databases():
+        scene.people.client.create_database("closed")
+    refused = scene.run("status", "--all-databases", token=token)
+    assert refused.code == 1
+    assert "cannot list the databases: " in refused.stderr
+    call = 'grant_privilege("ROLE", "Global", "ListDatabases", "*", db_name="*")'
+    assert call in refused.stderr
+    scene.people.client.grant_privilege(ROLE, "Global", "ListDatabases", "*", db_name="*")
+    try:
+        end = time.monotonic() + SETTLING_SECONDS
+        while (shown := scene.run("status", "--all-databases", token=token)).stdout == "" and time.monotonic() < end:
+            time.sleep(1)
+        assert shown.code == 1
+        assert "Not read: main / closed: " in shown.stdout
+        assert "the privilege ListAliases is missing" in shown.stdout
+        assert "moved" in shown.stdout
+    finally:
+        scene.people.client.revoke_privilege(ROLE, "Global", "ListDatabases", "*", db_name="*")
