@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from reconciler.catalog import Catalog, lite_file
@@ -14,6 +15,7 @@ from reconciler.inspect.conditions import SERVER, Condition, Result, Subject
 
 OTHER_DATABASE = "create it, or name another one in spec.database or --database"
 TESTED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")
+GRPC_ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 REFRESHES = {
     Realter.HEALS: "stuck readers are refreshed by altering again, if possible",
     Realter.IGNORED: "stuck readers cannot be refreshed from here",
@@ -111,10 +113,16 @@ def _tls(connection: Connection) -> Condition:
         traffic = "traffic, including the token," if connection.token else "traffic"
         return Condition(Subject.TLS, Result.NOT_NEEDED, f"off (http://): {traffic} is not encrypted")
     tls = connection.tls
-    authority = f"the {_where(tls.ca)}" if tls and tls.ca else "the authorities that gRPC brings, not the system's"
+    authority = f"the {_where(tls.ca)}" if tls and tls.ca else _default_authorities()
     name = f", as {tls.server_name}" if tls and tls.server_name else ""
     own = f"; ours, of the {_where(tls.cert)}, is not refused" if tls and tls.cert else ""
     return Condition(Subject.TLS, Result.OK, f"the server's certificate is verified by {authority}{name}{own}")
+
+
+def _default_authorities() -> str:
+    """Return which authorities gRPC trusts where none are given."""
+    file = os.environ.get(GRPC_ROOTS)
+    return f"the authorities in {file} ({GRPC_ROOTS})" if file else "the authorities that gRPC brings, not the system's"
 
 
 def _where(credential: Credential) -> str:
