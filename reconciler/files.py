@@ -35,6 +35,12 @@ def lfs_pointer(text: str) -> str:
     return 'a Git LFS pointer; get the file itself with "git lfs pull"' if pointer else ""
 
 
+def git_work_tree(folder: Path) -> Path | None:
+    """Return the top of the Git work tree that a folder is in; None outside of Git."""
+    real = folder.resolve()
+    return next((parent for parent in (real, *real.parents) if (parent / ".git").exists()), None)
+
+
 def read_limited(path: Path, limit: int) -> bytes:
     """Return the content of a file.
 

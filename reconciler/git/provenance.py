@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reconciler.core.provenance import Provenance
-
-SECONDS = 5.0
-SELECTS_REPOSITORY = frozenset(
-    f"GIT_{name}"
-    for name in (
-        "ALTERNATE_OBJECT_DIRECTORIES",
-        "COMMON_DIR",
-        "DIR",
-        "GRAFT_FILE",
-        "INDEX_FILE",
-        "NAMESPACE",
-        "OBJECT_DIRECTORY",
-        "PREFIX",
-        "SHALLOW_FILE",
-        "WORK_TREE",
-    )
-)
-"""Variables that point git at another repository (`git rev-parse --local-env-vars`)."""
+from reconciler.git.checkout import read_checkout
 
 log = logging.getLogger(__name__)
 _FORM = "--format=%H%x00%an <%ae>%x00%G?%x00%GS"
@@ -38,8 +18,7 @@ _SIGNATURES = {"G": "good", "U": "good, by a key of unknown trust", "B": "bad", 
 def of_checkout(path: Path) -> Provenance:
     """Return the commit at a path, and whether the files differ from it; empty outside of Git, or without git.
 
-    The user's own git settings and keys apply, because it is their checkout, but not variables such as `GIT_DIR`, which
-    a hook or a deployment script sets for another repository.
+    The user's own git settings and keys apply, because it is their checkout.
     """
     folder = path if path.is_dir() else path.parent
     shown = _git(folder, "log", "-1", "--no-show-signature", _FORM)
@@ -84,22 +63,8 @@ def _is_page(url: str) -> bool:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    # Files of a checkout can look like a bare repository, whose settings could name programs to run.
-    settings = ["-c", "safe.bareRepository=explicit"]
-    try:
-        answer = subprocess.run(  # noqa: S603 - no shell
-            [git, *settings, "-C", str(folder), *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=SECONDS,
-            env={name: value for name, value in os.environ.items() if name not in SELECTS_REPOSITORY} | {"LC_ALL": "C"},
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
+    answer = read_checkout(folder, *arguments)
+    if answer is None:
         return None
     if "dubious ownership" in answer.stderr:
         log.warning(

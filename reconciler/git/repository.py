@@ -262,12 +262,12 @@ class Repository:
         try:
             done = self._local("ls-tree", "-r", "-z", "--full-tree", commit, "--", *pathspec)
         except TooLarge:
-            raise TooLarge(_too_many(self._path)) from None
+            raise TooLarge(too_many(self._path)) from None
         if done.code:
             raise GitError(f"cannot read the tree of {commit[:12]}: {complaint(done)}")
         lines = done.output.rstrip(b"\0").split(b"\0") if done.output else []
         if len(lines) > MAX_ENTRIES:
-            raise TooLarge(_too_many(self._path))
+            raise TooLarge(too_many(self._path))
         return [_entry(line) for line in lines]
 
     def _sizes(self, entries: Iterable[tuple[str, str, str]]) -> Mapping[str, int]:
@@ -382,5 +382,6 @@ def _shown(text: str) -> str:
     return printable(shortened(text, MAX_TEXT))
 
 
-def _too_many(path: str) -> str:
+def too_many(path: str) -> str:
+    """Say that there are more than `MAX_ENTRIES` files below a folder."""
     return f"there are more than {MAX_ENTRIES:,} files in {path or 'the repository'}; give a folder with --path"

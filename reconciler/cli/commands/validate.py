@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.output import Output
-from reconciler.core.errors import Problem
+from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.text import counted
+from reconciler.files import git_work_tree
 from reconciler.manifest import Manifests, check, read
 from reconciler.render.formats import Result
 from reconciler.render.lines import Line
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @options.manifest_option
-@click.option("--strict", is_flag=True, help="Treat a connection that no manifest defines as an error, not a warning.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Treat connections that no manifest defines, and what aliasctl sync refuses, as errors, not warnings.",
+)
 @click.option(
     "--exclude",
     metavar="GLOB",
@@ -41,10 +47,22 @@ def command(output: Output, paths: tuple[str, ...], strict: bool, exclude: tuple
       aliasctl validate -f . --exclude charts
     """
     manifests = read(paths, exclude=exclude)
-    warnings = (*manifests.warnings, *check(manifests, strict=strict))
+    refused = _refused_by_sync(paths, manifests)
+    warnings = (*manifests.warnings, *check(manifests, strict=strict), *refused)
+    if refused and strict:
+        raise InvalidInput(*refused)
     for warning in warnings:
         output.warn(warning)
     output.emit(Result(lambda: [_summary(manifests)], lambda: _document(manifests, warnings)))
+
+
+def _refused_by_sync(paths: Sequence[str], manifests: Manifests) -> Sequence[Problem]:
+    folders = [path for path in paths if Path(path).is_dir() and git_work_tree(Path(path))]
+    if not folders:
+        return ()
+    from reconciler.sync.work_tree import refused_by_sync  # takes 25 ms
+
+    return [problem for folder in folders for problem in refused_by_sync(folder, manifests.sets)]
 
 
 def _document(manifests: Manifests, warnings: Sequence[Problem]) -> Document:
