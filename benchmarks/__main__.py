@@ -13,6 +13,7 @@ import click
 from benchmarks import offline
 from benchmarks.bench import QUICK, Bench, Sizes
 from benchmarks.goals import verdicts
+from benchmarks.hostile import hostile
 from benchmarks.journal import journal
 from benchmarks.live import live
 from benchmarks.machine import describe_machine, describe_versions
@@ -28,6 +29,7 @@ OFFLINE = {
     Key.OFFLINE_MEDIUM: offline.medium,
     Key.OFFLINE_LARGE: offline.large,
     Key.JOURNAL: journal,
+    Key.HOSTILE: hostile,
 }
 existing = click.Path(file_okay=False, path_type=Path)
 

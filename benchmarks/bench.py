@@ -23,6 +23,8 @@ class Sizes:
         single: aliases with a collection each.
         moving: collections whose aliases an apply moves.
         runs: recorded in the long journal.
+        wrong, wrong_plan: KiB of a manifest and of a plan file that are refused.
+        tangled, scopes: sets with scopes that are refused because they take long to compare, and with separate ones.
         sets: of the operator.
         interval: seconds between two looks of the operator at a set.
     """
@@ -34,11 +36,29 @@ class Sizes:
     single: int = 1_000
     moving: int = 100
     runs: int = 100_000
+    wrong: int = 4096
+    wrong_plan: int = 4096
+    tangled: int = 40
+    scopes: int = 1_000
     sets: int = 500
     interval: int = 30
 
 
-QUICK = Sizes(small=20, medium=200, large=400, shared=10, single=20, moving=2, runs=20, sets=5, interval=5)
+QUICK = Sizes(
+    small=20,
+    medium=200,
+    large=400,
+    shared=10,
+    single=20,
+    moving=2,
+    runs=20,
+    wrong=16,
+    wrong_plan=16,
+    tangled=40,
+    scopes=20,
+    sets=5,
+    interval=5,
+)
 
 
 @dataclass

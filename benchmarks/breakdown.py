@@ -28,7 +28,8 @@ def break_down(entrant: Entrant) -> dict[str, float]:
     """The share of each part in the time of its main thread, the largest first."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "profile")
-        run(replace(entrant, command=[sys.executable, "-m", "cProfile", "-o", str(file), *entrant.command]))
+        profiled = [sys.executable, "-m", "cProfile", "-o", str(file), *entrant.command]
+        run(replace(entrant, command=profiled, codes=frozenset({0})))  # the profiler ends with 0 in any case
         stats: Any = pstats.Stats(str(file))
     spent: defaultdict[str, float] = defaultdict(float)
     for function, (_, _, own, _, callers) in stats.stats.items():

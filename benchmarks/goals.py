@@ -217,6 +217,31 @@ GOALS: tuple[Goal, ...] = (
         "Rollback (--dry-run) with 100,000 recorded runs compared with one", Who.ROLLBACK_MANY_RUNS, Who.ROLLBACK, 0.3
     ),
     _at_most(
+        "Validation of 4 MiB of wrong items compared with a quarter of them",
+        Key.HOSTILE,
+        Who.WRONG_ITEMS,
+        Who.WRONG_ITEMS_QUARTER,
+        4.8,
+    ),
+    _at_most(
+        "The same compared with loading the file with libyaml",
+        Key.HOSTILE,
+        Who.WRONG_ITEMS,
+        Who.LOADING_WRONG_ITEMS,
+        1,
+    ),
+    _memory_under("Memory of the same: 128 bytes for each byte", Key.HOSTILE, Who.WRONG_ITEMS, 512),
+    _at_most(
+        "Wrong plan file of 4 MiB compared with one of 1 MiB",
+        Key.HOSTILE,
+        Who.WRONG_PLAN,
+        Who.WRONG_PLAN_QUARTER,
+        4.8,
+    ),
+    _memory_under("Memory of the same: 32 bytes for each byte", Key.HOSTILE, Who.WRONG_PLAN, 128),
+    _at_most("40 sets with tangled scopes compared with 10", Key.HOSTILE, Who.TANGLED, Who.TANGLED_QUARTER, 4.8),
+    _at_most("1,000 sets with separate scopes compared with 100", Key.HOSTILE, Who.SCOPES, Who.SCOPES_TENTH, 12),
+    _at_most(
         "Apply of 2,000 alters, checked and read back, compared with the bare loop",
         Key.APPLY,
         Who.APPLY,

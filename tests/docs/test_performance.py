@@ -215,6 +215,8 @@ def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         "offline-small",
         "--only",
         "journal",
+        "--only",
+        "hostile",
         "--octodns",
         str(tmp_path / "none"),
         "--into",
@@ -224,10 +226,10 @@ def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = load(tmp_path / "results.json")
     assert (tmp_path / "performance.md").read_text() == page(found)
-    assert [scenario.key for scenario in found.scenarios] == [Key.START_UP, Key.OFFLINE_SMALL, Key.JOURNAL]
+    assert [scenario.key for scenario in found.scenarios] == [Key.START_UP, Key.OFFLINE_SMALL, Key.JOURNAL, Key.HOSTILE]
     seen = [each.who for scenario in found.scenarios for each in scenario.rows]
     assert seen[:6] == [Who.VALIDATE, Who.HELP, Who.IMPORTS, Who.NOTHING, Who.PLAN, Who.LOADING]
-    assert seen[6:] == [
+    assert seen[6:12] == [
         Who.PLAN_MANY_RUNS,
         Who.PLAN_NO_RUNS,
         Who.HISTORY_MANY_RUNS,
@@ -235,6 +237,7 @@ def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         Who.ROLLBACK_MANY_RUNS,
         Who.ROLLBACK,
     ]
+    assert seen[12:14] == [Who.WRONG_ITEMS, Who.WRONG_ITEMS_HALF]
     assert all("importing" in scenario.parts for scenario in found.scenarios)
     assert found.missing["octoDNS"] == "it was not installed"
     assert found.missing["Terraform"] == "it was not on the PATH"
