@@ -194,6 +194,14 @@ class ServerWorld:
             self.faults += proxy.faults.total()
 
 
+def load_collections(shop: Shop) -> None:
+    """Replace the collections by loaded ones: what is not loaded cannot be read, nor found bad in a soak."""
+    shop.put_back({})
+    for name in COLLECTIONS:
+        shop.admin.drop_collection(name, shop.database)
+        shop.admin.create_collection(name, shop.database, replicas=1, rows=[{"id": 1, "vector": (0.0, 0.0, 0.0, 1.0)}])
+
+
 def draw_sets(random: Random, world: World) -> tuple[dict[str, str], dict[str, AliasSet]]:
     """Draw where the aliases are, and one or two sets of up to three waves that move them."""
     before: dict[str, str] = {}
@@ -361,6 +369,7 @@ def test_on_a_server(
     few: int, many: int, shop: Shop, soak: bool, tried: Callable[[str], Tally], tmp_path: Path
 ) -> None:
     suite, ends = tried(SUITE), Counter[str]()
+    load_collections(shop)
     for seed in range(many if soak else few):
         ends += try_chain(Chain(seed, ServerWorld(shop), Journal(tmp_path / f"{seed}.db")), suite)
     print(f"{suite.cases} chains, {suite.faults} faults: {dict(ends)}")

@@ -26,7 +26,7 @@ from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan
 from tests.cli.command import finish, start
 from tests.cli.shop import Shop, alias_set, connection
-from tests.faults.test_chains import Chain, MemoryWorld, ServerWorld, try_chain
+from tests.faults.test_chains import Chain, MemoryWorld, ServerWorld, load_collections, try_chain
 from tests.journals import rows
 from tests.reliability.tally import Tally
 
@@ -82,6 +82,7 @@ def test_threads_in_memory(soak: bool, tally: Callable[[str, str], Tally], tmp_p
 @pytest.mark.parametrize("shop", ["milvus"], indirect=True)  # Milvus Lite loses aliases when two clients write at once
 def test_threads_on_a_server(shop: Shop, soak: bool, tried: Callable[[str], Tally], tmp_path: Path) -> None:
     suite, ends = tried(SUITE), Counter[str]()
+    load_collections(shop)
     for seed in range(100 if soak else 3):
         ends += try_chain(Crowd(seed, ServerWorld(shop), Journal(tmp_path / f"{seed}.db")), suite)
     print(f"{suite.cases} rounds, {suite.faults} faults: {dict(ends)}")
