@@ -27,14 +27,15 @@ def refused_by_sync(folder: str, sets: Iterable[AliasSetManifest]) -> list[Probl
     """Return why `aliasctl sync` would refuse a folder as its `--path`, or which sets it would not see.
 
     Args:
-        folder: as the user wrote it. Outside of a Git work tree, nothing is predicted.
+        folder: as the user wrote it. Nothing is predicted outside of a Git work tree, and of a folder that Git ignores,
+            such as one of rendered manifests.
         sets: those that were read from the folder, and others.
     """
     top = git_work_tree(Path(folder))
     path = os.path.relpath(Path(folder).resolve(), top) if top else ""
     path = "" if path == os.curdir else path
     names = _names(top, path) if top else None
-    if top is None or names is None:
+    if top is None or not names:
         return []
 
     def shown(name: str) -> str:

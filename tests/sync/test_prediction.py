@@ -143,6 +143,11 @@ def test_files_in_git_lfs_are_predicted_although_they_are_there(top: Path) -> No
     warning = "aliases/a.yaml: warning: aliasctl sync refuses this: Git LFS keeps this file, so the commit has only a"
     code, [line] = predicted(top)
     assert (code, line.startswith(warning)) == (0, True), line
+    strict = run("validate", "--strict", "-f", "aliases", cwd=top)
+    assert [line.partition(": error: ")[2].split()[0] for line in strict.stderr.splitlines()] == [
+        "MilvusConnection",
+        "aliasctl",
+    ], "all errors at once"
     both(write(".gitattributes", "*.jsonl filter=lfs\n"), write("aliases/q.jsonl", QUERY))(top)
     write("aliases/a.yaml", with_queries("q.jsonl"))(top)
     code, [line] = predicted(top)
@@ -177,6 +182,13 @@ def test_files_that_are_left_out_here_are_read_there(top: Path) -> None:
         "aliases/charts/x.yaml:1:1: warning: aliasctl sync refuses this: "
         '"apiVersion" is missing; it is aliasctl.dev/v1alpha1',
     )
+
+
+def test_nothing_is_predicted_of_a_folder_that_git_ignores(top: Path) -> None:
+    """As of one that a pipeline renders manifests into."""
+    write(".gitignore", "aliases\n")(top)
+    link("aliases/more", "../others")(top)
+    assert predicted(top) == (0, [])
 
 
 def test_nothing_is_predicted_outside_of_git(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Treat connections that no manifest defines, and what aliasctl sync refuses, as errors, not warnings.",
+    help="Treat connections that no manifest defines, and what aliasctl sync would refuse or miss, as errors.",
 )
 @click.option(
     "--exclude",
@@ -48,9 +48,14 @@ def command(output: Output, paths: tuple[str, ...], strict: bool, exclude: tuple
     """
     manifests = read(paths, exclude=exclude)
     refused = _refused_by_sync(paths, manifests)
-    warnings = (*manifests.warnings, *check(manifests, strict=strict), *refused)
-    if refused and strict:
-        raise InvalidInput(*refused)
+    errors = refused if strict else ()
+    try:
+        absent = check(manifests, strict=strict)
+    except InvalidInput as error:
+        raise InvalidInput(*error.problems, *errors) from None
+    if errors:
+        raise InvalidInput(*errors)
+    warnings = (*manifests.warnings, *absent, *refused)
     for warning in warnings:
         output.warn(warning)
     output.emit(Result(lambda: [_summary(manifests)], lambda: _document(manifests, warnings)))
