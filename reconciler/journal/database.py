@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from reconciler.core.errors import JournalError
 from reconciler.files import sync_folder
@@ -61,6 +61,16 @@ CREATE INDEX entry_made ON entry (alias, address, database, desired) WHERE outco
 CREATE INDEX entry_concern ON entry (alias, address, database) WHERE concern IS NOT NULL;
 """
 DAMAGED = "it is damaged; restore a copy, or move it away to start an empty one"
+_INTEGER, _TEXT, _TIME, _NULL = (int,), (str,), (int, float), (type(None),)
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("position", "number", "count(*)"), _INTEGER),
+    **dict.fromkeys(("id", "run"), _TEXT),
+    **dict.fromkeys(("address", "database", "set_key", "alias", "current", "desired"), _TEXT + _NULL),
+    "concern": _INTEGER + _NULL,
+    "time": _TIME,
+    "min(last)": _TIME + _NULL,
+}
+"""Types of the columns that are used as they are. SQLite does not check them in a damaged file."""
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -81,6 +91,12 @@ _REASONS = {
 }
 
 Found = TypeVar("Found")
+
+
+class Malformed(sqlite3.DatabaseError):
+    """Raised for rows that no journal has, although SQLite can read them."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 class NotADatabase(Exception):
@@ -115,6 +131,17 @@ def _opened_to_read(path: Path, mode: str) -> sqlite3.Connection | None:
             return connection
     connection.close()
     return None
+
+
+def rows(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    """Return all rows of a query at once: the file is locked while it is read. Raises `sqlite3.Error`."""
+    cursor = connection.execute(query, values)
+    types = [_TYPES.get(column[0]) for column in cursor.description]
+    found = cursor.fetchall()
+    for place, expected in enumerate(types):
+        if expected and not all(isinstance(row[place], expected) for row in found):
+            raise Malformed(f"a value of {cursor.description[place][0]} has the wrong type")
+    return found
 
 
 class Writer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ class History:
         query = f"SELECT position, id FROM run WHERE {condition} AND position < ? ORDER BY position DESC LIMIT {PAGE}"
         position, left = NEWEST, NEWEST if limit is None else limit
         while left > 0 and (rows := self._rows(query, *values, position)):
+            with database.failing(self._path, "read"):
+                if any(later <= earlier for (later, _), (earlier, _) in pairwise([(position, ""), *rows])):
+                    raise database.Malformed("the runs are not in order")  # they might never end
             yield from (run for _, run in rows[:left])
             position, left = rows[-1][0], left - len(rows)
 
@@ -232,11 +235,10 @@ class History:
             return None
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return all rows at once: the file is locked while a query is read."""
         if self._connection is None:
             return []
         with database.failing(self._path, "read"):
-            return self._connection.execute(query, values).fetchall()
+            return database.rows(self._connection, query, values)
 
 
 def entries_of(path: Path, damaged: set[int], run: str, alias: str | None) -> list[Entry]:

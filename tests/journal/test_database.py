@@ -379,6 +379,32 @@ def test_a_damaged_page_is_an_error_that_says_what_to_do(path: Path) -> None:
         begun(path, MOVE)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE run SET id = CAST(id AS BLOB)",
+        "UPDATE entry SET run = CAST(run AS BLOB) WHERE alias IS NOT NULL",
+        "INSERT INTO pruning VALUES ('never')",
+        "ALTER TABLE run RENAME TO ours; CREATE TABLE run AS SELECT * FROM ours UNION ALL SELECT * FROM ours",
+    ],
+)
+def test_rows_that_no_journal_has_are_an_error_that_says_what_to_do(damage: str, path: Path) -> None:
+    """SQLite reads a page that was replaced by another one of the same file."""
+    run = begun(path, MOVE)
+    run.note(TARGET, replace(done(MOVE), code="SoakFailed"))
+    run.end(ended(plan_of(MOVE)))
+    for statement in damage.split("; "):
+        rows(path, statement)
+    reported = []
+    for use in (Journal(path).decisions, Journal(path).runs, lambda: begun(path, MOVE)):
+        try:
+            use()
+        except JournalError as error:
+            reported.append(str(error))
+    assert reported
+    assert reported[0].startswith(f"{path}: the journal cannot be read: it is damaged;")
+
+
 def test_a_damaged_head_is_one_too(path: Path) -> None:
     """SQLite takes it for another kind of file, and it is no text journal either."""
     begun(path, MOVE).end(ended(plan_of(MOVE)))
