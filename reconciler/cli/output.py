@@ -125,6 +125,11 @@ class Output(Struct):
         with suppress(OSError):
             click.echo(printable(message), err=True)
 
+    def tell(self, lines: Iterable[Line]) -> None:
+        """Print lines to standard error; if that is broken, go on without."""
+        with suppress(OSError):
+            self._print(lines, sys.stderr)
+
     def warn(self, problem: Problem) -> None:
         """Print a warning to standard error, once."""
         if problem not in self.warned:
@@ -172,14 +177,13 @@ class Output(Struct):
         self.console(sys.stdout).clear()
 
     def console(self, stream: TextIO) -> Console:
-        from rich.console import Console  # takes long to import, and only terminals need it
+        from reconciler.cli.console import Console  # takes long to import, and only terminals need it
 
         return Console(file=stream, color_system="auto" if self.color else None, highlight=False, soft_wrap=True)
 
     def _complain(self, kind: str, style: str, problem: Problem) -> None:
         place = f"{printable(str(problem.source))}: " if problem.source else ""
-        with suppress(OSError):
-            self._print([Line(place, (f"{kind}: ", f"bold {style}"), printable(problem.message))], sys.stderr)
+        self.tell([Line(place, (f"{kind}: ", f"bold {style}"), printable(problem.message))])
 
     def _print(self, lines: Iterable[Line], stream: TextIO) -> None:
         if not self.has_color(stream):
