@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from reconciler.core.errors import AliasctlError
 from reconciler.core.text import printable, printable_lines
@@ -40,6 +40,17 @@ class _FirstEntry(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._configure()
         logging.getLogger(record.name).handle(record)
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the moment: the live block of a run takes it over for a while."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 def configure_logging(log_format: LogFormat, level: str, *, color: bool, also: Sequence[str] = ()) -> None:
@@ -79,7 +90,7 @@ def _join_standard_logging(
     """Render records of `logging`, which library packages use, in the same form."""
     import structlog
 
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
