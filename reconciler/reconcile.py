@@ -31,6 +31,7 @@ from reconciler.core.options import GatesToEvaluate, Options, check_names, limit
 from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set
 from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
+from reconciler.core.run_events import RunEvent
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
 from reconciler.journal import Ledger, NoRun, Origins, RecordedRun
@@ -94,8 +95,7 @@ def apply_plan(
     wait: float = 0.0,
     journal: Ledger | None = None,
     origins: Origins | None = None,
-    on_result: Callable[[StepResult], None] = lambda _: None,
-    progress: Callable[[str], None] = lambda _: None,
+    on_event: Callable[[RunEvent], None] = lambda _: None,
 ) -> Report:
     """Carry out a plan and report the outcome of every step. Repeating it is safe: what is done is not done again.
 
@@ -108,8 +108,7 @@ def apply_plan(
         journal: records the intent of each call before it is made, and its outcome after; what other runs record in it
             is read before each wave.
         origins: who runs this and from what, for the journal.
-        on_result: called with the result of each step as it happens.
-        progress: called with a sentence about each operation that takes long.
+        on_event: called in this thread with what happens, as it happens: waves, results of steps, probes, reverts.
 
     Raises:
         CatalogError: a database cannot be opened; nothing was written.
@@ -126,10 +125,10 @@ def apply_plan(
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
-        context = RunContext(stop, run, wait, opened.open, progress, plan.retry_rejected)
+        context = RunContext(stop, run, wait, opened.open, plan.retry_rejected)
         for target in plan.targets:
             if target in runnable and not stop.is_set():
-                report = _apply_target(target, opened, context, on_result)
+                report = _apply_target(target, opened, context, on_event)
             else:
                 report = not_applied(target, refused=bool(plan.refusals))
             reports.append(report)
@@ -197,17 +196,18 @@ def _plan_target(
 
 
 def _apply_target(
-    plan: TargetPlan, catalogs: Catalogs, context: RunContext, on_result: Callable[[StepResult], None]
+    plan: TargetPlan, catalogs: Catalogs, context: RunContext, on_event: Callable[[RunEvent], None]
 ) -> TargetReport:
     """Carry out the plan of one database; return the last result of each step, pending verification and revert."""
     from reconciler.execute import execute
 
     catalog = catalogs.open(plan.connection, plan.target.database)
     last: dict[tuple[str, str], StepResult] = {}
-    with closing(execute(plan, catalog, context)) as results:
-        for result in results:
-            on_result(result)
-            last[result.step.set, result.step.alias] = result
+    with closing(execute(plan, catalog, context)) as events:
+        for event in events:
+            on_event(event)
+            if isinstance(event, StepResult):
+                last[event.step.set, event.step.alias] = event
     pending = [(step.set, step.alias) for step in plan.earlier_moves]
     steps = [(step.set, step.alias) for step in plan.steps]
     return TargetReport(plan, tuple(last[key] for key in (*(key for key in pending if key in last), *steps)))

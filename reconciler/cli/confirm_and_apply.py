@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from msgspec import Struct
 
 from reconciler.catalog import Catalogs
 from reconciler.cli.confirm import confirm, ensure_terminal
 from reconciler.cli.output import Output
+from reconciler.cli.progress import ProgressDisplay
 from reconciler.cli.signals import end_with, stopping_on_signals
 from reconciler.core.errors import JournalError
 from reconciler.core.plan import Plan
 from reconciler.core.report import StepResult
+from reconciler.core.run_events import RunEvent
 from reconciler.core.text import counted
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan
 from reconciler.render.formats import TEXT
 from reconciler.render.results import plan_result, report_below_plan, report_result
-
-LONG_WORK_STEPS = 20
-"""Steps from which a progress bar is worthwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +55,7 @@ def confirm_and_apply(
         output.print(plan_result(plan))
     if pending and not plan.refusals and not options.yes:
         _confirm(plan, output)
-    with stopping_on_signals(output.say) as stop, _progress(plan, output) as on_result:
+    with ProgressDisplay(output) as display, stopping_on_signals(display.say) as stop:
         report = apply_plan(
             plan,
             catalogs=catalogs,
@@ -67,8 +64,7 @@ def confirm_and_apply(
             wait=options.wait or 0.0,
             journal=journal,
             origins=origins,
-            on_result=on_result,
-            progress=output.say,
+            on_event=lambda event: _take(event, display),
         )
     end_with(report.exit_code)
     output.emit(report_result(report), report_below_plan(report))
@@ -89,25 +85,10 @@ def _confirm(plan: Plan, output: Output) -> None:
     confirm(f"Apply {changes} to {places}?", "not applied")
 
 
-@contextmanager
-def _progress(plan: Plan, output: Output) -> Iterator[Callable[[StepResult], None]]:
-    """Yield a function that logs a result and, for long work at a terminal, advances a progress bar."""
-    if len(plan.runnable) < LONG_WORK_STEPS or not sys.stderr.isatty():
-        yield _log
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=output.console(sys.stderr), transient=True) as bar:
-        task = bar.add_task("", total=len(plan.steps))
-        seen: set[tuple[str, str]] = set()
-
-        def on_result(result: StepResult) -> None:
-            seen.add((result.step.set, result.step.alias))
-            bar.update(task, completed=len(seen))
-            _log(result)
-
-        yield on_result
+def _take(event: RunEvent, display: ProgressDisplay) -> None:
+    display.on_event(event)
+    if isinstance(event, StepResult):
+        _log(event)
 
 
 def _log(result: StepResult) -> None:

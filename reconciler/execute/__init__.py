@@ -25,25 +25,25 @@ from threading import Event
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.plan import TargetPlan
-from reconciler.core.report import StepResult
+from reconciler.core.run_events import RunEvent
 from reconciler.execute.context import LONGEST_NAP, Halt, RunContext
 from reconciler.execute.set_run import SetRun
 
 __all__ = ["RunContext", "execute"]
 
 
-def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generator[StepResult]:
-    """Carry out a plan and yield the result of each step as it happens.
+def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generator[RunEvent]:
+    """Carry out a plan and yield what happens as it happens, the results of steps among it.
 
-    A step can be reported more than once: `done`, and then `failed` or `unknown` when the read-back of its wave
-    contradicts or cannot confirm it, or `reverted`. The last result counts.
+    A slow consumer does not delay the calls. A step can be reported more than once: `done`, and then `failed` or
+    `unknown` when the read-back of its wave contradicts or cannot confirm it, or `reverted`. The last result counts.
 
     Args:
         plan: the plan; its blocked steps are reported, not carried out.
         catalog: the open database.
         context: what holds for the whole run.
     """
-    results: SimpleQueue[StepResult | None] = SimpleQueue()
+    events: SimpleQueue[RunEvent | None] = SimpleQueue()
     abandoned = Event()
     halt = Halt(context.stop, abandoned)
     with (
@@ -51,25 +51,25 @@ def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generato
         ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one per set: none waits
     ):
         runs = [
-            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, results).run)
+            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, events).run)
             for set_plan in plan.sets
         ]
         try:
             for _ in runs:
-                while (result := _next(results)) is not None:
-                    yield result
+                while (event := _next(events)) is not None:
+                    yield event
             for run in runs:
                 run.result()  # raises what a bug in our own code raised
         finally:
-            abandoned.set()  # the consumer stopped reading results: start nothing further
+            abandoned.set()  # the consumer stopped reading events: start nothing further
 
 
-def _next(results: SimpleQueue[StepResult | None]) -> StepResult | None:
-    """Return the next result, waiting in short intervals.
+def _next(events: SimpleQueue[RunEvent | None]) -> RunEvent | None:
+    """Return the next event, waiting in short intervals.
 
     On Python 3.11 a signal that arrives just before an endless wait does not end it, and its handler runs only after
-    the soak (seen for every second or third SIGTERM that came right after a result).
+    the soak (seen for every second or third SIGTERM that came right after an event).
     """
     while True:
         with suppress(Empty):
-            return results.get(timeout=LONGEST_NAP)
+            return events.get(timeout=LONGEST_NAP)

@@ -1,4 +1,4 @@
-"""What holds for all databases of one run: when to stop, where to record, how to report progress."""
+"""What holds for all databases of one run: when to stop, where to record, how to open other proxies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class RunContext:
         record: where intents and outcomes are recorded.
         wait: seconds that a wave may wait for gates that do not pass yet.
         open_endpoint: opens a database through another proxy (`verify.endpoints`).
-        progress: called with a sentence about each operation that takes long.
         retry_rejected: make moves that other runs reverted, and do not verify what other runs moved.
     """
 
@@ -36,7 +35,6 @@ class RunContext:
     record: RecordedRun = field(default_factory=NoRun)
     wait: float = 0.0
     open_endpoint: Callable[[Connection, str], Catalog] = _no_endpoints
-    progress: Callable[[str], None] = lambda _: None
     retry_rejected: bool = False
 
 

@@ -25,6 +25,7 @@ from reconciler.catalog.server_behaviour import Realter
 from reconciler.core.errors import CatalogError, JournalError, PermissionDenied
 from reconciler.core.plan import Step, describe_location
 from reconciler.core.report import Propagated, Reach
+from reconciler.core.run_events import PropagationEnded, PropagationProbed, PropagationStarted
 from reconciler.core.text import counted
 from reconciler.execute.attempt import may_have_acted, where
 from reconciler.execute.context import Halt
@@ -40,6 +41,8 @@ PAUSE = 0.1
 """Seconds between two rounds of reads, and the timeout of a round; a read that takes longer misses the next round."""
 
 TOO_SHORT = "the time was too short for enough reads"
+
+ReportProbe = Callable[[PropagationStarted | PropagationProbed | PropagationEnded], None]
 
 Intend = Callable[[Step], None]
 """Records that an alter is made again; if it raises `JournalError`, the alter is not made."""
@@ -80,7 +83,7 @@ class Prover:
         self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
     def prove(
-        self, steps: Sequence[Step], intend: Intend, halt: Halt, note_place: NotePlace
+        self, steps: Sequence[Step], intend: Intend, halt: Halt, report: ReportProbe, note_place: NotePlace
     ) -> dict[str, tuple[Propagated, ...]]:
         """Read through altered aliases, round by round, and heal what is stuck where that is possible.
 
@@ -88,9 +91,10 @@ class Prover:
         would be unknown whether they were answered before or after it.
 
         Args:
-            steps: the alters that were made and read back.
+            steps: the alters that were made and read back; at least one.
             intend: see `Intend`.
             halt: ends the proof.
+            report: called when the proof begins, after each round, and when it ends.
             note_place: see `NotePlace`.
 
         Returns:
@@ -102,23 +106,35 @@ class Prover:
                 _AliasProof(step, self._marks[_pair(step)], endpoints, self._rights, self._catalog, note_place)
                 for step in steps
             ]
-            deadline = time.monotonic() + self._timeout
+            begun = time.monotonic()
+            deadline = begun + self._timeout
+            report(PropagationStarted(steps[0].set, len(steps), self._timeout))
             self._heal_unmarked([proof for proof in proofs if proof.has_no_mark], intend, halt)
             while unsettled := [proof for proof in proofs if not proof.settled]:
                 list(
                     self._pool.map(lambda proof: proof.heal(intend), [proof for proof in unsettled if proof.needs_heal])
                 )
-                wait([begun for proof in unsettled for begun in proof.read()], PAUSE)
+                wait([reading for proof in unsettled for reading in proof.read()], PAUSE)
+                report(self._probed(proofs, time.monotonic() - begun))
                 if time.monotonic() > deadline or halt.pause(PAUSE):
                     break
             for proof in proofs:
                 proof.cancel()  # all first: each one that is waited for would make room for the next
             for proof in proofs:
                 proof.finish()
-            for checked in [begun for proof in proofs for begun in proof.check_rights(halt)]:
+            for checked in [check for proof in proofs for check in proof.check_rights(halt)]:
                 checked.result()
         self.unanswered |= {proof.alias: proof.unanswered for proof in proofs if proof.unanswered}
-        return {proof.alias: proof.outcome() for proof in proofs}
+        found = {proof.alias: proof.outcome() for proof in proofs}
+        verified = sum(all(each.reach is Reach.VERIFIED for each in endpoints) for endpoints in found.values())
+        report(PropagationEnded(steps[0].set, len(steps), verified, time.monotonic() - begun))
+        return found
+
+    def _probed(self, proofs: Sequence[_AliasProof], elapsed: float) -> PropagationProbed:
+        verified = sum(proof.verified for proof in proofs)
+        problem = next((f"{proof.alias}: {proof.problem}" for proof in proofs if proof.problem), "")
+        left = max(0.0, self._timeout - elapsed)
+        return PropagationProbed(proofs[0].set, len(proofs), verified, elapsed, left, problem)
 
     def _heal_unmarked(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
         """Alter aliases that have no mark again, once no read that was in flight at the move can still be.
@@ -154,6 +170,7 @@ class _AliasProof:
         catalog: Catalog,
         note_place: NotePlace,
     ) -> None:
+        self.set = step.set
         self.alias = step.alias
         self._step = step
         self._mark = mark
@@ -169,6 +186,21 @@ class _AliasProof:
     @property
     def settled(self) -> bool:
         return self.has_no_mark or all(view.settled for view in self._views)
+
+    @property
+    def verified(self) -> bool:
+        """Return whether enough reads were answered by the desired collection, at each endpoint."""
+        return not self.has_no_mark and all(view.verified for view in self._views)
+
+    @property
+    def problem(self) -> str:
+        """Return what the last read at the first endpoint with a bad one found; empty without one."""
+        for view in self._views:
+            if view.last is Answer.OLD:
+                return f"reads are still answered by {self._step.current}"
+            if view.trouble:
+                return view.trouble
+        return ""
 
     @property
     def has_no_mark(self) -> bool:
@@ -316,6 +348,11 @@ class _View:
     @property
     def _lasted(self) -> bool:
         return self._consecutive >= PROVING_READS and self._until - self._since >= PROVING_SECONDS
+
+    @property
+    def trouble(self) -> str:
+        """Return why the last read was of no use; empty if it was."""
+        return "" if self.problem == TOO_SHORT else self.problem
 
     @property
     def answers(self) -> bool:

@@ -11,6 +11,7 @@ from reconciler.core.errors import JournalError
 from reconciler.core.model import Target
 from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, StepResult
+from reconciler.core.run_events import RunEvent
 from reconciler.documents.timestamps import now
 from reconciler.journal import RecordedRun
 
@@ -24,7 +25,7 @@ class SetResults:
         published: receives each result after it was journaled, and None at the end.
     """
 
-    def __init__(self, target: Target, run: RecordedRun, published: SimpleQueue[StepResult | None]) -> None:
+    def __init__(self, target: Target, run: RecordedRun, published: SimpleQueue[RunEvent | None]) -> None:
         self._target = target
         self._run = run
         self._published = published

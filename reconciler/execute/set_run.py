@@ -43,6 +43,7 @@ from reconciler.core.report import (
     Reach,
     StepResult,
 )
+from reconciler.core.run_events import RevertStarted, RunEvent, SetEnded, VerificationStarted, WaveStarted
 from reconciler.documents.timestamps import now
 from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.context import Halt, RunContext
@@ -68,7 +69,7 @@ class SetRun:
         pool: runs as many calls as may be in flight.
         context: what holds for the whole run.
         halt: set once nothing further may start.
-        results: receives the result of each step, and None at the end.
+        events: receives what happens, the result of each step among it, and None at the end.
     """
 
     def __init__(
@@ -79,14 +80,15 @@ class SetRun:
         pool: ThreadPoolExecutor,
         context: RunContext,
         halt: Halt,
-        results: SimpleQueue[StepResult | None],
+        events: SimpleQueue[RunEvent | None],
     ) -> None:
         self._plan = plan
         self._target = target
         self._catalog = catalog
         self._pool = pool
         self._context = context
-        self._results = SetResults(target, context.record, results)
+        self._report = events.put
+        self._results = SetResults(target, context.record, events)
         self._stopped = halt
         self._halt = halt.also(self._results.failed)
         self._touched: list[Step] = []  # steps that this run made or may have made, oldest first
@@ -106,6 +108,7 @@ class SetRun:
             if self._must_revert and self._touched:
                 self._revert()
         finally:
+            self._report(SetEnded(self._plan.set))
             self._results.end()
 
     def _run_waves(self) -> None:
@@ -138,7 +141,7 @@ class SetRun:
         for move in pending:
             message = f"run {move.run} moved it and did not verify it ({move.reason}); it is verified now"
             self._results.take_over(move.step, move.run, message)
-        self._progress(f"verifying moves of earlier runs: {', '.join(move.step.alias for move in pending)}")
+        self._report(VerificationStarted(self._plan.set, tuple(move.step.alias for move in pending)))
         steps = [move.step for move in pending]
         readers = self._readers(steps, moved=True)
         if prover := self._prover(steps, readers):
@@ -168,7 +171,7 @@ class SetRun:
         together = self._plan.on_failure is OnFailure.REVERT
         evaluated = (*wave, *later) if together and not self._touched else wave
         try:
-            evaluated = evaluate_in_time(evaluated, self._catalog, self._context.wait, self._halt, self._progress)
+            evaluated = evaluate_in_time(evaluated, self._catalog, self._context.wait, self._halt, self._report)
             wave = block_replaced_collections(evaluated[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
@@ -222,6 +225,9 @@ class SetRun:
         moves = tuple(step for step in wave if step.action is not Action.DROP)
         readers = self._readers(moves)
         prover = self._prover(moves, readers)
+        changes = sum(step.blocked is None for step in wave)
+        if changes and not self._halt.is_set():
+            self._report(WaveStarted(self._plan.set, wave[0].wave, changes, len(wave) - changes))
         moved = self._attempt_all(moves)
         drops, dropped = self._drop_all(wave[len(moves) :])
         if moved or dropped:
@@ -386,7 +392,11 @@ class SetRun:
 
     def _prove(self, prover: Prover, steps: Sequence[Step]) -> None:
         """Prove by reads that the alters have reached the readers; record what could not be proved."""
-        proved = prover.prove(steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped, self._note_place)
+        if not steps:
+            return
+        proved = prover.prove(
+            steps, lambda step: self._intent(step, Act.HEAL)(), self._stopped, self._report, self._note_place
+        )
         self._unanswered_heals |= prover.unanswered
         for step in steps:
             last = replace(self._results.of(step), propagation=proved[step.alias], ended=now())
@@ -409,7 +419,7 @@ class SetRun:
     def _soak(self, steps: Sequence[Step], seconds: float, readers: _Readers) -> None:
         home = readers.endpoints[0]
         watched = (steps, home, readers.rights, self._catalog, self._pool, seconds)
-        failed = soak(*watched, self._halt, self._progress, self._note_place)
+        failed = soak(*watched, self._halt, self._report, self._note_place)
         for step in steps:
             if step.alias in failed:
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
@@ -435,6 +445,7 @@ class SetRun:
         made = [step for step in self._touched if not step.dangling]
         if not self._plan.pending_reverts:
             self._results.note_what_stays()
+        self._report(RevertStarted(self._plan.set, len(made), self._results.failure))
         try:
             self._context.record.decide_revert(self._target, made, self._results.failure)
         except JournalError as error:
@@ -514,9 +525,6 @@ class SetRun:
 
     def _intent(self, step: Step, act: Act) -> Callable[[], None]:
         return lambda: self._context.record.intend(self._target, step, act)
-
-    def _progress(self, sentence: str) -> None:
-        self._context.progress(f"{self._plan.set}: {sentence}")
 
 
 @dataclass(frozen=True, slots=True)

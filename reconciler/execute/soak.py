@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from reconciler.catalog.port import Catalog, DataRead
 from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
 from reconciler.core.plan import Step, describe_location
-from reconciler.core.text import counted
+from reconciler.core.run_events import SoakPassed, SoakProbed, SoakStarted
 from reconciler.execute.attempt import where
 from reconciler.execute.context import Halt
 from reconciler.execute.endpoints import Endpoint
@@ -40,7 +40,7 @@ def soak(
     pool: Executor,
     seconds: float,
     halt: Halt,
-    progress: Callable[[str], None],
+    report: Callable[[SoakStarted | SoakProbed | SoakPassed], None],
     note_place: Callable[[Step, str | None], None],
 ) -> dict[str, str]:
     """Watch the aliases of a wave.
@@ -53,7 +53,7 @@ def soak(
         pool: runs as many calls as may be in flight.
         seconds: duration of the soak.
         halt: ends the soak early, also in the middle of a probe.
-        progress: called with a sentence about what is being done.
+        report: called when it begins, after each probe, and when it has passed.
         note_place: called with where an alias was found.
 
     Returns:
@@ -61,15 +61,23 @@ def soak(
     """
     watch = _Watch(steps, home, rights, catalog, pool, halt, note_place)
     pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
-    end = time.monotonic() + seconds
-    progress(f"watching {counted(len(steps), 'alias')} for {seconds:g} s")
+    if halt.is_set():
+        return {}
+    start, name = time.monotonic(), steps[0].set
+    end = start + seconds
+    report(SoakStarted(name, len(steps), seconds))
     while True:
         begun = time.monotonic()
-        if failed := watch.probe():
-            return failed
+        failed = watch.probe()
         ended = time.monotonic()
+        if not halt.is_set():
+            report(SoakProbed(name, ended - start, max(0.0, end - ended), watch.problem))
+        if failed:
+            return failed
         if ended >= end and not halt.is_set():
-            return watch.last_probe()
+            if not (failed := watch.last_probe()) and not halt.is_set():
+                report(SoakPassed(name, time.monotonic() - start))
+            return failed
         if halt.pause(min(max(SHORTEST_PAUSE, pause - (ended - begun)), end - ended)):
             return {}
 
@@ -97,6 +105,7 @@ class _Watch:
         self._bad: dict[str, int] = {}
         self._primary: dict[str, str | None] = {}
         self._unreachable: CatalogError | None = None
+        self.problem = ""  # what the last probe found, of the first alias with any
 
     @property
     def _open_catalog(self) -> Catalog:
@@ -122,9 +131,11 @@ class _Watch:
             return {}
         except CatalogError as error:
             self._unreachable = error
+            self.problem = str(error)
             self._bad.clear()
             return {}
         self._unreachable = None
+        self.problem = next(filter(None, reasons.values()), "")
         failed = {}
         for alias, reason in reasons.items():
             self._bad[alias] = self._bad.get(alias, 0) + 1 if reason else 0

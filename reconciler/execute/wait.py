@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from reconciler.catalog.port import Catalog
 from reconciler.core.errors import CatalogError
 from reconciler.core.plan import Step
-from reconciler.core.text import listed
+from reconciler.core.run_events import GatesStarted, WaitingForGates
 from reconciler.execute.context import Halt
 from reconciler.gates import evaluate_gates
 
@@ -17,7 +17,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 
 
 def evaluate_in_time(
-    wave: Sequence[Step], catalog: Catalog, seconds: float, halt: Halt, progress: Callable[[str], None]
+    wave: Sequence[Step],
+    catalog: Catalog,
+    seconds: float,
+    halt: Halt,
+    report: Callable[[GatesStarted | WaitingForGates], None],
 ) -> tuple[Step, ...]:
     """Evaluate the gates of a wave, and those that fail again, until they pass or the time is up.
 
@@ -28,21 +32,23 @@ def evaluate_in_time(
         catalog: their database.
         seconds: how long to wait; 0 for a single round.
         halt: ends evaluating and waiting; the steps returned then may be incomplete.
-        progress: called with a sentence about what the wave waits for.
+        report: called when it begins, and with what the wave waits for.
 
     Raises:
         CatalogError: the gates cannot be evaluated, and there is no time left to try again.
     """
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    deadline = begun + seconds
     pause = FIRST_PAUSE
     pending = tuple(wave)
+    report(GatesStarted(wave[0].set, wave[0].wave, len(wave)))
     while True:
         try:
             evaluated = evaluate_gates(pending, catalog, halted=halt.is_set)
         except CatalogError as error:
             if not error.transient or not _time_left(deadline, halt):
                 raise
-            failing, reason = pending, str(error)
+            failing, reasons = pending, {step.alias: str(error) for step in pending}
         else:
             failing = tuple(
                 before for before, after in zip(pending, evaluated, strict=True) if not before.blocked and after.blocked
@@ -50,12 +56,16 @@ def evaluate_in_time(
             if not failing and len(pending) == len(wave):
                 return evaluated
             waits_for = {step.alias for step in failing}
-            reason = next((step.blocked.message for step in evaluated if step.blocked and step.alias in waits_for), "")
+            reasons = {
+                step.alias: step.blocked.message for step in evaluated if step.blocked and step.alias in waits_for
+            }
         if not failing:
             pending = tuple(wave)
         elif _time_left(deadline, halt):
-            progress(f"waiting for gates ({_names(failing)}): {reason}")
-            halt.pause(min(pause, max(0.0, deadline - time.monotonic())))
+            now = time.monotonic()
+            left = max(0.0, deadline - now)
+            report(WaitingForGates(wave[0].set, reasons, now - begun, left))
+            halt.pause(min(pause, left))
             pause = min(pause * 2, LONGEST_PAUSE)
             pending = failing
         else:
@@ -64,7 +74,3 @@ def evaluate_in_time(
 
 def _time_left(deadline: float, halt: Halt) -> bool:
     return not halt.is_set() and time.monotonic() < deadline
-
-
-def _names(steps: Sequence[Step]) -> str:
-    return listed([step.alias for step in steps], 3)

@@ -46,6 +46,7 @@ from reconciler.operator.queue import Trigger
 from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.world import View
 from reconciler.reconcile import Read, apply_plan, make_plan, target_of
+from reconciler.render.progress import sentences
 
 APPROVABLE = frozenset({Reason.APPROVAL_REQUIRED, Reason.DRIFT_DETECTED, Reason.REJECTED})
 """Reasons to wait that end when a person approves the plan."""
@@ -209,7 +210,7 @@ class SetReconciler(Struct, frozen=True):
                 stop=hooks.stop,
                 journal=self._ledger(set_object, desired, about_to, hooks),
                 origins=_origins(set_object, found.approved_by),
-                progress=lambda sentence: log.info(sentence),
+                on_event=sentences(log.info),
             )
         finally:
             self.reads.wrote(catalog)

@@ -29,6 +29,7 @@ from reconciler.documents.timestamps import now
 from reconciler.git import Commit, GitError, Repository, TooLarge
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
+from reconciler.render.progress import sentences
 from reconciler.sync.finding import Finding, reason_of
 from reconciler.sync.last_applied import LastApplied
 from reconciler.sync.pace import BackOff
@@ -248,7 +249,7 @@ class Agent:
                 stop=stop,
                 journal=self._journal,
                 origins=origins,
-                progress=lambda sentence: log.info(sentence),
+                on_event=sentences(log.info),
             )
 
     @contextmanager

@@ -33,6 +33,11 @@ class Completed:
     seconds: float = 0
 
     @property
+    def remarks(self) -> str:
+        """Standard error without the progress of the set "shop"."""
+        return "".join(line for line in self.stderr.splitlines(keepends=True) if not line.startswith("shop: "))
+
+    @property
     def document(self) -> dict[str, Any]:
         """Standard output as the one JSON document that it must be, valid by the published schema of its kind."""
         document: dict[str, Any] = json.loads(self.stdout)

@@ -15,7 +15,7 @@ def test_0_is_done_and_then_nothing_to_do(shop: Shop) -> None:
     shop.point(moved="v1", gone="v1")
     shop.want({"new": "v1", "moved": "v2", "gone": None})
     done = shop.apply("--format", "json")
-    assert (done.code, done.stderr, shop.live) == (0, "", {"moved": "v2", "new": "v1"})
+    assert (done.code, done.remarks, shop.live) == (0, "", {"moved": "v2", "new": "v1"})
     assert done.document["summary"]["done"] == 3
     assert done.document["targets"][0]["database"] == shop.database
 

@@ -75,7 +75,7 @@ def test_a_gate_that_cannot_be_skipped_is_said(store: Shop, skipped: str, messag
 def test_apply_waits_for_a_gate_and_says_what_for(store: Shop) -> None:
     waiting = start(["apply", "-f", "aliases.yaml", "--yes", "--wait", "60s"], store.folder)
     assert waiting.stderr
-    assert "waiting for gates (a): rows: half has 5 rows" in waiting.stderr.readline()
+    assert " left: a: rows: half has 5 rows" in waiting.stderr.readline()
     store.admin.insert("half", ROWS[5:], store.database)
     stdout, _ = waiting.communicate(timeout=60)
     assert (waiting.returncode, store.live) == (0, {"a": "half"}), stdout

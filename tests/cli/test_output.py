@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ import pytest
 from tests.cli.command import ALIASCTL, COLOUR, clean_environment, finish, run, run_at_terminal, start
 from tests.cli.shop import Shop, alias_set, connection, manifest
 from tests.faults.relay import Relay
+
+COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*m")
+ERASE_LINE, HIDE_CURSOR = "\x1b[2K", "\x1b[?25l"
 
 
 def test_a_plan_reads_like_this(shop: Shop) -> None:
@@ -50,7 +55,7 @@ def test_results_go_to_stdout_and_to_files_and_all_else_to_stderr(shop: Shop) ->
     )
     assert (applied.code, applied.document) == (0, shop.read("applied.json"))
     assert (shop.folder / "applied.txt").read_text() == f"main / {shop.database}\n  + a   → v1   done\nApply: 1 done.\n"
-    warning, entry = applied.stderr.splitlines()
+    warning, entry = applied.remarks.splitlines()
     assert warning.startswith("foreign.yaml:1:1: warning: skipped this AliasSet")
     assert '"alias": "a"' in entry
     assert (shop.folder / "applied.json").stat().st_mode & 0o777 == 0o644
@@ -89,7 +94,8 @@ def test_there_is_no_spinner_or_bar_without_a_terminal(variable: str, shop: Shop
         planned = shop.run("plan", "-f", "aliases.yaml", *quiet, env=env)
         assert (planned.stderr, "\x1b" in planned.stdout) == ("", False)
     applied = shop.run("apply", "-f", "aliases.yaml", "--yes", env=forced)
-    assert (applied.code, applied.stderr) == (0, "")
+    shown = COLOUR_CODE.sub("", applied.stderr)
+    assert (applied.code, "\x1b" in shown, len(shown.splitlines())) == (0, False, 1 + 25), "no cursor movements"
 
 
 def test_no_color_wins_at_a_terminal_too(tmp_path: Path) -> None:
@@ -192,7 +198,7 @@ def test_a_report_that_cannot_be_written_hides_nothing_and_changes_no_meaning(
     files = ("--output", "json=out/report.json", "--output", "text=report.txt")
     applied = shop.apply(*files)
     assert (applied.code, shop.live) == (code, {"a": "v1"})
-    assert applied.stderr == "error: cannot write out/report.json: No such file or directory\n"
+    assert applied.remarks == "error: cannot write out/report.json: No such file or directory\n"
     assert "+ a   → v1" in applied.stdout
     assert "Apply: 1 done" in (shop.folder / "report.txt").read_text(), "the other files are written"
     names = {path.name for path in shop.folder.iterdir()}
@@ -261,7 +267,7 @@ def test_a_file_that_is_mounted_by_itself_is_written_in_place(shop: Shop) -> Non
     )
     if done.code in (77, 1) and "unshare" in done.stderr + done.stdout:
         pytest.skip("no mount namespace here")
-    assert (done.code, done.stderr) == (0, "")
+    assert (done.code, done.remarks) == (0, "")
     assert shop.read("host.json")["kind"] == "Report"
     assert not [path for path in shop.folder.iterdir() if path.name.startswith(".aliasctl")]
 
@@ -277,12 +283,19 @@ def test_a_file_in_a_folder_that_is_read_only_is_written_in_place(shop: Shop) ->
     assert shop.read("closed/plan.json")["kind"] == "Plan"
 
 
-def test_long_work_at_a_terminal_moves_a_bar_and_leaves_only_the_report(shop: Shop, relay: Relay) -> None:
+def test_a_run_at_a_terminal_is_shown_live_with_the_cursor_and_the_report_follows(shop: Shop, relay: Relay) -> None:
+    relay.before["AlterAlias"] = lambda _: time.sleep(1)
     shop.uri = relay.uri
-    shop.want({f"a{number:02}": "v1" for number in range(25)})
-    shown = shop.at_terminal("apply", "-f", "aliases.yaml", "--yes")
-    assert "Applying" in shown.stdout
-    assert shown.stdout.rstrip().endswith("Apply: 25 done.\x1b[0m")
+    shop.point(a="v1", b="v1")
+    shop.want({"a": "v2", "b": "v2"})
+    shown = shop.at_terminal("apply", "-f", "aliases.yaml", "--yes").stdout
+    assert "1 of 2 changes" in shown
+    assert HIDE_CURSOR not in shown
+    block, _, report = shown.rpartition("1 of 2 changes")
+    assert "shop: " in block
+    assert ERASE_LINE in report
+    assert ERASE_LINE not in report[report.rindex("main / ") :]
+    assert report.rstrip().endswith("Apply: 2 done.\x1b[0m")
 
 
 def test_version_tells_tool_and_clients(tmp_path: Path) -> None:
@@ -311,18 +324,11 @@ def test_a_full_disk_neither_stops_a_run_half_way_nor_hides_that_it_wrote(
     arguments: list[str], redirect: str, code: int, live: dict[str, str], shop: Shop
 ) -> None:
     shop.want({"a": "v1", "b": "v1"})
-    done = subprocess.run(
-        ["sh", "-c", f'"$@" {redirect}', "sh", *ALIASCTL, "apply", "-f", "aliases.yaml", "--yes", *arguments],
-        cwd=shop.folder,
-        env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.db")}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, shop.live) == (code, live)
+    command = ["apply", "-f", "aliases.yaml", "--yes", *arguments]
+    done = finish(start(command, shop.folder, through=("sh", "-c", f'"$@" {redirect}', "sh")))
+    assert (done.code, shop.live) == (code, live)
     expected = "error: cannot write to standard output: No space left on device\n" if code else ""
-    assert done.stderr == expected
+    assert done.remarks == expected
 
 
 def test_a_saved_plan_shows_what_stands_for_it(shop: Shop) -> None:

@@ -33,7 +33,7 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
 
     back = moved.run("rollback", "--yes")
     assert (back.code, moved.live) == (0, {"a": "v1"})
-    undoing, remark = back.stderr.splitlines(keepends=True)
+    undoing, remark = back.remarks.splitlines(keepends=True)
     assert re.fullmatch(rf"Rolling back run {ID} \(apply, \S+, \S+@\S+\)\n", undoing)
     assert remark == REMARK
     plan, *_, summary = back.stdout.splitlines()

@@ -270,7 +270,7 @@ def test_without_a_home_folder_plans_are_made_and_runs_recorded_where_it_is_said
     planned = run_python(NOBODY, "plan", "-f", "aliases.yaml", cwd=shop.folder)
     assert (planned.code, planned.stderr) == (0, "")
     applied = run_python(NOBODY, "apply", "-f", "aliases.yaml", "--yes", "--journal", "j.jsonl", cwd=shop.folder)
-    assert (applied.code, applied.stderr, shop.live) == (0, "", {"a": "v1"})
+    assert (applied.code, applied.remarks, shop.live) == (0, "", {"a": "v1"})
 
 
 def test_an_error_of_the_system_is_not_blamed_on_standard_output(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from reconciler.core.errors import ExitCode
 from reconciler.core.options import Options
 from reconciler.core.plan import describe_location
 from reconciler.core.report import Outcome, Report, StepResult
+from reconciler.core.run_events import RunEvent
 from reconciler.journal import Act, Journal, RunState
 from reconciler.manifest import load
 from reconciler.reconcile import apply_plan, make_plan
@@ -46,12 +47,12 @@ def apply(
     shop: Shop,
     journal: Journal,
     options: Options = Options(),
-    on_result: Callable[[StepResult], None] = lambda _: None,
+    on_event: Callable[[RunEvent], None] = lambda _: None,
 ) -> Report:
     """What the command does, without the second that a process takes to start."""
     with Catalogs(connect) as catalogs:
         plan = make_plan(load(shop.folder / "aliases.yaml"), options, catalogs=catalogs, journal=journal)
-        return apply_plan(plan, catalogs=catalogs, journal=journal, on_result=on_result)
+        return apply_plan(plan, catalogs=catalogs, journal=journal, on_event=on_event)
 
 
 @pytest.fixture
@@ -196,14 +197,14 @@ def test_a_canary_that_goes_bad_while_it_is_watched_is_moved_back(shop: Shop, jo
     shop.put_back({"a": "served", "b": "served"})
     client = shop.admin.client(shop.database)
 
-    def spoil(result: StepResult) -> None:
-        if result.outcome is Outcome.DONE:
+    def spoil(event: RunEvent) -> None:
+        if isinstance(event, StepResult) and event.outcome is Outcome.DONE:
             client.upsert("again", bad)
 
     gates, verify = {"canary": {"sample": 10, "k": 5, "minOverlap": 0.8}}, {"soak": "60s"}
     aliases = {"a": "again", "b": {"collection": "again", "wave": 1}}
     want(shop, shop.uri, aliases, gates=gates, verify=verify)
-    report = apply(shop, journal, on_result=spoil)
+    report = apply(shop, journal, on_event=spoil)
     assert shop.live == {"a": "served", "b": "served"}
     assert [result.outcome for result in report.results] == [Outcome.REVERTED, Outcome.NOT_ATTEMPTED]
     reason = "during the soak: canary: overlap@5 "
@@ -226,7 +227,7 @@ def test_stopped_during_the_soak_the_next_run_watches_that_wave_first(shop: Shop
     command = ["apply", "-f", "aliases.yaml", "--yes"]
     watching = start(command, shop.folder)
     assert watching.stderr
-    assert any("watching 1 alias for 600 s" in line for line in iter(watching.stderr.readline, ""))
+    assert any("soak: monitoring 1 alias for 10m" in line for line in iter(watching.stderr.readline, ""))
     watching.send_signal(signal.SIGTERM)
     stopped = finish(watching)
     half = dict(sorted({**BEFORE, "a": "new"}.items()))

@@ -17,6 +17,7 @@ from reconciler.core.model import Alias, AliasSet, OnFailure, Propagation, Verif
 from reconciler.core.options import Options
 from reconciler.core.plan import Plan
 from reconciler.core.report import Outcome, Report, StepResult
+from reconciler.core.run_events import RunEvent, SoakStarted, VerificationStarted
 from reconciler.documents.plan_file import load_plan, plan_document
 from reconciler.documents.report_file import report_document
 from reconciler.gates.loaded import LoadedGate
@@ -44,7 +45,7 @@ class Shop:
             catalog.create_alias(alias, collection)
         self.recorder = Recorder(self.server)
         self.journal = Journal(folder / "journal.db")
-        self.said: list[str] = []
+        self.events: list[RunEvent] = []
 
     @property
     def live(self) -> dict[str, str]:
@@ -58,15 +59,15 @@ class Shop:
         """Plan and apply; `seconds` after which it is stopped."""
         stop = Event()
 
-        def say(sentence: str) -> None:
+        def on_event(event: RunEvent) -> None:
             """Stop the run so many seconds after it began to watch or verify: everything before may take any time."""
-            self.said.append(sentence)
-            if seconds and sentence.partition(": ")[2].startswith(("watching", "verifying")):
+            self.events.append(event)
+            if seconds and isinstance(event, SoakStarted | VerificationStarted):
                 Timer(seconds, stop.set).start()
 
         with self.recorder.catalogs() as opened:
             plan = make_plan([desired], options, catalogs=opened, journal=self.journal)
-            return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, progress=say)
+            return apply_plan(plan, catalogs=opened, journal=self.journal, stop=stop, on_event=on_event)
 
     def spoil(self, alias: str) -> None:
         """Reads through an alias fail from now on."""
@@ -279,7 +280,7 @@ def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
     report = shop.apply(spec_hash())
     assert any("canary" in line.plain and "unchanged" in line.plain for line in report_result(report).lines())
     assert [step["alias"] for step in report_document(report)["targets"][0]["steps"]] == ["canary", "prod"]
-    assert any("verifying moves of earlier runs: canary" in sentence for sentence in shop.said)
+    assert VerificationStarted("shop", ("canary",)) in shop.events
 
 
 def test_several_sets_keep_their_lines_apart(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed,
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, AliasSet, Connection, OnFailure
 from reconciler.core.report import Outcome, Report, StepResult
+from reconciler.core.run_events import RunEvent
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import LOCAL, alias_set, live, server
@@ -418,13 +419,14 @@ def test_a_caller_that_goes_away_leaves_nothing_running_on() -> None:
 
     recorder.before = lambda method, alias: time.sleep(0.3) if (method, alias) == ("alter", "b") else None
 
-    def go_away(result: StepResult) -> None:
-        raise KeyboardInterrupt
+    def go_away(event: RunEvent) -> None:
+        if isinstance(event, StepResult):
+            raise KeyboardInterrupt
 
     with recorder.catalogs() as catalogs:
         plan = make_plan([alias_set(dict.fromkeys("abcdef", "c2"), connection=slow)], catalogs=catalogs)
         with pytest.raises(KeyboardInterrupt):
-            apply_plan(plan, catalogs=catalogs, on_result=go_away)
+            apply_plan(plan, catalogs=catalogs, on_event=go_away)
     assert len(recorder.writes) <= 2, "a is done, b may be in flight"
 
 

@@ -12,6 +12,7 @@ from reconciler.core.gates import Gates
 from reconciler.core.model import Alias
 from reconciler.core.options import GatesToEvaluate
 from reconciler.core.report import Outcome, Report
+from reconciler.core.run_events import RunEvent, WaitingForGates
 from reconciler.execute import wait
 from reconciler.gates.canary import CanaryGate
 from reconciler.gates.loaded import LoadedGate
@@ -34,12 +35,12 @@ def shop() -> Recorder:
     return Recorder(made)
 
 
-def applied(recorder: Recorder, seconds: float, *, stop: Event | None = None) -> tuple[Report, list[str]]:
+def applied(recorder: Recorder, seconds: float, *, stop: Event | None = None) -> tuple[Report, list[RunEvent]]:
     desired = alias_set({}, Alias("a", "new", gates=LOADED), Alias("b", "ready", gates=LOADED))
-    told: list[str] = []
+    told: list[RunEvent] = []
     with recorder.catalogs() as opened:
         plan = make_plan([desired], catalogs=opened, evaluate=GatesToEvaluate.SHOWN)
-        return apply_plan(plan, catalogs=opened, wait=seconds, stop=stop, progress=told.append), told
+        return apply_plan(plan, catalogs=opened, wait=seconds, stop=stop, on_event=told.append), told
 
 
 def loads_after(recorder: Recorder, asked: int) -> None:
@@ -58,7 +59,11 @@ def test_a_wave_goes_on_as_soon_as_its_gates_pass() -> None:
     loads_after(recorder, 4)
     report, told = applied(recorder, 60)
     assert (report.exit_code, live(recorder.server)) == (ExitCode.DONE, {"a": "new", "b": "ready"})
-    assert told[0] == "shop: waiting for gates (a): loaded: new is not loaded; load it first"
+    waits = [event for event in told if isinstance(event, WaitingForGates)]
+    assert {event.set: event.reasons for event in waits} == {"shop": {"a": "loaded: new is not loaded; load it first"}}
+    elapsed = [event.elapsed for event in waits]
+    assert elapsed == sorted(elapsed)
+    assert all(round(event.elapsed + event.remaining, 3) == 60 for event in waits)
 
 
 def test_when_the_time_is_up_what_passes_is_done_and_the_rest_is_blocked() -> None:

@@ -16,6 +16,7 @@ from reconciler.core.errors import CatalogError, ExitCode
 from reconciler.core.model import Alias, AliasSet, Limits, Verify
 from reconciler.core.plan import describe_location
 from reconciler.core.report import ACHIEVED, Outcome, Report
+from reconciler.core.run_events import RunEvent, SoakStarted
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set
@@ -146,11 +147,11 @@ def test_killed_while_readers_are_watched(
             server.kill()
             server.start()
 
-        def tell(sentence: str) -> None:
-            if not restarts and "watching" in sentence:
+        def on_event(event: RunEvent) -> None:
+            if not restarts and isinstance(event, SoakStarted):
                 restarts.append(pool.submit(restart))
 
         plan = make_plan([spec_hash(server.uri, Verify(soak=60.0))], catalogs=catalogs)
-        report = apply_plan(plan, catalogs=catalogs, journal=Journal(tmp_path / "journal.db"), progress=tell)
+        report = apply_plan(plan, catalogs=catalogs, journal=Journal(tmp_path / "journal.db"), on_event=on_event)
         assert restarts[0].result() is None
         assert (report.exit_code, shop.live) == (ExitCode.DONE, AFTER), report.results

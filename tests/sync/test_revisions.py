@@ -70,7 +70,7 @@ def test_what_a_limit_refuses_leaves_in_force_what_was_applied_last(stage: Stage
 def test_a_commit_that_arrives_during_a_soak_ends_the_soak(stage: Stage) -> None:
     with stage.following() as agent:
         stage.merge({"a": "v2"}, verify={"soak": "10m"})
-        agent.event("watching 1 alias for 600 s")
+        agent.event("monitoring 1 alias for 10m")
         assert stage.shop.live == {"a": "v2"}
         assert agent.request("/healthz").status == 200
         back = stage.origin.revert()
@@ -88,7 +88,7 @@ def test_what_a_failed_soak_moved_back_is_not_moved_again_until_the_set_changes(
     relay.before["AlterAlias"] = lambda context: alters.append("alter")
     with stage.following() as agent:
         bad = stage.merge({"a": "new"}, verify={"soak": "20s"}, onFailure="Revert")
-        agent.event("watching 1 alias for 20 s")
+        agent.event("monitoring 1 alias for 20s")
         stage.shop.admin.release("new", stage.shop.database)
         agent.found("Rejected", bad, reverted=1)
         assert (stage.shop.live, len(alters)) == ({"a": "old"}, 2)

@@ -116,7 +116,7 @@ def test_what_was_moved_back_by_hand_after_readers_met_trouble_is_left_to_people
     assert stage.once().code == 0
     stage.merge({"a": "new"}, drift="Report", verify={"soak": "20s"})
     with stage.following() as agent:
-        agent.event("watching 1 alias for 20 s")
+        agent.event("monitoring 1 alias for 20s")
         stage.shop.admin.release("new", stage.shop.database)
         agent.found("VerificationFailed", failed=1)
     assert stage.shop.live == {"a": "new"}

@@ -53,7 +53,7 @@ def test_a_signed_webhook_has_the_agent_look_at_once_and_no_other_does(stage: St
 
         stage.merge({"a": "v3"}, verify={"soak": "10m"})
         assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
-        agent.event("watching 1 alias for 600 s")
+        agent.event("monitoring 1 alias for 10m")
         back = stage.origin.revert()
         assert agent.request("/hook", BODY, X_Hub_Signature_256=signature(BODY)).status == 202
         agent.found("Succeeded", back, done=1)
