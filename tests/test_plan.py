@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.core.errors import InvalidInput, StalePlan
 from reconciler.core.gates import Gates, OnUnknown
-from reconciler.core.model import Alias, Connection, Credential, Origin, Source, Tls
+from reconciler.core.model import Alias, AliasSet, Connection, Credential, OnFailure, Origin, Source, Tls, Verify
 from reconciler.core.options import Options
 from reconciler.core.plan import Plan
 from reconciler.documents.plan_file import PLAN, checksum, load_plan, plan_document
@@ -213,19 +213,65 @@ def test_another_collection_behind_the_same_name_is_stale() -> None:
     made, plan = move_and_create()
     made.drop_collection("c2")
     made.create_collection("c2")
-    with pytest.raises(StalePlan, match='collection "c2" is another one now'):
+    with pytest.raises(StalePlan, match=r'collection "c2" is another one now \(id .*\): desired by a, new$'):
         fresh(plan, made)
     again = make_plan([alias_set({"a": "c2", "new": "c2", "gone": None})], catalogs=catalogs(made))
     assert again.digest == plan.digest, "ids are not in the digest"
-    with pytest.raises(StalePlan, match="another collection has the name now: c2"):
+    with pytest.raises(StalePlan, match=r'"c2" in localhost:19530 / default is another .*: desired by a, new$'):
         ensure_reviewed(again, plan)
 
 
 def test_a_reviewed_plan_must_be_the_same_work() -> None:
     made, plan = move_and_create()
     ensure_reviewed(make_plan([alias_set({"a": "c2", "new": "c2", "gone": None})], catalogs=catalogs(made)), plan)
-    with pytest.raises(StalePlan, match="planning now gives sha256:"):
+    with pytest.raises(StalePlan, match=r'alias "a": reviewed: c1 → c2; now: c1 → c3$'):
         ensure_reviewed(make_plan([alias_set({"a": "c3", "new": "c2", "gone": None})], catalogs=catalogs(made)), plan)
+
+
+def stale_because(before: Sequence[AliasSet], after: Sequence[AliasSet], options: Options = Options()) -> list[str]:
+    """Return the differences that refuse the plan of `after`, if that of `before` was reviewed."""
+    made = server("c1", "c2", "c3", aliases={"a": "c1", "b": "c1", "gone": "c1"}, flavour=Flavour.MILVUS_2_3)
+    made.create_database("other")
+    made.create_collection("c2", "other")
+    reviewed = make_plan(before, catalogs=catalogs(made))
+    with pytest.raises(StalePlan) as refused:
+        ensure_reviewed(make_plan(after, options, catalogs=catalogs(made)), reviewed)
+    headline, *reasons = (problem.message for problem in refused.value.problems)
+    assert headline.startswith("the reviewed plan is stale")
+    assert "sha256" not in str(refused.value)
+    return reasons
+
+
+def test_a_stale_review_names_each_alias_and_what_differs() -> None:
+    before = [alias_set({"a": "c2", "new": "c2", "gone": None})]
+    assert stale_because(before, [alias_set({"a": "c1", "b": "c2", "new": "c3"})]) == [
+        'alias "a": reviewed: c1 → c2; now: no change',
+        'alias "b": not in the reviewed plan; now: c1 → c2',
+        'alias "gone": reviewed: drop, at c1; now: no change',
+        'alias "new": reviewed: create at c2; now: create at c3',
+    ]
+
+
+def test_a_stale_review_names_what_else_is_done_otherwise() -> None:
+    before = [alias_set({}, Alias("a", "c2", gates=Gates(LoadedGate())), Alias("b", "c2"))]
+    after = [alias_set({}, Alias("a", "c2", gates=Gates(LoadedGate(replicas=2))), Alias("b", "c2", wave=1))]
+    assert stale_because(before, after) == [
+        'alias "a" (c1 → c2): its gates changed',
+        'alias "b" (c1 → c2): wave 0 in the review, 1 now',
+    ]
+    assert stale_because(before, before, Options(skip_gates=[("loaded", "a")])) == [
+        'alias "a" (c1 → c2): skipped gates: none in the review, loaded now'
+    ]
+    assert stale_because(
+        [alias_set({"a": "c2"})], [alias_set({"a": "c2"}, verify=Verify(soak=60.0), on_failure=OnFailure.REVERT)]
+    ) == ['set "shop": verify changed', 'set "shop": onFailure: Stop in the review, Revert now']
+    assert stale_because([alias_set({"a": "c2"})], [alias_set({"a": "c2"}, name="search")]) == [
+        'alias "a" (c1 → c2): set "shop" in the review, "search" now'
+    ]
+    assert stale_because([alias_set({"a": "c2"})], [alias_set({"a": "c2"}, database="other")]) == [
+        "localhost:19530 / default: in the reviewed plan, and not planned now",
+        "localhost:19530 / other: planned now, and not in the reviewed plan",
+    ]
 
 
 def test_what_the_review_saw_as_blocked_or_refused_is_not_done_after_it() -> None:
@@ -263,7 +309,7 @@ def test_a_replaced_collection_is_found_in_each_database() -> None:
     ensure_reviewed(make_plan(sets, catalogs=catalogs(made)), reviewed)
     made.drop_collection("c2")
     made.create_collection("c2")
-    with pytest.raises(StalePlan, match="another collection has the name now: c2 in localhost:19530 / default"):
+    with pytest.raises(StalePlan, match='collection "c2" in localhost:19530 / default is another one now'):
         ensure_reviewed(make_plan(sets, catalogs=catalogs(made)), reviewed)
 
 

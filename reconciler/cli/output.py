@@ -138,7 +138,7 @@ class Output(Struct):
 
     def error(self, error: AliasctlError) -> None:
         """Print an error to standard error, one line per problem."""
-        for problem in error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),):
+        for problem in error.problems:
             self._complain("error", "red", problem)
 
     def failure(self, error: AliasctlError) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 from reconciler.core.model import Source
@@ -23,10 +24,17 @@ class ExitCode(IntEnum):
 
 
 class AliasctlError(Exception):
-    """Base class of all errors: nothing was written. `str(error)` is one line for a person; `code` is for programs."""
+    """Base class of all errors: nothing was written.
+
+    `str(error)` is one line for a person; `code` is for programs; `problems` are all things wrong, one at least.
+    """
 
     exit_code = ExitCode.ERROR
     transient = False
+
+    def __init__(self, message: str = "") -> None:
+        self.problems: tuple[Problem, ...] = (Problem(message),)
+        super().__init__(message)
 
     @property
     def code(self) -> str:
@@ -46,6 +54,12 @@ class Problem(Record, frozen=True):
         return f"{self.source}: {self.message}" if self.source else self.message
 
 
+def _first(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    return (*problems[:MAX_PROBLEMS], Problem(f"these are the first {MAX_PROBLEMS} problems; there are more"))
+
+
 class InvalidInput(AliasctlError):
     """Manifest, plan file, export or option that cannot be used.
 
@@ -53,13 +67,9 @@ class InvalidInput(AliasctlError):
     """
 
     def __init__(self, *problems: Problem) -> None:
-        if len(problems) > MAX_PROBLEMS:
-            problems = (
-                *problems[:MAX_PROBLEMS],
-                Problem(f"these are the first {MAX_PROBLEMS} problems; there are more"),
-            )
-        self.problems = problems
+        problems = _first(problems)
         super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
 
     @property
     def in_one_line(self) -> str:
@@ -165,9 +175,17 @@ class JournalError(AliasctlError):
 
 
 class StalePlan(AliasctlError):
-    """The live state has changed since the plan."""
+    """The live state, or what is desired, has changed since the plan.
+
+    `message`: what is stale, and what to do. `differences`: one sentence each, which names its aliases.
+    """
 
     exit_code = ExitCode.STALE
+
+    def __init__(self, message: str, differences: Iterable[str] = ()) -> None:
+        problems = _first((Problem(message), *map(Problem, differences)))
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 class UsageError(AliasctlError):

@@ -433,7 +433,8 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
     A step is stale when its alias is neither where the plan found it nor where it should go, or when the desired name
     now belongs to another collection. What else has changed does not matter, so a half-applied plan can be resumed.
     """
-    reasons = []
+    reasons: list[str] = []
+    by_collection: dict[str, list[str]] = {}
     for step in plan.steps:
         now = live.pointing.get(step.alias)
         if now == step.desired:
@@ -441,13 +442,13 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
         if now != step.current:
             reasons.append(f'alias "{step.alias}" is {describe_location(now)} now; the plan saw it {step.location}')
         if step.desired in live.aliases:
-            reasons.append(f'"{step.desired}" is an alias now; the plan saw a collection')
+            reason = f'"{step.desired}" is an alias now; the plan saw a collection'
+            by_collection.setdefault(reason, []).append(step.alias)
         found = live.id_of(step.desired)
         if found and step.desired_id and found != step.desired_id:
-            reasons.append(
-                f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
-            )
-    return reasons
+            reason = f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
+            by_collection.setdefault(reason, []).append(step.alias)
+    return [*reasons, *(f"{reason}: desired by {listed(names)}" for reason, names in by_collection.items())]
 
 
 def describe_undetermined(aliases: Collection[str]) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from reconciler.catalog import Catalogs
 from reconciler.catalog.read import read_live
 from reconciler.core.errors import InvalidInput, Problem, StalePlan
 from reconciler.core.model import Alias, AliasSet, Target
 from reconciler.core.plan import Plan, SetPlan, TargetPlan, staleness
+from reconciler.core.plan_differences import differences
+from reconciler.core.text import listed
+
+STALE = "the reviewed plan is stale: manifests, options or live aliases changed since; plan and review again"
 
 
 def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
@@ -33,7 +39,7 @@ def ensure_fresh(plan: Plan, *, catalogs: Catalogs) -> bool:
         reasons += staleness(target, live)
         pending |= any(live.pointing.get(step.alias) != step.desired for step in target.runnable)
     if reasons:
-        raise StalePlan("the plan is stale: " + "; ".join(reasons))
+        raise StalePlan("the plan is stale; plan again", reasons)
     return pending
 
 
@@ -49,21 +55,24 @@ def ensure_reviewed(plan: Plan, reviewed: Plan) -> None:
     if reviewed.refusals:
         raise StalePlan(f"the reviewed plan was refused: {reviewed.refusals[0]}; plan and review again")
     if plan.digest != reviewed.digest:
-        raise StalePlan(
-            f"the reviewed plan is stale: its digest is {reviewed.digest}, planning now gives {plan.digest}; the "
-            "manifests, --only, --include-suspended or the live aliases changed since; plan and review again"
-        )
-    seen, found = _desired_ids(reviewed), _desired_ids(plan)
-    replaced = sorted(
-        f"{name} in {target}"
-        for target, name in seen.keys() & found.keys()
-        if seen[target, name] != found[target, name]
-    )
-    if replaced:
-        raise StalePlan(f"the reviewed plan is stale: another collection has the name now: {', '.join(replaced)}")
+        raise StalePlan(STALE, differences(reviewed, plan))
+    if replaced := list(_replaced(plan, reviewed)):
+        raise StalePlan(STALE, replaced)
     was_blocked = {(step.set, step.alias) for step in reviewed.steps if step.blocked}
     if freed := sorted(step.alias for step in plan.runnable if (step.set, step.alias) in was_blocked):
         raise StalePlan(f"blocked when the plan was reviewed, and not now: {', '.join(freed)}; plan and review again")
+
+
+def _replaced(plan: Plan, reviewed: Plan) -> Iterator[str]:
+    """Return a sentence for each desired collection whose name belongs to another one since the review."""
+    seen, found = _desired_ids(reviewed), _desired_ids(plan)
+    for target, name in sorted(seen.keys() & found.keys()):
+        before, now = seen[target, name], found[target, name]
+        if before != now:
+            steps = (step for each in plan.targets if each.target == target for step in each.steps)
+            aliases = listed([step.alias for step in steps if step.desired == name])
+            was = f"id {now}; it was {before} in the review"
+            yield f'collection "{name}" in {target} is another one now ({was}): desired by {aliases}'
 
 
 def _desired_ids(plan: Plan) -> dict[tuple[Target, str], int]:

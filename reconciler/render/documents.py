@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from reconciler.core.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.errors import AliasctlError, Problem
 from reconciler.core.model import Source
 from reconciler.core.record import INLINE, Count, Digest, Record, Time
 from reconciler.core.report import ExitStatus, Outcome
@@ -48,8 +48,7 @@ class ErrorDocument(Record, frozen=True):
 
 
 def error_document(error: AliasctlError) -> Document:
-    problems = error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),)
-    entries = tuple(ErrorEntry(error.code, problem) for problem in problems)
+    entries = tuple(ErrorEntry(error.code, problem) for problem in error.problems)
     return ERROR.document(ErrorDocument(error.exit_code, entries))
 
 

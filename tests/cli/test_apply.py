@@ -42,9 +42,11 @@ def test_a_reviewed_plan_is_insisted_on(shop: Shop) -> None:
     shop.want({"a": "v2"})
     digest = shop.plan("--out", "plan.json", "--format", "json").document["digest"]
     shop.want({"a": "v2", "b": "v1"})
-    refused = shop.apply("--plan", "plan.json")
+    refused = shop.apply("--plan", "plan.json", "--format", "json")
     assert (refused.code, shop.live) == (4, {"a": "v1"})
-    assert digest in refused.stderr
+    assert refused.stderr.splitlines()[1:] == ['error: alias "b": not in the reviewed plan; now: create at v1']
+    messages = [error["message"] for error in refused.document["errors"]]
+    assert messages == [line.removeprefix("error: ") for line in refused.stderr.splitlines()]
 
     shop.want({"a": "v2"})
     accepted = shop.apply("--plan", "plan.json", "--format", "json")
