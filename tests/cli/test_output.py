@@ -335,5 +335,20 @@ def test_a_saved_plan_shows_what_stands_for_it(shop: Shop) -> None:
     shop.want({"a": "v1"})
     saved = shop.plan("--out", "plan.json")
     digest = shop.read("plan.json")["digest"]
-    assert saved.stderr == f"Saved as plan.json, digest {digest}\n"
+    assert saved.stderr == "Saved to plan.json. To apply: aliasctl apply -f aliases.yaml --plan plan.json\n"
     assert shop.run("show", "plan.json").stdout.splitlines()[0].endswith(f", digest {digest}")
+
+
+def test_a_saved_plan_comes_with_the_command_that_applies_it_or_why_none_does(shop: Shop) -> None:
+    shop.want({"a": "v1", "b": "v9"})
+    saved = shop.plan("--out", "my plan.json", "--only", "a", "--max-drops", "3", "--gates", "all").stderr
+    command = "aliasctl apply -f aliases.yaml --plan 'my plan.json', with the same --only --max-drops\n"
+    assert saved == f"Saved to my plan.json. To apply: {command}"
+    blocked = shop.plan("--out", "plan.json", "--only", "b")
+    assert blocked.stderr == "Saved to plan.json. It cannot be applied: every change is blocked.\n"
+    shop.point(a="v1")
+    shop.want({"a": "v1"})
+    assert shop.plan("--out", "plan.json").stderr == "Saved to plan.json. There is nothing to apply.\n"
+    shop.want({"a": None}, limits={"maxDrops": 0})
+    refused = shop.plan("--out", "plan.json")
+    assert refused.stderr == "Saved to plan.json. It cannot be applied: a guard refused the plan.\n"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from inspect import signature
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
 from reconciler.cli.output import Output
 from reconciler.core.options import GatesToEvaluate, Options
+from reconciler.core.plan import Plan
 from reconciler.core.report import plan_exit_code
 from reconciler.manifest import Overrides
 from reconciler.reconcile import make_plan
@@ -77,5 +81,31 @@ def command(
         )
     output.emit(plan_result(plan))
     if out and not output.incomplete:
-        output.say(f"Saved as {out}, digest {plan.digest}")
+        output.say(f"Saved to {out}. {_how_to_apply(plan, out, paths)}")
     return plan_exit_code(plan, detailed=detailed_exitcode)
+
+
+def _how_to_apply(plan: Plan, out: Path, paths: tuple[str, ...]) -> str:
+    """Return the command that applies a saved plan, or why none does."""
+    if plan.refusals:
+        return "It cannot be applied: a guard refused the plan."
+    if plan.steps and not plan.writes:
+        return "It cannot be applied: every change is blocked."
+    if not plan.steps and not plan.earlier_moves:
+        return "There is nothing to apply."
+    files = [word for path in paths for word in ("-f", path)]
+    command = shlex.join(["aliasctl", "apply", *files, "--plan", str(out)])
+    same = f", with the same {' '.join(flags)}" if (flags := _flags_of_both()) else ""
+    return f"To apply: {command}{same}"
+
+
+def _flags_of_both() -> list[str]:
+    """Return the flags of this call that `apply` needs as well to plan the same again."""
+    context = click.get_current_context()
+    both = {*signature(Options).parameters, *signature(Overrides).parameters, "journal"}
+    given = (
+        parameter
+        for parameter in context.command.params
+        if parameter.name in both and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    )
+    return [parameter.opts[-1] for parameter in given]
