@@ -422,11 +422,12 @@ class SetRun:
         failed = soak(*watched, self._halt, self._report, self._note_place)
         for step in steps:
             if step.alias in failed:
+                place = self._moved_by_others.get(step.alias, "")
+                moved = f"; in the meantime it was {place}" if place not in failed[step.alias] else ""
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
-                self._results.correct(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias])
+                self._results.correct(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias] + moved)
             elif failed:
-                message = f"the soak ended early, because the wave failed: {self._results.failure}"
-                self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)
+                self._mark_unverified([step], SOAK_INTERRUPTED, "the soak ended early")
             elif self._stopped.is_set():
                 message = "the soak was interrupted; the alias is where it should be"
                 self._results.correct(step, self._results.of(step).outcome, SOAK_INTERRUPTED, message)

@@ -116,8 +116,9 @@ class _Watch:
 
     def last_probe(self) -> dict[str, str]:
         """Probe bad aliases again at the end; aliases that cannot be probed then have failed."""
-        if any(self._bad.values()) and not self._halt.pause(SHORTEST_PAUSE) and (failed := self.probe()):
-            return failed
+        while any(self._bad.values()) and not self._halt.pause(SHORTEST_PAUSE):
+            if failed := self.probe():
+                return failed
         if self._unreachable is None:
             return {}
         reason = f"the soak could not be completed: {self._unreachable}"

@@ -328,3 +328,21 @@ def test_a_plan_file_claims_nothing_of_the_kind(shop: Shop, tmp_path: Path) -> N
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(plan_document(shop.plan(spec_hash()))))
     assert load_plan(file).pending_verification == ()
+
+
+def test_a_move_of_a_run_that_died_stays_pending_if_the_next_one_fails_before_the_soak(shop: Shop) -> None:
+    """That run finds the alias moved, reverts what it made itself, and leaves this one where it is."""
+    shop.server.connect(LOCAL, "default").create_alias("other", "old")
+    desired = alias_set({"canary": "new", "other": "new"}, verify=SOAK, on_failure=OnFailure.REVERT)
+    plan = shop.plan(desired)
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "new")
+
+    def refuse(method: str, name: str) -> None:
+        if (method, name) == ("alter", "other"):
+            raise PermissionDenied("no")
+
+    shop.recorder.before = refuse
+    with shop.recorder.catalogs() as opened:
+        report = apply_plan(plan, catalogs=opened, journal=shop.journal)
+    assert outcomes(report)["canary"] == (Outcome.NOOP, "SoakInterrupted")
+    assert [alias for _, alias, _ in shop.journal.decisions().pending_verification] == ["canary"]

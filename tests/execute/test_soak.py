@@ -6,6 +6,7 @@ import time
 from threading import Event
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.errors import ConnectionFailed, ExitCode, PermissionDenied
 from reconciler.core.model import Alias, OnFailure, Verify
@@ -205,3 +206,49 @@ def test_no_set_waits_for_the_soak_of_another() -> None:
     with recorder.catalogs() as opened:
         report = apply_plan(make_plan([slow, quick], catalogs=opened), catalogs=opened, stop=stop)
     assert outcomes(report) == {"a": Outcome.DONE, "b": Outcome.DONE}
+
+
+INSTANT = Verify(soak=1e-9)
+"""One probe, and more only while an alias is bad."""
+
+
+def test_an_alias_that_is_bad_for_the_first_time_in_the_last_probe_is_probed_again() -> None:
+    """The last probe was made because another alias was bad, which is good by then."""
+    recorder = shop()
+    recorder.server.create_collection("other")
+    bad = [PermissionDenied("no grant on a")]
+
+    def trouble(method: str, name: str) -> None:
+        if (method, name) == ("sample_keys", "a") and bad:
+            raise bad.pop()
+        if (method, name) == ("sample_keys", "a"):
+            recorder.server.connect(LOCAL, "default").alter_alias("b", "other")
+
+    recorder.after = lambda method, alias: setattr(recorder, "before", trouble if alias == "b" else quiet)
+    with recorder.catalogs() as opened:
+        desired = alias_set({"a": "new", "b": "new"}, verify=INSTANT, connection=replace(LOCAL, concurrency=1))
+        report = apply_plan(make_plan([desired], catalogs=opened), catalogs=opened)
+    assert outcomes(report)["b"] is Outcome.FAILED
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def test_a_soak_that_could_not_be_completed_names_the_third_place_that_it_saw() -> None:
+    recorder = shop()
+    recorder.server.create_collection("other")
+    reads = iter(["read-back", "first probe"])
+
+    def trouble(method: str, name: str) -> None:
+        if (method, name) == ("resolve", "a"):
+            moment = next(reads, "second probe")
+            if moment == "first probe":
+                recorder.server.connect(LOCAL, "default").alter_alias("a", "other")
+            if moment == "second probe":
+                raise ConnectionFailed("cut")
+
+    recorder.after = lambda method, alias: setattr(recorder, "before", trouble)
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([alias_set({"a": "new"}, verify=INSTANT)], catalogs=opened), catalogs=opened)
+    assert (report.results[0].code, report.results[0].message) == (
+        "SoakFailed",
+        'the soak could not be completed: cut; in the meantime it was at "other"',
+    )
