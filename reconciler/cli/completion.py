@@ -11,6 +11,8 @@ from click.shell_completion import CompletionItem
 from reconciler.core.errors import AliasctlError
 from reconciler.manifest import Manifests, read
 
+PATHS = ("paths", "filenames", "arguments")
+"""The parameters that hold paths of manifests."""
 Completer = Callable[[click.Context, str], list[CompletionItem]]
 
 
@@ -42,7 +44,9 @@ def connections(context: click.Context, incomplete: str) -> list[CompletionItem]
 def _names(
     context: click.Context, incomplete: str, names_in: Callable[[Manifests], Iterable[str]]
 ) -> list[CompletionItem]:
-    paths = [path for path in context.params.get("paths") or () if path != "-"]  # the terminal is standard input
+    given = [path for name in PATHS for path in context.params.get(name) or ()]
+    given += context.args  # arguments before an option that has no value yet
+    paths = [path for path in given if path != "-"]  # the terminal is standard input
     with suppress(AliasctlError, OSError):
         return [CompletionItem(name) for name in sorted(set(names_in(read(paths)))) if name.startswith(incomplete)]
     return []

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 COMMANDS = {
     "apply": "Apply the manifests to Milvus.",
     "completion": "Print a shell completion script.",
-    "check": "Check connectivity and privileges; --exercise verifies the server.",
+    "check": "Check connectivity, privileges and server behavior.",
     "export": "Print a database's live aliases as manifests.",
     "graph": "Draw which alias points at which collection.",
     "history": "Show what earlier runs did.",
@@ -138,6 +138,4 @@ def _usage_error(error: click.UsageError, output: Output) -> None:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and (hint := HINTS.get(error.option_name)):
         message = f"No such option: {error.option_name}; {hint}"
-    if message.startswith("Got unexpected extra argument") and error.ctx and "paths" in error.ctx.params:
-        message += " Repeat -f for each path: -f A -f B."
     output.failure(UsageError(message))

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli.help_page import LOGGING, MANIFESTS, OUTPUT, PLAN, TARGET, set_heading
 from reconciler.cli.output import Output
 from reconciler.cli.values import (
     alias_name,
@@ -35,22 +36,29 @@ from reconciler.service.logging import LEVELS, configure_logging_when_needed
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def chained(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Return a decorator that declares all these options, in this order on the help page."""
+def chained(*options: Callable[[Command], Command], heading: str = "") -> Callable[[Command], Command]:
+    """Return a decorator that declares all these options, in this order on the help page, perhaps under a heading."""
 
     def decorate(command: Command) -> Command:
+        known = len(vars(command).get("__click_params__", ()))
         for option in reversed(options):
             command = option(command)
+        for parameter in vars(command)["__click_params__"][known:] if heading else ():
+            set_heading(parameter, heading)
         return command
 
     return decorate
 
 
-def option_group(parameter: str, record: Callable[..., object], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def option_group(
+    parameter: str, record: Callable[..., object], *options: Callable[[Any], Any], heading: str = ""
+) -> Callable[[Any], Any]:
     """Return a decorator that declares options whose values the command gets as one record.
 
-    `parameter`: of the command, for the record. `record`: called with the values of its parameters' names; a group in
-    the group gives it a record.
+    Args:
+        parameter: of the command, for the record.
+        record: called with the values of its parameters' names; a group in the group gives it a record.
+        heading: of the options on the help page.
     """
     names = signature(record).parameters
 
@@ -60,7 +68,7 @@ def option_group(parameter: str, record: Callable[..., object], *options: Callab
             group = {name: values.pop(name) for name in names if name in values}
             return command(*arguments, **values, **{parameter: record(**group)})
 
-        decorated: Callable[..., Any] = chained(*options)(with_record)
+        decorated: Callable[..., Any] = chained(*options, heading=heading)(with_record)
         return decorated
 
     return decorate
@@ -76,18 +84,57 @@ def variable_option(flag: str, *, help: str) -> Callable[[Command], Command]:  #
 
 file_option = partial(click.option, metavar="FILE")
 
-_manifest_option = partial(
-    click.option,
-    "-f",
-    "--filename",
-    "paths",
-    multiple=True,
-    type=file_name,
-    metavar="PATH",
-    help="A manifest, a folder of manifests (recursive), or - for standard input. Can be repeated.",
-)
-manifest_option = _manifest_option(required=True)
-optional_manifest_option = _manifest_option()
+
+def _filename_option(name: str, also: str = "") -> Callable[[Any], Any]:
+    return click.option(
+        "-f",
+        "--filename",
+        name,
+        multiple=True,
+        type=file_name,
+        metavar="PATH",
+        help=f"A manifest, a folder of manifests (recursive), or - for standard input{also}. Can be repeated.",
+    )
+
+
+filename_option = chained(_filename_option("paths"), heading=MANIFESTS)
+"""The manifests of a command whose arguments are something else."""
+
+
+def manifest_paths(filenames: tuple[str, ...], arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths of `-f` and the arguments, which mean the same."""
+    return (*filenames, *arguments)
+
+
+def required_paths(filenames: tuple[str, ...], arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths as `manifest_paths` does. Raises `UsageError`: there are none."""
+    if paths := manifest_paths(filenames, arguments):
+        return paths
+    raise click.UsageError("Missing manifests: give PATH, or -f PATH", click.get_current_context())
+
+
+def manifest_options(
+    paths: Callable[[tuple[str, ...], tuple[str, ...]], object], parameter: str = "paths", metavar: str = "[PATH]..."
+) -> Callable[[Any], Any]:
+    """Return the options for manifests: `-f`, and arguments.
+
+    Args:
+        paths: called with the paths of both.
+        parameter: of the command, for what `paths` returns.
+        metavar: of the arguments.
+    """
+    return option_group(
+        parameter,
+        paths,
+        _filename_option("filenames", "; PATH alone means the same"),
+        click.argument("arguments", nargs=-1, type=file_name, metavar=metavar),
+        heading=MANIFESTS,
+    )
+
+
+manifest_option = manifest_options(required_paths)
+optional_manifest_option = manifest_options(manifest_paths)
+
 
 _database_option = name_option("--database", help="Use this database for every set.")
 _connection_option = name_option("--connection", type=connection_name, help="Use this MilvusConnection for every set.")
@@ -107,9 +154,10 @@ target_options = option_group(
     click.option(
         "--concurrency", type=click.IntRange(1, 64), metavar="N", help="Maximum calls in flight; Milvus Lite: always 1."
     ),
+    heading=TARGET,
 )
 """Settings of the servers, which take precedence over the manifests."""
-set_target_options = option_group("overrides", Overrides, _connection_option, _database_option)
+set_target_options = option_group("overrides", Overrides, _connection_option, _database_option, heading=TARGET)
 """The settings that choose among the connections and databases of the manifests."""
 
 include_suspended_option = click.option("--include-suspended", is_flag=True, help="Include suspended sets.")
@@ -141,6 +189,7 @@ plan_options = option_group(
         is_flag=True,
         help="Retry moves that an earlier run reverted, and ignore waves it could not verify.",
     ),
+    heading=PLAN,
 )
 """What the run may do beyond the manifests."""
 
@@ -190,21 +239,27 @@ def format_option(*, views: bool = False, records: bool = False, tables: bool = 
     `views`: whether the result is a plan or a report, which more formats can render; `records`: whether it is the
     history, which can be exported; `tables`: whether it has tables.
     """
-    return click.option(
-        "-o",
-        "--format",
-        type=click.Choice(_names(views=views, records=records, tables=tables)),
-        default=TEXT.name,
-        show_default=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_set_format,
-        help="Output format.",
+    return chained(
+        click.option(
+            "-o",
+            "--format",
+            type=click.Choice(_names(views=views, records=records, tables=tables)),
+            default=TEXT.name,
+            show_default=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_set_format,
+            help="Output format.",
+        ),
+        heading=OUTPUT,
     )
 
 
-color_option = click.option(
-    "--no-color", is_flag=True, is_eager=True, expose_value=False, callback=_set_color, help="Turn colors off."
+color_option = chained(
+    click.option(
+        "--no-color", is_flag=True, is_eager=True, expose_value=False, callback=_set_color, help="Turn colors off."
+    ),
+    heading=OUTPUT,
 )
 
 
@@ -222,6 +277,7 @@ def result_options(*, views: bool = False, records: bool = False, tables: bool =
             help=f"Also write the result to a file, as {', '.join(names[:-1])} or {names[-1]}. Can be repeated.",
         ),
         color_option,
+        heading=OUTPUT,
     )
 
 
@@ -251,6 +307,7 @@ def log_options(
             click.option(
                 "--log-level", type=click.Choice(LEVELS), default=level, show_default=True, help="Minimum log level."
             ),
+            heading=LOGGING,
         )(with_log)
 
     return decorate

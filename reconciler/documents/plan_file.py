@@ -6,6 +6,7 @@ any script.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,8 @@ from reconciler.core.record import Count, Digest, Record, Time
 from reconciler.documents.codec import Document
 from reconciler.documents.kinds import DocumentKind
 from reconciler.documents.parts import PlannedTarget, Tool
-from reconciler.documents.saved_file import SavedForm, invalid, load, target_plan_of
+from reconciler.documents.saved_file import MAX_BYTES, SavedForm, invalid, load, target_plan_of
+from reconciler.files import read_limited
 
 
 class PlanSummary(Record, frozen=True):
@@ -43,7 +45,8 @@ class PlanDocument(Record, frozen=True):
 
 
 PLAN = DocumentKind("Plan", PlanDocument, version=2)
-FORM = SavedForm(PLAN, "plan file", hint="manifests are given with -f", other_version="plan again")
+FORM = SavedForm(PLAN, "plan file", hint='manifests go to "aliasctl plan"', other_version="plan again")
+_KIND = re.compile(rb'"kind"\s*:\s*"Plan"')
 
 
 def plan_document(plan: Plan) -> Document:
@@ -73,6 +76,17 @@ def load_plan(path: Path) -> Plan:
     if not unchanged or [step.action for step in plan.steps] != actions:
         raise invalid(path, "the plan file was edited: it does not have the checksum it carries; plan again")
     return plan
+
+
+def is_plan_file(path: Path) -> bool:
+    """Return whether a file has the content of a plan file, complete or not, rather than of manifests."""
+    try:
+        if not path.is_file():
+            return False
+        content = read_limited(path, MAX_BYTES)
+    except (OSError, ValueError):  # not readable, or a null character
+        return False
+    return content.lstrip().startswith(b"{") and b'"formatVersion"' in content and bool(_KIND.search(content))
 
 
 def checksum(document: Document) -> str:

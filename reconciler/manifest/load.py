@@ -223,7 +223,7 @@ def _nothing_in(foreign: Sequence[Node]) -> str:
     """Say why a named file has no manifest."""
     written = next((_text(root, "kind") for root in foreign if "formatVersion" in root.fields), "")
     if written == "Plan":
-        return 'this is a saved plan, not a manifest; use "aliasctl show" or "aliasctl apply" on it, without -f'
+        return 'this is a saved plan, not a manifest; run "aliasctl apply PLANFILE" or "aliasctl show PLANFILE"'
     if written:
         return f"this is a {written} that aliasctl wrote, not a manifest"
     return f"no document of {API_VERSION} in this file"

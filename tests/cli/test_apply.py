@@ -23,6 +23,8 @@ def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
     shop.point(a="v1", b="v1")
     shop.want({"a": "v2", "b": "v2"})
     assert shop.plan("--out", "plan.json", "--format", "json").document == shop.read("plan.json")
+    both = shop.run("apply", "plan.json", "--plan", "plan.json")
+    assert (both.code, "give either a PLANFILE, or manifests with --plan PLANFILE" in both.stderr) == (1, True)
     (shop.folder / "aliases.yaml").unlink()
     shop.move(a="v2")
     applied = shop.run("apply", "plan.json", "--yes", "--output", "json=report.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from inspect import cleandoc
 from pathlib import Path
 
@@ -33,6 +34,46 @@ def test_no_two_parameters_of_a_command_have_one_name(name: str) -> None:
     assert command
     names = [parameter.name for parameter in command.params]
     assert len(names) == len(set(names))
+
+
+def help_page(name: str, width: int = 80) -> str:
+    command = aliasctl.get_command(click.Context(aliasctl), name)
+    assert command
+    return command.get_help(click.Context(command, info_name=f"aliasctl {name}", terminal_width=width))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_page_has_examples_and_fits_into_80_columns(name: str) -> None:
+    page = help_page(name)
+    assert f"  Examples:\n    aliasctl {name}" in page
+    assert max(map(len, page.splitlines())) <= 80
+
+
+def test_the_options_of_a_help_page_are_under_headings() -> None:
+    sections = dict(re.findall(r"^(\w+):\n(.*?)(?:\n\n|\Z)", help_page("plan"), re.MULTILINE | re.DOTALL))
+    options = {heading: set(re.findall(r"--[\w-]+", text)) for heading, text in sections.items()}
+    assert [*options] == ["Manifests", "Options", "Plan", "Target", "Output", "Logging"]
+    expected = {
+        "Manifests": {"--filename"},
+        "Options": {"--detailed-exitcode", "--help"},
+        "Plan": {"--max-drops"},
+        "Target": {"--uri", "--database"},
+        "Output": {"--format", "--no-color"},
+        "Logging": {"--log-level"},
+    }
+    assert {heading: names & options[heading] for heading, names in expected.items()} == expected
+
+
+def test_the_descriptions_of_a_help_page_are_in_one_column() -> None:
+    text = help_page("plan").partition("Manifests:\n")[2]
+    starts = {match.start(1) - match.start() for match in re.finditer(r"^  -[-\w, ]*(?: [A-Z]+)? {2,}(\w)", text, re.M)}
+    assert len(starts) == 1
+
+
+def test_the_list_of_commands_has_one_line_per_command() -> None:
+    page = aliasctl.get_help(click.Context(aliasctl, terminal_width=80))
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(summary)}$", page, re.MULTILINE), name
 
 
 def test_the_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:

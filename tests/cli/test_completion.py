@@ -62,6 +62,7 @@ def test_files_are_completed_by_the_shell(folder: Path, words: list[str]) -> Non
     [
         (["plan", "-f", "aliases.yaml", "--only", "pro"], ["products"]),
         (["apply", "-f", "aliases.yaml", "--allow-protected", "p"], ["prices", "products"]),
+        (["apply", "aliases.yaml", "--only", "p"], ["prices", "products"]),
         (["plan", "-f", "aliases.yaml", "--connection", "l"], ["lab"]),
         (["set", "-f", "aliases.yaml", "--set", "s"], ["search/shop"]),
         (["set", "-f", "aliases.yaml", "pri"], ["prices="]),

@@ -37,9 +37,8 @@ def test_1_is_an_error_before_any_write(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["plan"], "Missing option '-f' / '--filename'"),
-        (["apply"], "apply takes either -f PATH"),
-        (["apply", "-f", ".", "plan.json"], "apply takes either -f PATH"),
+        (["plan"], "Missing manifests: give PATH, or -f PATH"),
+        (["apply"], "Missing manifests: give PATH, or -f PATH"),
         (["plan", "-f", ".", "--timeout", "soon"], "--timeout"),
         (["plan", "-f", ".", "--output", "pdf=x"], "'pdf=x' is not FORMAT=FILE with FORMAT one of text, json"),
     ],

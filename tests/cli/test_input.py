@@ -78,18 +78,18 @@ def test_everything_wrong_is_told_at_once_with_its_place_and_the_way_out(folder:
         (["export"], "error: "),
         (
             ["show", "nowhere.json"],
-            "nowhere.json: error: cannot be read as a plan file: No such file or directory; manifests are given with ",
+            "nowhere.json: error: cannot be read as a plan file: No such file or directory; manifests go to ",
         ),
         (
             ["show", "aliases.yaml"],
-            "aliases.yaml: error: not a plan file: not valid JSON; manifests are given with -f\n",
+            'aliases.yaml: error: not a plan file: not valid JSON; manifests go to "aliasctl plan"\n',
         ),
         (["show", "report.json"], 'report.json: error: not a plan file: kind is "Report"\n'),
         (
             ["show", "newer.json"],
             "newer.json: error: plan format 99 is not the one this aliasctl reads (2); plan again\n",
         ),
-        (["show", "."], ".: error: cannot be read as a plan file: Is a directory; manifests are given with -f\n"),
+        (["show", "."], '.: error: cannot be read as a plan file: Is a directory; manifests go to "aliasctl plan"\n'),
     ],
 )
 def test_input_that_cannot_be_used(arguments: list[str], message: str, folder: Path) -> None:
@@ -103,10 +103,31 @@ def test_input_that_cannot_be_used(arguments: list[str], message: str, folder: P
     assert failed.stderr.startswith(message)
 
 
-def test_a_second_path_after_one_f_is_explained(folder: Path) -> None:
-    failed = run("validate", "-f", "aliases.yaml", "more.yaml", cwd=folder)
-    assert failed.code == 1
-    assert failed.stderr.endswith("Got unexpected extra argument (more.yaml) Repeat -f for each path: -f A -f B.\n")
+@pytest.mark.parametrize(
+    "paths", [["aliases.yaml", "more.yaml"], ["-f", "aliases.yaml", "more.yaml"], ["more.yaml", "-f", "aliases.yaml"]]
+)
+@pytest.mark.parametrize("command", ["validate", "graph"])
+def test_paths_mean_the_same_with_and_without_f(command: str, paths: list[str], folder: Path) -> None:
+    (folder / "more.yaml").write_text(manifest(alias_set({"b": "v1"}, "more")))
+    named = run(command, "-f", "aliases.yaml", "-f", "more.yaml", cwd=folder)
+    assert named.code == 0, named.stderr
+    assert run(command, *paths, cwd=folder).stdout == named.stdout
+
+
+def test_a_saved_plan_is_no_manifest(folder: Path) -> None:
+    (folder / "plan.json").write_text('{"kind": "Plan", "formatVersion": 2}')
+    for arguments in (["plan", "plan.json"], ["validate", "plan.json"], ["apply", "aliases.yaml", "plan.json"]):
+        failed = run(*arguments, cwd=folder)
+        assert (failed.code, failed.stdout) == (1, "")
+        assert 'plan.json: error: this is a saved plan, not a manifest; run "aliasctl apply PLANFILE"' in failed.stderr
+
+
+@pytest.mark.parametrize("content", ['{"kind":"Plan","formatVersion":2', '\n{"formatVersion": 2, "kind" : "Plan"}'])
+def test_a_damaged_plan_file_is_not_taken_for_manifests(content: str, folder: Path) -> None:
+    (folder / "plan.json").write_text(content)
+    failed = run("apply", "plan.json", cwd=folder)
+    assert (failed.code, failed.stderr.startswith("plan.json: error: not a")) == (1, True), failed.stderr
+    assert "plan file" in failed.stderr
 
 
 def test_our_variables_may_begin_with_the_home_folder(folder: Path, tmp_path: Path) -> None:

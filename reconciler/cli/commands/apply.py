@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
 from reconciler.cli.confirm_and_apply import ApplyOptions, confirm_and_apply
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.decisions import saved_with_decisions
 from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.plan import Plan
-from reconciler.documents.plan_file import load_plan
+from reconciler.documents.plan_file import is_plan_file, load_plan
 from reconciler.execute.saved_plan import ensure_fresh, ensure_reviewed
 from reconciler.journal import Journal
 from reconciler.manifest import Overrides
@@ -35,9 +37,23 @@ apply_options = options.option_group(
 )
 
 
-@click.command("apply")
-@click.argument("planfile", type=values.file_path, required=False)
-@options.optional_manifest_option
+class Given(Struct, frozen=True):
+    """What is applied: manifests, or a saved plan."""
+
+    paths: tuple[str, ...]
+    planfile: Path | None = None
+
+
+def given_paths(filenames: tuple[str, ...], arguments: tuple[str, ...]) -> Given:
+    """Return what `-f` and the arguments name: a plan file, if it is the only one and an argument, or manifests."""
+    paths = options.required_paths(filenames, arguments)
+    if not filenames and len(paths) == 1 and is_plan_file(Path(paths[0])):
+        return Given((), Path(paths[0]))
+    return Given(paths)
+
+
+@click.command("apply", cls=Command)
+@options.manifest_options(given_paths, "given", "[PATH]... | PLANFILE")
 @click.option(
     "--plan",
     "reviewed",
@@ -54,8 +70,7 @@ apply_options = options.option_group(
 @click.pass_obj
 def command(
     output: Output,
-    planfile: Path | None,
-    paths: tuple[str, ...],
+    given: Given,
     reviewed: Path | None,
     execution: ApplyOptions,
     journal: Path | None,
@@ -65,16 +80,18 @@ def command(
     """Apply the manifests to Milvus.
 
     Plans, shows the plan, asks for confirmation, applies it and reads back. Safe to repeat. With --plan it plans again
-    and refuses if the result is not the reviewed plan. With a PLANFILE alone it applies that file, unless one of its
-    aliases was moved since.
+    and refuses if the result is not the reviewed plan. If the only argument is a file that "plan --out" saved, which is
+    recognized by its content, it applies that plan, unless one of its aliases was moved since.
 
     \b
-      aliasctl apply -f aliases/
-      aliasctl apply -f aliases/ --plan plan.json --yes
+    Examples:
+      aliasctl apply aliases/
+      aliasctl apply aliases/ --plan plan.json --yes
       aliasctl apply plan.json
     """
-    if bool(planfile) is bool(paths) or (planfile and reviewed):
-        raise click.UsageError("apply takes either -f PATH (with or without --plan PLANFILE) or one PLANFILE")
+    paths, planfile = given.paths, given.planfile
+    if planfile and reviewed:
+        raise click.UsageError("give either a PLANFILE, or manifests with --plan PLANFILE")
     output.ensure_writable()
     recorded = inputs.journal(journal)
     origins = inputs.origins("apply", (str(planfile),) if planfile else paths)

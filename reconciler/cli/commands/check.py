@@ -7,6 +7,7 @@ import click
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options
 from reconciler.cli.exercise_server import exercise_server
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.model import AliasSet
 from reconciler.inspect.access import check_access, exit_code
@@ -16,7 +17,7 @@ from reconciler.render.documents import check_document
 from reconciler.render.formats import Result
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @options.optional_manifest_option
 @options.include_suspended_option
 @click.option(
@@ -32,7 +33,7 @@ from reconciler.render.formats import Result
 def command(
     output: Output, paths: tuple[str, ...], include_suspended: bool, exercise: bool, yes: bool, flags: Overrides
 ) -> int:
-    """Check connectivity and privileges; --exercise verifies the server.
+    """Check connectivity, privileges and server behavior.
 
     Checks address, TLS, token, version, database and each privilege that the sets need, without writing. A privilege is
     ok only if a call was permitted or a grant was read; otherwise it is missing or unknown. Exits with 1 if something
@@ -43,7 +44,8 @@ def command(
     with 1 if the server contradicts what aliasctl expects of its version, and with 5 if something could not be removed.
 
     \b
-      aliasctl check -f aliases/
+    Examples:
+      aliasctl check aliases/
       aliasctl check --uri http://localhost:19530 --database default
       aliasctl check --exercise --uri http://localhost:19530 --database scratch
     """

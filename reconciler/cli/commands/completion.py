@@ -5,18 +5,22 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
+from reconciler.cli.help_page import Command
+
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 VARIABLE = "_ALIASCTL_COMPLETE"
 
 
-@click.command("completion")
+@click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
     """Print a shell completion script.
 
     \b
-      aliasctl completion bash > ~/.local/share/bash-completion/completions/aliasctl
+    Examples:
+      aliasctl completion bash \\
+        > ~/.local/share/bash-completion/completions/aliasctl
       aliasctl completion zsh > ~/.zfunc/_aliasctl
       aliasctl completion fish > ~/.config/fish/completions/aliasctl.fish
 

@@ -9,6 +9,7 @@ import click
 from reconciler.catalog import Catalogs, connect
 from reconciler.catalog.read import read_all
 from reconciler.cli import inputs, options
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.errors import AliasctlError, ExitCode, Problem
 from reconciler.core.model import Connection, Origin
@@ -17,7 +18,7 @@ from reconciler.manifest import Overrides
 from reconciler.manifest.export import exportable, exported, nameable
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @options.optional_manifest_option
 @click.option("--all-databases", is_flag=True, help="Export every database that the token may list.")
 @options.target_options
@@ -33,9 +34,10 @@ def command(output: Output, paths: tuple[str, ...], all_databases: bool, flags: 
     1.
 
     \b
+    Examples:
       aliasctl export --uri http://localhost:19530 --database default
-      aliasctl export -f connections.yaml --connection prod
-      aliasctl export -f connections.yaml --connection prod --all-databases
+      aliasctl export connections.yaml --connection prod
+      aliasctl export connections.yaml --connection prod --all-databases
     """
     if all_databases and flags.database:
         raise click.UsageError("--all-databases does not go with --database, which is one")

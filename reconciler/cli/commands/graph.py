@@ -6,6 +6,7 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.text import counted
 from reconciler.manifest import Manifests, Overrides
@@ -16,7 +17,7 @@ MERMAID_ARROWS, MERMAID_CHARACTERS = 500, 50_000
 """Mermaid's defaults of `maxEdges` and `maxTextSize`, which GitHub and GitLab do not change."""
 
 
-@click.command("graph")
+@click.command("graph", cls=Command)
 @options.manifest_option
 @click.option(
     "--format",
@@ -38,8 +39,9 @@ def command(output: Output, paths: tuple[str, ...], graph_format: str, live: boo
     called. With it, an alias that would move has two arrows, "now" and "next".
 
     \b
-      aliasctl graph -f aliases/
-      aliasctl graph -f aliases/ --live --format dot > aliases.dot
+    Examples:
+      aliasctl graph aliases/
+      aliasctl graph aliases/ --live --format dot > aliases.dot
     """
     if flags != Overrides() and not live:
         raise click.UsageError("options that say where the server is go with --live")

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.cli import inputs, options, values
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.report import Outcome
 from reconciler.core.text import counted, printable
@@ -41,7 +42,7 @@ class Filter(Struct, frozen=True):
         return Selection(self.alias, self.set, outcome, self.since, changed)
 
 
-@click.command("history")
+@click.command("history", cls=Command)
 @click.argument("run", metavar="[ID|prune]", type=values.word, required=False)
 @options.option_group(
     "shown",
@@ -83,6 +84,7 @@ def command(output: Output, run: str | None, shown: Filter, older_than: float | 
     still rejected, and moves that are pending verification.
 
     \b
+    Examples:
       aliasctl history
       aliasctl history 20261123-230102-4f2a9c
       aliasctl history --alias search_products --since 90d

@@ -10,11 +10,12 @@ from threading import Event
 import click
 
 from reconciler.cli import options
+from reconciler.cli.help_page import Command
 from reconciler.core.errors import AliasctlError, UsageError
 from reconciler.service.logging import configure_logging
 
 
-@click.command("operator")
+@click.command("operator", cls=Command)
 @click.option(
     "--namespace", "namespaces", multiple=True, metavar="NAME", help="Work on this namespace. Can be repeated."
 )
@@ -46,6 +47,11 @@ def command(
 
     It reconciles the AliasSets of the cluster with Milvus until it is stopped. Needs the extra [operator]. Of several
     processes only the one that holds the Lease is active; the others stand by.
+
+    \b
+    Examples:
+      aliasctl operator --namespace search
+      aliasctl operator --all-namespaces --read-only
     """
     if all_namespaces == bool(namespaces):
         raise UsageError("give either --namespace NAME (can be repeated) or --all-namespaces")

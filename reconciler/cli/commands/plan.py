@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.plan import Plan
@@ -21,7 +22,7 @@ from reconciler.render.formats import JSON
 from reconciler.render.results import plan_result
 
 
-@click.command("plan")
+@click.command("plan", cls=Command)
 @options.manifest_option
 @options.plan_options
 @options.target_options
@@ -60,9 +61,10 @@ def command(
     Compares the manifests with the live aliases; changes nothing.
 
     \b
-      aliasctl plan -f aliases/
-      aliasctl plan -f aliases/ --out plan.json --detailed-exitcode
-      aliasctl plan -f aliases/ --against export.yaml
+    Examples:
+      aliasctl plan aliases/
+      aliasctl plan aliases/ --out plan.json --detailed-exitcode
+      aliasctl plan aliases/ --against export.yaml
     """
     if out:
         output.files.append((JSON, out))

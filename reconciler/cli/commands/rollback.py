@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
 from reconciler.cli.confirm_and_apply import ApplyOptions, confirm_and_apply
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.errors import ExitCode, InvalidInput, Problem
 from reconciler.core.model import Origin, Target
@@ -90,7 +91,7 @@ class Databases(Struct, frozen=True):
         )
 
 
-@click.command("rollback")
+@click.command("rollback", cls=Command)
 @options.option_group(
     "subject",
     Subject,
@@ -115,7 +116,7 @@ class Databases(Struct, frozen=True):
     help="Maximum number of aliases to drop per set.",
 )
 @options.journal_option
-@options.optional_manifest_option
+@options.filename_option
 @options.target_options
 @options.result_options()
 @options.log_options()
@@ -142,6 +143,7 @@ def command(
     --uri or -f.
 
     \b
+    Examples:
       aliasctl rollback
       aliasctl rollback 20261123-230102-4f2a9c --dry-run
       aliasctl rollback report.json --yes

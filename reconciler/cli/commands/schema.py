@@ -6,12 +6,13 @@ import json
 
 import click
 
+from reconciler.cli.help_page import Command
 from reconciler.manifest.kinds import KINDS
 from reconciler.manifest.schema import json_schema
 from reconciler.render.documents import SCHEMAS
 
 
-@click.command("schema")
+@click.command("schema", cls=Command)
 @click.argument("kind", metavar="KIND", type=click.Choice([*KINDS, *SCHEMAS], case_sensitive=False))
 def command(kind: str) -> None:
     """Print the JSON Schema of a kind.
@@ -19,6 +20,7 @@ def command(kind: str) -> None:
     A kind is one of the manifests, or one of the documents that aliasctl prints.
 
     \b
+    Examples:
       aliasctl schema AliasSet
     """
     click.echo(json.dumps(SCHEMAS[kind]() if kind in SCHEMAS else json_schema(kind), indent=2))

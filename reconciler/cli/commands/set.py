@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import inputs, options, values
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.cli.replace_files import Replacement, ensure_replaceable, replace_all
 from reconciler.core.errors import InvalidInput, Problem
@@ -39,7 +40,7 @@ def assignment(text: str) -> tuple[str, str]:
     return alias, collection
 
 
-@click.command("set")
+@click.command("set", cls=Command)
 @click.argument(
     "assignments",
     nargs=-1,
@@ -76,6 +77,7 @@ def command(
     "state: Absent", that line is replaced. If anything is invalid before or after the edit, no alias is set.
 
     \b
+    Examples:
       aliasctl set search_products=products_v2 -f aliases/
       aliasctl set search_products=products_v2 -f aliases/ --check
     """

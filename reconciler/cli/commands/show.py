@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options, values
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.documents.plan_file import load_plan
 from reconciler.render.results import plan_result
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("planfile", type=values.file_path)
 @options.result_options(views=True)
 @options.log_options()
@@ -23,6 +24,7 @@ def command(output: Output, planfile: Path) -> None:
     Whether it is stale is not checked.
 
     \b
+    Examples:
       aliasctl show plan.json
       aliasctl show plan.json --output html=plan.html
     """

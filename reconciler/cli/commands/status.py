@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options, values
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.cli.watch import Watch
 from reconciler.core.errors import ExitCode
@@ -38,7 +39,7 @@ class Selected(Struct, frozen=True):
     by: str
 
 
-@click.command("status")
+@click.command("status", cls=Command)
 @options.manifest_option
 @options.option_group(
     "selected",
@@ -95,10 +96,11 @@ def command(
     moved the last alias away, since when. Collections are never dropped.
 
     \b
-      aliasctl status -f aliases/
-      aliasctl status -f aliases/ --problems --exit-code
-      aliasctl status -f aliases/ --by collection --unreferenced
-      aliasctl status -f aliases/ --watch --interval 30s
+    Examples:
+      aliasctl status aliases/
+      aliasctl status aliases/ --problems --exit-code
+      aliasctl status aliases/ --by collection --unreferenced
+      aliasctl status aliases/ --watch --interval 30s
     """
     _check(output, selected, flags)
     if watching or interval is not None:

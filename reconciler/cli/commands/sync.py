@@ -9,6 +9,7 @@ import click
 from platformdirs import user_state_path
 
 from reconciler.cli import inputs, options, values
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.errors import AliasctlError, UsageError
 from reconciler.core.model import Credential
@@ -97,7 +98,7 @@ webhook_options = options.option_group(
 )
 
 
-@click.command("sync")
+@click.command("sync", cls=Command)
 @options.option_group(
     "settings",
     _settings,
@@ -156,8 +157,11 @@ def command(
     [git].
 
     \b
-      aliasctl sync https://git.example.com/search.git --path aliases/ --connections connections.yaml
-      aliasctl sync git@git.example.com:search.git --ssh-key deploy_key --connections connections.yaml --once
+    Examples:
+      aliasctl sync https://git.example.com/search.git --path aliases/ \\
+        --connections connections.yaml
+      aliasctl sync git@git.example.com:search.git --ssh-key deploy_key \\
+        --connections connections.yaml --once
     """
     if find_spec("prometheus_client") is None:
         raise AliasctlError("sync needs prometheus_client: pip install '.[git]' in a clone of aliasctl")

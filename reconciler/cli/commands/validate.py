@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.text import counted
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.documents.codec import Document
 
 
-@click.command("validate")
+@click.command("validate", cls=Command)
 @options.manifest_option
 @click.option(
     "--strict",
@@ -42,9 +43,10 @@ def command(output: Output, paths: tuple[str, ...], strict: bool, exclude: tuple
     """Check manifests offline.
 
     \b
-      aliasctl validate -f aliases/
-      aliasctl validate --strict -f aliases/ -f connections.yaml
-      aliasctl validate -f . --exclude charts
+    Examples:
+      aliasctl validate aliases/
+      aliasctl validate aliases/ connections.yaml --strict
+      aliasctl validate . --exclude charts
     """
     manifests = read(paths, exclude=exclude)
     refused = _refused_by_sync(paths, manifests)

@@ -10,6 +10,7 @@ import click
 
 from reconciler.catalog import Catalogs, connect
 from reconciler.cli import inputs, options
+from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.text import printable
 from reconciler.documents.codec import Document
@@ -21,7 +22,7 @@ from reconciler.render.wording import product
 from reconciler.version import __version__
 
 
-@click.command("version")
+@click.command("version", cls=Command)
 @options.optional_manifest_option
 @options.target_options
 @options.format_option()
@@ -33,6 +34,7 @@ def command(output: Output, paths: tuple[str, ...], flags: Overrides) -> None:
     That of the server is printed if the options or the environment name one.
 
     \b
+    Examples:
       aliasctl version
       aliasctl version --uri http://localhost:19530
     """
