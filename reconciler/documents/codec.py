@@ -118,7 +118,17 @@ def schemas(records: Sequence[type[Struct]]) -> tuple[list[Document], Document]:
     """Return the JSON Schema of each record's document, and the definitions that they refer to as `#/$defs/NAME`."""
     forms = [_form(record, lenient=False) for record in records]
     _, definitions = msgspec.json.schema_components(forms, schema_hook=_special_schema)
+    _unwrap_descriptions(definitions)
     return [definitions.pop(form.__name__) for form in forms], definitions
+
+
+def _unwrap_descriptions(schema: Any) -> None:
+    """Join the lines of every description, which are wrapped for the docstrings that they come from."""
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for part in parts:
+        _unwrap_descriptions(part)
+    if isinstance(schema, dict) and isinstance(text := schema.get("description"), str):
+        schema["description"] = " ".join(text.split())
 
 
 class _Field(NamedTuple):

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from reconciler.cli import commands
 from reconciler.cli.main import COMMANDS, aliasctl
+from reconciler.manifest.kinds import KINDS
+from reconciler.render.documents import SCHEMAS
 from tests.cli.command import run, run_python
 
 
@@ -68,6 +71,12 @@ def test_the_descriptions_of_a_help_page_are_in_one_column() -> None:
     text = help_page("plan").partition("Manifests:\n")[2]
     starts = {match.start(1) - match.start() for match in re.finditer(r"^  -[-\w, ]*(?: [A-Z]+)? {2,}(\w)", text, re.M)}
     assert len(starts) == 1
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *SCHEMAS])
+def test_the_descriptions_of_a_schema_are_whole_sentences(kind: str) -> None:
+    printed = CliRunner().invoke(aliasctl, ["schema", kind]).output
+    assert [line for line in printed.splitlines() if re.search(r"\\[nt]", line) and '"pattern"' not in line] == []
 
 
 def test_the_list_of_commands_has_one_line_per_command() -> None:
