@@ -135,7 +135,7 @@ def _usage_error(error: click.UsageError, output: Output) -> None:
     if error.ctx:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
-    message = error.format_message()
+    message = " ".join(error.format_message().split())  # click lists choices on lines of their own
     if isinstance(error, click.NoSuchOption) and (hint := HINTS.get(error.option_name)):
         message = f"No such option: {error.option_name}; {hint}"
     output.failure(UsageError(message))

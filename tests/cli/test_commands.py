@@ -79,6 +79,13 @@ def test_the_descriptions_of_a_schema_are_whole_sentences(kind: str) -> None:
     assert [line for line in printed.splitlines() if re.search(r"\\[nt]", line) and '"pattern"' not in line] == []
 
 
+def test_a_missing_kind_is_answered_with_all_kinds_in_one_sentence(tmp_path: Path) -> None:
+    failed = run("schema", cwd=tmp_path)
+    kinds = ", ".join(kind.lower() for kind in (*KINDS, *SCHEMAS))
+    assert failed.stderr.endswith(f"error: Missing argument 'KIND'. Choose from: {kinds}\n")
+    assert all(kind in help_page("schema") for kind in (*KINDS, *SCHEMAS))
+
+
 def test_the_list_of_commands_has_one_line_per_command() -> None:
     page = aliasctl.get_help(click.Context(aliasctl, terminal_width=80))
     for name, summary in COMMANDS.items():

@@ -17,10 +17,12 @@ from reconciler.render.documents import SCHEMAS
 def command(kind: str) -> None:
     """Print the JSON Schema of a kind.
 
-    A kind is one of the manifests, or one of the documents that aliasctl prints.
+    KIND is a manifest (AliasSet, MilvusConnection) or a document that aliasctl prints: Plan, Report, Error, Validation,
+    Edit, Status, Check, Exercise, Version, Journal or History.
 
     \b
     Examples:
-      aliasctl schema AliasSet
+      aliasctl schema AliasSet > aliasset.schema.json
+      aliasctl schema Plan
     """
     click.echo(json.dumps(SCHEMAS[kind]() if kind in SCHEMAS else json_schema(kind), indent=2))
