@@ -209,7 +209,7 @@ journal_option = file_option(
 )
 
 
-def _names(*, views: bool, records: bool, tables: bool) -> list[str]:
+def _names(*, views: bool, records: bool, tables: bool, problems: bool = False) -> list[str]:
     """Return the formats that need nothing in particular, or something that the result has."""
     return [
         each.name
@@ -217,7 +217,8 @@ def _names(*, views: bool, records: bool, tables: bool) -> list[str]:
         if (views and each.needs_view)
         or (records and each.needs_records)
         or (tables and each.needs_tables)
-        or not (each.needs_view or each.needs_records or each.needs_tables)
+        or (problems and each.needs_problems)
+        or not (each.needs_view or each.needs_records or each.needs_tables or each.needs_problems)
     ]
 
 
@@ -233,17 +234,22 @@ def _set_color(context: click.Context, _parameter: click.Parameter, no_color: bo
     context.ensure_object(Output).color &= not no_color
 
 
-def format_option(*, views: bool = False, records: bool = False, tables: bool = False) -> Callable[[Command], Command]:
+def format_option(
+    *, views: bool = False, records: bool = False, tables: bool = False, problems: bool = False
+) -> Callable[[Command], Command]:
     """Return the option `--format`; it is read first, so that errors of other options are printed in that format.
 
-    `views`: whether the result is a plan or a report, which more formats can render; `records`: whether it is the
-    history, which can be exported; `tables`: whether it has tables.
+    Args:
+        views: whether the result is a plan or a report, which more formats can render.
+        records: whether it is the history, which can be exported.
+        tables: whether it has tables.
+        problems: whether it is what is wrong with manifests, which GitHub can show beside their lines.
     """
     return chained(
         click.option(
             "-o",
             "--format",
-            type=click.Choice(_names(views=views, records=records, tables=tables)),
+            type=click.Choice(_names(views=views, records=records, tables=tables, problems=problems)),
             default=TEXT.name,
             show_default=True,
             is_eager=True,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from reconciler.core.errors import AliasctlError
+from reconciler.core.errors import AliasctlError, InvalidInput, Problem
 from reconciler.render.lines import Line
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def _no_records() -> Iterable[str]:
 class Result(Struct, frozen=True):
     """The result of a command, in the forms that formats render; each is created when it is used.
 
-    `view`: of a plan or a report; `records`: the journal's, each as one line of JSON; `tables`: of a status. Other
-    results have none.
+    `view`: of a plan or a report; `records`: the journal's, each as one line of JSON; `tables`: of a status;
+    `warnings`: about the manifests. Other results have none.
     """
 
     lines: Callable[[], Iterable[Line]]
@@ -44,6 +44,7 @@ class Result(Struct, frozen=True):
     view: Callable[[], View] = _no_view
     records: Callable[[], Iterable[str]] = _no_records
     tables: Callable[[], Tables] = _no_tables
+    warnings: Callable[[], Iterable[Problem]] = tuple
 
     @property
     def has_tables(self) -> bool:
@@ -58,6 +59,7 @@ class Format(Struct, frozen=True):
         needs_view: whether it can render plans and reports only.
         needs_records: whether it can render the history only.
         needs_tables: whether it can render results with tables only; with `needs_view`, these as well.
+        needs_problems: whether it can render errors and warnings about manifests only.
         render_error: returns what stands in place of the result if the command fails; None for nothing.
     """
 
@@ -66,6 +68,7 @@ class Format(Struct, frozen=True):
     needs_view: bool = False
     needs_records: bool = False
     needs_tables: bool = False
+    needs_problems: bool = False
     render_error: Callable[[AliasctlError], str] | None = None
 
 
@@ -119,11 +122,24 @@ def _csv(result: Result) -> str:
     return csv(result.tables().tables[0])
 
 
+def _github(result: Result) -> str:
+    from reconciler.render.github import workflow_commands
+
+    return workflow_commands("warning", result.warnings())
+
+
+def _github_error(error: AliasctlError) -> str:
+    from reconciler.render.github import workflow_commands
+
+    return workflow_commands("error", error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),))
+
+
 TEXT = Format("text", _text)
 JSON = Format("json", _json, render_error=_json_error)
 JSON_LINES = Format("jsonl", _json_lines, needs_records=True)
 MARKDOWN = Format("markdown", _markdown, needs_view=True, needs_tables=True)
 HTML = Format("html", _html, needs_view=True, needs_tables=True)
 CSV = Format("csv", _csv, needs_tables=True)
+GITHUB = Format("github", _github, needs_problems=True, render_error=_github_error)
 
-FORMATS = {output_format.name: output_format for output_format in (TEXT, JSON, JSON_LINES, MARKDOWN, HTML, CSV)}
+FORMATS = {each.name: each for each in (TEXT, JSON, JSON_LINES, MARKDOWN, HTML, CSV, GITHUB)}

@@ -214,3 +214,18 @@ def test_half_a_megabyte_of_mistakes_takes_little_memory(folder: Path) -> None:
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert (len(lines), lines[-1]) == (101, "error: these are the first 100 problems; there are more")
+
+
+def test_errors_and_warnings_for_github_are_annotations(folder: Path) -> None:
+    (folder / "more.yaml").write_text(manifest(alias_set({"b": "v1"}, "more", connectionRef={"name": "gone"})))
+    warned = run("validate", ".", "--format", "github", cwd=folder)
+    assert warned.code == 0
+    assert warned.stdout.startswith("::warning file=more.yaml,line=7,col=11::")
+    assert warned.stdout.count("\n") == 1
+
+    (folder / "bad.yaml").write_text(manifest(alias_set({"b": "v1"}, "bad", databse="default", aliasses=[])))
+    failed = run("validate", ".", "--format", "github", cwd=folder)
+    assert failed.code == 1
+    lines = failed.stdout.splitlines()
+    assert len(lines) == failed.stderr.count("\n") > 1
+    assert all(line.startswith("::error file=bad.yaml,line=") for line in lines)

@@ -54,6 +54,7 @@ def test_a_plan_that_fails_replaces_the_one_that_is_shown(forge: GitHub | GitLab
     failed = forge.review("move")
     assert failed.code == 1
     assert "aliases/wrong.yaml:2:7: error: " in failed.log
+    assert ("\n::error file=aliases/wrong.yaml,line=2,col=7::" in failed.log) is isinstance(forge, GitHub)
     assert forge.shown.startswith(MARKER)
     assert "There is no plan for this commit" in forge.shown
 

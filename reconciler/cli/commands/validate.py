@@ -35,18 +35,21 @@ if TYPE_CHECKING:
     multiple=True,
     help="Leave out files and folders below the folders of -f, such as 'charts/*/templates'. Can be repeated.",
 )
-@options.format_option()
+@options.format_option(problems=True)
 @options.color_option
 @options.log_options()
 @click.pass_obj
 def command(output: Output, paths: tuple[str, ...], strict: bool, exclude: tuple[str, ...]) -> None:
     """Check manifests offline.
 
+    The format github is for GitHub Actions, which shows errors and warnings beside the lines of a pull request.
+
     \b
     Examples:
       aliasctl validate aliases/
       aliasctl validate aliases/ connections.yaml --strict
       aliasctl validate . --exclude charts
+      aliasctl validate aliases/ --format github
     """
     manifests = read(paths, exclude=exclude)
     refused = _refused_by_sync(paths, manifests)
@@ -60,7 +63,9 @@ def command(output: Output, paths: tuple[str, ...], strict: bool, exclude: tuple
     warnings = (*manifests.warnings, *absent, *refused)
     for warning in warnings:
         output.warn(warning)
-    output.emit(Result(lambda: [_summary(manifests)], lambda: _document(manifests, warnings)))
+    output.emit(
+        Result(lambda: [_summary(manifests)], lambda: _document(manifests, warnings), warnings=lambda: warnings)
+    )
 
 
 def _refused_by_sync(paths: Sequence[str], manifests: Manifests) -> Sequence[Problem]:
