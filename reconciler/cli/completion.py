@@ -8,9 +8,12 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem
 
+from reconciler.cli import inputs
 from reconciler.core.errors import AliasctlError
+from reconciler.journal import Selection
 from reconciler.manifest import Manifests, read
 
+OFFERED_RUNS = 50
 PATHS = ("paths", "filenames", "arguments")
 """The parameters that hold paths of manifests."""
 Completer = Callable[[click.Context, str], list[CompletionItem]]
@@ -39,6 +42,23 @@ def sets(context: click.Context, incomplete: str) -> list[CompletionItem]:
 def connections(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Offer the connections in the manifests of `-f`."""
     return _names(context, incomplete, lambda manifests: (name for _, name in manifests.connections))
+
+
+def runs(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Offer the newest runs of the journal."""
+    return _runs(context, Selection(prefix=incomplete))
+
+
+def changes(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Offer the newest runs that changed something, or else files, because a report can be given too."""
+    return _runs(context, Selection(prefix=incomplete, changed=True)) or files(context, incomplete)
+
+
+def _runs(context: click.Context, selection: Selection) -> list[CompletionItem]:
+    with suppress(AliasctlError, OSError):
+        journal = inputs.journal(context.params.get("journal"))
+        return [CompletionItem(run) for run in journal.look_up(selection, OFFERED_RUNS)]
+    return []
 
 
 def _names(

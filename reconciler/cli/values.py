@@ -71,6 +71,8 @@ file_name = Completed(word, "files")
 alias_name = Completed(word, "aliases")
 set_name = Completed(word, "sets")
 connection_name = Completed(word, "connections")
+run_name = Completed(word, "runs")
+rollback_subject = Completed(word, "changes")
 
 
 def duration(hours: int = 1) -> Callable[[str], float]:

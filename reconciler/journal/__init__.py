@@ -161,6 +161,20 @@ class Journal:
         with self._reading() as history:
             yield from history.runs(history.ids(selection, limit))
 
+    def look_up(self, selection: Selection, limit: int) -> list[str]:
+        """Return the IDs of selected runs, newest first, without creating, importing or locking the file.
+
+        Raises `JournalError`.
+        """
+        from reconciler.journal.database import NotADatabase, looking
+        from reconciler.journal.queries import History
+
+        try:
+            with closing(History(self.path, self._damaged, looking)) as history:
+                return list(history.ids(selection, limit))
+        except NotADatabase:
+            return []
+
     def newest_by_database(self, alias: str) -> Iterator[PastRun]:
         """Yield the newest run about an alias of each database, newest first. Raises `JournalError`."""
         with self._reading() as history:

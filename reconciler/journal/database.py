@@ -123,6 +123,20 @@ def reading(path: Path) -> sqlite3.Connection | None:
             return _opened_to_read(path, "immutable=1")  # a log cannot be made, not even to read
 
 
+def looking(path: Path) -> sqlite3.Connection | None:
+    """Open a journal for one quick look that creates no file, and waits for and blocks no other process.
+
+    Returns and raises as `reading`. What a log has is seen only if it can be read so.
+    """
+    with failing(path, "read"):
+        if not _exists(path):
+            return None
+        if path.with_name(path.name + "-wal").exists():  # a reader of a log blocks nobody
+            with suppress(sqlite3.OperationalError):
+                return _opened_to_read(path, "mode=ro")
+        return _opened_to_read(path, "immutable=1")
+
+
 def _opened_to_read(path: Path, mode: str) -> sqlite3.Connection | None:
     connection = _connect(path, mode)
     with _closed_on_error(connection):

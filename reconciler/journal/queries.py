@@ -6,11 +6,12 @@ from another index, over all entries of an alias.) Damaged entries are left out 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from reconciler.core.decisions import Decisions
@@ -53,15 +54,18 @@ class History:
     Args:
         path: the file.
         damaged: receives the numbers of the entries that cannot be read.
+        opened: opens the file.
 
     Raises:
         JournalError: it cannot be read.
     """
 
-    def __init__(self, path: Path, damaged: set[int]) -> None:
+    def __init__(
+        self, path: Path, damaged: set[int], opened: Callable[[Path], Connection | None] = database.reading
+    ) -> None:
         self._path = path
         self._damaged = damaged
-        self._connection = database.reading(path)
+        self._connection = opened(path)
 
     def close(self) -> None:
         """Close the file."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.journal import Act
 from tests.cli.command import run
+from tests.test_journal import MOVE, TARGET, begun, ended, plan_of
 
 MANIFESTS = """
 apiVersion: aliasctl.dev/v1alpha1
@@ -74,6 +76,22 @@ def test_files_are_completed_by_the_shell(folder: Path, words: list[str]) -> Non
 )
 def test_names_are_those_of_the_manifests(folder: Path, words: list[str], names: list[str]) -> None:
     assert offered(folder, "aliasctl", *words) == [f"plain,{name}" for name in names]
+
+
+def test_runs_are_those_of_the_journal(folder: Path) -> None:
+    assert offered(folder, "aliasctl", "history", "2") == []
+    assert not (folder / "journal.db").exists()
+    unchanged = begun(folder / "journal.db", MOVE)
+    unchanged.end(ended(plan_of(MOVE)))
+    moved = begun(folder / "journal.db", MOVE)
+    moved.intend(TARGET, MOVE, Act.MOVE)
+    moved.end(ended(plan_of(MOVE)))
+    prefix = moved.id[:4]
+    assert offered(folder, "aliasctl", "rollback", prefix) == [f"plain,{moved.id}"]
+    assert offered(folder, "aliasctl", "rollback", "--dry-run", moved.id[:-1]) == [f"plain,{moved.id}"]
+    assert offered(folder, "aliasctl", "rollback", "rep") == ["file,rep"]
+    assert offered(folder, "aliasctl", "history", prefix) == [f"plain,{run.id}" for run in (moved, unchanged)]
+    assert offered(folder, "aliasctl", "history", "--journal", "gone.db", prefix) == []
 
 
 @pytest.mark.parametrize(

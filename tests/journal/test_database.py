@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 from msgspec.structs import replace
 
 from reconciler.core.errors import ExitCode, JournalError
 from reconciler.core.report import Outcome
-from reconciler.journal import Act, Journal, RunState, database
+from reconciler.journal import Act, Journal, RunState, Selection, database
 from reconciler.reconcile import apply_plan, make_plan
 from tests.builders import alias_set, catalogs, live, server
 from tests.hostile.mutations import bounded
@@ -209,6 +209,38 @@ def test_a_process_that_reads_run_after_run_locks_nobody_out(path: Path) -> None
     next(reading)
     begun(path, MOVE).intend(TARGET, MOVE, Act.MOVE)
     assert len(list(reading)) == 2
+
+
+def test_a_look_at_a_missing_journal_or_a_text_journal_changes_nothing(path: Path) -> None:
+    assert Journal(path).look_up(Selection(), 9) == []
+    assert not path.parent.exists()
+    path.parent.mkdir()
+    path.write_text('{"event": "run"}\n')
+    assert Journal(path).look_up(Selection(), 9) == []
+    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [(path.name, '{"event": "run"}\n')]
+
+
+def test_a_look_neither_locks_the_file_nor_waits_for_a_lock(anywhere: Path) -> None:
+    ids = []
+    for _ in range(2):
+        run = begun(anywhere, MOVE)
+        run.intend(TARGET, MOVE, Act.MOVE)
+        ids.insert(0, run.end(ended(plan_of(MOVE))))
+    before = {file.name: file.stat().st_mtime_ns for file in anywhere.parent.iterdir()}
+    assert Journal(anywhere).look_up(Selection(), 9) == ids
+    assert Journal(anywhere).look_up(Selection(), 1) == ids[:1]
+    assert {file.name: file.stat().st_mtime_ns for file in anywhere.parent.iterdir()} == before
+    with closing(sqlite3.connect(anywhere, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = monotonic()
+        assert Journal(anywhere).look_up(Selection(), 9) == ids
+        assert monotonic() - started < database.BUSY_SECONDS / 2
+
+
+def test_a_look_sees_a_run_that_is_going_on(path: Path) -> None:
+    run = begun(path, MOVE)
+    run.intend(TARGET, MOVE, Act.MOVE)
+    assert Journal(path).look_up(Selection(changed=True), 9) == [run.id]
 
 
 def commits(path: Path) -> int:

@@ -43,7 +43,7 @@ class Filter(Struct, frozen=True):
 
 
 @click.command("history", cls=Command)
-@click.argument("run", metavar="[ID|prune]", type=values.word, required=False)
+@click.argument("run", metavar="[ID|prune]", type=values.run_name, required=False)
 @options.option_group(
     "shown",
     Filter,

@@ -95,7 +95,7 @@ class Databases(Struct, frozen=True):
 @options.option_group(
     "subject",
     Subject,
-    click.argument("run", metavar="[ID|REPORT]", type=values.word, required=False),
+    click.argument("run", metavar="[ID|REPORT]", type=values.rollback_subject, required=False),
     click.option("--alias", type=values.alias_name, metavar="ALIAS", help="Move back only this alias."),
     click.option(
         "--to",
