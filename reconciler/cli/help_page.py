@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-MANIFESTS, PLAN, TARGET, OUTPUT, LOGGING = "Manifests", "Plan", "Target", "Output", "Logging"
+MANIFESTS, PLAN, TARGET, KUBERNETES = "Manifests", "Plan", "Target", "Kubernetes"
+OUTPUT, LOGGING = "Output", "Logging"
 """The headings of options that several commands share."""
 OWN = "Options"
 TERM_WIDTH = 30

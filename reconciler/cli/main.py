@@ -21,10 +21,12 @@ from reconciler.version import __version__
 log = logging.getLogger(__name__)
 
 COMMANDS = {
+    "approve": "Approve the pending plan of an AliasSet in Kubernetes.",
     "apply": "Apply the manifests to Milvus.",
     "completion": "Print a shell completion script.",
     "check": "Check connectivity, privileges and server behavior.",
     "export": "Print a database's live aliases as manifests.",
+    "get": "List the AliasSets of a Kubernetes cluster.",
     "graph": "Draw which alias points at which collection.",
     "history": "Show what earlier runs did.",
     "operator": "Run the Kubernetes operator.",

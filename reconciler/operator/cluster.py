@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -27,6 +27,7 @@ AliasSet = create_namespaced_resource(GROUP, VERSION, "AliasSet", "aliassets")
 MilvusConnection = create_namespaced_resource(GROUP, VERSION, "MilvusConnection", "milvusconnections")
 
 TIMEOUT_SECONDS = 10.0
+PAGE = 500
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 T = TypeVar("T")
 
@@ -44,20 +45,31 @@ class ClusterError(AliasctlError):
         return self.status == CONFLICT
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether the API server does not know the kind of object."""
+        # An unknown API group is answered with plain text, which lightkube passes on.
+        page = getattr(self.__cause__, "response", None)
+        return NOT_FOUND in (self.status, getattr(page, "status_code", None))
+
+    @property
     def forbidden(self) -> bool:
         """Whether the operator's service account lacks the permission."""
         return self.status == FORBIDDEN
 
 
-def load_config(kubeconfig: Path | None) -> Any:
-    """Return how to reach the API server: the current context of a kubeconfig, or the pod's service account.
+def load_config(kubeconfig: Path | None, context: str | None = None) -> Any:
+    """Return how to reach the API server: a context of a kubeconfig, or the pod's service account.
 
-    `kubeconfig`: a file; None for the first of `$KUBECONFIG`, the service account and `~/.kube/config` that exists.
-    Raises `ClusterError`: none exists, or it cannot be used.
+    Args:
+        kubeconfig: a file; None for the first of the service account, `$KUBECONFIG` and `~/.kube/config` that exists.
+        context: its name; None for the current one.
+
+    Raises:
+        ClusterError: none exists, or it cannot be used.
     """
     try:
         found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
-        return found.get()
+        return found.get(context)
     except (ConfigError, OSError, ValueError, KeyError) as error:
         raise ClusterError(f"no way to reach a Kubernetes API server: {error}") from error
 
@@ -81,10 +93,13 @@ def own_namespace(kubeconfig: Path | None) -> str:
 
 
 class Cluster:
-    """The Kubernetes API. Thread-safe; every call may raise `ClusterError`."""
+    """The Kubernetes API. Thread-safe; every call may raise `ClusterError`.
 
-    def __init__(self, config: Any) -> None:
-        self._client = Client(config=config, timeout=httpx.Timeout(TIMEOUT_SECONDS), field_manager="aliasctl")
+    `manager`: what the API server records as the writer of a field.
+    """
+
+    def __init__(self, config: Any, manager: str = "aliasctl") -> None:
+        self._client = Client(config=config, timeout=httpx.Timeout(TIMEOUT_SECONDS), field_manager=manager)
 
     def require_crds(self, namespaces: Sequence[str]) -> None:
         """Fail if the CRDs are missing; kopf would wait silently. Other errors are left to the watches.
@@ -97,14 +112,17 @@ class Cluster:
             try:
                 self._call(partial(next, iter(objects), None))
             except ClusterError as error:
-                # An unknown API group is answered with plain text, which lightkube passes on.
-                page = getattr(error.__cause__, "response", None)
-                if NOT_FOUND in (error.status, getattr(page, "status_code", None)):
+                if error.is_unknown:
                     raise ClusterError(f"this cluster knows no {name}: kubectl apply -k crds", NOT_FOUND) from error
 
     def alias_set(self, ref: Ref) -> Body | None:
         """Return an AliasSet; None if it does not exist."""
         return self._found(lambda: self._client.get(AliasSet, ref.name, namespace=ref.namespace))
+
+    def alias_sets(self, namespace: str) -> list[Body]:
+        """Return the AliasSets of a namespace; `*` is all namespaces."""
+        objects = self._client.list(AliasSet, namespace=namespace, chunk_size=PAGE)
+        return self._call(lambda: list(cast("Iterable[Body]", objects)))
 
     def connection(self, ref: Ref) -> Body | None:
         """Return a MilvusConnection; None if it does not exist."""

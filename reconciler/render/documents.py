@@ -30,6 +30,7 @@ from reconciler.journal.entries import journal_schema
 from reconciler.journal.runs import counts_of
 from reconciler.manifest.records import Manifests
 from reconciler.manifest.select_entries import Change
+from reconciler.render.cluster_sets import APPROVAL, SETS
 from reconciler.render.status import Status
 
 
@@ -240,7 +241,10 @@ VERSION = DocumentKind("Version", VersionDocument)
 HISTORY = DocumentKind("History", HistoryDocument, version=3)
 
 SCHEMAS: Mapping[str, Callable[[], Document]] = {
-    **{kind.name: kind.schema for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, EXERCISE, VERSION)},
+    **{
+        kind.name: kind.schema
+        for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, EXERCISE, VERSION, SETS, APPROVAL)
+    },
     "Journal": journal_schema,
     "History": HISTORY.schema,
 }

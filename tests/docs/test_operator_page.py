@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ class Reader:
         for command, fitted in FITTED.items():
             text = text.replace(command, fitted)
         environment = {
-            "PATH": f"{Path(kubectl()).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                [str(Path(kubectl()).parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
             "HOME": str(self.folder),
             "KUBECONFIG": str(self.plane.kubeconfig(ADMIN, self.folder / "admin.kubeconfig")),
         }

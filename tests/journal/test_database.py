@@ -221,7 +221,7 @@ def test_a_look_at_a_missing_journal_or_a_text_journal_changes_nothing(path: Pat
 
 
 def test_a_look_neither_locks_the_file_nor_waits_for_a_lock(anywhere: Path) -> None:
-    ids = []
+    ids: list[str] = []
     for _ in range(2):
         run = begun(anywhere, MOVE)
         run.intend(TARGET, MOVE, Act.MOVE)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tests.cli.command import run
+from tests.kubernetes.control_plane import ADMIN, ControlPlane
 from tests.kubernetes.namespace import StoredSet
 from tests.kubernetes.scene import Scene
 
@@ -47,6 +51,24 @@ def test_a_plan_is_carried_out_once_it_is_approved(scene: Scene) -> None:
     [run] = stored.status["history"]
     assert run["digest"] == stored.status["lastAppliedDigest"] == digest
     assert run["approvedBy"].endswith("(unverified)")
+
+
+def test_the_command_approves_with_the_rights_of_its_user(
+    scene: Scene, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    scene.create_set({"a": "v1"}, approval="Manual")
+    digest = pending_digest(scene.namespace.wait_for_reason("ApprovalRequired"))
+    nobody, admin = (control_plane.kubeconfig(user, tmp_path / user) for user in ("nobody", ADMIN))
+    there = ("-n", scene.namespace.name, "--kubeconfig")
+    for arguments in (["get"], ["approve", "shop", "--yes"]):
+        refused = run(*arguments, *there, str(nobody), cwd=tmp_path)
+        assert (refused.code, 'User "nobody" cannot' in refused.stderr) == (1, True), refused.stderr
+    assert "ApprovalRequired" in run("get", *there, str(admin), cwd=tmp_path).stdout
+    done = run("approve", "shop", "--yes", "-o", "json", *there, str(admin), cwd=tmp_path)
+    assert (done.code, done.document["plan"]["digest"]) == (0, digest)
+    stored = scene.namespace.wait_until_ready()
+    assert scene.live == {"a": "v1"}
+    assert stored.status["history"][0]["approvedBy"] == "aliasctl-approve (unverified)"
 
 
 def test_an_approval_is_good_only_for_the_plan_that_was_shown(scene: Scene) -> None:

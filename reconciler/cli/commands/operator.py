@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 
@@ -11,7 +10,8 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.help_page import Command
-from reconciler.core.errors import AliasctlError, UsageError
+from reconciler.cli.kubernetes import require_installed
+from reconciler.core.errors import UsageError
 from reconciler.service.logging import configure_logging
 
 
@@ -55,10 +55,7 @@ def command(
     """
     if all_namespaces == bool(namespaces):
         raise UsageError("give either --namespace NAME (can be repeated) or --all-namespaces")
-    missing = [name for name in ("kopf", "lightkube", "prometheus_client") if find_spec(name) is None]
-    if missing:
-        remedy = "pip install '.[operator]' in a clone of aliasctl"
-        raise AliasctlError(f"the operator needs {', '.join(missing)}: {remedy}")
+    require_installed("the operator", "kopf", "lightkube", "prometheus_client")
 
     from reconciler.operator.cluster import own_namespace
     from reconciler.operator.main import Process, Settings
