@@ -6,7 +6,8 @@
     report = apply_plan(plan)
     raise SystemExit(report.exit_code)
 
-Nothing here imports the command line; pymilvus is imported when the first connection is opened.
+The names in `__all__` are the stable API, described in docs/python.md. Nothing here imports the command line; pymilvus is
+imported when the first connection is opened.
 """
 
 from importlib import import_module
@@ -15,20 +16,61 @@ from typing import TYPE_CHECKING
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
-    from reconciler.core.options import Options
+    from reconciler.catalog import Catalogs, connect
+    from reconciler.core.errors import AliasctlError, InvalidInput, StalePlan
+    from reconciler.core.options import GatesToEvaluate, Options
+    from reconciler.core.plan import Plan
+    from reconciler.core.report import Outcome, Report
+    from reconciler.documents.plan_file import load_plan, plan_document
+    from reconciler.documents.report_file import report_document
     from reconciler.execute.saved_plan import ensure_fresh
+    from reconciler.journal import Journal
     from reconciler.manifest import Overrides, load
     from reconciler.reconcile import apply_plan, make_plan
 
-__all__ = ["Options", "Overrides", "__version__", "apply_plan", "ensure_fresh", "load", "make_plan"]
+__all__ = [
+    "AliasctlError",
+    "Catalogs",
+    "GatesToEvaluate",
+    "InvalidInput",
+    "Journal",
+    "Options",
+    "Outcome",
+    "Overrides",
+    "Plan",
+    "Report",
+    "StalePlan",
+    "__version__",
+    "apply_plan",
+    "connect",
+    "ensure_fresh",
+    "load",
+    "load_plan",
+    "make_plan",
+    "plan_document",
+    "report_document",
+]
 
 _MODULES = {
-    "Options": "options",
+    "AliasctlError": "core.errors",
+    "Catalogs": "catalog",
+    "GatesToEvaluate": "core.options",
+    "InvalidInput": "core.errors",
+    "Journal": "journal",
+    "Options": "core.options",
+    "Outcome": "core.report",
     "Overrides": "manifest",
+    "Plan": "core.plan",
+    "Report": "core.report",
+    "StalePlan": "core.errors",
     "apply_plan": "reconcile",
-    "ensure_fresh": "review",
+    "connect": "catalog",
+    "ensure_fresh": "execute.saved_plan",
     "load": "manifest",
+    "load_plan": "documents.plan_file",
     "make_plan": "reconcile",
+    "plan_document": "documents.plan_file",
+    "report_document": "documents.report_file",
 }
 
 

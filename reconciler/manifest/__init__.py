@@ -32,7 +32,7 @@ __all__ = [
     "load",
     "read",
     "read_tree",
-    "settle",
+    "resolve",
 ]
 
 
