@@ -6,8 +6,8 @@
     report = apply_plan(plan)
     raise SystemExit(report.exit_code)
 
-The names in `__all__` are the stable API, described in docs/python.md. Nothing here imports the command line; pymilvus is
-imported when the first connection is opened.
+The names in `__all__` are the stable API, described in docs/python.md. Nothing here imports the command line; pymilvus
+is imported when the first connection is opened.
 """
 
 from importlib import import_module

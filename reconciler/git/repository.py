@@ -145,7 +145,8 @@ class Repository:
         desired = [self._ref] if full else [f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"]
         found = {name: oid for oid, name in self._remote.refs(desired) if name in desired}
         if not found:
-            hint = "; a commit is given by its whole ID" if SHORT_OID.fullmatch(self._ref) else ""
+            whole = f"; a commit is given by its whole ID: run git rev-parse {self._ref} in a clone"
+            hint = whole if SHORT_OID.fullmatch(self._ref) else ""
             raise RefNotFound(f"the repository has no branch or tag {self._ref}{hint}")
         if len(found) > 1:
             raise RefNotFound(f"{self._ref} is a branch and a tag; say --ref {' or '.join(desired)}")

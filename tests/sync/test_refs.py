@@ -93,7 +93,7 @@ def test_a_branch_and_a_tag_of_one_name_are_refused_with_the_way_out(stage: Stag
     ("ref", "message"),
     [
         ("nowhere", "the repository has no branch or tag nowhere"),
-        ("1" * 12, "the repository has no branch or tag 111111111111; a commit is given by its whole ID"),
+        ("1" * 12, "a commit is given by its whole ID: run git rev-parse 111111111111 in a clone"),
         ("0" * 39 + "1", "the server does not have the ref"),
         ("ma*n", "--ref ma*n: not a valid name of a branch, tag or commit"),
         ("a..b", "--ref a..b: not a valid name"),
