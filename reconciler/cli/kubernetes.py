@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class Access(Struct, frozen=True):
     def connect(self, command: str) -> tuple[Cluster, str]:
         """Return the cluster, and the namespace. Raises `AliasctlError`: a package is missing, or the kubeconfig."""
         require_installed(command, "httpx2", "lightkube")
+        if self.kubeconfig and os.pathsep in str(self.kubeconfig) and not self.kubeconfig.exists():
+            raise AliasctlError("KUBECONFIG names several files; choose one with --kubeconfig")
         from reconciler.operator.cluster import Cluster, load_config
 
         config = load_config(self.kubeconfig, self.context)
