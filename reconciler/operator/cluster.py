@@ -70,7 +70,9 @@ def load_config(kubeconfig: Path | None, context: str | None = None) -> Any:
     try:
         found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
         return found.get(context)
-    except (ConfigError, OSError, ValueError, KeyError) as error:
+    except KeyError as error:
+        raise ClusterError(f"no way to reach a Kubernetes API server: the kubeconfig has no {error}") from error
+    except (ConfigError, OSError, ValueError) as error:
         raise ClusterError(f"no way to reach a Kubernetes API server: {error}") from error
 
 

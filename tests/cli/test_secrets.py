@@ -31,12 +31,19 @@ from tests.reliability.tally import Tally
 from tests.servers import free_port, talkative_milvus
 
 FILES = ("-f", "aliases.yaml")
+NOWHERE = """
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+"""
 PATIENCE = ("--timeout", "500ms")
 COMMANDS: dict[str, Sequence[Sequence[str]]] = {
     "apply": [[*FILES, "--yes", *PATIENCE], ["saved.json", "--yes", *PATIENCE]],
+    "approve": [["shop", "--kubeconfig", "kubeconfig.yaml"], ["shop", "--kubeconfig", "broken.yaml"]],
     "check": [[*FILES, *PATIENCE], [*FILES, "--exercise", "--yes", *PATIENCE]],
     "completion": [["bash"]],
     "export": [[*FILES, *PATIENCE]],
+    "get": [["--kubeconfig", "kubeconfig.yaml"], ["--kubeconfig", "broken.yaml"]],
     "graph": [[*FILES, "--live", *PATIENCE], [*FILES]],
     "history": [[]],
     "operator": [["--kubeconfig", "kubeconfig.yaml"]],
@@ -88,7 +95,9 @@ def tried(tally: Callable[[str, str], Tally]) -> Tally:
 def place(tmp_path: Path) -> Place:
     made = Place(tmp_path)
     made.write("token.txt", TOKEN, secret=True)
-    made.write("kubeconfig.yaml", f"users: [{{name: u, user: {{token: {IN_KUBECONFIG}}}}}]\n", secret=True)
+    users = f"users: [{{name: u, user: {{token: {IN_KUBECONFIG}}}}}]\n"
+    made.write("broken.yaml", users, secret=True)
+    made.write("kubeconfig.yaml", users + NOWHERE, secret=True)
     made.write("saved.json", "{}")
     return made
 

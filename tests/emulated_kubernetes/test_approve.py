@@ -161,6 +161,9 @@ def test_a_missing_permission_is_named(
 def test_a_context_that_does_not_exist_is_named(kubeconfig: Path, tmp_path: Path) -> None:
     failed = aliasctl(tmp_path, "approve", "shop", "--context", "prod", "-o", "json")
     assert "Context 'prod' not found" in failed.document["errors"][0]["message"]
+    (tmp_path / "broken").write_text("users: []\n")
+    with pytest.raises(ClusterError, match="the kubeconfig has no 'clusters'"):
+        load_config(tmp_path / "broken")
     several = aliasctl(tmp_path, "get", env={"KUBECONFIG": f"{kubeconfig}:{kubeconfig}"})
     assert several.stderr == "error: KUBECONFIG names several files; choose one with --kubeconfig\n"
     with pytest.raises(ClusterError, match="Configuration file nowhere not found"):
