@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import grpc
 import pytest
@@ -37,6 +38,19 @@ def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
     elsewhere = shop.run("apply", "plan.json", "--yes", "--uri", "http://127.0.0.1:1")
     assert elsewhere.code == 1
     assert "--uri: error: a saved plan says by itself where it applies" in elsewhere.stderr
+
+
+def test_a_plan_from_a_pipe_is_applied(shop: Shop, tmp_path: Path) -> None:
+    shop.point(a="v1")
+    shop.want({"a": "v2"})
+    shop.plan("--out", "plan.json")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_bytes((shop.folder / "plan.json").read_bytes()), daemon=True)
+    writer.start()
+    applied = shop.run("apply", str(pipe), "--yes")
+    writer.join(10)
+    assert (applied.code, shop.live) == (0, {"a": "v2"}), applied.stderr
 
 
 def test_a_reviewed_plan_is_insisted_on(shop: Shop) -> None:

@@ -45,9 +45,12 @@ class Given(Struct, frozen=True):
 
 
 def given_paths(filenames: tuple[str, ...], arguments: tuple[str, ...]) -> Given:
-    """Return what `-f` and the arguments name: a plan file, if it is the only one and an argument, or manifests."""
+    """Return what `-f` and the arguments name: a plan file, if it is the only one and an argument, or manifests.
+
+    A pipe, such as that of `<(command)` in a shell, can be read only once; as an argument, it is taken for a plan file.
+    """
     paths = options.required_paths(filenames, arguments)
-    if not filenames and len(paths) == 1 and is_plan_file(Path(paths[0])):
+    if not filenames and len(paths) == 1 and (is_plan_file(Path(paths[0])) or Path(paths[0]).is_fifo()):
         return Given((), Path(paths[0]))
     return Given(paths)
 
