@@ -130,14 +130,16 @@ def _row(view: View, section: Section, row: Row, highlighted: Sequence[Row]) -> 
         *([row.label] if view.kind == "report" else []),
         *([code(row.set, NAME)] if len(section.sets) > 1 else []),
         *(code(name, NAME) for name in (row.alias, row.current, row.desired)),
-        _lines(map(_gate, row.gates)),
-        _lines([*(remark.words for remark in row.remarks), "" if row in highlighted else code(row.message, SENTENCE)]),
+        _lines(_gate(gate, row.message if row in highlighted else "") for gate in row.gates),
+        _lines([*(remark.words for remark in row.remarks), "" if row in highlighted else code(row.reason, SENTENCE)]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _gate(gate: Gate) -> str:
-    return f"{code(gate.name, NAME)} {gate.mark} {code(gate.detail, SENTENCE)}".rstrip()
+def _gate(gate: Gate, message: str) -> str:
+    """Render a gate, without details that a highlighted message has already."""
+    detail = "" if gate.detail in message else gate.detail
+    return f"{code(gate.name, NAME)} {gate.mark} {code(detail, SENTENCE)}".rstrip()
 
 
 def _lines(parts: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
     View ── Section (a database) ── Row (a step) ── Gate
 
+`groups` sums the rows up by change: what the aliases of one move share is shown once.
+
 What comes from outside (names, messages, figures) and our own words (`remarks`, `label`, `verdict`) stay apart, so that
 a format can escape the former as text that may have been written to attack its reader.
 """
@@ -69,7 +71,7 @@ class Remark(Struct, frozen=True):
 
 
 class Gate(Struct, frozen=True):
-    """The result of a gate: `state` for programs (a verdict, or `skipped`), `mark` for people.
+    """The result of a gate: `state` for programs (a verdict, or `skipped`), `mark` for people, `sign` in one character.
 
     `figures` are `name=value`.
     """
@@ -77,6 +79,7 @@ class Gate(Struct, frozen=True):
     name: str
     state: str
     mark: str
+    sign: str
     detail: str = ""
     figures: tuple[str, ...] = ()
 
@@ -85,8 +88,9 @@ class Row(Struct, frozen=True):
     """One step.
 
     `current` and `desired` are empty for no collection. `kind` is a word for programs: the action, `blocked`, or the
-    outcome; `label` says the same to people. `remarks` are ours, `message` is from outside. Without `show_route` the
-    message names the collections, and a format that is short of room may leave them out.
+    outcome; `label` says the same to people. `remarks` are ours, `message` is from outside; `reason` is the part of it
+    that the gates do not say. Without `show_route` the message names the collections, and a format that is short of
+    room may leave them out. `wave` is 0 for drops of what is not listed, which follow the last wave.
     """
 
     sign: str
@@ -101,7 +105,9 @@ class Row(Struct, frozen=True):
     gates: tuple[Gate, ...] = ()
     remarks: tuple[Remark, ...] = ()
     message: str = ""
+    reason: str = ""
     show_route: bool = True
+    wave: int = 0
 
 
 class Section(Struct, frozen=True):
@@ -308,9 +314,11 @@ def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[Remar
         kind=kind,
         label=label,
         weight=weight,
-        gates=gates_of(step, message),
+        gates=gates_of(step),
         remarks=remarks,
         message=message,
+        reason=_without_gates(message, step),
+        wave=0 if step.prune else step.wave,
     )
 
 
@@ -339,21 +347,35 @@ def _ended_weight(result: StepResult) -> Weight:
     return _planned_weight(result.step)
 
 
-def gates_of(step: Step, message: str = "") -> tuple[Gate, ...]:
-    """Return the gates of a step: skipped ones, then results, without details that `message` has already."""
-    skipped = tuple(Gate(printable(name), "skipped", "SKIPPED") for name in step.skipped_gates)
-    return skipped + tuple(_gate(result, message) for result in step.gate_results)
+def gates_of(step: Step) -> tuple[Gate, ...]:
+    """Return the gates of a step: skipped ones, then results."""
+    skipped = tuple(
+        Gate(printable(name), wording.SKIPPED, "SKIPPED", wording.GATE_SIGNS[wording.SKIPPED])
+        for name in step.skipped_gates
+    )
+    return skipped + tuple(map(_gate, step.gate_results))
 
 
-def _gate(result: GateResult, message: str) -> Gate:
-    detail = printable(result.detail)
+def _gate(result: GateResult) -> Gate:
     return Gate(
         name=printable(result.gate),
         state=str(result.verdict),
         mark=wording.VERDICTS[result.verdict],
-        detail="" if detail in message else detail,
+        sign=wording.GATE_SIGNS[result.verdict],
+        detail=printable(result.detail),
         figures=tuple(f"{printable(name)}={_figure(value)}" for name, value in result.figures.items()),
     )
+
+
+def _without_gates(message: str, step: Step) -> str:
+    """Return what a message says beyond the details of gates, such as a setting that would let the step go on."""
+    if step.blocked is None or step.blocked.reason is not BlockReason.GATE_FAILED:
+        return message
+    for result in step.gate_results:
+        detail = printable(f"{result.gate}: {result.detail}")
+        for found in (f"; also {detail}", detail):
+            message = message.replace(found, "", 1)
+    return message.removeprefix("; ")
 
 
 def _figure(value: Figure) -> str:

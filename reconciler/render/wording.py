@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.core.model import Origin
 from reconciler.core.plan import Action, PendingRevert, PendingVerification, Plan, TargetPlan, Verdict
@@ -20,6 +20,17 @@ VERDICTS = {
     Verdict.NOT_APPLICABLE: "n/a",
     Verdict.NOT_EVALUATED: "not evaluated",
 }
+SKIPPED = "skipped"
+"""The state of a gate that `--skip-gate` leaves out; the other states are verdicts."""
+GATE_SIGNS: Mapping[str, str] = {
+    Verdict.FAIL: "✗",
+    Verdict.UNKNOWN: "?",
+    SKIPPED: "!",
+    Verdict.NOT_EVALUATED: "○",
+    Verdict.NOT_APPLICABLE: "-",
+    Verdict.PASS: "✓",
+}
+"""The states of gates, the most important first."""
 OUTCOMES = {Outcome.NOOP: "unchanged", Outcome.NOT_ATTEMPTED: "not attempted"}
 """Labels that differ from the value."""
 
