@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console
 
+MIN_WIDTH = 40
+"""Columns of the narrowest terminal that lines are wrapped for."""
+
 
 def make_streams_safe() -> None:
     """Replace closed streams by empty ones, and print UTF-8 in every locale unless PYTHONIOENCODING says otherwise.
@@ -122,8 +125,7 @@ class Output(Struct):
 
     def say(self, message: str) -> None:
         """Print a remark to standard error; if that is broken, go on without."""
-        with suppress(OSError):
-            click.echo(printable(message), err=True)
+        self.tell([Line(printable(message), hang=2)])
 
     def tell(self, lines: Iterable[Line]) -> None:
         """Print lines to standard error; if that is broken, go on without."""
@@ -183,9 +185,13 @@ class Output(Struct):
 
     def _complain(self, kind: str, style: str, problem: Problem) -> None:
         place = f"{printable(str(problem.source))}: " if problem.source else ""
-        self.tell([Line(place, (f"{kind}: ", f"bold {style}"), printable(problem.message))])
+        self.tell([Line(place, (f"{kind}: ", f"bold {style}"), printable(problem.message), hang=2)])
 
     def _print(self, lines: Iterable[Line], stream: TextIO) -> None:
+        """Print lines, wrapped at the width of a terminal; elsewhere they stay whole."""
+        if stream.isatty():
+            width = max(self.console(stream).width, MIN_WIDTH)
+            lines = (piece for line in lines for piece in line.wrapped(width))
         if not self.has_color(stream):
             stream.writelines(f"{line.plain}\n" for line in lines)
             return
