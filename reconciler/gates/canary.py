@@ -163,14 +163,19 @@ def _overlap(
     if round(mean, 9) >= gate.min_overlap:  # 0.7 + 0.5 is no exact 1.2
         return _Finding(figures, ", ".join(filter(None, (f"{shown} over {number}", lacking))))
     need = max(f"{gate.min_overlap:.2f}", str(gate.min_overlap), key=len)
-    worst = ", ".join(
-        f"{name} ({share:.2f})" for share, name in sorted(shares, key=lambda share: share[0])[:WORST_SHOWN]
-    )
+    worst = _worst(sorted(shares, key=lambda share: share[0])[:WORST_SHOWN], mean)
     found = f"{shown}, need ≥ {need} ({number}; worst {'queries' if gate.queries_file else 'rows'} {worst})"
     remedy = f"check the embedding job of {desired.collection}"
     if desired.primary.auto_id:
         remedy += " and that its keys are the same: the server assigns them (auto_id)"
     return _Finding(figures, "", "; ".join(filter(None, (found, lacking, remedy))))
+
+
+def _worst(shares: Sequence[tuple[float, str]], mean: float) -> str:
+    """Return the names of queries, each with its share; without, if all have the mean."""
+    if all(share == mean for share, _ in shares):
+        return ", ".join(name for _, name in shares)
+    return ", ".join(f"{name} ({share:.2f})" for share, name in shares)
 
 
 def _missing(rows: int, sample: int, collection: str) -> str:

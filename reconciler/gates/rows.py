@@ -89,8 +89,8 @@ def _judged(step: Step, gate: RowsGate, rows: int, base: int | None, note: str) 
         limits = [
             limit for limit in (gate.min_percent_of_current, gate.max_percent_of_current, 100) if limit is not None
         ]
-        passed = f"{rounded(percent, *limits).removesuffix('.0')} % of {step.current}"
-        found += f", {passed} ({base:,})"
+        passed = f"{rounded(percent, *limits).removesuffix('.0')} %"
+        found += f", {passed} of {step.current} ({base:,})"
         figures |= {"currentRows": base, "percent": round(percent, 3)}
     if not troubles:
         return GateResult(gate.gate, Verdict.PASS, passed + note, figures)

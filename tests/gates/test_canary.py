@@ -304,6 +304,13 @@ class TestQueriesFile:
         )
         assert result.figures["overlaps"] == (1.0, 0.0, 1.0)
 
+    def test_shares_that_are_all_the_same_are_given_once(self, tmp_path: Path) -> None:
+        old: list[Row] = [{"id": key, "vector": (float(key), 0.0)} for key in range(8)]
+        new: list[Row] = [{"id": key + 100, "vector": (float(key), 0.0)} for key in range(8)]
+        file = queries_file(tmp_path / "q.jsonl", *({"vector": [float(x), 0.0]} for x in (0, 7)))
+        result = asked(pair(old, new, vector_schema(2)), gates(k=2, **file))
+        assert result.detail.startswith("overlap@2 0.00, need ≥ 0.60 (2 queries; worst queries 1, 2); ")
+
     def test_each_collection_can_have_its_own_vectors(self, tmp_path: Path) -> None:
         old = rows(100)
         made = pair(old, scaled(old), new_schema=vector_schema(5))
