@@ -411,9 +411,7 @@ def block_later_waves(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     if first is None:
         return steps
     blocking_step = next(step for step in steps if step.blocked and step.wave == first)
-    block = Block(
-        BlockReason.EARLIER_WAVE, f'it waits for "{blocking_step.alias}" in an earlier wave, which is blocked'
-    )
+    block = Block(BlockReason.EARLIER_WAVE, f"waiting: an earlier wave is blocked ({blocking_step.alias})")
     return tuple(replace(step, blocked=block) if step.wave > first and step.blocked is None else step for step in steps)
 
 

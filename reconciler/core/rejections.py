@@ -54,7 +54,7 @@ def rejection_of(step: Step, target: Target, rejected: Rejected) -> Block | None
     if rejection is None or step.reverting or not _same(step, rejection):
         return None
     message = (
-        f"{rejection.collection} was rejected at {rejection.time} (run {rejection.run}): {rejection.reason}; "
+        f"{rejection.collection} was rejected by run {rejection.run}: {rejection.reason}; "
         f"change the set in the manifest, or try again {rejection.retry}"
     )
     return Block(BlockReason.REJECTED, message)

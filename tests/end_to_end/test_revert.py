@@ -122,8 +122,7 @@ def insist_on_refusal(shop: Shop, journal: Journal, relay: Saboteur) -> None:
     assert (refused.code, shop.live, len(relay.arrived)) == (3, BEFORE, written)
     assert set(outcomes(refused).values()) == {"blocked"}
     message = refused.document["targets"][0]["steps"][0]["message"]
-    assert message.startswith("new was rejected at ")
-    assert f'(run {run.id}): "pruned" failed: ' in message
+    assert message.startswith(f'new was rejected by run {run.id}: "pruned" failed: ')
     assert message.endswith("change the set in the manifest, or try again with --retry-rejected")
 
 
