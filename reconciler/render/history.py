@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 
 from reconciler.core.plan import Step, inverse
 from reconciler.core.report import Outcome, Reach
@@ -36,7 +35,7 @@ def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:
     origins = run.origins
     yield Line(("Run ", "bold"), (printable(run.id), "bold"), "   ", printable(_what(run, shortened=False)))
     by = f"by {origins.user}@{origins.host}, process {origins.pid}, aliasctl {run.tool_version}"
-    took = f", {_seconds(run.started, run.end.time)}" if run.end else ""
+    took = f", {wording.duration(run.started, run.end.time)}" if run.end else ""
     yield Line((printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim"))
     if provenance := _provenance(run):
         yield Line((printable(provenance), "dim"))
@@ -126,7 +125,7 @@ def _outcome(past: PastStep) -> Iterator[Part]:
     if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
         yield ", readers verified", "dim"
     if result.started and result.ended and result.outcome is not Outcome.BLOCKED:
-        yield f", {_seconds(result.started, result.ended)}", "dim"
+        yield f", {wording.duration(result.started, result.ended)}", "dim"
     if result.message:
         yield f": {printable(result.message)}"
 
@@ -151,8 +150,3 @@ def _route(past: PastStep) -> str:
 
 def _moment(time: str) -> str:
     return re.sub(r"\.\d+", "", time)
-
-
-def _seconds(start: str, end: str) -> str:
-    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-    return f"{max(0.0, seconds):.1f} s"

@@ -58,6 +58,7 @@ def markdown(view: View) -> str:
             f"<!-- aliasctl:{view.kind} -->\n## aliasctl {view.kind}: {view.verdict}",
             *alerts,
             f"**{view.summary}**",
+            *(f"<p>{code(step, SENTENCE)}</p>" for step in view.next_steps),
             *([f"**{left_out}**"] if left_out else []),
             *refusals,
             *(["<ul>\n" + "\n".join(highlights) + "\n</ul>"] if highlights else []),

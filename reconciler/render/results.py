@@ -9,7 +9,7 @@ from reconciler.core.report import Report
 from reconciler.documents.plan_file import plan_document
 from reconciler.documents.report_file import report_document
 from reconciler.render.formats import Result
-from reconciler.render.text import saved_plan_lines, summary_line, view_lines
+from reconciler.render.text import saved_plan_lines, summary_lines, view_lines
 from reconciler.render.view import plan_view, report_view
 
 
@@ -29,4 +29,4 @@ def report_below_plan(report: Report) -> Result:
     plan, view = report.plan, cache(lambda: report_view(report))
     if not plan.refusals and (plan.runnable or plan.earlier_moves):
         return report_result(report)
-    return Result(lambda: [summary_line(view())] if plan.steps else [], lambda: report_document(report), view)
+    return Result(lambda: summary_lines(view()) if plan.steps else [], lambda: report_document(report), view)

@@ -1,56 +1,74 @@
 """Plans and reports as text for a terminal.
 
 prod / default   Milvus 2.6.4 at https://milvus.example.com:19530 (manifest)   42 aliases, 8 calls
-  + search_products   → products_v7
-  ~ search_reviews    reviews_v1 → reviews_v2   loaded ✓
-  - search_legacy     legacy_v1
-  ! search_ads        ads_v3 does not exist in database "default"
-Plan: 1 to create, 1 to alter, 1 to drop, 1 blocked, 38 unchanged.
+  + search_brands    → brands_v1   ✓ loaded
+  - search_legacy    legacy_v1   (in scope, not listed)
+  ! search_ads       BLOCKED: ads_v3 does not exist in database "default"
+  ! products_v7 → products_v8   5 aliases   BLOCKED
+    ✗ canary   overlap@5 0.00, need ≥ 0.60 (20 queries; worst rows 0, 15, 30)
+    ✓ loaded   ✓ schema   ✓ rows (100 %)
+      wave 0   search_products_canary
+      wave 1   autocomplete_products, products, products_live, search_products
+Plan: 1 to create, 0 to alter, 1 to drop, 6 blocked, 38 unchanged.
+
+A change of one alias starts with the alias, and takes one line where nothing is wrong. Red means blocked or failed.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
+from reconciler.core.grouping import grouped
 from reconciler.core.plan import Verdict
 from reconciler.core.report import Outcome
 from reconciler.core.text import counted
+from reconciler.render.groups import Batch, Group, groups_of
 from reconciler.render.lines import Line, Part, width_of
-from reconciler.render.view import Gate, Row, Section, Topic, View
-from reconciler.render.wording import PENDING_VERIFICATION
+from reconciler.render.view import Gate, Remark, Section, Topic, View, Weight
+from reconciler.render.wording import PENDING_VERIFICATION, SKIPPED
 
-SIGNS = {"+": "green", "~": "yellow", "-": "red", "!": "bold magenta", "?": "bold yellow"}
+RED = "bold red"
+SIGNS = {"+": "green", "~": "yellow", "-": "magenta", "!": RED, PENDING_VERIFICATION: "bold yellow"}
 OUTCOMES = {
     Outcome.DONE: "green",
     Outcome.NOOP: "dim",
-    Outcome.BLOCKED: "bold magenta",
-    Outcome.FAILED: "bold red",
-    Outcome.UNKNOWN: "bold red",
+    Outcome.BLOCKED: RED,
+    Outcome.FAILED: RED,
+    Outcome.UNKNOWN: RED,
     Outcome.NOT_ATTEMPTED: "yellow",
-    Outcome.REVERTED: "bold magenta",
+    Outcome.REVERTED: RED,
 }
-REMARKS = {Topic.WAVE: "dim", Topic.GATE: "yellow"}
-"""The remarks that are shown beside a planned change."""
+GATES: Mapping[str, str] = {
+    Verdict.FAIL: RED,
+    Verdict.UNKNOWN: "bold yellow",
+    SKIPPED: "bold yellow",
+    Verdict.NOT_EVALUATED: "yellow",
+    Verdict.NOT_APPLICABLE: "dim",
+    Verdict.PASS: "green",
+}
+LABELS = {"blocked": ("BLOCKED", RED), "pendingVerification": ("not verified", "yellow")}
+LABELS["pendingRevert"] = ("to be moved back", "yellow")
+"""What is shown beside a planned change; nothing for other kinds."""
+REPORTED = {Verdict.FAIL, Verdict.UNKNOWN}
+"""The results of gates that a report shows, and only where they block: the plan has all of them."""
+COMPACT = 80
+"""Columns of a line that may hold more than it must."""
 
 
 def view_lines(view: View) -> Iterator[Line]:
-    yield from (Line((alert, "bold red")) for alert in view.alerts)
+    yield from (Line((alert, RED)) for alert in view.alerts)
     for section in view.sections:
         title = (f"{section.connection} / {section.database}", "bold")
-        width = width_of([row.alias for row in section.rows])
         if view.kind == "plan":
-            yield Line(title, ("   " + "   ".join(section.facts), "dim"))
-            yield from (Line((f"  note: {notice}", "yellow")) for notice in section.notices)
+            yield Line(title, ("   " + "   ".join(section.facts), "dim"), hang=len(title[0]) + 3)
+            yield from (Line((f"  note: {notice}", "yellow"), hang=8) for notice in section.notices)
             yield from (Line((f"  {credential}", "dim")) for credential in section.credentials)
-            lines = [_planned(row, width) for row in section.rows]
         else:
             yield Line(title)
-            route = width_of([_route(row) for row in section.rows])
-            lines = [_ended(row, width, route) for row in section.rows]
-        yield from _by_set(section, lines)
-    yield from (Line(("Refused: ", "bold red"), refusal) for refusal in view.refusals)
-    yield summary_line(view)
+        yield from _by_set(view, section)
+    yield from (Line(("Refused: ", RED), refusal, hang=9) for refusal in view.refusals)
+    yield from summary_lines(view)
 
 
 def saved_plan_lines(view: View) -> Iterator[Line]:
@@ -60,70 +78,213 @@ def saved_plan_lines(view: View) -> Iterator[Line]:
     yield from view_lines(view)
 
 
-def summary_line(view: View) -> Line:
-    return Line((view.summary, "bold"))
+def summary_lines(view: View) -> Iterator[Line]:
+    """Draw the numbers, the ID of the run and what to do next."""
+    yield Line((view.summary, "bold"), (f"   run {view.run}" if view.run else "", "dim"))
+    yield from (Line(step) for step in view.next_steps)
 
 
 def gate_parts(gates: Iterable[Gate]) -> Iterator[Part]:
     """Draw gate results, to be appended to the line of a step."""
     for gate in gates:
-        if gate.state == "skipped":
-            yield f"   {gate.name} {gate.mark}", "bold red"
-            continue
-        yield f"   {gate.name} {gate.mark}", "green" if gate.state == Verdict.PASS else "yellow"
-        if gate.detail:
-            yield f" ({gate.detail})", "dim"
+        yield f"   {gate.sign}", GATES[gate.state]
+        yield f" {gate.name}"
+        words = [] if gate.state in {Verdict.PASS, Verdict.FAIL} else [gate.mark]
+        if detail := ": ".join(filter(None, (*words, gate.detail))):
+            yield f" ({detail})", "dim"
 
 
-def _by_set(section: Section, lines: Iterable[Line]) -> Iterator[Line]:
-    """Draw the lines under the names of their sets; the name of a single set is left out."""
+def _by_set(view: View, section: Section) -> Iterator[Line]:
+    """Draw the changes under the names of their sets; the name of a single set is left out."""
     several = len(section.sets) > 1
-    of_set: dict[str, list[Line]] = defaultdict(list)
-    for row, line in zip(section.rows, lines, strict=True):
-        of_set[row.set].append(line)
+    drawing = _Drawing(view, section)
+    of_set = grouped(groups_of(section), lambda group: group.set)
     for name in section.sets:
+        groups = of_set.get(name, [])
         if name in section.suspended:
             yield Line("  ", (name, "cyan"), ("   suspended: skipped", "dim"))
-        elif several and of_set[name]:
+        elif several and groups:
             yield Line("  ", (name, "cyan"))
-        yield from (Line("  ", *line) if several else line for line in of_set[name])
-    quiet = sum(not of_set[name] and name not in section.suspended for name in section.sets)
+        yield from (line.indented(2 if several else 0) for line in drawing.lines(groups))
+    quiet = sum(name not in of_set and name not in section.suspended for name in section.sets)
     if several and quiet:
         yield Line((f"  {counted(quiet, 'set')} without changes", "dim"))
 
 
-def _planned(row: Row, width: int) -> Line:
-    change = _change(row, width)
-    if row.kind == "pendingVerification":
-        return Line(*change, f"{_route(row)}; {row.message}")
-    if row.kind == "pendingRevert":
-        return Line(*change, _route(row) + "   ", row.message)
-    if row.kind == "blocked":
-        return Line(*change, _route(row) + "   " if row.show_route else "", row.message)
-    remarks = ((f"   {remark.words}", REMARKS[remark.topic]) for remark in row.remarks if remark.topic in REMARKS)
-    return Line(*change, _route(row), *remarks, *gate_parts(row.gates))
+class _Drawing:
+    """Draws the groups of one database, those of a single alias in columns."""
+
+    def __init__(self, view: View, section: Section) -> None:
+        self._is_plan = view.kind == "plan"
+        single = [group for group in groups_of(section) if len(group.rows) == 1]
+        self._alias = width_of([group.rows[0].alias for group in single])
+        self._route = 0 if self._is_plan else width_of([_route(group) for group in single])
+        self._given = ""
+
+    def lines(self, groups: Sequence[Group]) -> Iterator[Line]:
+        """Draw the changes of one set. Single aliases that have all the rest in common share one explanation."""
+        self._given = ""
+        for _, cluster in groupby(groups, key=_explanation):
+            first, *others = cluster
+            yield from self._several(first) if len(first.rows) > 1 else self._single([first, *others])
+
+    def _single(self, groups: Sequence[Group]) -> Iterator[Line]:
+        lines = [self._line(group) for group in groups]
+        gates, reason = self._gates(groups[0].gates, groups[0].weight), self._once(groups[0].reason)
+        if reason and not gates and len(groups) == 1:
+            yield _appended(lines[0], f": {reason}")
+            return
+        compact = [_appended(line, *gate_parts(gates)) for line in lines]
+        if not reason and _are_passed(gates) and all(len(line.plain) <= COMPACT for line in compact):
+            yield from compact
+            return
+        yield from lines
+        for number, line in enumerate(_explained(gates, reason)):
+            each = f"all {len(groups)}: " if len(groups) > 1 else ""
+            start = (each if number == 0 else " " * len(each), "dim")
+            yield Line(start, *line, hang=line.hang + len(each)).indented(4)
+
+    def _line(self, group: Group) -> Line:
+        """Draw a change of one alias without its gates and its reason."""
+        (batch,) = group.batches
+        alias = f" {batch.aliases[0].ljust(self._alias)}"
+        route = f"   {_route(group).ljust(self._route)}" if group.show_route or not self._is_plan else ""
+        wave = ((f"   wave {batch.wave}", "dim"),) if batch.wave else ()
+        label = self._label(batch.kind, batch.label, group.remarks, group.gates)
+        return Line(*self._sign(group), alias, route, *wave, *_notes(group.remarks), *_set_off(label))
+
+    def _several(self, group: Group) -> Iterator[Line]:
+        """Draw a change of several aliases: what they share, then the aliases by wave and outcome."""
+        aliases = f"   {counted(len(group.rows), 'alias')}"
+        label = _set_off(self._common_label(group))
+        yield Line(*self._sign(group), f" {_route(group)}", aliases, *_notes(group.remarks), *label)
+        explained = _explained(self._gates(group.gates, group.weight), self._once(group.reason))
+        yield from (line.indented(4) for line in explained)
+        labels = self._batch_labels(group)
+        width = max(_length(label) for label in labels)
+        alike = groupby(zip(group.batches, labels, strict=True), key=lambda each: (each[0].gates, each[0].reason))
+        for (gates, reason), batches in alike:
+            for batch, label in batches:
+                yield _batch(batch, label, width).indented(6)
+                weight = batch.weight
+            yield from (line.indented(8) for line in _explained(self._gates(gates, weight), self._once(reason)))
+
+    def _batch_labels(self, group: Group) -> list[list[Part]]:
+        """Return the label of each batch; empty ones where the label of the whole group says all of it."""
+        labels = [self._label(batch.kind, batch.label, batch.remarks, batch.gates) for batch in group.batches]
+        differ = len(group.labels) > 1 or any(len(label) > 1 for label in labels)
+        return labels if differ else [[] for _ in labels]
+
+    def _once(self, reason: str) -> str:
+        """Return a reason, or that it is the one above."""
+        if reason and reason == self._given:
+            return "same reason as above"
+        self._given = reason or self._given
+        return reason
+
+    def _gates(self, gates: Iterable[Gate], weight: Weight) -> list[Gate]:
+        """Return the gates to draw below a change."""
+        if self._is_plan:
+            return list(gates)
+        return [gate for gate in gates if gate.state in REPORTED and weight <= Weight.BLOCKED]
+
+    def _sign(self, group: Group) -> tuple[Part, Part]:
+        style = SIGNS[group.sign]
+        if group.weight <= Weight.BLOCKED and group.sign != PENDING_VERIFICATION:
+            style = RED
+        elif group.weight is Weight.RISKY and style == "green":
+            style = "yellow"  # a gate is skipped, or was not evaluated
+        return "  ", (group.sign, style)
+
+    def _label(self, kind: str, label: str, remarks: Iterable[Remark], gates: Iterable[Gate]) -> list[Part]:
+        """Return what is said about a change: whether it is blocked, or its outcome."""
+        if self._is_plan:
+            return [LABELS[kind]] if kind in LABELS else []
+        outcome = Outcome(kind)
+        verified = "green" if outcome is Outcome.DONE else "dim"
+        parts: list[Part] = [(label, OUTCOMES[outcome])]
+        parts += [(f", {remark.words}", verified) for remark in remarks if remark.topic is Topic.READERS]
+        if skipped := [gate.name for gate in gates if gate.state == SKIPPED]:
+            parts.append((f", gates skipped: {', '.join(skipped)}", GATES[SKIPPED]))
+        return parts
+
+    def _common_label(self, group: Group) -> list[Part]:
+        """Return the label of several aliases; of different ones with their numbers."""
+        first = group.batches[0]
+        if len(group.labels) == 1:
+            return self._label(first.kind, first.label, group.remarks, group.gates)
+        if self._is_plan:
+            blocked = sum(len(batch.rows) for batch in group.batches if batch.kind == "blocked")
+            return [(f"{blocked} BLOCKED", RED)] if blocked else []
+        return [(", ".join(f"{number} {label}" for label, number in group.labels), OUTCOMES[Outcome(first.kind)])]
 
 
-def _ended(row: Row, width: int, route: int) -> Line:
-    outcome = Outcome(row.kind)
-    parts = [*_change(row, width), _route(row).ljust(route), (f"   {row.label}", OUTCOMES[outcome])]
-    verified = "green" if outcome is Outcome.DONE else "dim"
-    parts += [(f", {remark.words}", verified) for remark in row.remarks if remark.topic is Topic.READERS]
-    if skipped := [gate.name for gate in row.gates if gate.state == "skipped"]:
-        parts.append((f", gates skipped: {', '.join(skipped)}", "bold red"))
-    if row.message:
-        parts.append(f": {row.message}")
-    return Line(*parts)
+def _batch(batch: Batch, label: Sequence[Part], width: int) -> Line:
+    """Draw the aliases of a batch behind its label, which is padded to `width`, and its wave."""
+    wave = f"wave {batch.wave}   " if batch.wave is not None else ""
+    padding = " " * (width + 3 - _length(label)) if width else ""
+    names = ", ".join(batch.aliases)
+    return Line(*label, padding, (wave, "dim"), names, *_notes(batch.remarks), hang=len(wave) + (width and width + 3))
 
 
-def _change(row: Row, width: int) -> tuple[Part, ...]:
-    return "  ", (row.sign, SIGNS[row.sign]), f" {row.alias.ljust(width)}   "
+def _explained(gates: Sequence[Gate], reason: str) -> Iterator[Line]:
+    """Draw gates, one line per result that did not pass, and the reason."""
+    yield from _gate_lines(gates)
+    if reason:
+        yield Line(reason, hang=2)
 
 
-def _route(row: Row) -> str:
-    if row.sign == PENDING_VERIFICATION:
-        return f"at {row.desired}"
-    if not row.desired:
-        scope = "".join(f"   ({remark.words})" for remark in row.remarks if remark.topic is Topic.SCOPE)
-        return row.current + scope
-    return f"{row.current} → {row.desired}" if row.current else f"→ {row.desired}"
+def _gate_lines(gates: Sequence[Gate]) -> Iterator[Line]:
+    """Draw one line per result, the failed ones first, and one line for all that passed."""
+    passed = [gate for gate in gates if gate.state == Verdict.PASS]
+    others = grouped((gate for gate in gates if gate.state != Verdict.PASS), lambda gate: (gate.state, gate.detail))
+    names = {key: ", ".join(gate.name for gate in alike) for key, alike in others.items()}
+    width = max(map(len, names.values()), default=0)
+    for (state, detail), (gate, *_) in others.items():
+        words = ": ".join(filter(None, ("" if state == Verdict.FAIL else gate.mark, detail)))
+        sign = (gate.sign, GATES[state])
+        yield Line(sign, f" {names[state, detail].ljust(width)}   ", words, hang=width + 5)
+    if passed:
+        first, *rest = gate_parts(passed)
+        yield Line((first[0].lstrip(), first[1]), *rest, hang=0)
+
+
+def _explanation(group: Group) -> object:
+    """Return what neighboring changes of a single alias must share, to be explained together."""
+    if len(group.rows) > 1:
+        return id(group)
+    (batch,) = group.batches
+    return group.gates, group.reason, batch.kind, batch.label
+
+
+def _are_passed(gates: Iterable[Gate]) -> bool:
+    return all(gate.state == Verdict.PASS for gate in gates)
+
+
+def _length(parts: Sequence[Part]) -> int:
+    return len(Line(*parts).plain)
+
+
+def _set_off(label: Sequence[Part]) -> Sequence[Part]:
+    return ["   ", *label] if label else []
+
+
+def _appended(line: Line, *parts: Part) -> Line:
+    return Line(*line, *parts, hang=line.hang)
+
+
+def _notes(remarks: Iterable[Remark]) -> Iterator[Part]:
+    """Draw the remarks that are not part of a label."""
+    for remark in remarks:
+        if remark.topic is Topic.SCOPE:
+            yield f"   ({remark.words})"
+        elif remark.topic is Topic.GATE:
+            yield f"   {remark.words}", "yellow"
+
+
+def _route(group: Group) -> str:
+    if group.sign == PENDING_VERIFICATION:
+        return f"at {group.desired}"
+    if not group.desired:
+        return group.current
+    return f"{group.current} → {group.desired}" if group.current else f"→ {group.desired}"

@@ -28,6 +28,8 @@ from reconciler.core.plan import (
     Plan,
     Step,
     TargetPlan,
+    Verdict,
+    describe_location,
     describe_undetermined,
     inverse,
 )
@@ -130,7 +132,8 @@ class View(Struct, frozen=True):
     """A whole plan or report.
 
     `kind` is `plan` or `report`; `mood` is `good`, `changes` or `bad`. `alerts` come first: what needs a person or
-    another run. `facts` are names and values for the end of a page.
+    another run. `next_steps` are sentences with commands, for below the summary. `facts` are names and values for the
+    end of a page. `run` is the ID of a recorded run.
     """
 
     kind: str
@@ -141,6 +144,8 @@ class View(Struct, frozen=True):
     refusals: tuple[str, ...]
     sections: tuple[Section, ...]
     facts: tuple[tuple[str, str], ...]
+    next_steps: tuple[str, ...] = ()
+    run: str = ""
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -177,6 +182,7 @@ def plan_view(plan: Plan) -> View:
             ("created", printable(plan.created)),
             ("aliasctl", printable(plan.tool_version)),
         ),
+        next_steps=tuple(wording.plan_next_steps(plan)),
     )
 
 
@@ -199,6 +205,8 @@ def report_view(report: Report) -> View:
             ("exit code", str(int(report.exit_code))),
             ("aliasctl", printable(report.plan.tool_version)),
         ),
+        next_steps=tuple(wording.report_next_steps(report)),
+        run=printable(report.run),
     )
 
 
@@ -298,9 +306,17 @@ def _ended(result: StepResult) -> Row:
         remarks,
         printable(result.message or ""),
     )
+    if result.outcome is Outcome.REVERTED:
+        row = replace(row, reason=_without_location(row.message, result.step))
     if taken_back or not result.moved_by:
         return row
     return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # this run did not move it there
+
+
+def _without_location(message: str, step: Step) -> str:
+    """Return why a step was reverted, without where its alias is again, which the row shows."""
+    location = printable(f"; it is {describe_location(step.current)} again")
+    return message.replace(f"{location}; ", "; ", 1).removesuffix(location)
 
 
 def _row(step: Step, kind: str, label: str, weight: Weight, remarks: tuple[Remark, ...], message: str) -> Row:
@@ -348,12 +364,23 @@ def _ended_weight(result: StepResult) -> Weight:
 
 
 def gates_of(step: Step) -> tuple[Gate, ...]:
-    """Return the gates of a step: skipped ones, then results."""
+    """Return the gates of a step: skipped ones, then results.
+
+    In a rollback only the default guard can block, so what others found is not shown as a problem.
+    """
     skipped = tuple(
         Gate(printable(name), wording.SKIPPED, "SKIPPED", wording.GATE_SIGNS[wording.SKIPPED])
         for name in step.skipped_gates
     )
-    return skipped + tuple(map(_gate, step.gate_results))
+    results = (_not_required(each) if step.reverting else each for each in step.gate_results)
+    return skipped + tuple(map(_gate, results))
+
+
+def _not_required(result: GateResult) -> GateResult:
+    """Return a gate of a rollback, as not applicable if it does not pass and cannot block."""
+    if result.gate == DEFAULT_GUARD or result.verdict is Verdict.PASS:
+        return result
+    return replace(result, verdict=Verdict.NOT_APPLICABLE, detail="not required for a rollback", figures={})
 
 
 def _gate(result: GateResult) -> Gate:

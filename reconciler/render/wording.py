@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from reconciler.core.model import Origin
 from reconciler.core.plan import Action, PendingRevert, PendingVerification, Plan, TargetPlan, Verdict
-from reconciler.core.report import REVERT_FAILED, Outcome, Propagated, Report, StepResult
+from reconciler.core.report import NOT_VERIFIED, REVERT_FAILED, Outcome, Propagated, Report, StepResult
 from reconciler.core.text import counted, listed, printable
 
 SIGNS = {Action.CREATE: "+", Action.ALTER: "~", Action.DROP: "-"}
@@ -34,6 +35,8 @@ GATE_SIGNS: Mapping[str, str] = {
 OUTCOMES = {Outcome.NOOP: "unchanged", Outcome.NOT_ATTEMPTED: "not attempted"}
 """Labels that differ from the value."""
 
+LONG = 100.0
+"""Seconds that are shown as minutes."""
 SHOWN_NAMES = 3
 """Names that a sentence lists."""
 
@@ -143,17 +146,16 @@ def plan_summary(plan: Plan) -> str:
         parts.append(f"{len(plan.pending_reverts)} to move back")
     if suspended:
         parts.append(f"{counted(suspended, 'set')} suspended")
-    return f"Plan: {', '.join(parts)}.{_not_evaluated(plan)}"
+    return f"Plan: {', '.join(parts)}."
 
 
-def _not_evaluated(plan: Plan) -> str:
+def plan_next_steps(plan: Plan) -> Iterator[str]:
     """Return which gates a plan did not evaluate, and what evaluates them."""
     gates = {result.gate for step in plan.runnable for result in step.gate_results if result.not_evaluated}
-    if not gates:
-        return ""
-    offline = any(target.offline for target in plan.targets)
-    how = "apply evaluates them" if offline else '"plan --gates all" evaluates them, and so does apply'
-    return f" Not evaluated yet: {', '.join(sorted(gates))}; {how}."
+    if gates:
+        offline = any(target.offline for target in plan.targets)
+        how = "apply evaluates them" if offline else '"plan --gates all" evaluates them, and so does apply'
+        yield printable(f"Not evaluated yet: {', '.join(sorted(gates))}; {how}.")
 
 
 def report_summary(report: Report) -> str:
@@ -169,4 +171,46 @@ def report_summary(report: Report) -> str:
         for outcome in Outcome
         if outcome is not Outcome.DONE and counts[outcome]
     ]
-    return f"{'Interrupted' if report.interrupted else 'Apply'}: {', '.join(parts)}."
+    what = "Rollback" if _is_rollback(report) else "Apply"
+    took = duration(report.started, report.ended)
+    return f"{'Interrupted' if report.interrupted else what}: {', '.join(parts)} in {took}."
+
+
+def report_next_steps(report: Report) -> Iterator[str]:
+    """Return what to do after a run, in sentences with the commands. What a limit refuses says so itself."""
+    if report.plan.refusals:
+        return
+    outcomes = report.counts
+    again = "roll back again" if _is_rollback(report) else "run aliasctl apply again"
+    if outcomes[Outcome.REVERTED]:
+        yield "Reverted moves stay blocked until the manifest changes."
+        yield "To retry them anyway: aliasctl apply --retry-rejected"
+    elif outcomes[Outcome.FAILED] or outcomes[Outcome.UNKNOWN]:
+        yield f"To continue: fix the cause, then {again}."
+    elif outcomes[Outcome.BLOCKED]:
+        yield f"To continue: resolve what blocks the changes, then {again}."
+    elif report.interrupted or outcomes[Outcome.NOT_ATTEMPTED]:
+        yield f"To continue: {again}."
+    elif any(result.code in NOT_VERIFIED for result in report.results):
+        yield f"To verify again: {again}."
+    if report.run and any(_left_a_change(result) for result in report.results):
+        yield printable(f"To undo: aliasctl rollback {report.run}")
+
+
+def _is_rollback(report: Report) -> bool:
+    return bool(report.plan.steps) and all(step.reverting for step in report.plan.steps)
+
+
+def _left_a_change(result: StepResult) -> bool:
+    """Return whether a step of this run changed something that is still so."""
+    return result.wrote and not result.moved_by and result.outcome not in {Outcome.REVERTED, Outcome.BLOCKED}
+
+
+def duration(start: str, end: str) -> str:
+    """Return the time between two moments, which are in RFC 3339: `3.2 s`, or `12 min 5 s`."""
+    seconds = max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+    if seconds < LONG:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

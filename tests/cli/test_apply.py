@@ -30,8 +30,8 @@ def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
     shop.move(a="v2")
     applied = shop.run("apply", "plan.json", "--yes", "--output", "json=report.json")
     assert (applied.code, shop.live) == (0, {"a": "v2", "b": "v2"})
-    assert "a   v1 → v2   unchanged" in applied.stdout
-    assert "Apply: 1 done, 1 unchanged." in applied.stdout
+    assert "  ~ v1 → v2   2 aliases   1 unchanged, 1 done\n      unchanged   a\n      done        b\n" in applied.stdout
+    assert "Apply: 1 done, 1 unchanged in " in applied.stdout
     report = shop.read("report.json")
     assert (report["kind"], report["summary"]["done"], report["summary"]["noop"]) == ("Report", 1, 1)
 
@@ -95,9 +95,9 @@ def test_at_a_terminal_the_plan_is_shown_and_asked_about(
     shown = shop.at_terminal("apply", "-f", "aliases.yaml", prompt=question, answer=answer + "\n")
     assert (shown.code, shop.live) == (code, live)
     plan, _, after = shown.stdout.partition(question)
-    assert "  \x1b[32m+\x1b[0m a   → v1\n" in plan
+    assert "  \x1b[32m+\x1b[0m → v1   2 aliases\n      a, b\n" in plan
     assert "Plan: 2 to create" in plan
-    assert {"y": "Apply: 2 done.", "n": "not applied"}[answer] in after
+    assert {"y": "Apply: 2 done in ", "n": "not applied"}[answer] in after
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -209,7 +209,7 @@ def test_a_failed_database_stops_the_later_ones_unless_kept_going(
 
     kept_going = shop.apply("--keep-going")
     assert (kept_going.code, shop.live, second.live) == (5, {}, {"a": "v1"})
-    assert "Apply: 1 done, 1 failed." in kept_going.stdout
+    assert "Apply: 1 done, 1 failed in " in kept_going.stdout
 
 
 def test_a_report_file_that_cannot_be_written_is_said_before_anything_is(shop: Shop) -> None:

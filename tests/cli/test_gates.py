@@ -24,7 +24,7 @@ def store(shop: Shop) -> Shop:
 def test_a_plan_counts_only_when_it_is_asked_to(store: Shop) -> None:
     cheap = store.plan("--detailed-exitcode")
     assert cheap.code == 2
-    assert "rows not evaluated" in cheap.stdout
+    assert "    ○ rows   not evaluated\n    ✓ loaded\n" in cheap.stdout
     assert 'Not evaluated yet: rows; "plan --gates all" evaluates them, and so does apply.' in cheap.stdout
     (step,) = store.plan("--format", "json").document["targets"][0]["steps"]
     assert [gate["gate"] for gate in step["gates"] if gate["result"] == "notEvaluated"] == ["rows"]
@@ -49,9 +49,9 @@ def test_a_gate_is_skipped_for_one_alias_aloud_and_on_the_record(store: Shop) ->
     assert planned["targets"][0]["steps"][0]["skippedGates"] == ["rows"]
     done = store.apply("--skip-gate", "rows:a")
     assert (done.code, store.live) == (0, {"a": "half"})
-    assert "rows SKIPPED" in done.stdout
+    assert "    ! rows   SKIPPED\n    ✓ loaded\n" in done.stdout
     assert "gates skipped: rows" in done.stdout
-    assert "rows SKIPPED" in store.run("history", "--alias", "a").stdout
+    assert "! rows (SKIPPED)" in store.run("history", "--alias", "a").stdout
 
 
 @pytest.mark.parametrize(

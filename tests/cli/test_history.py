@@ -66,9 +66,9 @@ def test_a_run_is_shown_in_full_by_the_beginning_of_its_id(past: Shop) -> None:
     assert re.fullmatch(rf"{WHEN}, \d+\.\d s, by {WHO}, process {first['pid']}, aliasctl \S+, digest sha256:\w+", facts)
     assert target == f"main / {past.database}"
     assert [re.sub(r"\d+\.\d s", "0.1 s", line) for line in sorted(steps, key=lambda line: line.split()[1])] == [
-        "  ~ a      v1 → v2   done, 0.1 s   loaded ✓",
+        "  ~ a      v1 → v2   done, 0.1 s   ✓ loaded",
         "  - gone   v1        done, 0.1 s",
-        "  + new    → v1      done, 0.1 s   loaded ✓",
+        "  + new    → v1      done, 0.1 s   ✓ loaded",
     ]
     assert result == "Result: 3 done. Exit code 0."
 
@@ -123,7 +123,7 @@ def test_a_revert_that_was_cut_off_leaves_open_whether_the_alias_went_back(past:
     write(journal, [first | {"pid": 999999999}, *kept, move | {"act": "revert"}])
     assert past.run("history").stdout.splitlines()[1].endswith("   interrupted: 2 done, 1 unclear")
     told = past.run("history", "--alias", "a").stdout
-    assert "  ~ a   v1 → v2   interrupted: it may or may not have been moved back   loaded ✓\n" in told
+    assert "  ~ a   v1 → v2   interrupted: it may or may not have been moved back   ✓ loaded\n" in told
 
 
 def test_colours_and_escape_codes(past: Shop) -> None:
@@ -135,7 +135,7 @@ def test_colours_and_escape_codes(past: Shop) -> None:
     assert COLOUR not in told.stdout
     screen = run_at_terminal("history", cwd=past.folder).stdout
     assert "\x1b[32m3 done" in screen
-    assert "\x1b[1;35m1 done, 1 blocked" in screen
+    assert "\x1b[1;31m1 done, 1 blocked" in screen
 
 
 def test_an_unreadable_journal_is_an_error(tmp_path: Path) -> None:

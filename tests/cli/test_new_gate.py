@@ -71,7 +71,7 @@ def test_it_is_evaluated_by_its_cost(store: Shop) -> None:
     assert gates_of(plan(store)) == [("loaded", "pass"), ("multiple", "notEvaluated")]
     assert gates_of(plan(store, "--gates", "all")) == [("loaded", "pass"), ("multiple", "pass")]
     failing = with_manifest(wanting(store, of=4), "plan", "--gates", "all")
-    assert (failing.code, "multiple: 6 rows, of 4" in failing.stdout) == (3, True), failing.stdout
+    assert (failing.code, "✗ multiple   6 rows, of 4" in failing.stdout) == (3, True), failing.stdout
 
 
 def test_a_saved_plan_keeps_it_and_so_does_the_journal(store: Shop) -> None:

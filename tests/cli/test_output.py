@@ -31,11 +31,11 @@ def test_a_plan_reads_like_this(shop: Shop) -> None:
     assert f" at {shop.uri} (manifest)   3 aliases, " in head
     assert head.endswith(" calls")
     assert lines == [
-        f'  ! lost       v9 does not exist in database "{shop.database}"',
-        "  ~ moved      v1 → v2   loaded ✓",
+        f'  ! lost       BLOCKED: v9 does not exist in database "{shop.database}"',
+        "  ~ moved      v1 → v2   ✓ loaded",
         "  + new        → v1",
-        "  ! safe       v1 → v3   the alias is protected; allow this change with --allow-protected safe",
-        '  ! s_legacy   v1   (in scope, not listed)   it waits for "lost" in an earlier wave, which is blocked',
+        "  ! safe       v1 → v3   BLOCKED: the alias is protected; allow this change with --allow-protected safe",
+        "  ! s_legacy   v1   (in scope, not listed)   BLOCKED: waiting: an earlier wave is blocked (lost)",
         "Plan: 1 to create, 1 to alter, 0 to drop, 3 blocked, 0 unchanged.",
     ]
     saved = shop.run("show", "plan.json").stdout
@@ -54,7 +54,10 @@ def test_results_go_to_stdout_and_to_files_and_all_else_to_stderr(shop: Shop) ->
         "apply", "-f", ".", "--yes", "--format", "json", *both, "--log-level", "info", "--log-format", "json"
     )
     assert (applied.code, applied.document) == (0, shop.read("applied.json"))
-    assert (shop.folder / "applied.txt").read_text() == f"main / {shop.database}\n  + a   → v1   done\nApply: 1 done.\n"
+    run = applied.document["run"]
+    head, row, summary, undo = (shop.folder / "applied.txt").read_text().splitlines()
+    assert (head, row, undo) == (f"main / {shop.database}", "  + a   → v1   done", f"To undo: aliasctl rollback {run}")
+    assert re.fullmatch(rf"Apply: 1 done in \d+\.\d s\.   run {run}", summary)
     warning, entry = applied.remarks.splitlines()
     assert warning.startswith("foreign.yaml:1:1: warning: skipped this AliasSet")
     assert '"alias": "a"' in entry
@@ -69,8 +72,9 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     colourful = run_at_terminal(*asked, cwd=tmp_path).stdout
     assert "\x1b[1;33mwarning: \x1b[0m" in colourful
     assert "\x1b[1;32mValid: \x1b[0m" in colourful
-    by_flag = run_at_terminal(*asked, "--no-color", cwd=tmp_path)
-    by_variable = run_at_terminal(*asked, cwd=tmp_path, env={"NO_COLOR": "1"})
+    wide = {"COLUMNS": "200"}
+    by_flag = run_at_terminal(*asked, "--no-color", cwd=tmp_path, env=wide)
+    by_variable = run_at_terminal(*asked, cwd=tmp_path, env={"NO_COLOR": "1", **wide})
     assert by_flag.stdout == by_variable.stdout == piped.stderr + piped.stdout
 
 
@@ -82,7 +86,7 @@ def test_output_is_utf_8_in_every_locale(locale: str, shop: Shop) -> None:
     process = start(["plan", "-f", "aliases.yaml", "--output", "text=plan.txt"], shop.folder, env, encoding="utf-8")
     planned = finish(process)
     assert (planned.code, planned.stderr) == (0, "")
-    assert "~ a   v1 → v2   loaded ✓" in planned.stdout
+    assert "~ a   v1 → v2   ✓ loaded" in planned.stdout
     assert (shop.folder / "plan.txt").read_text(encoding="utf-8") == planned.stdout
 
 
@@ -295,7 +299,7 @@ def test_a_run_at_a_terminal_is_shown_live_with_the_cursor_and_the_report_follow
     assert "shop: " in block
     assert ERASE_LINE in report
     assert ERASE_LINE not in report[report.rindex("main / ") :]
-    assert report.rstrip().endswith("Apply: 2 done.\x1b[0m")
+    assert re.search(r"Apply: 2 done in [\d.]+ s\.\x1b\[0m.*\nTo undo: aliasctl rollback \S+\s*$", report)
 
 
 def test_version_tells_tool_and_clients(tmp_path: Path) -> None:

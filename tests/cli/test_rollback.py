@@ -36,11 +36,13 @@ def test_the_newest_run_is_undone_without_its_manifests(moved: Shop) -> None:
     undoing, remark = back.remarks.splitlines(keepends=True)
     assert re.fullmatch(rf"Rolling back run {ID} \(apply, \S+, \S+@\S+\)\n", undoing)
     assert remark == REMARK
-    plan, *_, summary = back.stdout.splitlines()
+    plan, *_, summary, undo = back.stdout.splitlines()
     assert plan.startswith(f"main / {moved.database}   Milvus Lite ")
     assert f"at {moved.uri} (earlier run)" in plan
-    assert "  ~ a   v2 → v1   loaded ✓" in back.stdout
-    assert summary == "Apply: 1 done."
+    assert "  ~ a   v2 → v1   ✓ loaded" in back.stdout
+    run = moved.run("history", "--format", "json").document["runs"][0]["id"]
+    assert re.fullmatch(rf"Rollback: 1 done in \d+\.\d s\.   run {run}", summary)
+    assert undo == f"To undo: aliasctl rollback {run}"
 
     again = moved.run("rollback", "--yes")
     none = f"no run recorded at {moved.folder}/journal.db changed anything, or it was rolled back"

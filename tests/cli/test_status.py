@@ -39,7 +39,7 @@ def test_an_alias_of_a_restored_collection(shop: Shop) -> None:
     said = "v1 is not loaded: searches through the alias fail until it is loaded"
     shop.want({"a": "v1"})
     planned = shop.plan()
-    assert (planned.code, f"+ a   → v1   loaded n/a ({said})" in planned.stdout) == (0, True)
+    assert (planned.code, f"  + a   → v1\n    - loaded   n/a: {said}\n" in planned.stdout) == (0, True)
     assert [row["note"] for row in rows_of(shop)] == [said]
     shop.want({"a": {"collection": "v1", "gates": {"loaded": {}}}})
     assert (shop.plan().code, shop.apply().code) == (3, 3)

@@ -44,13 +44,14 @@ def test_plan_status_and_apply_say_so_first_and_apply_finishes_it(shop: Shop, al
     said = rf'Revert of run {ID} not finished: set "shop", 1 alias still to be moved back \(a\); to finish: '
     planned = aliasctl("plan", "--detailed-exitcode", "--output", "markdown=plan.md", "--output", "html=plan.html")
     assert planned.code == 2
-    first, _, *rows, summary = planned.stdout.splitlines()
+    first, _, back, *blocked, summary = planned.stdout.splitlines()
     assert first_line(said, planned) == first
-    assert [row.split()[:5] for row in rows] == [
-        ["~", "a", "v2", "→", "v1"],
-        ["!", "b", "v1", "→", "v2"],
-        ["!", "c", "v1", "→", "v2"],
-    ]
+    assert re.match(rf"  ~ a   v2 → v1   to be moved back: run {ID} did not finish its revert", back)
+    together = 'it moves together with "a" (onFailure: Revert), which is being moved back'
+    head, *of_b, of_c, why = blocked
+    assert head == "  ! v1 → v2   2 aliases   BLOCKED"
+    assert (of_b[0], of_c, why) == ("      wave 0   b", "      wave 1   c", f"        {together}")
+    assert re.match(rf"        v2 was rejected by run {ID}: ", of_b[1])
     assert summary.endswith("1 to move back.")
     for name in ("plan.md", "plan.html"):
         assert "not finished: set" in (shop.folder / name).read_text()
