@@ -57,10 +57,11 @@ def test_a_plan_reads_like_this() -> None:
         "<p><b><code>prod</code> / <code>default</code></b> "
         "<code>Milvus 2.6.4 at http://localhost:19530 (manifest) · 2 aliases, 8 calls</code></p>",
         "<table>",
-        "<tr><th></th><th>alias</th><th>from</th><th>to</th><th>gates</th><th>note</th></tr>",
-        "<tr><td>~</td><td><code>a</code></td><td><code>v1</code></td><td><code>v2</code></td><td></td>"
-        "<td>wave 1</td></tr>",
-        "<tr><td>!</td><td><code>b</code></td><td><code>v1</code></td><td><code>v9</code></td><td></td><td></td></tr>",
+        "<tr><th></th><th>change</th><th>aliases</th><th>gates</th><th>note</th></tr>",
+        "<tr><td>~</td><td><code>v1</code> → <code>v2</code></td><td>wave 1: <code>a</code></td>"
+        "<td></td><td></td></tr>",
+        "<tr><td>!</td><td><code>v1</code> → <code>v9</code></td><td>wave 0: <code>b</code></td>"
+        "<td></td><td></td></tr>",
         "</table>",
         "",
         f"<p><sub>digest <code>{plan_of(move('a', 'v1', 'v2', wave=1), blocked('b', '')).digest}</code>, "
@@ -70,7 +71,7 @@ def test_a_plan_reads_like_this() -> None:
 
 def test_gates_are_told_with_their_figures_and_skipped_ones_in_capitals() -> None:
     markdown = plan_markdown(busy_plan())
-    assert "<code>rows</code> SKIPPED<br><code>loaded</code> ✓<br><code>canary</code> ✓ <code>overlap" in markdown
+    assert "! <code>rows</code> SKIPPED<br>✓ <code>loaded</code> ✓ <code>canary</code> <code>overlap" in markdown
     assert "in scope, not listed" in markdown
 
 
@@ -85,7 +86,32 @@ def test_what_a_gate_says_is_not_said_twice() -> None:
     )
     top, _, table = plan_markdown(plan_of(held)).partition("<table>")
     assert "<code>a</code>: <code>rows: v2 has 60 rows" in top
-    assert "<code>rows</code> ✗</td><td></td></tr>" in table
+    assert "✗ <code>rows</code></td><td></td></tr>" in table
+
+
+def test_the_aliases_of_one_move_are_one_row_and_a_reason_stands_once() -> None:
+    few = "v2 has 60 rows, 60 % of v1 (100)"
+    held = [
+        move(
+            name,
+            "v1",
+            "v2",
+            wave=int(name > "b"),
+            gate_results=(gate("rows", Verdict.FAIL, few), gate("loaded", Verdict.PASS)),
+            blocked=Block(BlockReason.GATE_FAILED, f"rows: {few}"),
+        )
+        for name in "abcdefg"
+    ]
+    markdown = plan_markdown(plan_of(*held))
+    assert markdown.count(few) == 1
+    names = ", ".join(f"<code>{name}</code>" for name in "abcde")
+    assert f"<li><b>blocked</b> {names} and 2 more: <code>rows: {few}</code></li>" in markdown
+    [row] = re.findall(r"<tr><td>.*", markdown)
+    assert row == (
+        "<tr><td>!</td><td><code>v1</code> → <code>v2</code></td><td>wave 0: <code>a</code>, <code>b</code><br>"
+        "wave 1: <code>c</code>, <code>d</code>, <code>e</code>, <code>f</code>, <code>g</code></td>"
+        "<td>✗ <code>rows</code><br>✓ <code>loaded</code></td><td></td></tr>"
+    )
 
 
 def test_a_report_has_its_run_its_outcomes_and_its_failures_first() -> None:
@@ -166,12 +192,15 @@ def test_no_text_at_all_becomes_markup(texts: list[str]) -> None:
 
 
 def test_a_comment_fits_and_what_matters_stays() -> None:
-    markdown = plan_markdown(many(1000))
+    markdown = plan_markdown(many(4000))
     assert 50_000 < len(markdown.encode()) < GITHUB
-    shown = markdown.count("<tr><td>")
-    assert f"Left out, because a comment must be short: {1000 - shown} changes." in markdown
-    rows = re.findall(r"<tr><td>.</td><td><code>(\w+)</code>", markdown)
-    assert rows == [*(f"alias_{number:04}" for number in range(shown - 2)), "old_one", "zz_held"]
+    _, _, table = markdown.partition("<table>")
+    shown = re.findall(r"<code>(alias_\d+|old_one|zz_held)</code>", table)
+    assert f"Left out, because a comment must be short: {4000 - len(shown):,} changes." in markdown
+    assert shown[-2:] == ["old_one", "zz_held"]
+    assert "and 1 more" not in table
+    [last] = re.findall(r"<code>alias_\d+</code> and (\d+) more", table)
+    assert int(last) < 100, "a move that does not fit shows as many aliases as do"
 
 
 @pytest.mark.parametrize("text", ["x" * 700, "<" * 700, "\U000e0001" * 700, "😀" * 700, "日" * 700])
