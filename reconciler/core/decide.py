@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.core.errors import ExitCode, NotPrimary
+from reconciler.core.grouping import with_reasons
 from reconciler.core.plan import BlockReason, PendingVerification, Plan, SetPlan, Step
 from reconciler.core.reasons import Reason
 from reconciler.core.report import ACHIEVED, VERIFICATION_FAILED, Outcome, Report, StepResult
@@ -205,16 +206,18 @@ def _without_changes(plan: Plan, sets: Collection[str]) -> Plan:
 
 
 def _most_severe(blocked: Sequence[tuple[str, str, str]]) -> tuple[Reason, str]:
-    """Return the most severe reason of blocked changes (alias, block reason, message), and the first that has it."""
+    """Return the most severe reason of blocked changes (alias, block reason, message), and all messages with it first.
+
+    Blocks that only follow from another one are left out, if that is known.
+    """
     causes = [(alias, BLOCKS[BlockReason(code)], message) for alias, code, message in blocked if code in BLOCKS]
     causes = causes or [(alias, Reason.PROGRESSING_WITH_RETRY, message) for alias, _, message in blocked]
-    alias, reason, message = min(causes, key=lambda cause: SEVERITY_ORDER.index(cause[1]))
-    more = f" ({len(causes) - 1:,} more blocked)" if len(causes) > 1 else ""
-    return reason, f'"{alias}": {message}{more}'
+    causes = sorted(causes, key=lambda cause: SEVERITY_ORDER.index(cause[1]))
+    return causes[0][1], with_reasons((alias, message) for alias, _, message in causes)
 
 
 def _described(results: Sequence[StepResult]) -> str:
-    return listed([f'"{result.step.alias}": {result.message or result.outcome}' for result in results], 3, "; ")
+    return with_reasons((result.step.alias, result.message or result.outcome) for result in results)
 
 
 def _read_only(plan: Plan) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, Full, Queue
@@ -12,6 +12,7 @@ from threading import Thread
 
 import structlog
 
+from reconciler.core.grouping import grouped, quoted_names
 from reconciler.core.plan import Action, describe_location
 from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.report import Outcome, Report, StepResult
@@ -24,7 +25,7 @@ from reconciler.operator.objects import Body, SetObject
 MAX_NOTE = 1000
 """Characters; the API server takes 1,024."""
 MAX_PER_RUN = 20
-"""Changes of aliases in a run that have an Event each."""
+"""Events about aliases per run; those of one move with the same outcome and message share one."""
 MAX_WAITING = 1000
 
 NORMAL, WARNING = "Normal", "Warning"
@@ -111,27 +112,34 @@ def of_finding(finding: Finding, before: Reason | None) -> Iterator[tuple[str, s
 def _changes(report: Report, *, again: bool) -> Iterator[tuple[str, str, bool]]:
     """Yield what was changed; and what failed, unless it failed before."""
     shown = {Outcome.DONE, Outcome.REVERTED} | (set() if again else {Outcome.FAILED})
-    results = [result for result in report.results if result.outcome in shown]
-    for result in results[:MAX_PER_RUN]:
-        yield _change(result)
-    if rest := results[MAX_PER_RUN:]:
+    changes = list(grouped((result for result in report.results if result.outcome in shown), _change).items())
+    for _, alike in changes[:MAX_PER_RUN]:
+        yield _event(alike[0], [result.step.alias for result in alike])
+    if rest := [result for _, alike in changes[MAX_PER_RUN:] for result in alike]:
         warning = any(result.outcome is not Outcome.DONE for result in rest)
         outcomes = ", ".join(sorted({str(result.outcome) for result in rest}))
         yield "AliasesChanged", f"{counted(len(rest), 'more alias')}: {outcomes}", warning
 
 
-def _change(result: StepResult) -> tuple[str, str, bool]:
+def _change(result: StepResult) -> tuple[object, ...]:
+    """Return what aliases must share to have one Event."""
+    failure = None if result.outcome is Outcome.DONE else result.message
+    return result.outcome, result.step.action, result.step.location, result.step.desired, failure
+
+
+def _event(result: StepResult, aliases: Sequence[str]) -> tuple[str, str, bool]:
     step = result.step
-    what = f'alias "{step.alias}"'
+    what, verb = ("aliases", "are") if len(aliases) > 1 else ("alias", "is")
+    what = f"{what} {quoted_names(aliases)}"
     if result.outcome is Outcome.REVERTED:
-        return "AliasReverted", f"{what} is {describe_location(step.current)} again: {result.message}", True
+        return "AliasReverted", f"{what} {verb} {describe_location(step.current)} again: {result.message}", True
     if result.outcome is Outcome.FAILED:
         ends = f"{step.location} to {describe_location(step.desired)}"
         return "AliasFailed", f"{what}, {ends}: {result.message}", True
     if step.action is Action.CREATE:
         return CHANGES[step.action], f"{what} → {step.desired}", False
     if step.action is Action.DROP:
-        return CHANGES[step.action], f"{what} was {step.location}", False
+        return CHANGES[step.action], f"{what} {'were' if len(aliases) > 1 else 'was'} {step.location}", False
     return CHANGES[step.action], f"{what}: {step.current} → {step.desired}", False
 
 

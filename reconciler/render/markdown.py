@@ -138,7 +138,7 @@ class _Change(Struct):
         """Render one line per result that did not pass, and one for all that passed."""
         by_result = grouped(gates, lambda gate: gate.state == Verdict.PASS)
         yield from (self._gate(gate) for gate in by_result.get(False, []))
-        yield " ".join(self._gate(gate) for gate in by_result.get(True, []))
+        yield ", ".join(self._gate(gate) for gate in by_result.get(True, []))
 
     def _gate(self, gate: Gate) -> str:
         """Render a gate, without details that the top of the comment has."""

@@ -307,7 +307,8 @@ def _ended(result: StepResult) -> Row:
         printable(result.message or ""),
     )
     if result.outcome is Outcome.REVERTED:
-        row = replace(row, reason=_without_location(row.message, result.step))
+        why = _without_location(row.message, result.step)
+        row = replace(row, message=why, reason=why)
     if taken_back or not result.moved_by:
         return row
     return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # this run did not move it there

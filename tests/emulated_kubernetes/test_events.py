@@ -10,7 +10,9 @@ import kmock
 import pytest
 from msgspec.structs import replace
 
+from reconciler.core.decide import conclude
 from reconciler.core.reasons import Reason
+from reconciler.core.report import Outcome
 from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.events import MAX_PER_RUN, Events, of_finding
 from reconciler.operator.finding import Finding
@@ -61,9 +63,33 @@ def test_a_failure_is_not_told_again_by_each_try() -> None:
     assert told(look(desired({"a": "v1"}), recorder), again.reason) == ["AliasCreated", "Ready"]
 
 
+def test_aliases_of_one_move_share_an_event() -> None:
+    recorder = Recorder(server("v1", "v2", aliases={"d": "v1"}))
+    finding = look(desired({**dict.fromkeys("abce", "v1"), "d": "v2"}), recorder)
+    assert list(of_finding(finding, None)) == [
+        ("AliasCreated", 'aliases "a", "b", "c" and 1 more → v1', False),
+        ("AliasAltered", 'alias "d": v1 → v2', False),
+    ]
+
+
+def test_the_reason_of_a_revert_is_told_once() -> None:
+    finding = look(desired({"a": "v1", "b": "v1"}), Recorder(server("v1")))
+    assert finding.report
+    [target] = finding.report.targets
+    reverted = tuple(replace(each, outcome=Outcome.REVERTED, message="not loaded") for each in target.results)
+    report = replace(finding.report, targets=(replace(target, results=reverted),))
+    reason, message = conclude(report)
+    told = list(of_finding(replace(finding, reason=reason, message=message, report=report), None))
+    assert told == [
+        ("AliasReverted", 'aliases "a", "b" are absent again: not loaded', True),
+        ("Rejected", 'reverted: "a", "b": not loaded', True),
+    ]
+
+
 def test_many_changes_end_in_a_summary() -> None:
-    recorder = Recorder(server("v1"))
-    finding = look(desired({f"a{number:02}": "v1" for number in range(MAX_PER_RUN + 5)}), recorder)
+    number = MAX_PER_RUN + 5
+    recorder = Recorder(server(*(f"v{at}" for at in range(number))))
+    finding = look(desired({f"a{at:02}": f"v{at}" for at in range(number)}), recorder)
     events = list(of_finding(finding, None))
     assert [reason for reason, _, _ in events] == ["AliasCreated"] * MAX_PER_RUN + ["AliasesChanged"]
     assert events[-1][1] == "5 more aliases: done"

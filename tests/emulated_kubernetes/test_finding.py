@@ -35,7 +35,7 @@ def test_each_block_means_something(reason: BlockReason) -> None:
     assert why_blocked(*steps) == (BLOCKS[reason], f'"a": because of {reason}')
 
 
-def test_the_gravest_block_is_told_and_the_others_are_counted() -> None:
+def test_the_gravest_block_is_told_first() -> None:
     steps = tuple(
         blocked(name, reason)
         for name, reason in (
@@ -45,7 +45,16 @@ def test_the_gravest_block_is_told_and_the_others_are_counted() -> None:
             ("d", BlockReason.EARLIER_WAVE),
         )
     )
-    assert why_blocked(*steps) == (Reason.BLOCKED, f'"c": because of {BlockReason.PROTECTED} (2 more blocked)')
+    why = (("c", BlockReason.PROTECTED), ("b", BlockReason.GATE_FAILED), ("a", BlockReason.COLLECTION_MISSING))
+    assert why_blocked(*steps) == (
+        Reason.BLOCKED,
+        "; ".join(f'"{alias}": because of {reason}' for alias, reason in why),
+    )
+
+
+def test_aliases_that_are_blocked_for_the_same_reason_are_told_together() -> None:
+    steps = tuple(blocked(name, BlockReason.GATE_FAILED) for name in "abcde")
+    assert why_blocked(*steps) == (Reason.GATE_FAILED, '"a", "b", "c" and 2 more: because of gateFailed')
 
 
 def test_a_run_that_did_something_tells_what_is_blocked() -> None:

@@ -71,7 +71,7 @@ def test_a_plan_reads_like_this() -> None:
 
 def test_gates_are_told_with_their_figures_and_skipped_ones_in_capitals() -> None:
     markdown = plan_markdown(busy_plan())
-    assert "! <code>rows</code> SKIPPED<br>✓ <code>loaded</code> ✓ <code>canary</code> <code>overlap" in markdown
+    assert "! <code>rows</code> SKIPPED<br>✓ <code>loaded</code>, ✓ <code>canary</code> <code>overlap" in markdown
     assert "in scope, not listed" in markdown
 
 
