@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from reconciler.catalog.port import Catalog, DataRead
 from reconciler.catalog.read import locate
 from reconciler.core.errors import AliasctlError, CatalogError, JournalError, NotPrimary
+from reconciler.core.grouping import quoted_names
 from reconciler.core.model import Connection, OnFailure, Target
 from reconciler.core.pending_verification import needs_proof
 from reconciler.core.plan import (
@@ -494,6 +495,7 @@ class SetRun:
                 self._contradict(step, f"is {describe_location(live[step.alias])} after it was moved back")
         back = [step for step in reverted if step.action is Action.ALTER and live[step.alias] == step.current]
         self._report_empty(back)
+        self._report_left(reverted)
         # Heals of the original moves; the proof that follows makes others, of the reverts.
         unanswered = [
             (step, self._unanswered_heals[step.alias]) for step in back if step.alias in self._unanswered_heals
@@ -512,6 +514,24 @@ class SetRun:
             if rows[step.current or ""] == 0:
                 message = f"{self._results.of(step).message}, which is empty now: searches find nothing"
                 self._results.correct(step, Outcome.REVERTED, None, message)
+
+    def _report_left(self, reverted: Sequence[Step]) -> None:
+        """Report aliases that are still on the collections that a revert left, such as those of an earlier run.
+
+        They are read, because a plan has no step for an alias that was there before. A read that fails only leaves
+        them out.
+        """
+        mine = {step.alias for step in self._plan.steps} | {each.alias for each in self._plan.pending_verification}
+        for collection in sorted({step.desired for step in reverted if step.desired}):
+            try:
+                left = sorted((self._catalog.aliases_of(collection) or frozenset()) - mine)
+            except CatalogError:
+                continue
+            for step in reverted if left else ():
+                last = self._results.of(step)
+                if step.desired == collection and last.outcome is Outcome.REVERTED:
+                    message = f"{last.message}; still on {collection} since before this run: {quoted_names(left)}"
+                    self._results.correct(step, last.outcome, last.code, message)
 
     def _contradict(self, step: Step, finding: str) -> None:
         self._results.fail(f'"{step.alias}" {finding}')

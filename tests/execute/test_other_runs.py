@@ -453,7 +453,9 @@ def test_a_revert_names_what_it_leaves_where_an_earlier_run_moved_it(shop: Shop)
     report = shop.apply(desired)
     assert outcomes(report) == {"canary": (Outcome.NOOP, None), "prod": (Outcome.REVERTED, None)}
     stays = f'"canary" stays at "new", where run {moved} moved it (aliasctl rollback {moved})'
-    assert stays in (report.results[1].message or "")
+    message = report.results[1].message or ""
+    assert stays in message
+    assert message.count("canary") == 1, "it is named once"
     (blocked,) = (step.blocked for step in shop.plan(desired).steps)
     assert blocked
     assert stays in blocked.message

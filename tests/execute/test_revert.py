@@ -16,6 +16,8 @@ from reconciler.core.report import Outcome, Reach, Report
 from reconciler.execute import propagation
 from reconciler.gates.loaded import LoadedGate
 from reconciler.reconcile import apply_plan, make_plan
+from reconciler.render.groups import groups_of
+from reconciler.render.view import report_view
 from tests.builders import LOCAL, alias_set, catalogs, live, server
 from tests.faults.memory import Recorder
 
@@ -102,6 +104,19 @@ def test_what_was_made_is_undone_newest_first() -> None:
     report = run(recorder, desired)
     assert [alias for method, alias in recorder.writes if method == "alter"] == ["a", "b", "c", "b", "a"]
     assert message(report, "a") == '"c" failed: no; the alias is still at "old"; it is at "old" again'
+
+
+def test_what_an_earlier_run_left_on_the_new_collection_is_named() -> None:
+    recorder = three_waves()
+    recorder.server.connect(LOCAL, "default").create_alias("canary", "new")
+    recorder.before = FailsOnce("alter", "c", PermissionDenied("no"))
+    report = run(recorder, replace(EXPECTED, aliases=(*EXPECTED.aliases, Alias("canary", "new"))))
+    assert outcomes(report)["a"] is Outcome.REVERTED
+    assert live(recorder.server)["canary"] == "new"
+    assert message(report, "a").endswith('; it is at "old" again; still on new since before this run: "canary"')
+    [group, *_] = groups_of(report_view(report).sections[0])
+    [why] = {batch.reason for batch in group.batches if batch.label == "reverted"}
+    assert why.endswith('at "old"; still on new since before this run: "canary"')
 
 
 def test_a_revert_to_a_collection_that_became_empty_is_made_and_reported() -> None:
