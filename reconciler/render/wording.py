@@ -151,11 +151,11 @@ def plan_summary(plan: Plan) -> str:
 
 def plan_next_steps(plan: Plan) -> Iterator[str]:
     """Return which gates a plan did not evaluate, and what evaluates them."""
-    gates = {result.gate for step in plan.runnable for result in step.gate_results if result.not_evaluated}
-    if gates:
+    results = (result for step in plan.runnable for result in step.gate_results)
+    if gates := dict.fromkeys(result.gate for result in results if result.not_evaluated):
         offline = any(target.offline for target in plan.targets)
         how = "apply evaluates them" if offline else '"plan --gates all" evaluates them, and so does apply'
-        yield printable(f"Not evaluated yet: {', '.join(sorted(gates))}; {how}.")
+        yield printable(f"Not evaluated yet: {', '.join(gates)}; {how}.")
 
 
 def report_summary(report: Report) -> str:

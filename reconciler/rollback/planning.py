@@ -9,8 +9,8 @@
 
 If the record does not say whether the run's call was made, an alias that is not at `to` is left alone. Waves are in
 reverse order; steps that are impossible come after all waves, so that they block nothing. Of the gates only `loaded`
-can block a rollback; the others are evaluated and shown. A previous collection that has become empty is a notice of the
-plan and blocks nothing: a person decides whether it is better than the present one.
+can block a rollback; the others are evaluated, and shown as not required. A previous collection that has become empty
+is a notice of the plan and blocks nothing: a person decides whether it is better than the present one.
 """
 
 from __future__ import annotations

@@ -186,8 +186,9 @@ def assert_cleaned_up(port: int, folder: Path) -> None:
 
 
 def comparable(line: str) -> str:
-    """Without what differs from run to run: the port and the version of Milvus Lite, and measured times."""
+    """Without what differs from run to run: the port and the version of Milvus Lite, times, and IDs of runs."""
     line = re.sub(r"Milvus Lite [\d.]+ at http://127\.0\.0\.1:\d+", "Milvus Lite", line)
+    line = re.sub(r"\bin [\d.]+ s\.", "in N s.", re.sub(r"\d{8}-\d{6}-[0-9a-f]{6}", "ID", line))
     return re.sub(r"after [\d.]+s$", "after", line)
 
 
