@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from reconciler.catalog.port import Catalog, DataRead
 from reconciler.catalog.read import locate
 from reconciler.core.errors import AliasctlError, CatalogError, JournalError, NotPrimary
-from reconciler.core.grouping import quoted_names
 from reconciler.core.model import Connection, OnFailure, Target
 from reconciler.core.pending_verification import needs_proof
 from reconciler.core.plan import (
@@ -45,6 +44,7 @@ from reconciler.core.report import (
     StepResult,
 )
 from reconciler.core.run_events import RevertStarted, RunEvent, SetEnded, VerificationStarted, WaveStarted
+from reconciler.core.text import listed
 from reconciler.documents.timestamps import now
 from reconciler.execute.attempt import MAY_STILL_ACT, attempt
 from reconciler.execute.context import Halt, RunContext
@@ -58,6 +58,9 @@ from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import evaluate_in_time
 from reconciler.journal import Act
+
+LEFT_SHOWN = 20
+"""Aliases that a message lists, of those that are still on a collection after a revert."""
 
 
 class SetRun:
@@ -527,10 +530,11 @@ class SetRun:
                 left = sorted((self._catalog.aliases_of(collection) or frozenset()) - mine)
             except CatalogError:
                 continue
+            names = listed([f'"{alias}"' for alias in left], LEFT_SHOWN)
             for step in reverted if left else ():
                 last = self._results.of(step)
                 if step.desired == collection and last.outcome is Outcome.REVERTED:
-                    message = f"{last.message}; still on {collection} since before this run: {quoted_names(left)}"
+                    message = f"{last.message}; still on {collection} since before this run: {names}"
                     self._results.correct(step, last.outcome, last.code, message)
 
     def _contradict(self, step: Step, finding: str) -> None:

@@ -139,7 +139,7 @@ class _Drawing:
             yield from compact
             return
         yield from lines
-        for number, line in enumerate(_explained(gates, reason)):
+        for number, line in enumerate(_explained(gates, reason, groups[0].weight)):
             each = f"all {len(groups)}: " if len(groups) > 1 else ""
             start = (each if number == 0 else " " * len(each), "dim")
             yield Line(start, *line, hang=line.hang + len(each)).indented(4)
@@ -158,7 +158,7 @@ class _Drawing:
         aliases = f"   {counted(len(group.rows), 'alias')}"
         label = _set_off(self._common_label(group))
         yield Line(*self._sign(group), f" {_route(group)}", aliases, *_notes(group.remarks), *label)
-        explained = _explained(self._gates(group.gates, group.weight), self._once(group.reason))
+        explained = _explained(self._gates(group.gates, group.weight), self._once(group.reason), group.weight)
         yield from (line.indented(4) for line in explained)
         labels = self._batch_labels(group)
         width = max(_length(label) for label in labels)
@@ -167,7 +167,8 @@ class _Drawing:
             for batch, label in batches:
                 yield _batch(batch, label, width).indented(6)
                 weight = batch.weight
-            yield from (line.indented(8) for line in _explained(self._gates(gates, weight), self._once(reason)))
+            explained = _explained(self._gates(gates, weight), self._once(reason), weight)
+            yield from (line.indented(8) for line in explained)
 
     def _batch_labels(self, group: Group) -> list[list[Part]]:
         """Return the label of each batch; empty ones where the label of the whole group says all of it."""
@@ -227,14 +228,14 @@ def _batch(batch: Batch, label: Sequence[Part], width: int) -> Line:
     return Line(*label, padding, (wave, "dim"), names, *_notes(batch.remarks), hang=len(wave) + (width and width + 3))
 
 
-def _explained(gates: Sequence[Gate], reason: str) -> Iterator[Line]:
-    """Draw gates, one line per result that did not pass, and the reason."""
-    yield from _gate_lines(gates)
+def _explained(gates: Sequence[Gate], reason: str, weight: Weight) -> Iterator[Line]:
+    """Draw gates, one line per result that did not pass, and the reason. `weight`: of the changes that have them."""
+    yield from _gate_lines(gates, blocked=weight <= Weight.BLOCKED)
     if reason:
         yield Line(reason, hang=2)
 
 
-def _gate_lines(gates: Sequence[Gate]) -> Iterator[Line]:
+def _gate_lines(gates: Sequence[Gate], *, blocked: bool) -> Iterator[Line]:
     """Draw one line per result, the failed ones first, and one line for all that passed."""
     passed = [gate for gate in gates if gate.state == Verdict.PASS]
     others = grouped((gate for gate in gates if gate.state != Verdict.PASS), lambda gate: (gate.state, gate.detail))
@@ -242,7 +243,7 @@ def _gate_lines(gates: Sequence[Gate]) -> Iterator[Line]:
     width = max(map(len, names.values()), default=0)
     for (state, detail), (gate, *_) in others.items():
         words = ": ".join(filter(None, ("" if state == Verdict.FAIL else gate.mark, detail)))
-        sign = (gate.sign, GATES[state])
+        sign = (gate.sign, RED if blocked and state == Verdict.UNKNOWN else GATES[state])
         yield Line(sign, f" {names[state, detail].ljust(width)}   ", words, hang=width + 5)
     if passed:
         first, *rest = gate_parts(passed)
