@@ -72,15 +72,14 @@ def test_aliases_of_one_move_share_an_event() -> None:
     ]
 
 
-def test_the_reason_of_a_revert_is_told_once() -> None:
+def test_the_reason_of_a_revert_is_reported_once() -> None:
     finding = look(desired({"a": "v1", "b": "v1"}), Recorder(server("v1")))
     assert finding.report
     [target] = finding.report.targets
     reverted = tuple(replace(each, outcome=Outcome.REVERTED, message="not loaded") for each in target.results)
     report = replace(finding.report, targets=(replace(target, results=reverted),))
     reason, message = conclude(report)
-    told = list(of_finding(replace(finding, reason=reason, message=message, report=report), None))
-    assert told == [
+    assert list(of_finding(replace(finding, reason=reason, message=message, report=report), None)) == [
         ("AliasReverted", 'aliases "a", "b" are absent again: not loaded', True),
         ("Rejected", 'reverted: "a", "b": not loaded', True),
     ]

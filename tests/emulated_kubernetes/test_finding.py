@@ -35,7 +35,7 @@ def test_each_block_means_something(reason: BlockReason) -> None:
     assert why_blocked(*steps) == (BLOCKS[reason], f'"a": because of {reason}')
 
 
-def test_the_gravest_block_is_told_first() -> None:
+def test_the_most_severe_block_comes_first() -> None:
     steps = tuple(
         blocked(name, reason)
         for name, reason in (
@@ -52,7 +52,7 @@ def test_the_gravest_block_is_told_first() -> None:
     )
 
 
-def test_aliases_that_are_blocked_for_the_same_reason_are_told_together() -> None:
+def test_aliases_that_are_blocked_for_the_same_reason_are_listed_together() -> None:
     steps = tuple(blocked(name, BlockReason.GATE_FAILED) for name in "abcde")
     assert why_blocked(*steps) == (Reason.GATE_FAILED, '"a", "b", "c" and 2 more: because of gateFailed')
 
