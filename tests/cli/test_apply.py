@@ -40,11 +40,11 @@ def test_a_plan_file_is_applied_by_itself_and_resumed(shop: Shop) -> None:
     assert "--uri: error: a saved plan says by itself where it applies" in elsewhere.stderr
 
 
-def test_a_plan_from_a_pipe_is_applied(shop: Shop, tmp_path: Path) -> None:
+def test_a_plan_from_a_pipe_is_applied(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> None:
     shop.point(a="v1")
     shop.want({"a": "v2"})
     shop.plan("--out", "plan.json")
-    pipe = tmp_path / "pipe"
+    pipe = tmp_path_factory.mktemp("elsewhere") / "pipe"
     os.mkfifo(pipe)
     writer = Thread(target=lambda: pipe.write_bytes((shop.folder / "plan.json").read_bytes()), daemon=True)
     writer.start()
