@@ -48,6 +48,7 @@ SLOW = (
     "docs/test_contributing.py",
     "docs/test_exercise_page.py",
     "docs/test_performance.py",
+    "emulated_kubernetes/test_dashboard.py",
     "emulated_kubernetes/test_lease.py",
     "emulated_milvus/test_access.py",
     "emulated_milvus/test_exercise.py",

@@ -32,7 +32,7 @@ def assert_firing(scrape: str, alerts: Iterable[str], folder: Path, *, at: float
     query = 'count by (alertname) (ALERTS{alertstate="firing"}) > bool 0'
     test = {
         "interval": "1m",
-        "input_series": list(_series(scrape, before, at)),
+        "input_series": list(series(scrape, before, at)),
         "promql_expr_test": [{"expr": query, "eval_time": end, "exp_samples": firing}],
     }
     written = folder / "scraped.test.yaml"
@@ -41,19 +41,21 @@ def assert_firing(scrape: str, alerts: Iterable[str], folder: Path, *, at: float
     output(promtool(), "test", "rules", written)
 
 
-def _series(scrape: str, before: str, at: float) -> Iterator[dict[str, str]]:
-    earlier = {_name(sample): sample.value for sample in _samples(before)}
-    for sample in _samples(scrape):
+def series(scrape: str, before: str, at: float) -> Iterator[dict[str, str]]:
+    """The input of a rule test; arguments as for `assert_firing`."""
+    earlier = {_name(sample): sample.value for _, sample in _samples(before)}
+    for kind, sample in _samples(scrape):
         value, step = sample.value, 0.0
         if sample.name.endswith("_timestamp_seconds"):
             value += MINUTES * 60 - at  # promtool's clock begins at 0
-        elif sample.name.endswith("_total") and before:
+        elif kind in ("counter", "histogram") and before:
             step = value - earlier.get(_name(sample), 0.0)
         yield {"series": _name(sample), "values": f"{value:f}{step:+f}x{MINUTES}"}
 
 
-def _samples(text: str) -> Iterator[Sample]:
-    return (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+def _samples(text: str) -> Iterator[tuple[str, Sample]]:
+    """Each sample, with the type of its metric."""
+    return ((family.type, sample) for family in text_string_to_metric_families(text) for sample in family.samples)
 
 
 def _name(sample: Sample) -> str:

@@ -15,11 +15,12 @@ RUN_TIMEOUT = 600.0
 
 
 def program(name: str, how_to_get_it: str) -> str:
-    """Where a program is, or the test is skipped; with REQUIRE_INSTALL_TOOLS=1 it fails."""
+    """Where a program is, or the test is skipped; with REQUIRE_INSTALL_TOOLS=1, or REQUIRE_PROMTOOL=1, it fails."""
     places = [os.environ.get("PATH", ""), str(Path(sys.executable).parent), os.environ.get("KUBEBUILDER_ASSETS", "")]
     found = shutil.which(name, path=os.pathsep.join(place for place in places if place))
     if found is None:
-        give_up = pytest.fail if os.environ.get("REQUIRE_INSTALL_TOOLS") == "1" else pytest.skip
+        required = "1" in (os.environ.get("REQUIRE_INSTALL_TOOLS"), os.environ.get(f"REQUIRE_{name.upper()}"))
+        give_up = pytest.fail if required else pytest.skip
         give_up(f"there is no {name} here; {how_to_get_it}")
     return found
 
