@@ -16,11 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconciler.core.text import counted
 from reconciler.documents.codec import Document
-from reconciler.render.picture import BOX, HEIGHT, WIDTH, picture
+from reconciler.render.groups import groups_of, problems_of
+from reconciler.render.picture import narrow_picture, picture
 from reconciler.render.view import View
 
 MAX_PROBLEMS = 10
-"""Failed or blocked changes that the top of the page repeats."""
+"""Reasons for failed or blocked changes that the top of the page repeats."""
+MAX_NAMES = 5
+"""Aliases that each of them names."""
 
 
 def html(view: View, document: Document) -> str:
@@ -28,14 +31,15 @@ def html(view: View, document: Document) -> str:
     environment = page_environment()
     return environment.get_template("page.html").render(
         view=view,
-        sections=[(section, picture(section)) for section in view.sections],
+        problems=problems_of(view),
+        sections=[
+            (section, groups_of(section), picture(section), narrow_picture(section)) for section in view.sections
+        ],
         kinds=list(_kinds(view)),
         max_problems=MAX_PROBLEMS,
+        max_names=MAX_NAMES,
         raw=json.dumps(document, indent=2),
         policy=content_policy(environment, style="page.css", script="page.js"),
-        width=WIDTH,
-        box=BOX,
-        height=HEIGHT,
     )
 
 

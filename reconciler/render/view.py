@@ -75,7 +75,7 @@ class Remark(Struct, frozen=True):
 class Gate(Struct, frozen=True):
     """The result of a gate: `state` for programs (a verdict, or `skipped`), `mark` for people, `sign` in one character.
 
-    `figures` are `name=value`.
+    `figures` are names and values.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Gate(Struct, frozen=True):
     mark: str
     sign: str
     detail: str = ""
-    figures: tuple[str, ...] = ()
+    figures: tuple[tuple[str, str], ...] = ()
 
 
 class Row(Struct, frozen=True):
@@ -391,7 +391,7 @@ def _gate(result: GateResult) -> Gate:
         mark=wording.VERDICTS[result.verdict],
         sign=wording.GATE_SIGNS[result.verdict],
         detail=printable(result.detail),
-        figures=tuple(f"{printable(name)}={_figure(value)}" for name, value in result.figures.items()),
+        figures=tuple((printable(name), _figure(value)) for name, value in result.figures.items()),
     )
 
 

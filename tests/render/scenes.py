@@ -107,6 +107,13 @@ def failed_report() -> Report:
     )
 
 
+def long_names() -> Plan:
+    """One move of four aliases in two waves; its names are as long as those of a large company."""
+    names = ("search_products_canary", "autocomplete_products", "products_live", "search_products_eu_west_1_mobile")
+    before, after = "products_embedding_2026_11_v7", "products_embedding_2026_11_v8"
+    return plan_of(*(move(name, before, after, wave=int(number > 0)) for number, name in enumerate(names)))
+
+
 def hostile_plan(*texts: str) -> Plan:
     """A plan with these texts wherever somebody else's words can be."""
     steps = [

@@ -22,6 +22,7 @@ from tests.render.scenes import (
     busy_plan,
     failed_report,
     hostile_plan,
+    long_names,
     many,
     plan_html,
     plan_of,
@@ -56,7 +57,7 @@ def test_the_json_of_the_page_is_the_document() -> None:
 def test_a_page_says_what_a_reader_needs() -> None:
     parsed = Parsed(report_html(failed_report()))
     assert parsed.inside("h1") == "Incomplete"
-    for words in ("failed", "search_reviews", "the old collection still answers", "SKIPPED", "overlap=0.98"):
+    for words in ("failed", "search_reviews", "the old collection still answers", "SKIPPED", "overlap", "0.98"):
         assert words in parsed.inside("tbody")
     assert "20261124-030000-4f2a9c" in parsed.inside("footer")
     assert "3 changes, 1 blocked" in Parsed(plan_html(busy_plan())).inside("h1")
@@ -66,24 +67,50 @@ def test_a_page_says_what_a_reader_needs() -> None:
 
 def test_what_went_wrong_stands_before_everything_that_went_well() -> None:
     page = report_html(failed_report())
-    top, _, _ = page.partition("<table>")
+    top, _, _ = page.partition("<table")
     assert re.findall(r'class="badge \w+">([\w ]+)</span> <bdi class="name">(\w+)', top) == [
         ("failed", "search_reviews"),
         ("not attempted", "search_legacy"),
         ("blocked", "search_ads"),
     ]
     assert "the old collection still answers" in Parsed(top).inside("ul")
-    steps = [blocked(f"a{number}", "v9 does not exist") for number in range(12)]
+    steps = [blocked(f"a{number}", f"v{number} does not exist") for number in range(12)]
     assert "And 2 more, in the table." in Parsed(plan_html(plan_of(*steps))).inside("p")
+
+
+def test_a_reason_that_many_aliases_have_is_said_once_at_the_top_and_once_in_their_row() -> None:
+    page = plan_html(plan_of(*(blocked(f"a{number}", "v9 does not exist") for number in range(12))))
+    shown, _, _ = page.partition('<details class="raw"')
+    assert shown.count("v9 does not exist") == 2
+    assert "and 7 more" in Parsed(page).inside("ul")
+
+
+def test_a_move_is_one_row_with_its_aliases_by_wave() -> None:
+    parsed = Parsed(plan_html(long_names()))
+    assert parsed.tags["tr", (("class", "move"),)] == 1
+    assert parsed.inside("th").split() == [
+        *("Action", "Move", "and", "aliases", "Gates", "and", "notes"),
+        *("products_embedding_2026_11_v7", "→", "products_embedding_2026_11_v8"),
+        *("wave", "0", "search_products_canary"),
+        *("wave", "1", "autocomplete_products", "products_live", "search_products_eu_west_1_mobile"),
+    ]
+
+
+def test_figures_of_gates_are_rows_of_a_table() -> None:
+    page = plan_html(busy_plan())
+    assert re.findall(r'<tr><th scope="row"><bdi>(\w+)</bdi></th><td><bdi>([\d.]+)</bdi></td></tr>', page) == [
+        ("k", "10"),
+        ("overlap", "0.98"),
+    ]
 
 
 def test_a_picture_of_many_changes_is_cut_and_says_so() -> None:
     parsed = Parsed(plan_html(many(1000)))
     boxes = parsed.inside("svg")
-    assert parsed.tags["g", (("class", "box alias alter"),)] == MOST - 2
+    assert parsed.tags["g", (("class", "box alias alter"),)] == 2 * (MOST - 2), "for wide windows and for phones"
     assert "zz_held" in boxes, "what matters most is drawn"
     assert f"The picture has {MOST} of 1,000 changes; the table has all." in parsed.inside("p")
-    assert parsed.names["tr"] == 1001
+    assert parsed.tags["li", (("class", "alias"),)] == 1000
 
 
 def test_a_plan_without_changes_has_no_table_to_filter() -> None:

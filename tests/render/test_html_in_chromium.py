@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, ViewportSize, sync_playwright
 
-from tests.render.scenes import HOSTILE, busy_plan, failed_report, hostile_plan, many, plan_html, report_html
+from tests.render.scenes import (
+    HOSTILE,
+    busy_plan,
+    failed_report,
+    hostile_plan,
+    long_names,
+    many,
+    plan_html,
+    report_html,
+)
 
 WIDE, NARROW = ViewportSize(width=1200, height=900), ViewportSize(width=390, height=800)
 Open = Callable[..., Page]
@@ -61,7 +70,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 
 def seen(page: Page) -> list[str]:
-    return page.locator("tbody tr:visible th .name").all_inner_texts()
+    return page.locator("li.alias:visible").all_inner_texts()
 
 
 def test_the_filter_shows_what_matches_words_and_kind(opened: Open) -> None:
@@ -114,10 +123,38 @@ def test_a_page_is_never_wider_than_the_window_and_follows_the_colours(
         assert page.evaluate(too_wide) == 0
         hidden = "[...document.querySelectorAll('table')].map(t => t.offsetWidth - t.parentElement.clientWidth)"
         assert max(page.evaluate(hidden)) <= 0, "a column is out of sight"
-        rows = "[...document.querySelectorAll('tbody tr')].map(row => row.offsetWidth)"
+        rows = "[...document.querySelectorAll('.move')].map(row => row.offsetWidth)"
         assert min(page.evaluate(rows)) > 0.8 * viewport["width"]
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_usual_names_stay_on_one_line(opened: Open, viewport: ViewportSize) -> None:
+    page = opened(plan_html(long_names()), viewport)
+    heights = "[...document.querySelectorAll('.name')].map(name => name.getBoundingClientRect().height)"
+    assert max(page.evaluate(heights)) < 30, "two lines have more"
+
+
+@pytest.mark.parametrize(("viewport", "kind"), [(WIDE, "wide"), (NARROW, "narrow")], ids=["wide", "narrow"])
+def test_the_picture_that_fits_is_shown_in_letters_that_can_be_read(
+    opened: Open, viewport: ViewportSize, kind: str
+) -> None:
+    page = opened(plan_html(long_names()), viewport)
+    shown = page.locator("svg:visible")
+    assert [svg.get_attribute("class") for svg in shown.all()] == [kind]
+    scale = "svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"
+    assert shown.evaluate(f"svg => 13 * ({scale})(svg)") >= 12, "pixels"
+    excess = "box => box.querySelector('text').getBBox().width - box.querySelector('rect').getBBox().width"
+    assert max(box.evaluate(excess) for box in shown.locator(".box").all()) < 0, "a name leaves its box"
+
+
+def test_the_aliases_of_a_move_are_filtered_one_by_one(opened: Open) -> None:
+    page = opened(plan_html(long_names()))
+    page.get_by_label("Filter").fill("canary products_embedding_2026_11_v8")
+    assert seen(page) == ["search_products_canary"]
+    assert page.locator(".batch:visible").count() == 1
+    assert page.locator("#shown").inner_text() == "1 of 4 shown"
 
 
 def test_paper_is_white_and_has_no_controls(opened: Open) -> None:

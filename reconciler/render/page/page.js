@@ -6,26 +6,44 @@
   const kind = document.getElementById("kind");
   const shown = document.getElementById("shown");
   const none = document.getElementById("none");
+  const textOf = (element, selector) =>
+    [...element.querySelectorAll(selector)].map((part) => part.textContent).join(" ").toLowerCase();
+
+  // An alias matches by its own name, and by what its batch and its move say about all of theirs.
   const targets = [...document.querySelectorAll("section.target")].map((element) => ({
     element,
-    rows: [...element.querySelectorAll("tbody tr")].map((row) => ({ row, text: row.textContent.toLowerCase() })),
+    moves: [...element.querySelectorAll(".move")].map((move) => ({
+      element: move,
+      batches: [...move.querySelectorAll(".batch")].map((batch) => ({
+        element: batch,
+        text: `${textOf(move, ".shared")} ${textOf(batch, ".own")}`,
+        aliases: [...batch.querySelectorAll(".alias")].map((alias) => ({
+          element: alias,
+          text: alias.textContent.toLowerCase(),
+        })),
+      })),
+    })),
   }));
-  const all = targets.reduce((sum, target) => sum + target.rows.length, 0);
+  const all = document.querySelectorAll(".batch .alias").length;
 
   function filter() {
     const terms = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const active = terms.length > 0 || kind.value !== "";
-    let matches = 0;
-    for (const { element, rows } of targets) {
-      let here = 0;
-      for (const { row, text } of rows) {
-        const fits = (!kind.value || row.dataset.kind === kind.value) && terms.every((word) => text.includes(word));
-        row.hidden = !fits;
-        here += fits ? 1 : 0;
-      }
-      element.hidden = active && here === 0;
-      matches += here;
-    }
+    const show = ({ element }, matches) => {
+      element.hidden = active && matches === 0;
+      return matches;
+    };
+    const total = (parts, count) => parts.reduce((sum, part) => sum + show(part, count(part)), 0);
+    const matches = total(targets, (target) =>
+      total(target.moves, (move) =>
+        total(move.batches, (batch) =>
+          total(batch.aliases, (alias) => {
+            const kindFits = !kind.value || batch.element.dataset.kind === kind.value;
+            return kindFits && terms.every((term) => alias.text.includes(term) || batch.text.includes(term)) ? 1 : 0;
+          })
+        )
+      )
+    );
     shown.value = active ? `${matches} of ${all} shown` : "";
     none.hidden = !active || matches > 0;
   }
