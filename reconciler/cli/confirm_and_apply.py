@@ -67,7 +67,7 @@ def confirm_and_apply(
             on_event=lambda event: _take(event, display),
         )
     end_with(report.exit_code)
-    output.emit(report_result(report), report_below_plan(report))
+    output.emit(report_result(report, origins.provenance), report_below_plan(report))
     if report.journal_error:
         output.error(JournalError(f"the end of the run is not recorded: {report.journal_error}"))
     return report.exit_code

@@ -136,11 +136,15 @@ def in_state_folder(default: Callable[[], Path], instead: str) -> Path:
 
 
 def origins(command: str, sources: Sequence[str]) -> Origins:
-    """Return who runs this, from which paths, at which commit (of the first path) and in which pipeline."""
+    """Return who runs this, and from which paths."""
+    return Origins.of_this_process(command=command, source=tuple(sources), provenance=provenance(sources))
+
+
+def provenance(sources: Sequence[str]) -> Provenance:
+    """Return the commit of the first path, and the pipeline that runs this."""
     from reconciler.git.provenance import of_checkout, of_pipeline  # not needed to plan
 
     places = [Path(source) for source in sources if source != "-"]
     checkout = of_checkout(places[0]) if places else Provenance()
     pipeline = of_pipeline(os.environ)
-    provenance = replace(checkout, ref=pipeline.ref or checkout.ref, pipeline=pipeline.pipeline)
-    return Origins.of_this_process(command=command, source=tuple(sources), provenance=provenance)
+    return replace(checkout, ref=pipeline.ref or checkout.ref, pipeline=pipeline.pipeline)

@@ -84,6 +84,10 @@ class Output(Struct):
     warned: set[Problem] = field(default_factory=set)
     incomplete: bool = False
 
+    def renders(self, output_format: Format) -> bool:
+        """Return whether the result goes anywhere in this format."""
+        return output_format in (self.format, *(other for other, _ in self.files))
+
     def emit(self, result: Result, printed: Result | None = None) -> None:
         """Print the result of a call, then write it to the files. Report what cannot be written, and go on.
 

@@ -33,6 +33,7 @@ from reconciler.core.plan import (
     describe_undetermined,
     inverse,
 )
+from reconciler.core.provenance import Provenance
 from reconciler.core.report import ACHIEVED, Outcome, Reach, Report, StepResult
 from reconciler.core.text import counted, printable
 from reconciler.render import wording
@@ -157,7 +158,8 @@ class View(Struct, frozen=True):
         return sorted((row for row in self.rows if row.weight <= Weight.BLOCKED), key=lambda row: row.weight)
 
 
-def plan_view(plan: Plan) -> View:
+def plan_view(plan: Plan, provenance: Provenance = Provenance()) -> View:
+    """Return a plan in printable words. `provenance`: of its manifests, as far as it is known."""
     verdict, mood = _plan_verdict(plan)
     return View(
         kind="plan",
@@ -180,13 +182,15 @@ def plan_view(plan: Plan) -> View:
         facts=(
             ("digest", plan.digest),
             ("created", printable(plan.created)),
+            *_origin(provenance),
             ("aliasctl", printable(plan.tool_version)),
         ),
         next_steps=tuple(wording.plan_next_steps(plan)),
     )
 
 
-def report_view(report: Report) -> View:
+def report_view(report: Report, provenance: Provenance = Provenance()) -> View:
+    """Return a report in printable words. `provenance`: as in `plan_view`."""
     verdict, mood = _report_verdict(report)
     run = (("run", printable(report.run)),) if report.run else ()
     return View(
@@ -202,12 +206,27 @@ def report_view(report: Report) -> View:
             ("digest", report.plan.digest),
             ("started", printable(report.started)),
             ("ended", printable(report.ended)),
+            ("duration", wording.duration(report.started, report.ended)),
+            *_origin(provenance),
             ("exit code", str(int(report.exit_code))),
             ("aliasctl", printable(report.plan.tool_version)),
         ),
         next_steps=tuple(wording.report_next_steps(report)),
         run=printable(report.run),
     )
+
+
+def _origin(provenance: Provenance) -> Iterator[tuple[str, str]]:
+    """Return where the manifests come from, as facts."""
+    modified = " (files differ)" if provenance.modified else ""
+    facts = {
+        "commit": provenance.commit + modified if provenance.commit else "",
+        "author": provenance.author,
+        "ref": provenance.ref,
+        "signature": provenance.signature,
+        "pipeline": provenance.pipeline,
+    }
+    return ((name, printable(value)) for name, value in facts.items() if value)
 
 
 def _plan_verdict(plan: Plan) -> tuple[str, str]:

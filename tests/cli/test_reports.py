@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command import run, run_python
 from tests.cli.shop import Shop, alias_set, connection, manifest
+from tests.render.markup import Parsed
 
 MARKER = "<!-- aliasctl:{} -->"
 
@@ -36,6 +40,26 @@ def test_an_apply_gives_its_report_and_nothing_else_as_markdown(shop: Shop) -> N
     assert applied.stdout.count(MARKER.format("report")) == 1
     assert shop.read("report.json")["run"] in applied.stdout
     assert "<h1>Incomplete</h1>" in (shop.folder / "report.html").read_text()
+
+
+def test_pages_say_who_changed_the_manifests_and_which_pipeline_ran(shop: Shop) -> None:
+    shop.want({"a": "v1"})
+    for arguments in (
+        ("init", "--quiet"),
+        ("add", "aliases.yaml"),
+        ("-c", "user.name=Mary <b>", "-c", "user.email=m@x", "commit", "--quiet", "--message", "a"),
+    ):
+        subprocess.run(["git", "-C", str(shop.folder), *arguments], check=True)
+    commit = subprocess.check_output(["git", "-C", str(shop.folder), "rev-parse", "HEAD"], text=True).strip()
+    env = {"ALIASCTL_PIPELINE_URL": "https://ci.example.com/7"}
+    shop.run("plan", "-f", "aliases.yaml", "--output", "html=plan.html", env=env)
+    shop.run("apply", "-f", "aliases.yaml", "--yes", "--output", "html=report.html", env=env)
+    for page in ("plan.html", "report.html"):
+        facts = Parsed((shop.folder / page).read_text()).inside("dl").split("\n")
+        told = dict(pairwise(fact for fact in facts if fact))
+        assert (told["commit"], told["author"]) == (commit, "Mary b <m@x>"), page
+        assert told["pipeline"] == "https://ci.example.com/7"
+    assert re.fullmatch(r"\d+\.\d s", told["duration"])
 
 
 def test_a_refused_apply_tells_its_refusal_in_the_comment(shop: Shop) -> None:

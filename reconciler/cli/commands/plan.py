@@ -15,10 +15,11 @@ from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.plan import Plan
+from reconciler.core.provenance import Provenance
 from reconciler.core.report import plan_exit_code
 from reconciler.manifest import Overrides
 from reconciler.reconcile import make_plan
-from reconciler.render.formats import JSON
+from reconciler.render.formats import HTML, JSON
 from reconciler.render.results import plan_result
 
 
@@ -81,7 +82,8 @@ def command(
             evaluate=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
             journal=inputs.journal_to_read(journal),
         )
-    output.emit(plan_result(plan))
+    origin = inputs.provenance(paths) if output.renders(HTML) else Provenance()
+    output.emit(plan_result(plan, origin))
     if out and not output.incomplete:
         output.say(f"Saved to {out}. {_how_to_apply(plan, out, paths)}")
     return plan_exit_code(plan, detailed=detailed_exitcode)
