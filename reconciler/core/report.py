@@ -104,6 +104,11 @@ class StepResult(Record, frozen=True):
     ] = ""
 
 
+def at_desired(result: StepResult) -> bool:
+    """Return whether the alias is at its desired collection; not if it was read elsewhere after an accepted call."""
+    return result.outcome in ACHIEVED or result.code in NOT_VERIFIED - {VERIFY_MISMATCH} | {REVERT_FAILED}
+
+
 def missing_proof(result: StepResult) -> str:
     """Return why an alias that a step may have moved is not verified there; empty if it is, or cannot be there."""
     if result.step.desired is None or result.outcome is Outcome.REVERTED:

@@ -9,7 +9,7 @@ from typing import cast
 from reconciler.core.json_strict import without_none
 from reconciler.core.plan import Action, Plan, Step, spec_digest
 from reconciler.core.reasons import MEANINGS, Reason
-from reconciler.core.report import ACHIEVED, NOT_VERIFIED, REVERT_FAILED, VERIFY_MISMATCH, Outcome, Report, StepResult
+from reconciler.core.report import ACHIEVED, Outcome, Report, at_desired
 from reconciler.core.text import printable_lines
 from reconciler.manifest.records import AliasSetManifest
 from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE, MAX_HISTORY, MAX_MESSAGE, MAX_ROWS
@@ -113,7 +113,7 @@ def run_requested(set_object: SetObject) -> bool:
 def _is_fully_applied(finding: Finding) -> bool:
     """Return whether the spec is fully applied, verified or not, so that later differences are drift."""
     if finding.reason is Reason.VERIFICATION_FAILED and finding.report:
-        return all(result.outcome in ACHIEVED or _at_target(result) for result in finding.report.results)
+        return all(map(at_desired, finding.report.results))
     return finding.reason in (Reason.SUCCEEDED, Reason.OWNERSHIP_CONFLICT)
 
 
@@ -160,7 +160,7 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
     for result in results:
         if result.outcome not in ACHIEVED or result.code:
             state = STATES.get(result.outcome, "Unknown")
-            yield _row(result.step, state, result.message, moved=_at_target(result))
+            yield _row(result.step, state, result.message, moved=at_desired(result))
     if not results and finding.plan:
         for pending in finding.plan.pending_reverts:
             message = f"{pending.reason}; run {pending.run} did not move it back"
@@ -170,11 +170,6 @@ def _rows(finding: Finding) -> Iterator[dict[str, object]]:
             yield _row(step, "Blocked", step.blocked.message)
         else:
             yield _row(step, "Drifted" if finding.drift else "Pending", None)
-
-
-def _at_target(result: StepResult) -> bool:
-    """Return whether the alias is at the desired collection; not if it was read elsewhere after an accepted call."""
-    return result.outcome is Outcome.DONE or result.code in NOT_VERIFIED - {VERIFY_MISMATCH} | {REVERT_FAILED}
 
 
 def _row(step: Step, state: str, message: str | None, *, moved: bool = False) -> dict[str, object]:
