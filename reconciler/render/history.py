@@ -8,7 +8,6 @@ For a single run, or an alias, the steps follow below their run.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.core.plan import Step, inverse
@@ -27,7 +26,7 @@ SHORT_COMMIT = 7
 
 def history_lines(runs: Sequence[PastRun]) -> Iterator[Line]:
     result = HEADS.index("RESULT")
-    return columns(HEADS, [_cells(run) for run in runs], lambda number: {result: _style(runs[number])})
+    return columns(HEADS, [run_cells(run) for run in runs], lambda number: {result: _style(runs[number])})
 
 
 def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:
@@ -36,7 +35,7 @@ def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:
     yield Line(("Run ", "bold"), (printable(run.id), "bold"), "   ", printable(_what(run, shortened=False)))
     by = f"by {origins.user}@{origins.host}, process {origins.pid}, aliasctl {run.tool_version}"
     took = f", {wording.duration(run.started, run.end.time)}" if run.end else ""
-    yield Line((printable(f"{_moment(run.started)}{took}, {by}, digest {run.digest}"), "dim"))
+    yield Line((printable(f"{wording.moment(run.started)}{took}, {by}, digest {run.digest}"), "dim"))
     if provenance := _provenance(run):
         yield Line((printable(provenance), "dim"))
     yield from _step_lines(run, run.steps_of(alias))
@@ -47,14 +46,15 @@ def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:
 def alias_lines(runs: Iterable[PastRun], alias: str) -> Iterator[Line]:
     """Draw the runs that touched an alias, each with its steps."""
     for run in runs:
-        *cells, _ = _cells(run)
+        *cells, _ = run_cells(run)
         yield Line(("   ".join(map(printable, cells)), "bold"))
         yield from _step_lines(run, run.steps_of(alias))
 
 
-def _cells(run: PastRun) -> tuple[str, ...]:
+def run_cells(run: PastRun) -> tuple[str, ...]:
+    """Return the ID of a run, when it started, who ran what, and its result."""
     who = f"{run.origins.user}@{run.origins.host}"
-    return (run.id, _moment(run.started), who, _what(run), _result(run))
+    return (run.id, wording.moment(run.started), who, _what(run), _result(run))
 
 
 def _what(run: PastRun, *, shortened: bool = True) -> str:
@@ -84,7 +84,7 @@ def _result(run: PastRun) -> str:
     state = RunState.INTERRUPTED if stopped else run.state
     words = ", ".join(parts) or "nothing done"
     if run.end and run.end.times > 1:
-        words += f" ({run.end.times:,} times, last {_moment(run.end.last or run.end.time)})"
+        words += f" ({run.end.times:,} times, last {wording.moment(run.end.last or run.end.time)})"
     return words if state is RunState.ENDED else f"{state}: {words}" if parts else str(state)
 
 
@@ -146,7 +146,3 @@ def _route(past: PastStep) -> str:
     step = _made(past)
     current = f"({step.location})" if step.dangling else step.current
     return printable(" ".join(filter(None, (current, "→" if step.desired else "", step.desired))))
-
-
-def _moment(time: str) -> str:
-    return re.sub(r"\.\d+", "", time)

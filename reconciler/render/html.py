@@ -11,11 +11,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconciler.core.text import counted
 from reconciler.documents.codec import Document
+from reconciler.render import wording
 from reconciler.render.groups import groups_of, problems_of
 from reconciler.render.picture import narrow_picture, picture
 from reconciler.render.view import View
@@ -43,11 +45,12 @@ def html(view: View, document: Document) -> str:
     )
 
 
+@cache
 def page_environment() -> Environment:
     """Return the environment of all pages: with escaping, and an error for a name that a template does not get."""
     loader = PackageLoader("reconciler.render", "page")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"sentence": _sentence, "counted": counted}
+    environment.filters |= {"sentence": _sentence, "counted": counted, "moment": wording.moment}
     return environment
 
 

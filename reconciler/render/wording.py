@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -125,6 +126,11 @@ def readers(proofs: Sequence[Propagated]) -> str:
     healed = f" after {counted(heals, 'repeated alter')}" if heals else ""
     where = f" at {len(proofs)} endpoints" if len(proofs) > 1 else ""
     return f"readers verified{where}{healed}"
+
+
+def moment(time: str) -> str:
+    """Return a time, RFC 3339, without fractions of a second."""
+    return re.sub(r"\.\d+", "", time)
 
 
 def plan_summary(plan: Plan) -> str:

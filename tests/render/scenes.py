@@ -107,11 +107,13 @@ def failed_report() -> Report:
     )
 
 
-def long_names() -> Plan:
-    """One move of four aliases in two waves; its names are as long as those of a large company."""
+def long_names(*, held: bool = False) -> Plan:
+    """One move of four aliases in two waves, with names as long as those of a large company; `held`: it is blocked."""
     names = ("search_products_canary", "autocomplete_products", "products_live", "search_products_eu_west_1_mobile")
     before, after = "products_embedding_2026_11_v7", "products_embedding_2026_11_v8"
-    return plan_of(*(move(name, before, after, wave=int(number > 0)) for number, name in enumerate(names)))
+    block = Block(BlockReason.PROTECTED, "protected") if held else None
+    moves = (move(name, before, after, wave=int(number > 0), blocked=block) for number, name in enumerate(names))
+    return plan_of(*moves)
 
 
 def hostile_plan(*texts: str) -> Plan:

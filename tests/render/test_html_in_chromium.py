@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize
 
+from tests.render.browser import COLOURS, NARROW, VIEWPORTS, WIDE, Open, assert_fits, chromium, opening, tallest_name
 from tests.render.scenes import (
     HOSTILE,
     busy_plan,
@@ -21,52 +20,17 @@ from tests.render.scenes import (
     report_html,
 )
 
-WIDE, NARROW = ViewportSize(width=1200, height=900), ViewportSize(width=390, height=800)
-Open = Callable[..., Page]
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("REQUIRE_CHROMIUM") == "1":
-            pytest.fail("REQUIRE_CHROMIUM is set and there is no Chromium; name one in CHROMIUM")
-        pytest.skip("there is no Chromium; name one in CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Opens a page; in the end nothing may have been complained about or asked of the network."""
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
-
-    def on_dialog(dialog: Dialog) -> None:
-        complaints.append(f"dialog {dialog.message}")
-        dialog.dismiss()
-
-    def on_request(request: Request) -> None:
-        if not request.is_navigation_request():
-            complaints.append(f"request {request.url}")
-
-    def open_page(html: str, viewport: ViewportSize = WIDE, dark: bool = False) -> Page:
-        (tmp_path / "page.html").write_text(html)
-        contexts.append(browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light"))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", on_dialog)
-        page.on("request", on_request)
-        page.goto((tmp_path / "page.html").as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    with opening(browser, tmp_path) as open_page:
+        yield open_page
 
 
 def seen(page: Page) -> list[str]:
@@ -112,28 +76,18 @@ def test_markup_that_slipped_through_would_run_nothing(opened: Open, browser: Br
     page.close()
 
 
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@VIEWPORTS
+@COLOURS
 def test_a_page_is_never_wider_than_the_window_and_follows_the_colours(
     opened: Open, viewport: ViewportSize, dark: bool
 ) -> None:
     for html in (report_html(failed_report()), plan_html(hostile_plan(*HOSTILE, "x" * 255))):
-        page = opened(html, viewport, dark)
-        too_wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(too_wide) == 0
-        hidden = "[...document.querySelectorAll('table')].map(t => t.offsetWidth - t.parentElement.clientWidth)"
-        assert max(page.evaluate(hidden)) <= 0, "a column is out of sight"
-        rows = "[...document.querySelectorAll('.move')].map(row => row.offsetWidth)"
-        assert min(page.evaluate(rows)) > 0.8 * viewport["width"]
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert paper == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
+        assert_fits(opened(html, viewport, dark), viewport, ".move", dark=dark)
 
 
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@VIEWPORTS
 def test_usual_names_stay_on_one_line(opened: Open, viewport: ViewportSize) -> None:
-    page = opened(plan_html(long_names()), viewport)
-    heights = "[...document.querySelectorAll('.name')].map(name => name.getBoundingClientRect().height)"
-    assert max(page.evaluate(heights)) < 30, "two lines have more"
+    assert tallest_name(opened(plan_html(long_names(held=True)), viewport)) < 30
 
 
 @pytest.mark.parametrize(("viewport", "kind"), [(WIDE, "wide"), (NARROW, "narrow")], ids=["wide", "narrow"])
