@@ -65,6 +65,7 @@ SLOW = (
     "install/test_image.py",
     "pipelines/",
     "render/test_html_in_chromium.py",
+    "render/test_status_page_in_chromium.py",
     "supply_chain/",
     "sync/",
     "sync_attacks/",

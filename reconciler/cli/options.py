@@ -199,6 +199,9 @@ def listen_option(default: str, *, help: str) -> Callable[[Command], Command]:  
     return click.option("--listen", default=default, show_default=True, metavar="HOST:PORT", help=help)
 
 
+no_status_page_option = click.option(
+    "--no-status-page", is_flag=True, help="Do not serve the status page, which needs no login."
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Skip confirmation.")
 journal_option = file_option(
     "--journal",

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 from threading import Event, Thread
@@ -18,8 +18,10 @@ from reconciler.operator.cluster import Cluster, load_config
 from reconciler.operator.lease import Elector
 from reconciler.operator.objects import Ref
 from reconciler.operator.wiring import Operator
+from reconciler.render.status_page import StatusPage, status_page
 from reconciler.service.process import serving, stopping_on_signals
-from reconciler.service.web import Answer, liveness, probe
+from reconciler.service.web import Answer, Page, liveness, page_of, probe
+from reconciler.version import __version__
 
 STOP_SECONDS = 20.0
 """How long calls in flight may take to end; less than the Deployment's terminationGracePeriodSeconds."""
@@ -34,8 +36,9 @@ class Settings(Struct, frozen=True):
 
     Args:
         namespaces: whose objects are reconciled; empty for all.
-        listen: `host:port` for probes and metrics.
+        listen: `host:port` for probes, metrics and the status page.
         kubeconfig: a file; None for what `cluster.load_config` finds.
+        status_page: whether the status page is served.
     """
 
     namespaces: Sequence[str]
@@ -44,6 +47,7 @@ class Settings(Struct, frozen=True):
     listen: str
     kubeconfig: Path | None
     alias_info: bool = False
+    status_page: bool = True
 
 
 class Process:
@@ -75,16 +79,22 @@ class Process:
         Raises `InvalidInput`: it cannot listen where it should. Raises `ClusterError`: the API server knows no
         AliasSets.
         """
-        pages = {"/healthz": self._healthz, "/readyz": self._readyz}
         with (
             stopping_on_signals(self._stop.set),
-            serving(self._settings.listen, self.operator.metrics, pages, identity=self._identity),
+            serving(self._settings.listen, self.operator.metrics, self.pages(), identity=self._identity),
         ):
             try:
                 stopped = not self.elector.acquire(self._stop) or self._work()
             finally:
                 self._finish()
         return 0 if stopped else 1
+
+    def pages(self) -> Mapping[str, Page]:
+        """Return what is served beside the metrics, by path."""
+        probes: dict[str, Page] = {"/healthz": self._healthz, "/readyz": self._readyz}
+        if not self._settings.status_page:
+            return probes
+        return {**probes, "/": page_of(lambda: status_page(self._status()))}
 
     def _work(self) -> bool:
         """Watch and reconcile until stopped; False if a watch failed."""
@@ -112,6 +122,16 @@ class Process:
         time.sleep(1.0)  # for calls in flight: no other process starts before the Lease has run out
         sys.stderr.flush()
         os._exit(1)
+
+    def _status(self) -> StatusPage:
+        namespaces = ", ".join(self._settings.namespaces) or "all"
+        facts = {"process": self._identity, "namespaces": namespaces, "aliasctl": __version__}
+        if self._settings.read_only:
+            facts["read-only"] = "yes: nothing is changed in Milvus"
+        operator = self.operator
+        return operator.status_pages.page(
+            tuple(facts.items()), held=self.elector.held, complete=operator.watcher.complete
+        )
 
     def _healthz(self) -> Answer:
         return liveness(self.operator.queue.silent if self.operator.watcher.complete else 0.0, SILENT_SECONDS)

@@ -16,6 +16,7 @@ from reconciler.operator import status
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.events import Events, of_finding
 from reconciler.operator.finding import Finding
+from reconciler.operator.findings import Findings
 from reconciler.operator.objects import ConnectionObject, Ref, SetObject
 from reconciler.operator.world import World
 
@@ -29,6 +30,7 @@ class Publisher:
         self._cluster = cluster
         self._world = world
         self._events = events
+        self.findings = Findings()
         self._statuses: dict[str, dict[str, object]] = {}  # by uid: as last written; the watch reports it later
         self._pending: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of runs, not written yet
         self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: last announced, and for which generation
@@ -81,6 +83,7 @@ class Publisher:
 
     def announce(self, set_object: SetObject, finding: Finding) -> None:
         """Log what is new, and post Events for it."""
+        self.findings.put(set_object, finding)
         before = self.last_reason(set_object)
         if finding.reason is not before or finding.report:
             log.info(
@@ -106,6 +109,7 @@ class Publisher:
         return reason if generation == set_object.generation else None
 
     def forget(self, set_object: SetObject) -> None:
+        self.findings.forget(set_object)
         self._statuses.pop(set_object.uid, None)
         self._pending.pop(set_object.uid, None)
         self._reasons.pop(set_object.uid, None)

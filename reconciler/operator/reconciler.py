@@ -62,6 +62,7 @@ class Reconciler:
         events: Events,
         metrics: Metrics,
         step_aside: Callable[[Ref], None],
+        publisher: Publisher,
     ) -> None:
         self._cluster = cluster
         self._world = world
@@ -69,7 +70,7 @@ class Reconciler:
         self._clients = clients
         self._connections = ConnectionStatuses(cluster)
         self._events = events
-        self._publisher = Publisher(cluster, world, events)
+        self._publisher = publisher
         self._metrics = metrics
         self._step_aside = step_aside
         self._lock = Lock()

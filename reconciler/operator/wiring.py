@@ -15,10 +15,12 @@ from reconciler.operator.events import Events
 from reconciler.operator.handlers import Watcher, registry
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.outages import Outages
+from reconciler.operator.publisher import Publisher
 from reconciler.operator.queue import Queue, Trigger
 from reconciler.operator.reads import SharedReads
 from reconciler.operator.reconcile_set import SetReconciler
 from reconciler.operator.reconciler import Reconciler
+from reconciler.operator.status_page import StatusPages
 from reconciler.operator.watching import watch
 from reconciler.operator.world import World
 
@@ -61,6 +63,8 @@ class Operator:
         self._events = Events(cluster, identity)
         outages = Outages(lambda ref: self.queue.wake(ref, Trigger.LISTED))
         set_reconciler = SetReconciler(self._clients, secrets, SharedReads(), outages, may_write, read_only=read_only)
+        publisher = Publisher(cluster, self.world, self._events)
+        self.status_pages = StatusPages(self.world, publisher)
         self._reconciler = Reconciler(
             cluster,
             self.world,
@@ -69,6 +73,7 @@ class Operator:
             self._events,
             self.metrics,
             lambda ref: self.queue.step_aside(ref),
+            publisher,
         )
         self.queue = Queue(self._reconciler.work, self._reconciler.lane_of)
         self.watcher = Watcher(self.world, self.queue, self._reconciler)

@@ -1,41 +1,60 @@
-"""A small HTTP server for the probes, the metrics and the webhook of a long-running process."""
+"""A small HTTP server for the probes, the metrics, the status page and the webhook of a long-running process."""
 
 from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread, Timer
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from reconciler.core.errors import InvalidInput, Problem
 
-Answer: TypeAlias = tuple[HTTPStatus, str, bytes]
-"""Status, content type, body."""
-Page: TypeAlias = Callable[[], Answer]
-Hook: TypeAlias = Callable[[Mapping[str, str], Iterator[bytes]], Answer]
-"""Answers a POST request, given its headers, by their names in lower case, and its body, in pieces."""
-
 TEXT = "text/plain; charset=utf-8"
+HTML = "text/html; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
+NOTHING_ALLOWED = "default-src 'none'"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Of every answer: no page of another site reads, frames or caches it."""
 PIECE = 64 * 1024
 MAX_CONNECTIONS = 32
 CLIENT_SECONDS = 10.0
 """Timeout of a request in seconds."""
+PAGE_SECONDS = 5.0
 MAX_BODY = 26 * 1024 * 1024
 """GitHub's webhooks have at most 25 MB (its documentation, "Webhook events and payloads")."""
 
-NOT_FOUND: Answer = (HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+
+class Answer(NamedTuple):
+    """An answer. `policy`: the Content-Security-Policy, but for `frame-ancestors`, which no answer has."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+    policy: str = NOTHING_ALLOWED
+
+
+Page: TypeAlias = Callable[[], Answer]
+Hook: TypeAlias = Callable[[Mapping[str, str], Iterator[bytes]], Answer]
+"""Answers a POST request, given its headers, by their names in lower case, and its body, in pieces."""
+
+NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
 
 def probe(problem: str | None, otherwise: str = "ok") -> Answer:
     """Return the answer of a probe: 200, or 503 with the problem."""
     status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
-    return status, TEXT, f"{problem or otherwise}\n".encode()
+    return Answer(status, TEXT, f"{problem or otherwise}\n".encode())
 
 
 def liveness(silent: float, limit: float) -> Answer:
@@ -45,7 +64,28 @@ def liveness(silent: float, limit: float) -> Answer:
 
 def exposition(text: bytes) -> Answer:
     """Return the answer that Prometheus scrapes."""
-    return HTTPStatus.OK, METRICS, text
+    return Answer(HTTPStatus.OK, METRICS, text)
+
+
+def page_of(render: Callable[[], tuple[str, str]], seconds: float = PAGE_SECONDS) -> Page:
+    """Return a page that is rendered at most once per `seconds`, however many clients read it.
+
+    `render`: returns the HTML and its Content-Security-Policy.
+    """
+    lock = Lock()
+    last: Answer | None = None
+    due = 0.0
+
+    def page() -> Answer:
+        nonlocal last, due
+        with lock:
+            if last is None or time.monotonic() >= due:
+                text, policy = render()
+                last = Answer(HTTPStatus.OK, HTML, text.encode(errors="backslashreplace"), policy)
+                due = time.monotonic() + seconds
+            return last
+
+    return page
 
 
 class _Server(ThreadingHTTPServer):
@@ -128,9 +168,9 @@ class Web:
                 if hook is None:
                     self._answer(NOT_FOUND)
                 elif not length.isdecimal():
-                    self._answer((HTTPStatus.LENGTH_REQUIRED, TEXT, b"Content-Length is needed\n"))
+                    self._answer(Answer(HTTPStatus.LENGTH_REQUIRED, TEXT, b"Content-Length is needed\n"))
                 elif len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY:
-                    self._answer((HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TEXT, b"too large\n"))
+                    self._answer(Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TEXT, b"too large\n"))
                 else:
                     headers = {name.lower(): value for name, value in self.headers.items()}
                     self._answer(hook(headers, self._body(int(length))))
@@ -141,12 +181,14 @@ class Web:
                     yield piece
 
             def _answer(self, answer: Answer) -> None:
-                status, kind, body = answer
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.content_type)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.send_header("Content-Security-Policy", f"{answer.policy}; frame-ancestors 'none'")
+                for header, value in HEADERS.items():
+                    self.send_header(header, value)
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(answer.body)
 
             def log_message(self, *_: object) -> None:
                 """Log nothing: probes come every few seconds."""

@@ -75,6 +75,8 @@ class Agent:
         self._logged = ""
         self.applied = ""
         """The newest commit that was fully applied; empty if there is none, or it is not known yet."""
+        self.planned: Revision | None = None
+        """The revision whose sets were last planned."""
         self.working = False
         """Whether a run is in progress, which may take long on purpose."""
 
@@ -181,6 +183,7 @@ class Agent:
         found = Finding(Reason.SUCCEEDED, _up_to_date(revision), in_force=revision.commit.id)
         with Catalogs(self._connect) as catalogs:
             plan = self._plan(revision, catalogs)
+            self.planned = revision
             policy = Policy(report_drift=frozenset(alias_set.key for alias_set in revision.reported))
             match decide(plan, policy, self._memory(revision, plan)):
                 case Wait(reason=Reason.DRIFT_BACK_OFF, message=message):

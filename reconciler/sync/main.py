@@ -18,20 +18,23 @@ from threading import Event
 import structlog
 
 from reconciler.catalog import connect
-from reconciler.core.errors import AliasctlError
+from reconciler.core.errors import AliasctlError, JournalError
 from reconciler.core.model import Credential
 from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.text import counted, printable
 from reconciler.credentials import read_secret
+from reconciler.documents.timestamps import now
 from reconciler.journal import Journal
+from reconciler.render.status_page import Run, StatusPage, status_page
 from reconciler.service.process import serving, stopping_on_signals
-from reconciler.service.web import JSON, Answer, liveness, probe
+from reconciler.service.web import JSON, Answer, Page, liveness, page_of, probe
 from reconciler.sync.agent import Agent
 from reconciler.sync.finding import Finding
 from reconciler.sync.metrics import SyncMetrics
 from reconciler.sync.pace import Pace
 from reconciler.sync.revision import read_connections
 from reconciler.sync.settings import Settings
+from reconciler.sync.status_page import Compared, agent_page, newest_runs
 from reconciler.sync.webhook import WEBHOOK_SECRET, receive
 
 SHORTEST_PAUSE = 1.0
@@ -57,7 +60,10 @@ class Sync:
         self._settings = settings
         self._stop, self._wake = Event(), Event()
         self._metrics = SyncMetrics(settings)
+        self._journal = journal
         self._finding: Finding | None = None
+        self._compared: Compared | None = None
+        self._runs: tuple[Run, ...] | None = None  # None: to be read again
         self._internal_errors = 0  # in a row
         self._seen = self._ended = time.monotonic()
         self._repository = settings.mirror(self._stop)
@@ -69,12 +75,13 @@ class Sync:
         with self._prepared():
             return self._reconcile()
 
-    def run(self, listen: str, webhook_secret: Credential | None) -> None:
+    def run(self, listen: str, webhook_secret: Credential | None, *, with_status_page: bool = True) -> None:
         """Reconcile again and again, until stopped.
 
         Args:
-            listen: `host:port` for probes, metrics and the webhook.
+            listen: `host:port` for probes, metrics, the status page and the webhook.
             webhook_secret: what webhooks are signed with; None for no webhook.
+            with_status_page: whether the status page is served.
 
         Raises:
             InvalidInput: it cannot listen there, or the webhook's secret cannot be read.
@@ -82,7 +89,9 @@ class Sync:
         """
         if webhook_secret:
             read_secret(webhook_secret, WEBHOOK_SECRET)
-        pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/status": self._status}
+        pages: dict[str, Page] = {"/healthz": self._healthz, "/readyz": self._readyz, "/status": self._status}
+        if with_status_page:
+            pages["/"] = page_of(lambda: status_page(self._status_page()))
         hooks = {"/hook": partial(receive, webhook_secret, self._wake.set)} if webhook_secret else {}
         with self._prepared(), serving(listen, self._metrics, pages, hooks, follows=self._settings.place):
             self._follow()
@@ -101,7 +110,9 @@ class Sync:
         pace = Pace(self._settings.interval)
         while not self._stop.is_set():
             try:
-                pause = pace.after(self._reconcile())
+                finding = self._reconcile()
+                self._keep(finding)
+                pause = pace.after(finding)
                 self._internal_errors = 0
             except Exception:
                 log.exception("internal error, please report it")
@@ -129,6 +140,16 @@ class Sync:
         self._metrics.reconciled(finding)
         self._log(finding, before)
         return finding
+
+    def _keep(self, finding: Finding) -> None:
+        """Keep what the status page shows, so that its readers cost no read of the journal."""
+        if finding.report and self._agent.planned:
+            self._compared = Compared(self._agent.planned, finding.report, now())
+        if self._runs is None or (finding.report and finding.report.wrote):
+            try:
+                self._runs = newest_runs(self._journal)
+            except JournalError:  # the next run reports it
+                self._runs = None
 
     def _log(self, finding: Finding, before: Finding | None) -> None:
         """Log a problem each time, and success once for each commit and after each write."""
@@ -163,6 +184,16 @@ class Sync:
             return probe(f"the repository was last read {unseen:.0f} s ago: {message}")
         return probe(None, f"ok: {self._finding.reason}")
 
+    def _status_page(self) -> StatusPage:
+        return agent_page(
+            self._settings,
+            self._finding,
+            self._compared,
+            self._runs or (),
+            applied=self._agent.applied,
+            working=self._agent.working,
+        )
+
     def _status(self) -> Answer:
         found = self._finding
         document = {
@@ -177,7 +208,7 @@ class Sync:
             "applied": self._agent.applied,
             "internalErrors": self._internal_errors,
         }
-        return HTTPStatus.OK, JSON, json.dumps(document, indent=2).encode() + b"\n"
+        return Answer(HTTPStatus.OK, JSON, json.dumps(document, indent=2).encode() + b"\n")
 
 
 def _ensure_temporary_folder(state: Path) -> None:

@@ -28,12 +28,12 @@ def receive(secret: Credential, wake: Callable[[], None], headers: Mapping[str, 
     try:
         key = read_secret(secret, WEBHOOK_SECRET).encode()
     except InvalidInput:
-        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"the secret cannot be read\n"
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"the secret cannot be read\n")
     digest = hmac.new(key, digestmod=hashlib.sha256)
     for piece in body:
         digest.update(piece)
     expected = f"sha256={digest.hexdigest()}"
     if not hmac.compare_digest(expected.encode(), headers.get(SIGNATURE, "").encode("utf-8", "replace")):
-        return HTTPStatus.UNAUTHORIZED, TEXT, b"wrong or missing X-Hub-Signature-256\n"
+        return Answer(HTTPStatus.UNAUTHORIZED, TEXT, b"wrong or missing X-Hub-Signature-256\n")
     wake()
-    return HTTPStatus.ACCEPTED, TEXT, b"accepted\n"
+    return Answer(HTTPStatus.ACCEPTED, TEXT, b"accepted\n")

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.operator import wiring
 from reconciler.operator.cluster import Cluster, load_config
+from reconciler.render.status_page import StatusPage
 from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
 from tests.emulated_kubernetes.milvus import Milvus
 
@@ -67,6 +68,10 @@ class Operator:
         assert not self._thread.is_alive()
         assert self._parts.close(TIMEOUT)
         self._cluster._client.close()  # the process would just end
+
+    def status_page(self) -> StatusPage:
+        """What it shows at / while it holds the Lease."""
+        return self._parts.status_pages.page((), held=True, complete=self.watcher.complete)
 
     def metric(self, sample: str, **labels: str) -> float | None:
         """One figure of what it tells Prometheus; None if it tells none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -87,6 +88,8 @@ def test_of_two_that_start_together_one_writes(stage: Stage, new_operator: NewOp
     assert {call.pid for call in stage.proxy.calls} == {leader.pid}
     assert f"_{leader.pid}_" in stage.namespace.lease()["holderIdentity"]
     assert [operator.get("readyz") for operator in both if operator is not leader] == [(200, "standing by\n")]
+    headings = [re.findall("<h1>(.*?)</h1>", operator.get("")[1]) for operator in both]
+    assert headings == [["1 of 1 set up to date" if operator is leader else "Standing by"] for operator in both]
 
 
 def test_when_the_leader_is_killed_in_a_wave_the_other_finishes(

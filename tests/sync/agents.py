@@ -25,6 +25,7 @@ Record = Mapping[str, Any]
 class Answer:
     status: int
     text: str
+    headers: Mapping[str, str]
 
 
 class Agent:
@@ -83,7 +84,7 @@ class Agent:
         try:
             client.request(method or ("GET" if body is None else "POST"), path, body, named)
             answer = client.getresponse()
-            return Answer(answer.status, answer.read().decode())
+            return Answer(answer.status, answer.read().decode(), dict(answer.getheaders()))
         finally:
             client.close()
 

@@ -11,6 +11,8 @@ from threading import Event
 
 import pytest
 
+from tests.cli.command import TOKEN
+from tests.render.markup import Parsed
 from tests.sync.agents import Agent
 from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
 from tests.sync.stage import Stage
@@ -112,6 +114,37 @@ def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stag
             assert GIT_TOKEN not in metrics + str(status)
     finally:
         http.down()
+
+
+def test_the_status_page_shows_sets_blocks_and_runs_to_readers_and_to_no_other_site(stage: Stage) -> None:
+    with stage.following(interval="1h") as agent:
+        agent.eventually(lambda: "Everything is up to date" in agent.request("/").text)
+        assert "Recent runs" not in agent.request("/").text
+    stage.merge({"a": "v2"})
+    stage.merge({"a": "v2", "b": "nowhere", "c": None}, message="Break b")
+    with stage.following() as agent:
+        agent.found("DependencyNotReady")
+        agent.eventually(lambda: "Recent runs" in agent.request("/").text)
+        answer = agent.request("/")
+        page = Parsed(answer.text)
+        rows = [" ".join(row.split()) for row in page.inside("tbody").split("\n\n\n")]
+        assert {"b none nowhere blocked", "a v2 v2 up to date"} <= set(rows)
+        assert "nowhere" in page.inside("strong")
+        for fact in (str(stage.origin.bare), stage.origin.head, "Robin"):
+            assert fact in page.inside("footer"), fact
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+        assert TOKEN not in answer.text
+        for path in ("/", "/status", "/metrics", "/nowhere"):
+            headers = agent.request(path).headers
+            assert headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+            assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+
+
+def test_the_status_page_can_be_switched_off(stage: Stage) -> None:
+    with stage.following("--no-status-page") as agent:
+        agent.found("Succeeded", stage.origin.head)
+        assert (agent.request("/").status, agent.request("/status").status) == (404, 200)
 
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:80"])
