@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.core.text import shortened
 from reconciler.render.groups import Group, groups_of
-from reconciler.render.view import Row, Section
+from reconciler.render.view import Row, Section, Weight
 
 MOST = 30
 """Maximum number of aliases in a picture."""
@@ -75,7 +75,7 @@ def picture(section: Section) -> Picture | None:
         return None
     before, after = (tuple(dict.fromkeys(filter(None, names))) for names in zip(*map(_ends, rows), strict=True))
     most = max(len(rows), len(before), len(after))
-    middle = _column(1, [(row.alias, f"alias {row.kind}") for row in rows], most)
+    middle = _column(1, [(row.alias, _alias(row)) for row in rows], most)
     left, right = (
         dict(zip(names, _column(column, [(name, "collection") for name in names], most), strict=True))
         for column, names in ((0, before), (2, after))
@@ -123,6 +123,10 @@ def _ends(row: Row) -> tuple[str, str]:
     return row.current, row.desired
 
 
+def _alias(row: Row) -> str:
+    return f"alias {row.kind} risky" if row.weight is Weight.RISKY else f"alias {row.kind}"
+
+
 def _column(column: int, names: Sequence[tuple[str, str]], most: int) -> list[Box]:
     """Return boxes (name and kind), evenly spread over the height of the longest column, which has `most`."""
     x = column * (WIDTH - BOX) / 2
@@ -152,7 +156,7 @@ def _move(group: Group, y: float) -> tuple[list[Box], list[Line]]:
         for number, (x, name, kind) in enumerate(
             [
                 (0, ends[0], "collection"),
-                *((INDENT, row.alias, f"alias {row.kind}") for row in group.rows),
+                *((INDENT, row.alias, _alias(row)) for row in group.rows),
                 (0, ends[1], "collection"),
             ]
         )

@@ -11,6 +11,7 @@ from html import unescape
 import pytest
 from hypothesis import given, settings
 
+from reconciler.core.plan import Verdict
 from reconciler.core.text import printable
 from reconciler.documents.plan_file import plan_document
 from reconciler.documents.report_file import report_document
@@ -21,9 +22,11 @@ from tests.render.scenes import (
     blocked,
     busy_plan,
     failed_report,
+    gate,
     hostile_plan,
     long_names,
     many,
+    move,
     plan_html,
     plan_of,
     report_html,
@@ -94,6 +97,22 @@ def test_a_move_is_one_row_with_its_aliases_by_wave() -> None:
         *("wave", "0", "search_products_canary"),
         *("wave", "1", "autocomplete_products", "products_live", "search_products_eu_west_1_mobile"),
     ]
+
+
+def test_a_step_with_a_gate_that_was_not_evaluated_is_not_plain_green() -> None:
+    def page(verdict: Verdict) -> str:
+        return plan_html(plan_of(move("a", None, "v2", gate_results=(gate("rows", verdict),))))
+
+    def colours(page: str) -> set[str]:
+        return set(re.findall(r'class="(?:badge|box alias) (create[\w ]*)"', page))
+
+    assert colours(page(Verdict.PASS)) == {"create"}
+    assert colours(page(Verdict.NOT_EVALUATED)) == {"create risky"}
+    assert "not evaluated" in Parsed(page(Verdict.NOT_EVALUATED)).inside("tbody")
+
+
+def test_the_next_step_is_at_the_top() -> None:
+    assert "aliasctl rollback 20261124-030000-4f2a9c" in Parsed(report_html(failed_report())).inside("header")
 
 
 def test_figures_of_gates_are_rows_of_a_table() -> None:
