@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
+from reconciler.core.plan import Block, BlockReason, Plan, Verdict
 from tests.render.browser import COLOURS, NARROW, VIEWPORTS, WIDE, Open, assert_fits, chromium, opening, tallest_name
 from tests.render.scenes import (
     HOSTILE,
     busy_plan,
     failed_report,
+    gate,
     hostile_plan,
     long_names,
     many,
+    move,
     plan_html,
+    plan_of,
     report_html,
 )
 
@@ -101,6 +105,26 @@ def test_the_picture_that_fits_is_shown_in_letters_that_can_be_read(
     assert shown.evaluate(f"svg => 13 * ({scale})(svg)") >= 12, "pixels"
     excess = "box => box.querySelector('text').getBBox().width - box.querySelector('rect').getBBox().width"
     assert max(box.evaluate(excess) for box in shown.locator(".box").all()) < 0, "a name leaves its box"
+
+
+def test_red_means_blocked_or_failed(opened: Open) -> None:
+    """As in the text."""
+    red, changes, drop = "rgb(164, 14, 38)", "rgb(125, 78, 0)", "rgb(111, 59, 189)"
+    page = opened(plan_html(busy_plan()))
+    signs = page.locator(".badge").evaluate_all(
+        "all => all.map(each => [each.innerText, getComputedStyle(each).color])"
+    )
+    colours = {label.split()[-1]: colour for label, colour in signs}
+    assert (colours["blocked"], colours["alter"], colours["drop"]) == (red, changes, drop)
+
+    def of_unknown(plan: Plan) -> str:
+        sign = opened(plan_html(plan)).locator(".gates .unknown .sign")
+        return str(sign.evaluate("sign => getComputedStyle(sign).color"))
+
+    results = (gate("rows", Verdict.UNKNOWN, "not counted"),)
+    block = Block(BlockReason.GATE_FAILED, "rows: not counted")
+    assert of_unknown(plan_of(move("a", "v1", "v2", gate_results=results))) == changes
+    assert of_unknown(plan_of(move("a", "v1", "v2", gate_results=results, blocked=block))) == red
 
 
 def test_the_aliases_of_a_move_are_filtered_one_by_one(opened: Open) -> None:
