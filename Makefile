@@ -14,8 +14,11 @@ SOAK   ?=
 # AUDIT=--where-reachable: advisories that cannot be reached are said, and are no error.
 AUDIT  ?=
 BIN    := $(VENV)/bin
+# The image and the runners of the release: Python 3.11 on Linux.
+COMPILED := --quiet --upgrade --generate-hashes --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+  --no-annotate --custom-compile-command 'make requirements'
 
-.PHONY: help demo test test-all lint format schemas bench soak test-lowest audit ci clean
+.PHONY: help demo test test-all lint format schemas bench soak requirements dist test-lowest audit ci clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +37,8 @@ lint: $(VENV)/dev ## Style, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --quiet --offline --pedantic .github
+	$(BIN)/zizmor --quiet --offline manifests/ci/github/*.yml
 
 format: $(VENV)/dev ## Put the code into shape
 	$(BIN)/ruff check --fix .
@@ -47,6 +52,17 @@ bench: $(VENV)/dev $(VENV)-milvus/bin/milvus-server $(VENV)-octodns/bin/octodns-
 
 soak: $(VENV)/dev $(VENV)-milvus/bin/milvus-server ## Try to break it, at full length; writes docs/reliability.md
 	$(BIN)/python -m tests.reliability --milvus $(VENV)-milvus $(SOAK)
+
+requirements: ## Update what the image and the release are built with: versions and hashes
+	@$(PYTHON) -m venv $(VENV)-uv
+	@$(VENV)-uv/bin/python -m pip install --quiet uv
+	$(VENV)-uv/bin/uv pip compile $(COMPILED) pyproject.toml --extra operator --output-file requirements/image.txt
+	$(VENV)-uv/bin/uv pip compile $(COMPILED) requirements/build.in --output-file requirements/build.txt
+
+dist: ## Build the package into dist/, with the tools of requirements/build.txt
+	@$(PYTHON) -m venv $(VENV)-build
+	@$(VENV)-build/bin/python -m pip install --quiet --require-hashes --requirement requirements/build.txt
+	$(VENV)-build/bin/python -m build --no-isolation --outdir dist .
 
 test-lowest: ## Run the tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest

@@ -56,7 +56,7 @@ def test_both_stages_have_the_same_exact_base() -> None:
     """The virtual environment of the first one runs on the Python of the last one."""
     bases = {values(stage, "FROM")[0].split()[0] for stage in stages()}
     assert len(bases) == 1
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases.pop())
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", bases.pop())
 
 
 def test_the_last_stage_is_the_operator_as_nobody_and_needs_no_shell(installed: list[Object]) -> None:
