@@ -55,6 +55,7 @@ SLOW = (
     "end_to_end/test_crash.py",
     "end_to_end/test_emulated.py",
     "exercise/",
+    "explore/",
     "faults/",
     "hostile/test_bombs.py",
     "hostile/test_journal_attacks.py",

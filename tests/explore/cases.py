@@ -38,12 +38,14 @@ def shapes(suite: str, verify: Verify = Verify(), names: str = "") -> Iterator[C
                 yield Case(suite, f"{name}, {mode}", sets, dict(before))
 
 
-SMALL = list(shapes("calls lost, late, refused, aliases moved by others"))
+SMALL = [case._replace(quick=3, deep=4) for case in shapes("calls lost, late or refused, aliases moved by others")]
 """One run, and what follows without faults."""
 
 ANYWHERE = [
     case._replace(
-        faults=Faults(("other", "old", "new", None), writes=("answer lost", "late", "refused", "rate limited")), quick=1
+        faults=Faults(("other", "old", "new", None), writes=("answer lost", "late", "refused", "rate limited")),
+        quick=1,
+        deep=2,
     )
     for case in shapes("aliases moved to any place, or dropped, by others")
 ]
@@ -69,11 +71,15 @@ SOAKS = [
 
 PROPAGATION = [
     case._replace(
-        faults=Faults(readers=True, stuck=(1, 9)), flavour=Flavour.MILVUS_2_3, runs=(APPLY, APPLY), quick=1, deep=2
+        faults=Faults(readers=True, stuck=(1, 99)),
+        flavour=Flavour.MILVUS_2_3,
+        runs=(APPLY, APPLY),
+        quick=2 if len(case.before) == 1 else 1,
+        deep=2,
     )
     for case in shapes(
         "failing and stuck readers in a proof, then a run",
-        Verify(propagation=Propagation(timeout=1.0)),
+        Verify(propagation=Propagation(timeout=1.6)),
         "alter, two aliases, two waves",
     )
 ]

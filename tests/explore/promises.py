@@ -8,11 +8,16 @@
    written; and a call that may still take effect is not passed over in silence.
 5. Report and journal agree.
 6. The exit code is 0 only if all is as desired, 5 only if a call may have taken effect, and 1 or 3 only if none has.
-7. What a run rejected is not moved there again by a run with the same spec.
+7. What a run rejected is not moved there again by a run with the same spec; the decision is in the journal before the
+   first call of the revert. With `onFailure: Revert`, a run that fails moves back what it may have moved, or says that
+   it did not.
 8. Nothing that no plan names is written.
 9. What was moved and not watched for as long as the soak says is watched before a later wave starts. The journal says
    so until then, and no run that ends with 0 leaves it so. No later wave starts while readers are known to be stale.
-10. Once faults end, `SETTLING_RUNS` runs later nothing is left to do and nothing is written.
+   Stale readers are healed where the server permits it.
+10. After a failure or a signal, no further move starts.
+11. Once faults end, `SETTLING_RUNS` runs later nothing is left to do, nothing is written, and no alias is at a
+    collection that a run rejected, unless someone else put it there.
 """
 
 from __future__ import annotations
@@ -21,8 +26,9 @@ import re
 from collections.abc import Sequence
 
 from reconciler.core.errors import ExitCode
+from reconciler.core.model import OnFailure
 from reconciler.core.plan import Step
-from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult
+from reconciler.core.report import ACHIEVED, PROPAGATION_STUCK, Outcome, Report, StepResult
 from reconciler.execute.attempt import MAY_STILL_ACT
 from reconciler.journal import Act
 from reconciler.journal.entries import Entry, Intent, Result, RevertDecided, step_of
@@ -30,6 +36,8 @@ from tests.explore.world import Judge, View, World
 
 SETTLING_RUNS = 2
 """Runs without a fault after which nothing is left to do."""
+
+FAILURES = (Outcome.FAILED, Outcome.UNKNOWN)
 
 CLAIM = re.compile(rf'the alias is (?:at "(?P<at>[^"]+)"|absent) now(?:; {MAY_STILL_ACT})?$')
 """Where a message says at its end that an alias is."""
@@ -55,6 +63,12 @@ class Promises(Judge):
             world.broken.append(f"1: {about}: neither end of its step")
         if intent.act is Act.MOVE and not step.reverting and (alias, collection) in world.rejected:
             world.broken.append(f"7: {about}: an earlier run rejected it")
+        if intent.act is Act.REVERT and (alias, step.desired) not in decided(world):
+            world.broken.append(f"7: {about}: the decision is not recorded")
+        if intent.act is Act.MOVE:
+            failed = [result for result in last_results(world).values() if result.outcome in FAILURES]
+            if failed or world.stop.is_set():
+                world.broken.append(f"10: {about}: after {failed or 'a signal'}")
         if intent.act is Act.MOVE and not step.reverting:
             for other, wave in ((name, entry.wave) for name, entry in world.entries.items() if entry.wave < step.wave):
                 if world.soak and other in world.unverified:
@@ -75,8 +89,20 @@ class Promises(Judge):
             view = world.view(result.step.alias)
             for broken in (*_report(result, view, world), *_journal(result, world, report)):
                 world.broken.append(f"{broken}: {result.step.alias} is {world.at(result.step.alias)}; {view}; {result}")
+        for broken in _reverted(report, world):
+            world.broken.append(f"{broken}: {report.results}")
         for broken in _exit_code(report, world):
             world.broken.append(f"{broken}: exit code {report.exit_code}: {report.results}")
+
+    def settled(self, world: World) -> None:
+        """Check the promise about a run that should have found nothing to do."""
+        if any(view.sent for view in world.views.values()):
+            world.broken.append("11: not settled: it writes")
+        if world.plan is None or world.plan.writes or world.plan.earlier_moves:
+            world.broken.append(f"11: not settled: {world.plan}")
+        for alias, collection in world.rejected - world.by_others:
+            if world.at(alias) == collection:
+                world.broken.append(f"11: {alias} stays at {collection}, which was rejected")
 
     def always(self, world: World) -> None:
         """Check the promises about the server, after any end."""
@@ -125,6 +151,9 @@ def _report(result: StepResult, view: View, world: World) -> list[str]:
     pending = any(item.alias == step.alias and item.run == world.number for item in world.late)
     if pending and MAY_STILL_ACT not in message and view.last != step.desired and not result.code:
         broken.append("4: a call may still take effect, and that is not said")
+    heals = {entry.step.alias for entry in own_entries(world) if isinstance(entry, Intent) and entry.act is Act.HEAL}
+    if result.code == PROPAGATION_STUCK and step.alias not in heals and "journal" not in message:
+        broken.append("9: stale readers, and no attempt to heal them")
     if (
         view.third
         and outcome not in (*ACHIEVED, Outcome.UNKNOWN)
@@ -133,6 +162,21 @@ def _report(result: StepResult, view: View, world: World) -> list[str]:
     ):
         broken.append("4: seen at a third place, and not said")
     return broken
+
+
+def _reverted(report: Report, world: World) -> list[str]:
+    """Return which aliases of a set with `onFailure: Revert` a failed run moved, and said nothing about moving back."""
+    reverting = {plan.set for plan in report.plan.set_plans if plan.on_failure is OnFailure.REVERT}
+    failed = any(result.outcome in (*FAILURES, Outcome.REVERTED) for result in report.results)
+    intents = {
+        entry.step.alias for entry in own_entries(world) if isinstance(entry, Intent) and entry.act is Act.REVERT
+    }
+    return [
+        f"7: {result.step.alias} was not moved back"
+        for result in report.results
+        if failed and result.wrote and result.step.set in reverting
+        if result.step.alias not in intents and "moved back" not in (result.message or "")
+    ]
 
 
 def _words(place: str | None) -> str:
@@ -169,17 +213,28 @@ def _exit_code(report: Report, world: World) -> list[str]:
 
 def last_intent(world: World, alias: str) -> Intent | None:
     """Return the last entry of the present run about an alias, if it is an intent."""
-    for entry in reversed(world.ledger.entries):
+    for entry in reversed(own_entries(world)):
         step = step_of(entry)
-        if entry.run == run_id(world) and step and step.alias == alias:
+        if step and step.alias == alias:
             return entry if isinstance(entry, Intent) else None
     return None
 
 
 def last_results(world: World) -> dict[str, StepResult]:
     """Return the last recorded result of the present run about each alias."""
-    mine = [entry for entry in world.ledger.entries if isinstance(entry, Result) and entry.run == run_id(world)]
+    mine = [entry for entry in own_entries(world) if isinstance(entry, Result)]
     return {entry.result.step.alias: entry.result for entry in mine}
+
+
+def own_entries(world: World) -> list[Entry]:
+    """Return what the present run has recorded."""
+    return [entry for entry in world.ledger.entries if entry.run == run_id(world)]
+
+
+def decided(world: World) -> set[tuple[str, str | None]]:
+    """Return the aliases that the present run has decided to move back, each with the collection."""
+    found = [entry.step for entry in own_entries(world) if isinstance(entry, RevertDecided)]
+    return {(step.alias, step.desired) for step in found}
 
 
 def run_id(world: World) -> str:

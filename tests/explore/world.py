@@ -359,6 +359,8 @@ class World:
             )
             self.late.remove(item)
             self.act(item)
+            if item.run != self.number:  # for this run, an earlier one is someone else
+                self.by_others.add((item.alias, item.collection))
             self.view(alias).blind = True
         elif kind == "someone":
             alias, place = rest[1], None if rest[3] == "None" else rest[3]
@@ -391,13 +393,13 @@ class World:
                 self.admin.alter_alias(call.alias, call.collection or "")
         except CatalogError as error:
             return error
-        self.view(call.alias).moved = self.clock.now
         if call.alias in self.entries and call.collection == self.entries[call.alias].collection is not None:
             self.unverified.add(call.alias)
         else:
             self.unverified.discard(call.alias)
         if call.run == self.number:
             self.view(call.alias).effects += 1
+            self.view(call.alias).moved = self.clock.now
         return None
 
     def _before_entries(self, event: str, added: Sequence[Entry]) -> None:
@@ -423,6 +425,8 @@ def landed(state: State) -> State:
     world = World(replace(state, late=()), Choices((), 0, {}), Faults(), Judge())
     for call in state.late:
         world.act(call)
+        if call.run != state.runs:  # for the last run, an earlier one is someone else
+            world.by_others.add((call.alias, call.collection))
     return replace(world.state(), runs=state.runs)
 
 
@@ -451,8 +455,8 @@ class Watched(MemoryCatalog):
     def alias_names(self) -> frozenset[str]:
         names = self._world.read("list", [*self._world.views], super().alias_names)
         for alias, view in self._world.views.items():
-            if view.ends and view.ends[1] is None and alias not in names:  # otherwise the run does not look for it
-                self._world.saw(alias, None)
+            if view.ends and view.ends[1] is None:  # otherwise the run does not look for it
+                view.last, view.blind = "somewhere" if alias in names else None, False
         return names
 
     def aliases_of(self, collection: str) -> frozenset[str] | None:
