@@ -74,7 +74,7 @@ PROPAGATION = [
         faults=Faults(readers=True, stuck=(1, 99)),
         flavour=Flavour.MILVUS_2_3,
         runs=(APPLY, APPLY),
-        quick=2 if len(case.before) == 1 else 1,
+        quick=2 if case.name == "alter, Stop" else 1,
         deep=2,
     )
     for case in shapes(
@@ -84,4 +84,20 @@ PROPAGATION = [
     )
 ]
 
-ALL = [*SMALL, *ANYWHERE, *CRASHES, *FULL_DISKS, *SOAKS, *PROPAGATION]
+ANOTHER_RUN = [
+    case._replace(
+        name=f"{case.name}, {name}",
+        faults=Faults(another_run=True),
+        runs=(APPLY, APPLY),
+        others=others or case.sets,
+        quick=1,
+        deep=2,
+    )
+    for case in shapes("another run between any two calls, then a run")
+    for name, others in (
+        ("the same", ()),
+        ("another state", [alias_set({"a": "other", "b": "other"}, name="theirs", connection=ONE_AT_A_TIME)]),
+    )
+]
+
+ALL = [*SMALL, *ANYWHERE, *CRASHES, *FULL_DISKS, *SOAKS, *PROPAGATION, *ANOTHER_RUN]

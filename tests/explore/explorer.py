@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from reconciler.catalog import Catalogs
 from reconciler.catalog.memory import Flavour
 from reconciler.core.errors import AliasctlError
 from reconciler.core.model import AliasSet
@@ -13,6 +14,7 @@ from reconciler.core.plan import Plan
 from reconciler.journal import Origins
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.rollback import ROLLBACK, newest_changes, plan_rollback
+from tests.explore.ledger import MemoryLedger
 from tests.explore.one_thread import Clock, one_thread
 from tests.explore.promises import SETTLING_RUNS, Promises
 from tests.explore.schedule import Choices, executions
@@ -37,6 +39,7 @@ class Case(NamedTuple):
         quick: maximum of faults in all runs together, in CI.
         deep: that under `make soak`.
         flavour: the server.
+        others: the desired state of another run, where `faults` has one.
     """
 
     suite: str
@@ -48,6 +51,7 @@ class Case(NamedTuple):
     quick: int = 2
     deep: int = 3
     flavour: Flavour = Flavour.MILVUS_2_6
+    others: Sequence[AliasSet] = ()
 
 
 Level = dict[Hashable, tuple[State, int, tuple[str, ...]]]
@@ -136,7 +140,12 @@ def _execute(case: Case, state: State, actor: str, choices: Choices, faults: Fau
     entries = {alias.name: alias for alias_set in case.sets for alias in alias_set.aliases}
     soak = case.sets[0].verify.soak
     faults = case.faults if faults is None else faults
-    world = World(state, choices, faults, promises, CLOCK, entries, soak, case.flavour)
+
+    def another_run(catalogs: Catalogs, ledger: MemoryLedger) -> None:
+        plan = make_plan(case.others, catalogs=catalogs, journal=ledger)
+        apply_plan(plan, catalogs=catalogs, journal=ledger, origins=Origins("you", "there", DEAD_PROCESS))
+
+    world = World(state, choices, faults, promises, CLOCK, entries, soak, another_run, case.flavour)
     try:
         ACTORS[actor](case, world)
     except Died:

@@ -30,6 +30,8 @@ from tests.explore.schedule import Choices, Option
 COLLECTIONS = ("old", "new", "other", "older")
 DATABASE = "default"
 ONE_AT_A_TIME = Connection(LOCAL.name, LOCAL.uri, LOCAL.address, concurrency=1)
+ANOTHER_RUN = "another run"
+"""Stands beside the places of an alias that another run moved."""
 ORDINARY = Option("as usual")
 
 Answer = TypeVar("Answer")
@@ -51,6 +53,7 @@ class Faults(NamedTuple):
         stop: whether a signal asks the run to stop, before any write.
         readers: whether reads of data through an alias fail, or find the collection not loaded.
         stuck: for how many alters readers may stay at the old collection.
+        another_run: whether another run may begin and end between any two calls.
     """
 
     places: tuple[str | None, ...] = ("other",)
@@ -61,6 +64,7 @@ class Faults(NamedTuple):
     stop: bool = False
     readers: bool = False
     stuck: tuple[int, ...] = ()
+    another_run: bool = False
 
 
 class Late(NamedTuple):
@@ -144,6 +148,7 @@ class World:
         judge: the promises; called as things happen.
         entries: what is desired, by alias.
         soak: how long moved aliases are to be watched, in seconds.
+        another_run: plans and applies what the other run desires, with a journal.
     """
 
     start: State
@@ -153,6 +158,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     entries: Mapping[str, Alias] = field(default_factory=dict)
     soak: float | None = None
+    another_run: Callable[[Catalogs, MemoryLedger], None] = lambda catalogs, ledger: None
     flavour: Flavour = Flavour.MILVUS_2_6
     stop: Event = field(default_factory=Event)
     broken: list[str] = field(default_factory=list)
@@ -180,6 +186,7 @@ class World:
         self.number = self.start.runs + 1
         self.ledger = MemoryLedger(list(self.start.entries), f"run{self.number}", self._before_entries)
         self._answers: Hashable = 0
+        self._others = 0
         self._dead: BaseException | None = None
 
     def catalogs(self) -> Catalogs:
@@ -221,7 +228,7 @@ class World:
         place = f"{method} {' '.join(aliases)}"
         while True:
             options = [ORDINARY, *(option for alias in aliases for option in self._events(alias))]
-            options += [Option("the read fails", 1)] if self.faults.reads else []
+            options += [*self._runs(), *([Option("the read fails", 1)] if self.faults.reads else [])]
             option = self._choose(place, options)
             if option.name == "the read fails":
                 self._answer(method, tuple(aliases), "failed")
@@ -267,7 +274,7 @@ class World:
         view.sent += 1
         place = f"{method} {alias}"
         while True:
-            events = [*self._events(alias), *self._signals(), *self._readers(method, alias)]
+            events = [*self._events(alias), *self._signals(), *self._readers(method, alias), *self._runs()]
             option = self._choose(place, [ORDINARY, *events])
             if option is ORDINARY:
                 break
@@ -343,6 +350,23 @@ class World:
             for alters in self.faults.stuck:
                 yield Option(f"readers of {alias} miss {alters} alters", 1)
 
+    def _runs(self) -> Iterator[Option]:
+        if self.faults.another_run:
+            yield Option("another run", 1)
+
+    def _let_run(self) -> None:
+        """Let another run begin and end, without a fault."""
+        before = {alias: self.at(alias) for alias in self._aliases()}
+        self._others += 1
+        with Catalogs(self.server.connect) as catalogs:
+            self.another_run(catalogs, MemoryLedger(self.ledger.entries, f"{self.ledger.run}-{self._others}"))
+        for alias in self._aliases():
+            if self.at(alias) != before.get(alias):
+                self.by_others |= {(alias, self.at(alias)), (alias, ANOTHER_RUN)}
+                self.unverified.discard(alias)
+                self.view(alias).blind = True
+        self._answer("another run")  # what this run reads in the journal depends on it
+
     def _fates(self) -> Iterator[Option]:
         for name in self.faults.writes:
             yield Option(name, 1)
@@ -367,6 +391,8 @@ class World:
             self.put(alias, place)
             self.by_others.add((alias, place))
             self.view(alias).blind = True
+        elif kind == "another":
+            self._let_run()
         elif kind == "readers":
             self.server.stick_readers(rest[1], alters=int(rest[3]))
         else:
