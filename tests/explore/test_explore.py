@@ -21,6 +21,7 @@ def test_no_schedule_of_faults_breaks_a_promise(case: Case, soak: bool, tally: C
         figures = explore(case, budget)
     suite.cases += figures.executions - 1
     suite.faults += figures.faults
+    suite.states += figures.states
     print(
         f"{figures.executions:,} executions, {figures.states:,} states, {len(figures.settled):,} of them between runs"
     )

@@ -21,6 +21,16 @@ collection, a report or the journal was wrong, a change by someone else was over
 next run did not finish the work.
 """
 
+EXPLORED = """\
+## Exploration of the core
+
+In these suites planning, execution and the decisions of the journal are executed again for *every* schedule of up to
+that many faults, on small sets of one or two aliases, with `onFailure: Stop` and `Revert`. A state that was reached
+before is explored once. What must hold is written down in `tests/explore/promises.py`. From every state that a run can
+leave, two runs without faults settle it. To show that the promises mean something, small mutations of the core are
+explored too: one that breaks no promise would be a violation in the table above.
+"""
+
 REPEAT = """\
 ## Run the tests
 
@@ -49,6 +59,7 @@ def page(results: Results) -> str:
             [
                 HEAD,
                 table(("suite", "server", "cases", "faults", "violations", "longest recovery"), rows),
+                *_explored(results.tallies),
                 "## Environment\n",
                 table(("", ""), facts.items()),
                 REPEAT,
@@ -56,6 +67,12 @@ def page(results: Results) -> str:
         ).rstrip("\n")
         + "\n"
     )
+
+
+def _explored(tallies: Sequence[Tally]) -> list[str]:
+    """Return the section about suites that explore every schedule, if there are any."""
+    rows = [(tally.suite, f"{tally.cases:,}", f"{tally.states:,}") for tally in tallies if tally.states]
+    return [EXPLORED, table(("suite", "executions", "states"), rows)] if rows else []
 
 
 def _cells(tally: Tally) -> list[str]:

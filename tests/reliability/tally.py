@@ -30,6 +30,7 @@ class Tally:
         faults: what was done to it meanwhile, in all.
         violations: cases of which a promise did not hold.
         worst_recovery: seconds from the end of a fault until all was as wanted again, at worst; None if not measured.
+        states: different states that were explored; 0 if faults are drawn at random, or one by one.
     """
 
     suite: str
@@ -38,6 +39,7 @@ class Tally:
     faults: int = 0
     violations: int = 0
     worst_recovery: float | None = None
+    states: int = 0
 
     @contextmanager
     def case(self, faults: int = 0) -> Iterator[None]:
@@ -75,6 +77,6 @@ def collect(folder: Path) -> list[Tally]:
 def _sum(tally: Tally, other: Tally) -> Tally:
     recoveries = [seconds for seconds in (tally.worst_recovery, other.worst_recovery) if seconds is not None]
     added: dict[str, Any] = {
-        name: getattr(tally, name) + getattr(other, name) for name in ("cases", "faults", "violations")
+        name: getattr(tally, name) + getattr(other, name) for name in ("cases", "faults", "violations", "states")
     }
     return replace(tally, **added, worst_recovery=max(recoveries, default=None))
