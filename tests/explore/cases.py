@@ -75,7 +75,7 @@ PROPAGATION = [
         flavour=Flavour.MILVUS_2_3,
         runs=(APPLY, APPLY),
         quick=2 if case.name == "alter, Stop" else 1,
-        deep=2,
+        deep=2 if len(case.before) == 1 else 1,
     )
     for case in shapes(
         "failing and stuck readers in a proof, then a run",

@@ -279,8 +279,8 @@ MUTANTS = (
     Mutant(
         "a soak ends too early",
         SOAK,
-        "    end = time.monotonic() + seconds\n",
-        "    end = time.monotonic() + seconds / 2\n",
+        "    end = start + seconds\n",
+        "    end = start + seconds / 2\n",
         "soak",
     ),
     Mutant(
