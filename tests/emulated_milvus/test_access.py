@@ -192,7 +192,7 @@ class TestGate:
         if not code:
             assert guarded.run("apply", "--yes").code == 0
             return
-        assert "access: 1 of 1 role would lose access to a, need 0: reader_role (Search)" in planned.stdout
+        assert "1 of 1 role would lose access to a, need 0: reader_role (Search)" in planned.stdout
         assert guarded.run("apply", "--yes").code == 3
         assert guarded.alias == "old"
         call = 'grant_privilege_v2("reader_role", "Search", "new", db_name="default")'
