@@ -2,6 +2,9 @@
 
 A move is pending verification at its collection until a run has verified it there, reverted it, or moved the alias
 elsewhere. A later call that failed, or whose result is not recorded, changes nothing about that.
+
+A decision to revert holds until a run that may know it has the alias where it was rejected: a run that started after
+the decision, or made its call after it. What a run that started earlier finds there is the move that is to be reverted.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from reconciler.core.model import Target
 from reconciler.core.plan import PendingRevert, PendingVerification
 from reconciler.core.rejections import Rejection
 from reconciler.core.report import ACHIEVED, NO_RECORDED_END, Outcome, is_applied, missing_proof
-from reconciler.journal.entries import Entry, Intent, Result, RevertDecided
+from reconciler.journal.entries import Entry, Intent, Result, RevertDecided, RunStarted
 from reconciler.journal.records import Act, PastStep
 
 Alias = tuple[Target, str]
@@ -26,29 +29,41 @@ Alias = tuple[Target, str]
 
 @dataclass(slots=True)
 class _Account:
-    """What one run recorded about one alias. `rejected` has the time and the reason of the decision to revert."""
+    """What one run recorded about one alias. `rejected` has the time and the reason of the decision to revert.
+
+    `started`, `called` and `decided`: the positions of its start, its own call and its decision among all records.
+    """
 
     run: str
     past: PastStep
+    started: int
+    called: int = -1
     rejected: tuple[str, str] | None = None
+    decided: int = -1
+
+    def follows(self, decision: int) -> bool:
+        """Return whether the run put or found the alias where it is in spite of a decision."""
+        return decision < (max(self.started, self.called) if self.past.outcome is Outcome.DONE else self.started)
 
 
 def decisions_of(records: Iterable[Entry], ended: Container[str]) -> Decisions:
     """Return what records mean for runs that start now.
 
     Args:
-        records: intents, decisions to revert, and results, in the order in which they were recorded.
+        records: starts, intents, decisions to revert, and results, in the order in which they were recorded.
         ended: the runs whose end is recorded. A move of any other run is not verified: it may still be watched, or its
             process may have died.
     """
     rejected: dict[Alias, Rejection] = {}
     pending: dict[Alias, dict[str, PendingVerification]] = defaultdict(dict)  # by collection, too
     reverts: dict[Alias, PendingRevert] = {}
+    decided: dict[Alias, int] = defaultdict(lambda: -1)
     for account in _accounts(records):
         past, step = account.past, account.past.step
         alias = (past.target, step.alias)
         if account.rejected:
             time, reason = account.rejected
+            decided[alias] = max(decided[alias], account.decided)
             if step.desired:
                 rejected[alias] = Rejection(step.desired, step.desired_id, step.spec_hash, account.run, time, reason)
                 pending[alias].pop(step.desired, None)
@@ -61,8 +76,10 @@ def decisions_of(records: Iterable[Entry], ended: Container[str]) -> Decisions:
         missing = _missing_proof(past, ended=account.run in ended)
         if _is_there(past) and (past.outcome is Outcome.DONE or not missing):
             pending.pop(alias, None)
-            reverts.pop(alias, None)
-            if alias in rejected and rejected[alias].collection == step.desired:
+            follows = account.follows(decided[alias])
+            if alias in reverts and (follows or reverts[alias].step.desired != step.desired):
+                del reverts[alias]
+            if alias in rejected and follows and rejected[alias].collection == step.desired:
                 del rejected[alias]
         if missing and step.desired:
             pending[alias][step.desired] = PendingVerification(step, account.run, missing)
@@ -93,19 +110,26 @@ def last_applied(newest: Iterable[Entry]) -> Result | None:
 def _accounts(records: Iterable[Entry]) -> Iterable[_Account]:
     """Return what each run recorded about each alias, in the order of the last records."""
     found: dict[tuple[str, Alias], _Account] = {}
-    for record in records:
-        if isinstance(record, Intent | RevertDecided | Result):
+    started: dict[str, int] = {}
+    for position, record in enumerate(records):
+        if isinstance(record, RunStarted):
+            started[record.run] = position
+        elif isinstance(record, Intent | RevertDecided | Result):
             step = record.result.step if isinstance(record, Result) else record.step
             key = (record.run, (record.target, step.alias))
-            found[key] = _after(found.pop(key, None), record)
+            account = _after(found.pop(key, None), record, position)
+            account.started = started.get(record.run, account.started)
+            found[key] = account
     return found.values()
 
 
-def _after(before: _Account | None, record: Intent | RevertDecided | Result) -> _Account:
+def _after(before: _Account | None, record: Intent | RevertDecided | Result, position: int) -> _Account:
     past, rejected = (before.past, before.rejected) if before else (None, None)
+    started, called, decided = (before.started, before.called, before.decided) if before else (position, -1, -1)
     match record:
         case Intent():
             past = with_intent(past, record)
+            called = position if record.act is Act.MOVE else called
             if record.act is Act.REVERT:  # in journals of older versions, this is the decision
                 rejected = rejected or (record.time, NO_RECORDED_END)
         case RevertDecided():
@@ -115,7 +139,9 @@ def _after(before: _Account | None, record: Intent | RevertDecided | Result) -> 
             past = with_outcome(past, record)
             if record.result.outcome is Outcome.REVERTED:
                 rejected = (record.time, record.result.message or "")
-    return _Account(record.run, past, rejected)
+    if rejected and decided < 0:
+        decided = position
+    return _Account(record.run, past, started, called, rejected, decided)
 
 
 def _is_there(past: PastStep) -> bool:

@@ -36,11 +36,17 @@ NOT_VERIFIED, REVERTED = 1, 2
 """The values of `concern`."""
 MAY_HAVE_MOVED = f"(outcome IS NULL OR outcome NOT IN ('{Outcome.BLOCKED}', '{Outcome.NOT_ATTEMPTED}'))"
 """An entry after which an alias may be elsewhere."""
+START = "SELECT number FROM entry AS own WHERE own.run = entry.run AND own.alias IS NULL ORDER BY number LIMIT 1"
+CALL = """SELECT min(number) FROM entry AS own WHERE own.run = entry.run AND own.alias = entry.alias
+  AND +own.address = entry.address AND +own.database = entry.database AND own.event = 'intent'"""
 SETTLED = f"""outcome IN ('{Outcome.DONE}', '{Outcome.NOOP}') AND concern IS NULL AND ended AND NOT EXISTS (
   SELECT 1 FROM entry AS other WHERE other.run = entry.run AND other.alias = entry.alias
   AND +other.address = entry.address AND +other.database = entry.database
-  AND (other.number > entry.number OR other.concern = {REVERTED}))"""
-"""A result after which an alias is where it should be, verified, and not reverted."""
+  AND (other.number > entry.number OR other.concern = {REVERTED})) AND NOT EXISTS (
+  SELECT 1 FROM entry AS decision WHERE decision.alias = entry.alias AND decision.address = entry.address
+  AND decision.database = entry.database AND decision.concern = {REVERTED} AND decision.number < entry.number
+  AND decision.number > CASE outcome WHEN '{Outcome.DONE}' THEN ({CALL}) ELSE ({START}) END)"""
+"""A result after which an alias is where it should be, verified, and not reverted; see `decisions`."""
 
 Key = tuple[str, str, str]
 """Alias, address and database, as `OF_ALIAS` takes them."""
@@ -204,7 +210,7 @@ class History:
         """Return the entries about an alias that its decisions follow from: not all of its history.
 
         These are of the newest run that settled where the alias is, and all later ones; and of the newest run that
-        reverted a move, unless a later one made that move after all.
+        reverted a move, unless a later one made that move after all. The starts of these runs are among them.
         """
         settled = f"SELECT number FROM entry JOIN run ON run.id = entry.run WHERE {OF_ALIAS} AND {SETTLED}"
         since = max((number for (number,) in self._rows(f"{settled} ORDER BY number DESC LIMIT 1", *key)), default=0)
@@ -216,9 +222,12 @@ class History:
             lifted = f"{settled} AND desired = ? AND number > ? LIMIT 1"
             rejecting = "" if self._rows(lifted, *key, collection, number) else run
         later = f"SELECT run FROM entry WHERE {OF_ALIAS} AND number >= ?"
+        start = "SELECT number FROM entry WHERE run = involved.run AND alias IS NULL ORDER BY number LIMIT 1"
+        columns = "number, text, checksum, run, set_key, current, desired, concern"
         rows = self._rows(
-            "SELECT number, text, checksum, run, set_key, current, desired, concern FROM entry "
-            f"WHERE run IN ({later} UNION SELECT ?) AND alias = ? AND +address = ? AND +database = ? ORDER BY number",
+            f"WITH involved (run) AS ({later} UNION SELECT ?) SELECT {columns} FROM entry "
+            "WHERE run IN (SELECT run FROM involved) AND alias = ? AND +address = ? AND +database = ? "
+            f"UNION ALL SELECT {columns} FROM entry WHERE number IN (SELECT ({start}) FROM involved) ORDER BY number",
             *key,
             since,
             rejecting,

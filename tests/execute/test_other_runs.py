@@ -412,6 +412,43 @@ def test_retry_rejected_keeps_what_was_not_moved_back_yet_and_verifies_it(half: 
     assert half.journal.decisions() == Journal(half.journal.path.with_name("none")).decisions()
 
 
+@pytest.mark.parametrize("verify", [Verify(), SOAK], ids=["not verified", "soaked"])
+def test_a_run_that_started_before_a_revert_failed_does_not_settle_it(shop: Shop, verify: Verify) -> None:
+    """It finds the alias where it should be, because the other run could not move it back; so nothing is forgotten."""
+    desired = spec_hash(verify, REVERT)
+    plan = shop.plan(desired)
+    other = shop.plan(desired)
+    begun: list[str] = []
+
+    def other_run(method: str, name: str) -> None:
+        if (method, name) == ("resolve", "canary") and not begun:
+            begun.append(name)
+            failed = outcomes(carry_out_failing(shop, other))
+            assert failed["canary"] == (Outcome.FAILED, "RevertFailed")
+
+    with hook(shop, before=other_run):
+        report = carry_out(shop, plan)
+    assert outcomes(report) == {"canary": (Outcome.NOOP, None), "prod": (Outcome.BLOCKED, "rejected")}
+    assert shop.live == HALF
+    assert [pending.alias for pending in shop.plan(desired).pending_reverts] == ["canary"]
+    shop.apply(desired)
+    assert shop.live == BEFORE
+
+
+def carry_out_failing(shop: Shop, plan: Plan) -> Report:
+    """Make a run that moves the canary, fails at the next alias, and cannot move the canary back."""
+    altered: list[str] = []
+
+    def refuse(method: str, name: str) -> None:
+        if method == "alter":
+            altered.append(name)
+            if len(altered) > 1:
+                raise PermissionDenied("no")
+
+    with hook(shop, before=refuse):
+        return carry_out(shop, plan)
+
+
 def test_a_revert_that_cannot_be_completed_says_so_and_is_tried_again(half: Shop) -> None:
     half.server.release("old")
     report = half.apply(three())

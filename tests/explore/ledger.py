@@ -88,7 +88,11 @@ class MemoryRun:
 
     def rejected(self, aliases: Collection[str], /) -> Rejected:
         others = [entry for entry in self.ledger.entries if entry.run != self.id]
-        about = [entry for entry in others if (step := entries.step_of(entry)) and step.alias in aliases]
+        about = [
+            entry
+            for entry in others
+            if isinstance(entry, RunStarted) or ((step := entries.step_of(entry)) and step.alias in aliases)
+        ]
         return decisions_of(about, self.ledger.ended).rejected
 
     def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
