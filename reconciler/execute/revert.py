@@ -10,7 +10,7 @@ timeouts each, a thousand of them would take hours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import Action, Step, describe_location, inverse
 from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import ACHIEVED, REVERT_FAILED, Outcome, StepResult
-from reconciler.execute.attempt import ALIAS_MOVED, NO_ANSWER, End, attempt, where
+from reconciler.execute.attempt import ALIAS_MOVED, MAY_STILL_ACT, NO_ANSWER, End, attempt, where
 from reconciler.gates import evaluate_gates
 
 _NOT_SENT = End(Outcome.FAILED)
@@ -33,12 +33,16 @@ class Reverter:
         catalog: their database.
         failure: the reason, as a sentence.
         moved_by_others: aliases that the run has seen at neither end of their step, and where, in words.
+        may_still_move: aliases whose own call may still take effect.
     """
 
-    def __init__(self, catalog: Catalog, failure: str, moved_by_others: Mapping[str, str]) -> None:
+    def __init__(
+        self, catalog: Catalog, failure: str, moved_by_others: Mapping[str, str], may_still_move: Collection[str]
+    ) -> None:
         self._catalog = catalog
         self._failure = failure
         self._moved_by_others = moved_by_others
+        self._may_still_move = may_still_move
         self._unanswered = False
 
     def revert(self, last: StepResult, intend: Callable[[], None]) -> End:
@@ -85,11 +89,15 @@ class Reverter:
 
     def _failed(self, step: Step, why: str, end: End = _NOT_SENT) -> End:
         """Return the outcome of a step that was not reverted, with the place where its alias is now."""
+        late = step.alias in self._may_still_move
         try:
-            at, unanswered = f"the alias is {describe_location(where(step.alias, self._catalog))} now", False
+            current = where(step.alias, self._catalog)
+            at, unanswered = f"the alias is {describe_location(current)} now", False
+            late = late and current != step.desired
         except CatalogError as error:
             at, unanswered = "where the alias is could not be read", end.unanswered and isinstance(error, NO_ANSWER)
-        return End(Outcome.FAILED, REVERT_FAILED, f"{self._failure}; {why}; {at}", end.wrote, unanswered)
+        message = f"{self._failure}; {why}; {at}" + (f"; {MAY_STILL_ACT}" if late else "")
+        return End(Outcome.FAILED, REVERT_FAILED, message, end.wrote, unanswered)
 
 
 def _by_others(place: str) -> str:

@@ -96,7 +96,7 @@ class SetRun:
         self._stopped = halt
         self._halt = halt.also(self._results.failed)
         self._touched: list[Step] = []  # steps that this run made or may have made, oldest first
-        self._unanswered: set[str] = set()  # aliases with a call that was neither answered nor read back
+        self._unanswered: set[str] = set()  # aliases whose call was not answered, and is not known to have acted
         self._unanswered_heals: dict[str, str] = {}  # those with a repeated alter that was not answered, and its code
         self._moved_by_others: dict[str, str] = {}  # aliases that were seen at neither end of their step, and where
         self._is_secondary = False  # a change was refused by a secondary cluster
@@ -322,7 +322,7 @@ class SetRun:
         if end.wrote:
             with self._lock:
                 self._touched.append(step)
-                self._unanswered |= {step.alias} if end.outcome is Outcome.UNKNOWN else set()
+                self._unanswered |= {step.alias} if end.outcome not in ACHIEVED else set()
         if end.third_place:
             self._moved_by_others[step.alias] = end.third_place
         if end.outcome not in ACHIEVED:
@@ -458,7 +458,7 @@ class SetRun:
             for step in made:
                 self._results.correct(step, Outcome.FAILED, REVERT_FAILED, message)
             return
-        reverter = Reverter(self._catalog, self._results.failure, self._moved_by_others)
+        reverter = Reverter(self._catalog, self._results.failure, self._moved_by_others, self._unanswered)
         self._confirm_reverted([step for step in reversed(made) if self._revert_step(step, reverter)])
 
     def _revert_step(self, step: Step, reverter: Reverter) -> bool:

@@ -155,6 +155,28 @@ def test_a_call_that_may_still_be_on_its_way_is_not_said_to_be_undone() -> None:
     assert message(report, "c").endswith('the alias is at "old" now; a call that was sent may still take effect')
 
 
+def test_a_call_that_may_still_be_on_its_way_is_mentioned_if_the_revert_fails() -> None:
+    """The alias has not moved yet when it is read last."""
+    recorder = three_waves()
+    reads: list[str] = []
+
+    def lose(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            reads.append("before")
+            raise CallTimedOut("late")
+        if (method, alias) == ("resolve", "c") and reads:
+            reads.append("after")
+            if len(reads) == 3:  # the first read of the revert
+                raise ConnectionFailed("cut")
+
+    recorder.before = lose
+    report = run(recorder)
+    assert [result.code for result in report.results if result.step.alias == "c"] == ["RevertFailed"]
+    assert message(report, "c").endswith(
+        'it could not be moved back: cut; the alias is at "old" now; a call that was sent may still take effect'
+    )
+
+
 class Unreadable:
     """After an alter of an alias, its next reads fail."""
 
