@@ -217,11 +217,7 @@ def _names(*, views: bool, records: bool, tables: bool, problems: bool = False) 
     return [
         each.name
         for each in FORMATS.values()
-        if (views and each.needs_view)
-        or (records and each.needs_records)
-        or (tables and each.needs_tables)
-        or (problems and each.needs_problems)
-        or not (each.needs_view or each.needs_records or each.needs_tables or each.needs_problems)
+        if each.renders(views=views, records=records, tables=tables, problems=problems)
     ]
 
 

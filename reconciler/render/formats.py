@@ -71,6 +71,16 @@ class Format(Struct, frozen=True):
     needs_problems: bool = False
     render_error: Callable[[AliasctlError], str] | None = None
 
+    def renders(self, *, views: bool, records: bool, tables: bool, problems: bool) -> bool:
+        """Return whether it needs nothing in particular, or something that a result has."""
+        offered = (
+            (self.needs_view, views),
+            (self.needs_records, records),
+            (self.needs_tables, tables),
+            (self.needs_problems, problems),
+        )
+        return any(needed and has for needed, has in offered) or not any(needed for needed, _ in offered)
+
 
 def _text(result: Result) -> str:
     return "".join(f"{line.plain}\n" for line in result.lines())

@@ -165,13 +165,13 @@ def test_a_file_of_queries_that_no_file_can_be(name: str) -> None:
 
 
 def shown(plan: Plan) -> None:
-    """In every format that there is."""
+    """In every format that plans have."""
     result = plan_result(plan, saved=True)
     for line in result.lines():
         assert printable(line.plain) == line.plain
     json.loads(json.dumps(plan_document(plan), allow_nan=False))
     for output_format in FORMATS.values():
-        if not output_format.needs_records:
+        if output_format.renders(views=True, records=False, tables=False, problems=False):
             output_format.render(result)
 
 
