@@ -1,6 +1,7 @@
 """What no run may do after what earlier runs recorded: judged from the entries of all runs, without our own queries.
 
 Every call has an intent before it, so an intent to do what is forbidden is a violation, whatever became of the call.
+A run can only respect what others recorded before it read the journal, which it does before each wave.
 """
 
 from __future__ import annotations
@@ -45,9 +46,8 @@ class Promises:
                     self._insist_that_earlier_waves_were_watched(entry, entry.step, before)
 
     def _insist_that_it_was_not_rejected(self, entry: Noted, step: Step, before: Sequence[Noted]) -> None:
-        known = max(item.time for item in before if item.run == entry.run and item.event is Event.READ)
         rejection = self.rejection_of(step, before)
-        assert rejection is None or rejection.time > known, (
+        assert rejection is None or rejection.time > last_read(entry.run, before), (
             f"run {entry.run} repeats {step.alias} → {step.desired}, which run {rejection.run} rejected"
         )
 
@@ -72,8 +72,9 @@ class Promises:
         if not soak or step.prune:
             return
         (begun,) = [item.time for item in before if item.run == entry.run and item.event is Event.BEGIN]
+        known = self._known_to(entry, before)
         for alias in desired.aliases:
-            moved = last_move(alias.name, before)
+            moved = last_move(alias.name, known)
             if alias.wave >= step.wave or moved is None or alias.collection is None:
                 continue
             assert moved.step
@@ -83,6 +84,19 @@ class Promises:
             assert alias.collection not in self.bad, f"{said}, where every soak fails"
             watched = entry.time - max(begun, moved.time)
             assert watched + MARGIN >= soak or self.may_be_verified(moved, soak, before), f"{said}: {watched:.3f} s"
+
+    def _known_to(self, entry: Noted, before: Sequence[Noted]) -> list[Noted]:
+        """Return what a run recorded itself, what others had recorded when it read, and what became of their calls.
+
+        The results are of any time: an intent of another run whose call was not made moved nothing.
+        """
+        read = last_read(entry.run, before)
+        results = [
+            item
+            for item in self.log.entries
+            if item.run != entry.run and item.event is Event.RESULT and item.time > read
+        ]
+        return [item for item in before if item.run == entry.run or item.time <= read] + results
 
     def may_be_verified(self, moved: Noted, soak: float, entries: Sequence[Noted]) -> bool:
         """Return whether some run lasted long enough after a move to have verified it."""
@@ -114,6 +128,11 @@ class Promises:
                 unverified = moved.step.desired == at and not moved.step.reverting and moved.run not in self.retrying
                 if desired.verify.soak and unverified and not self.may_be_verified(moved, desired.verify.soak, entries):
                     assert alias.name in verifying | reverting, f"{alias.name} is at {at}, not verified, and forgotten"
+
+
+def last_read(run: int, before: Sequence[Noted]) -> float:
+    """Return when a run last read what others had recorded."""
+    return max(item.time for item in before if item.run == run and item.event is Event.READ)
 
 
 def last_move(alias: str, entries: Sequence[Noted]) -> Noted | None:
