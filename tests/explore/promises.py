@@ -147,7 +147,8 @@ def _report(result: StepResult, view: View, world: World) -> list[str]:
     if outcome is Outcome.UNKNOWN and not (view.unanswered or view.blind or world.choices.told):
         broken.append("4: unknown, and nothing went wrong")
     claim = CLAIM.search(message)
-    if claim and outcome is Outcome.FAILED and claim["at"] != view.last:
+    announced = MAY_STILL_ACT in message and view.last == step.desired  # read later, for what a revert leaves
+    if claim and outcome is Outcome.FAILED and claim["at"] != view.last and not announced:
         broken.append("4: said to be where it was not seen last")
     pending = any(item.alias == step.alias and item.run == world.number for item in world.late)
     if pending and MAY_STILL_ACT not in message and view.last != step.desired and not result.code:
