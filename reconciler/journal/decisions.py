@@ -3,8 +3,8 @@
 A move is pending verification at its collection until a run has verified it there, reverted it, or moved the alias
 elsewhere. A later call that failed, or whose result is not recorded, changes nothing about that.
 
-A decision to revert holds until a run that may know it has the alias where it was rejected: a run that started after
-the decision, or made its call after it. What a run that started earlier finds there is the move that is to be reverted.
+A decision to revert holds until a run that started after it, and so knew it, has the alias where it was rejected. What
+a run that started earlier moves or finds there is the move that is to be reverted.
 """
 
 from __future__ import annotations
@@ -31,19 +31,14 @@ Alias = tuple[Target, str]
 class _Account:
     """What one run recorded about one alias. `rejected` has the time and the reason of the decision to revert.
 
-    `started`, `called` and `decided`: the positions of its start, its own call and its decision among all records.
+    `started` and `decided`: the positions of its start and its decision among all records.
     """
 
     run: str
     past: PastStep
     started: int
-    called: int = -1
     rejected: tuple[str, str] | None = None
     decided: int = -1
-
-    def follows(self, decision: int) -> bool:
-        """Return whether the run put or found the alias where it is in spite of a decision."""
-        return decision < (max(self.started, self.called) if self.past.outcome is Outcome.DONE else self.started)
 
 
 def decisions_of(records: Iterable[Entry], ended: Container[str]) -> Decisions:
@@ -76,10 +71,10 @@ def decisions_of(records: Iterable[Entry], ended: Container[str]) -> Decisions:
         missing = _missing_proof(past, ended=account.run in ended)
         if _is_there(past) and (past.outcome is Outcome.DONE or not missing):
             pending.pop(alias, None)
-            follows = account.follows(decided[alias])
-            if alias in reverts and (follows or reverts[alias].step.desired != step.desired):
+            knew = account.started > decided[alias]
+            if alias in reverts and (knew or reverts[alias].step.desired != step.desired):
                 del reverts[alias]
-            if alias in rejected and follows and rejected[alias].collection == step.desired:
+            if alias in rejected and knew and rejected[alias].collection == step.desired:
                 del rejected[alias]
         if missing and step.desired:
             pending[alias][step.desired] = PendingVerification(step, account.run, missing)
@@ -125,11 +120,10 @@ def _accounts(records: Iterable[Entry]) -> Iterable[_Account]:
 
 def _after(before: _Account | None, record: Intent | RevertDecided | Result, position: int) -> _Account:
     past, rejected = (before.past, before.rejected) if before else (None, None)
-    started, called, decided = (before.started, before.called, before.decided) if before else (position, -1, -1)
+    started, decided = (before.started, before.decided) if before else (position, -1)
     match record:
         case Intent():
             past = with_intent(past, record)
-            called = position if record.act is Act.MOVE else called
             if record.act is Act.REVERT:  # in journals of older versions, this is the decision
                 rejected = rejected or (record.time, NO_RECORDED_END)
         case RevertDecided():
@@ -141,7 +135,7 @@ def _after(before: _Account | None, record: Intent | RevertDecided | Result, pos
                 rejected = (record.time, record.result.message or "")
     if rejected and decided < 0:
         decided = position
-    return _Account(record.run, past, started, called, rejected, decided)
+    return _Account(record.run, past, started, rejected, decided)
 
 
 def _is_there(past: PastStep) -> bool:

@@ -37,15 +37,13 @@ NOT_VERIFIED, REVERTED = 1, 2
 MAY_HAVE_MOVED = f"(outcome IS NULL OR outcome NOT IN ('{Outcome.BLOCKED}', '{Outcome.NOT_ATTEMPTED}'))"
 """An entry after which an alias may be elsewhere."""
 START = "SELECT number FROM entry AS own WHERE own.run = entry.run AND own.alias IS NULL ORDER BY number LIMIT 1"
-CALL = """SELECT min(number) FROM entry AS own WHERE own.run = entry.run AND own.alias = entry.alias
-  AND +own.address = entry.address AND +own.database = entry.database AND own.event = 'intent'"""
 SETTLED = f"""outcome IN ('{Outcome.DONE}', '{Outcome.NOOP}') AND concern IS NULL AND ended AND NOT EXISTS (
   SELECT 1 FROM entry AS other WHERE other.run = entry.run AND other.alias = entry.alias
   AND +other.address = entry.address AND +other.database = entry.database
   AND (other.number > entry.number OR other.concern = {REVERTED})) AND NOT EXISTS (
   SELECT 1 FROM entry AS decision WHERE decision.alias = entry.alias AND decision.address = entry.address
   AND decision.database = entry.database AND decision.concern = {REVERTED} AND decision.number < entry.number
-  AND decision.number > CASE outcome WHEN '{Outcome.DONE}' THEN ({CALL}) ELSE ({START}) END)"""
+  AND decision.number > ({START}))"""
 """A result after which an alias is where it should be, verified, and not reverted; see `decisions`."""
 
 Key = tuple[str, str, str]

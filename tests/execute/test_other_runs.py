@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.core.errors import CatalogError, ConnectionFailed, ExitCode, JournalError, PermissionDenied, RateLimited
 from reconciler.core.model import Alias, AliasSet, Limits, OnFailure, Propagation, Verify
@@ -433,6 +434,27 @@ def test_a_run_that_started_before_a_revert_failed_does_not_settle_it(shop: Shop
     assert [pending.alias for pending in shop.plan(desired).pending_reverts] == ["canary"]
     shop.apply(desired)
     assert shop.live == BEFORE
+
+
+def test_a_run_that_started_before_a_revert_does_not_lift_the_rejection(shop: Shop) -> None:
+    """It moves the canary once more, after the other run moved it back."""
+    shop.server.connect(LOCAL, "default").create_alias("a", "old")
+    single = replace(LOCAL, concurrency=1)
+    desired = alias_set({"a": "new", "canary": "new", "prod": "new"}, connection=single, on_failure=REVERT)
+    plan = shop.plan(desired)
+    begun: list[str] = []
+
+    def other_run(method: str, name: str) -> None:
+        if (method, name) == ("resolve", "a") and not begun:
+            begun.append(name)
+            with hook(shop, before=at_alter("prod", PermissionDenied("no"))):
+                assert shop.apply(desired).counts[Outcome.REVERTED] == 2
+
+    with hook(shop, before=other_run):
+        assert outcomes(carry_out(shop, plan))["canary"] == (Outcome.DONE, None)
+    shop.server.connect(LOCAL, "default").alter_alias("canary", "old")
+    blocked = {step.alias: step.blocked.reason for step in shop.plan(desired).steps if step.blocked}
+    assert blocked["canary"] is BlockReason.REJECTED
 
 
 def carry_out_failing(shop: Shop, plan: Plan) -> Report:
