@@ -254,7 +254,9 @@ MUTANTS = (
     Mutant(
         "a call without an effect yet is said to be reverted",
         SET_RUN,
-        "        if last.outcome is Outcome.FAILED and reverted and not end.wrote:\n",
+        "        if last.outcome is Outcome.FAILED and reverted and not end.wrote:\n"
+        "            return False  # it never was at its desired collection, as its message says\n"
+        "        if step.alias in self._unanswered and reverted and not end.wrote:\n",
         "        if False:\n",
         "faults",
     ),
