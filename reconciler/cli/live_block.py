@@ -25,7 +25,7 @@ BAR_WIDTH = 10
 class LiveBlock:
     """Lines for events, and below them one line per set that does something, redrawn in place.
 
-    What the log prints meanwhile appears above the block, too.
+    Log entries appear above the block, too.
     """
 
     def __init__(self, console: Console) -> None:

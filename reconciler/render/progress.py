@@ -1,6 +1,6 @@
 """A run in progress as text: a line for each event that people want to know of, and what each set does at a moment.
 
-It has no clock and prints nothing: moments are seconds of any clock, passed in by whoever shows or logs the lines.
+It has no clock and prints nothing: moments are seconds of any clock, passed in by the caller.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def alias_states(
 
 
 def groups_by_set(plan: Plan | None, report: Report | None = None) -> dict[str, tuple[Group, ...]]:
-    """Return the changes of a plan, or what became of them, by set."""
+    """Return the changes of a plan, or their results, by set."""
     view = _view(plan, report)
     found: dict[str, tuple[Group, ...]] = {}
     for section in view.sections if view else ():

@@ -213,7 +213,7 @@ INSTANT = Verify(soak=1e-9)
 
 
 def test_an_alias_that_is_bad_for_the_first_time_in_the_last_probe_is_probed_again() -> None:
-    """The last probe was made because another alias was bad, which is good by then."""
+    """The last probe was made because another alias was bad, and finds that one good."""
     recorder = shop()
     recorder.server.create_collection("other")
     bad = [PermissionDenied("no grant on a")]

@@ -1,6 +1,6 @@
 """What no run may do after what earlier runs recorded: judged from the entries of all runs, without our own queries.
 
-Every call has an intent before it, so an intent to do what is forbidden is a violation, whatever became of the call.
+Every call has an intent before it, so an intent to do what is forbidden is a violation, even without an effect.
 A run can only respect what others recorded before it read the journal, which it does before each wave.
 """
 
@@ -86,7 +86,7 @@ class Promises:
             assert watched + MARGIN >= soak or self.may_be_verified(moved, soak, before), f"{said}: {watched:.3f} s"
 
     def _known_to(self, entry: Noted, before: Sequence[Noted]) -> list[Noted]:
-        """Return what a run recorded itself, what others had recorded when it read, and what became of their calls.
+        """Return what a run recorded itself, what others had recorded when it read, and the results of their calls.
 
         The results are of any time: an intent of another run whose call was not made moved nothing.
         """

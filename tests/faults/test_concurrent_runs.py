@@ -57,7 +57,7 @@ class Crowd(Chain):
 
 
 def insist_that_it_is_recorded(report: Report, journal: Journal) -> None:
-    """Each outcome of a run is in the journal, whoever else wrote there at the same time."""
+    """Each outcome of a run is in the journal, although others wrote there at the same time."""
     run = journal.find(report.run)
     assert run.end
     assert (run.id, run.end.exit_code, run.end.counts) == (report.run, report.exit_code, report.counts)

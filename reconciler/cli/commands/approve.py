@@ -26,7 +26,7 @@ def command(output: Output, name: str, digest: str | None, yes: bool, access: ku
     """Approve the pending plan of an AliasSet in Kubernetes.
 
     Shows the plan that the operator made, asks for confirmation, and approves exactly that plan with the annotation
-    aliasctl.dev/approve. If another plan is pending by then, it exits with 4 and approves nothing. Needs the extra
+    aliasctl.dev/approve. If the pending plan has changed, it exits with 4 and approves nothing. Needs the extra
     [operator], and permission to get and patch AliasSets.
 
     \b
