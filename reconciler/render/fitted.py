@@ -8,12 +8,10 @@ from itertools import zip_longest
 from textwrap import wrap
 
 from reconciler.core.text import printable
-from reconciler.render.lines import Line
+from reconciler.render.lines import GAP, Line, row_line
 
 SEPARATOR = re.compile("[ _./-]")
 """After which a word is broken that is wider than its column."""
-GAP = 3
-"""Spaces between two columns."""
 NARROWEST = 8
 """Characters of a column at least, however narrow the terminal is."""
 
@@ -63,6 +61,4 @@ def _widths(natural: Sequence[int], width: int) -> list[int]:
 def _lines(cells: Sequence[str], widths: Sequence[int], styles: dict[int, str]) -> Iterator[Line]:
     parts = [wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for row in zip_longest(*parts, fillvalue=""):
-        last = max((place for place, cell in enumerate(row) if cell), default=0)
-        padded = [*(cell.ljust(width + GAP) for cell, width in zip(row[:last], widths, strict=False)), row[last]]
-        yield Line(*((cell, styles.get(place, "")) for place, cell in enumerate(padded)))
+        yield row_line(row, widths, styles)

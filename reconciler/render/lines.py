@@ -18,6 +18,8 @@ MIN_HANG = 4
 """Columns by which the continuation of a line is indented where its own hang would leave too little room."""
 COLUMN, WORD = re.compile(r"\S+(?: {1,2}\S+)*"), re.compile(r"\S+")
 """Columns have at least three spaces between them, words fewer."""
+GAP = 3
+"""Spaces between two columns of a table."""
 MAX_COLUMN = 60
 """Characters of the widest cell that a column is aligned to."""
 
@@ -104,7 +106,11 @@ def columns(
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     yield Line(("   ".join(map(str.ljust, heads, widths)).rstrip(), "bold"))
     for number, row in enumerate(cells):
-        style = styles(number)
-        last = max((place for place, cell in enumerate(row) if cell), default=0)
-        padded = [*(cell.ljust(width + 3) for cell, width in zip(row[:last], widths, strict=False)), row[last]]
-        yield Line(*((cell, style.get(place, "")) for place, cell in enumerate(padded)))
+        yield row_line(row, widths, styles(number))
+
+
+def row_line(cells: Sequence[str], widths: Sequence[int], styles: Mapping[int, str]) -> Line:
+    """Return one row of a table. `styles`: by the number of the column."""
+    last = max((place for place, cell in enumerate(cells) if cell), default=0)
+    padded = [*(cell.ljust(width + GAP) for cell, width in zip(cells[:last], widths, strict=False)), cells[last]]
+    return Line(*((cell, styles.get(place, "")) for place, cell in enumerate(padded)))
