@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from reconciler.core.errors import AliasctlError, InvalidInput, Problem
+from reconciler.core.errors import AliasctlError, Problem
 from reconciler.render.lines import Line
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _github(result: Result) -> str:
 def _github_error(error: AliasctlError) -> str:
     from reconciler.render.github import workflow_commands
 
-    return workflow_commands("error", error.problems if isinstance(error, InvalidInput) else (Problem(str(error)),))
+    return workflow_commands("error", error.problems)
 
 
 TEXT = Format("text", _text)

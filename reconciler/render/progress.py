@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.core.durations import Duration
+from reconciler.core.grouping import grouped
 from reconciler.core.plan import inverse
 from reconciler.core.report import Outcome, StepResult
 from reconciler.core.run_events import (
@@ -34,7 +35,6 @@ from reconciler.render import wording
 from reconciler.render.lines import Line
 from reconciler.render.text import OUTCOMES
 
-SHOWN_NAMES = 3
 _SILENT = {Outcome.BLOCKED, Outcome.NOT_ATTEMPTED}
 """Outcomes of steps to which nothing happens; the report lists them."""
 
@@ -125,7 +125,7 @@ class RunProgress:
                 self._begin(name, f"0 of {counted(changes, 'change')}", moment)
                 yield Line(f"wave {wave}: {counted(changes, 'change')}" + (f", {blocked} blocked" if blocked else ""))
             case VerificationStarted(aliases=aliases):
-                names = listed([printable(alias) for alias in aliases], SHOWN_NAMES)
+                names = listed([printable(alias) for alias in aliases], wording.SHOWN_NAMES)
                 yield Line(f"verifying moves of earlier runs: {names}")
             case PropagationStarted() | PropagationProbed() | PropagationEnded():
                 yield from self._propagation(event, name, moment)
@@ -154,14 +154,9 @@ class RunProgress:
         if self._waits.get(name) == event.reasons:
             return
         self._waits[name] = event.reasons
-        by_reason: dict[str, list[str]] = defaultdict(list)
-        for alias, reason in event.reasons.items():
-            by_reason[printable(reason)].append(printable(alias))
-        for reason, aliases in by_reason.items():
-            yield Line(
-                f"waiting for gates, {duration(event.remaining)} left: {listed(aliases, SHOWN_NAMES)}: ",
-                (reason, "yellow"),
-            )
+        for reason, aliases in grouped(event.reasons, lambda alias: printable(event.reasons[alias])).items():
+            names = listed([printable(alias) for alias in aliases], wording.SHOWN_NAMES)
+            yield Line(f"waiting for gates, {duration(event.remaining)} left: {names}: ", (reason, "yellow"))
 
     def _propagation(
         self, event: PropagationStarted | PropagationProbed | PropagationEnded, name: str, moment: float
