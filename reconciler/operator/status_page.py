@@ -112,9 +112,10 @@ def _pending(ref: Ref, latest: Latest) -> PendingPlan | None:
     plan = latest.finding.plan
     if plan is None or not latest.finding.pending or latest.finding.reason is Reason.READ_ONLY:
         return None
+    command = ["aliasctl", "approve", ref.name, "-n", ref.namespace, "--digest", plan.digest]
     annotation = f"{APPROVE}={plan.digest}"
-    command = ["kubectl", "-n", ref.namespace, "annotate", "--overwrite", "aliasset", ref.name, annotation]
-    return PendingPlan(plan.digest, wording.plan_summary(plan), shlex.join(command))
+    kubectl = ["kubectl", "-n", ref.namespace, "annotate", "--overwrite", "aliasset", ref.name, annotation]
+    return PendingPlan(wording.plan_summary(plan), shlex.join(command), shlex.join(kubectl))
 
 
 def _runs(set_object: SetObject) -> Iterator[Run]:

@@ -44,11 +44,11 @@ class AliasState(Struct, frozen=True):
 
 
 class PendingPlan(Struct, frozen=True):
-    """A plan that waits for a person, and the command that approves it."""
+    """A plan that waits for a person, and the command that approves it; `kubectl` does so without `aliasctl`."""
 
-    digest: str
     summary: str
     command: str
+    kubectl: str
 
 
 class Run(Struct, frozen=True):

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from reconciler.operator import main
 from reconciler.operator.objects import Ref
 from reconciler.render.status_page import SetState, status_page
+from tests.cli.command import run
 from tests.emulated_kubernetes.emulator import ApiServer
 from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
@@ -40,17 +41,26 @@ def test_it_shows_each_alias_and_why_one_is_blocked(operator: Operator, kube: Ku
     assert "nowhere" in group.reason
 
 
-def test_the_command_of_the_page_approves_the_plan(operator: Operator, kube: Kube, milvus: Milvus) -> None:
+@pytest.mark.parametrize("with_kubectl", [False, True], ids=["aliasctl", "kubectl"])
+def test_each_command_of_the_page_approves_the_plan(
+    operator: Operator, kube: Kube, milvus: Milvus, api: ApiServer, tmp_path: Path, with_kubectl: bool
+) -> None:
     kube.create({"a": "v1"}, approval="Manual")
     kube.wait("ApprovalRequired")
     wait_until("shown", lambda: shown(operator).pending)
     item = shown(operator)
     assert (item.label, item.mood, states(item)) == ("ApprovalRequired", "changes", {"a": ("", "v1", "pending")})
     assert item.pending
-    *command, annotation = shlex.split(item.pending.command)
-    assert command == ["kubectl", "-n", "team", "annotate", "--overwrite", "aliasset", "shop"]
-    name, _, value = annotation.partition("=")
-    kube.annotate(**{name.removeprefix("aliasctl.dev/"): value})
+    if with_kubectl:
+        *command, annotation = shlex.split(item.pending.kubectl)
+        assert command == ["kubectl", "-n", "team", "annotate", "--overwrite", "aliasset", "shop"]
+        name, _, value = annotation.partition("=")
+        kube.annotate(**{name.removeprefix("aliasctl.dev/"): value})
+    else:
+        (tmp_path / "kubeconfig").write_text(json.dumps(api.kubeconfig()))
+        program, *arguments = shlex.split(item.pending.command)
+        done = run(*arguments, "--yes", cwd=tmp_path, env={"KUBECONFIG": str(tmp_path / "kubeconfig")})
+        assert (program, done.code) == ("aliasctl", 0), done.stderr
     kube.wait("Succeeded")
     wait_until("shown", lambda: shown(operator).label == "Succeeded")
     assert (shown(operator).pending, milvus.aliases) == (None, {"a": "v1"})

@@ -62,10 +62,11 @@ def busy_page() -> StatusPage:
     from msgspec.structs import replace
 
     digest = "sha256:" + "4f2a9c1e" * 8
-    command = f"kubectl -n search annotate --overwrite aliasset ads aliasctl.dev/approve={digest}"
+    command = f"aliasctl approve ads -n search --digest {digest}"
+    kubectl = f"kubectl -n search annotate --overwrite aliasset ads aliasctl.dev/approve={digest}"
     waiting = replace(
         set_of("search/ads", [Alias("ads", "ads_v4")], plan_of(move("ads", "ads_v3", "ads_v4")), "ApprovalRequired"),
-        pending=PendingPlan(digest, "Plan: 0 to create, 1 to alter, 0 to drop, 0 blocked, 0 unchanged.", command),
+        pending=PendingPlan("Plan: 0 to create, 1 to alter, 0 to drop, 0 blocked, 0 unchanged.", command, kubectl),
     )
     good = set_of("search/reviews", [Alias(f"reviews_{n}", "reviews_v2") for n in range(3)], plan_of(), "Succeeded")
     runs = (

@@ -45,7 +45,9 @@ def test_a_page_says_what_a_reader_needs() -> None:
         headings.split(" Recent")[0]
         == "search/products GateFailed search/ads ApprovalRequired search/reviews Succeeded"
     )
-    assert "kubectl -n search annotate --overwrite aliasset ads aliasctl.dev/approve=sha256:" in parsed.inside("pre")
+    commands = parsed.inside("pre")
+    assert "aliasctl approve ads -n search --digest sha256:" in commands
+    assert "kubectl -n search annotate --overwrite aliasset ads aliasctl.dev/approve=sha256:" in commands
     for words in ("search_products_canary", "need ≥ 0.60", "reviews_v2", "Mary <mary@example.com>"):
         assert words in parsed.inside("tbody")
 
