@@ -94,7 +94,11 @@ class Process:
         probes: dict[str, Page] = {"/healthz": self._healthz, "/readyz": self._readyz}
         if not self._settings.status_page:
             return probes
-        return {**probes, "/": page_of(lambda: status_page(self._status()))}
+        return {
+            **probes,
+            "/": page_of(lambda: status_page(self._status())),
+            "/problems": page_of(lambda: status_page(self._status(), problems=True)),
+        }
 
     def _work(self) -> bool:
         """Watch and reconcile until stopped; False if a watch failed."""

@@ -91,13 +91,23 @@ class StatusPage(Struct, frozen=True):
     runs: tuple[Run, ...] = ()
 
 
-def status_page(page: StatusPage) -> tuple[str, str]:
-    """Return the page as HTML, and its Content-Security-Policy."""
+def status_page(page: StatusPage, *, problems: bool = False) -> tuple[str, str]:
+    """Return the page as HTML, and its Content-Security-Policy.
+
+    Args:
+        page: what it shows.
+        problems: show only sets, aliases and runs that need attention, and count the others.
+    """
     environment = page_environment()
     allowed = content_policy(environment, style="page.css")
+    sets = sorted(page.sets, key=lambda item: _MOODS.index(item.mood))
+    shown = [item for item in sets if _needs_attention(item)] if problems else sets
+    runs = tuple(run for run in page.runs if run.mood != "good") if problems else page.runs
     text = environment.get_template("status.html").render(
-        page=replace(page, sets=_shortened(sorted(page.sets, key=lambda item: _MOODS.index(item.mood)))),
+        page=replace(page, sets=_shortened(shown, 0 if problems else MAX_LISTED), runs=runs),
         policy=allowed,
+        problems=problems,
+        left_out=len(sets) - len(shown),
         refresh=REFRESH_SECONDS,
         open_up_to=OPEN_UP_TO,
         up_to_date=UP_TO_DATE,
@@ -204,11 +214,15 @@ def _printable(state: AliasState) -> AliasState:
     return replace(state, name=name, current=current, desired=desired)
 
 
-def _shortened(sets: Iterable[SetState]) -> tuple[SetState, ...]:
-    """Return the sets without aliases that are up to date where there are too many for a page."""
+def _needs_attention(item: SetState) -> bool:
+    return item.mood != "quiet" and (item.mood != "good" or any(state.label != UP_TO_DATE for state in item.aliases))
+
+
+def _shortened(sets: Iterable[SetState], most: int) -> tuple[SetState, ...]:
+    """Return the sets without aliases that are up to date where a page would list more than `most`."""
 
     def shortened() -> Iterator[SetState]:
-        left = MAX_LISTED
+        left = most
         for item in sets:
             urgent = sum(state.label != UP_TO_DATE for state in item.aliases)
             shown = max(urgent, min(len(item.aliases), left))

@@ -92,6 +92,7 @@ class Sync:
         pages: dict[str, Page] = {"/healthz": self._healthz, "/readyz": self._readyz, "/status": self._status}
         if with_status_page:
             pages["/"] = page_of(lambda: status_page(self._status_page()))
+            pages["/problems"] = page_of(lambda: status_page(self._status_page(), problems=True))
         hooks = {"/hook": partial(receive, webhook_secret, self._wake.set)} if webhook_secret else {}
         with self._prepared(), serving(listen, self._metrics, pages, hooks, follows=self._settings.place):
             self._follow()

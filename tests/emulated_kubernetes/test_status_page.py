@@ -142,6 +142,7 @@ def test_a_process_on_standby_says_so_and_can_serve_no_page(api: ApiServer, tmp_
     process, without = (main.Process(each, Event()) for each in (settings, replace(settings, status_page=False)))
     answer = process.pages()["/"]()
     assert (answer.status, b"<h1>Standing by</h1>" in answer.body) == (200, True)
+    assert b"<h1>Standing by</h1>" in process.pages()["/problems"]().body
     assert without.pages().keys() == {"/healthz", "/readyz"}
     for each in (process, without):
         assert each.operator.close(1)

@@ -32,7 +32,9 @@ def test_a_page_loads_nothing_runs_nothing_and_refreshes_itself() -> None:
     assert unescape(re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[0]) == policy
     assert re.fullmatch("default-src 'none'; style-src 'sha256-[^ ]+'; base-uri 'none'; form-action 'none'", policy)
     parsed = Parsed(page)
-    assert not {name for _, pairs in parsed.tags for name, _ in pairs} & {"src", "href", "style", "srcset", "action"}
+    attributes = {pair for _, pairs in parsed.tags for pair in pairs}
+    assert not {name for name, _ in attributes} & {"src", "style", "srcset", "action"}
+    assert {value for name, value in attributes if name == "href"} == {"problems"}
     assert not parsed.names["script"] + parsed.names["form"]
     assert parsed.tags["meta", (("http-equiv", "refresh"), ("content", "30"))] == 1
 
@@ -127,6 +129,42 @@ def test_a_page_that_would_be_too_long_leaves_out_only_what_is_up_to_date(monkey
     assert "good_" not in listed
     assert "And 5 aliases that are up to date." in parsed.inside("p")
     assert "9 aliases" in parsed.inside("summary")
+
+
+def test_the_page_of_problems_leaves_out_and_counts_what_needs_no_attention() -> None:
+    page = busy_page()
+    off = replace(set_of("off", A_AT_V2, None, "Suspended"), mood="quiet")
+    parsed = Parsed(status_page.status_page(replace(page, sets=(*page.sets, off)), problems=True)[0])
+    assert re.sub(r"\s+", " ", parsed.inside("h2")) == (
+        "search/products GateFailed search/ads ApprovalRequired Recent runs"
+    )
+    listed = parsed.inside("tbody")
+    for word, shown in {
+        "search_products_canary": True,
+        "search_reviews": False,
+        "2 reverted": True,
+        "Mary": False,
+    }.items():
+        assert (word in listed) is shown, word
+    assert "2 sets without problems are not shown." in parsed.inside("p")
+    assert "And 1 alias that is up to date." in parsed.inside("p")
+    assert "Show all" in parsed.inside("a")
+
+
+def test_without_problems_that_is_said_and_a_run_that_is_not_verified_is_a_problem() -> None:
+    def problems(*results: StepResult) -> str:
+        plan = plan_of(ALTER)
+        item = replace(set_of("a", A_AT_V2, plan, "Succeeded", report=report_of(plan, *results)), mood="good")
+        return Parsed(status_page.status_page(page_of(item), problems=True)[0]).inside("p")
+
+    assert "No set has problems. 1 set without problems is not shown." in problems(StepResult(ALTER, Outcome.DONE))
+    assert "not shown" not in problems(StepResult(ALTER, Outcome.DONE, SOAK_FAILED))
+
+
+def test_a_process_that_knows_no_sets_does_not_say_that_none_has_problems() -> None:
+    for problems in (False, True):
+        parsed = Parsed(status_page.status_page(replace(page_of(), verdict="standing by"), problems=problems)[0])
+        assert "problems" not in parsed.inside("main") + parsed.inside("p")
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))

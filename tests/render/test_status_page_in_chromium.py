@@ -34,7 +34,17 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 def served(*pages: StatusPage) -> Iterator[str]:
     """The address of a page, which is the next one at each read."""
     left = [*pages]
-    web = Web("127.0.0.1:0", {"/": page_of(lambda: status_page.status_page(left.pop(0) if left[1:] else left[0]), 0)})
+
+    def next_page() -> StatusPage:
+        return left.pop(0) if left[1:] else left[0]
+
+    web = Web(
+        "127.0.0.1:0",
+        {
+            "/": page_of(lambda: status_page.status_page(next_page()), 0),
+            "/problems": page_of(lambda: status_page.status_page(next_page(), problems=True), 0),
+        },
+    )
     try:
         yield f"http://127.0.0.1:{web.port}/"
     finally:
@@ -57,7 +67,7 @@ def test_hostile_names_are_seen_as_text_and_run_nothing(opened: Open) -> None:
     with served(hostile_page(*HOSTILE)) as address:
         page = opened(address)
         assert "<script>alert(1)</script>" in page.locator(".listing .name").all_inner_texts()
-        assert page.locator("script, img, a, iframe").count() == 0
+        assert page.locator("script, img, main a, iframe").count() == 0
 
 
 def test_the_page_refreshes_itself(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +76,21 @@ def test_the_page_refreshes_itself(opened: Open, monkeypatch: pytest.MonkeyPatch
         page = opened(address)
         assert page.locator("h1").inner_text() == "1 of 3 sets up to date"
         expect(page.locator("h1")).to_have_text("All is new")
+        page.close()
+
+
+def test_a_reader_can_ask_for_problems_only_and_they_stay_so_after_a_refresh(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_page, "REFRESH_SECONDS", 1)
+    with served(busy_page(), busy_page(), replace(busy_page(), verdict="all is new")) as address:
+        page = opened(address)
+        page.get_by_role("link", name="Show only problems").click()
+        expect(page.locator("h1")).to_have_text("All is new")
+        expect(page.get_by_role("heading", name="search/reviews")).to_have_count(0)
+        expect(page.get_by_role("heading", name="search/ads")).to_have_count(1)
+        page.get_by_role("link", name="Show all").click()
+        expect(page.get_by_role("heading", name="search/reviews")).to_have_count(1)
         page.close()
 
 

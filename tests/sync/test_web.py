@@ -135,6 +135,8 @@ def test_the_status_page_shows_sets_blocks_and_runs_to_readers_and_to_no_other_s
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
         assert TOKEN not in answer.text
+        problems = Parsed(agent.request("/problems").text).inside("tbody")
+        assert ("nowhere" in problems, "up to date" in problems) == (True, False)
         for path in ("/", "/status", "/metrics", "/nowhere"):
             headers = agent.request(path).headers
             assert headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
@@ -144,7 +146,7 @@ def test_the_status_page_shows_sets_blocks_and_runs_to_readers_and_to_no_other_s
 def test_the_status_page_can_be_switched_off(stage: Stage) -> None:
     with stage.following("--no-status-page") as agent:
         agent.found("Succeeded", stage.origin.head)
-        assert (agent.request("/").status, agent.request("/status").status) == (404, 200)
+        assert [agent.request(path).status for path in ("/", "/problems", "/status")] == [404, 404, 200]
 
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:80"])
