@@ -202,6 +202,14 @@ def listen_option(default: str, *, help: str) -> Callable[[Command], Command]:  
 no_status_page_option = click.option(
     "--no-status-page", is_flag=True, help="Do not serve the status page, which needs no login."
 )
+allow_host_option = click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    type=word,
+    metavar="NAME",
+    help="Host name that requests may use, besides IP addresses and names without a dot. Can be repeated.",
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Skip confirmation.")
 journal_option = file_option(
     "--journal",

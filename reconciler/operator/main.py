@@ -39,6 +39,7 @@ class Settings(Struct, frozen=True):
         listen: `host:port` for probes, metrics and the status page.
         kubeconfig: a file; None for what `cluster.load_config` finds.
         status_page: whether the status page is served.
+        allow_hosts: see `Web`.
     """
 
     namespaces: Sequence[str]
@@ -48,6 +49,7 @@ class Settings(Struct, frozen=True):
     kubeconfig: Path | None
     alias_info: bool = False
     status_page: bool = True
+    allow_hosts: Sequence[str] = ()
 
 
 class Process:
@@ -79,9 +81,16 @@ class Process:
         Raises `InvalidInput`: it cannot listen where it should. Raises `ClusterError`: the API server knows no
         AliasSets.
         """
+        settings = self._settings
         with (
             stopping_on_signals(self._stop.set),
-            serving(self._settings.listen, self.operator.metrics, self.pages(), identity=self._identity),
+            serving(
+                settings.listen,
+                self.operator.metrics,
+                self.pages(),
+                allow_hosts=settings.allow_hosts,
+                identity=self._identity,
+            ),
         ):
             try:
                 stopped = not self.elector.acquire(self._stop) or self._work()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -33,18 +33,20 @@ def serving(
     metrics: CommonMetrics,
     pages: Mapping[str, Page],
     hooks: Mapping[str, Hook] | None = None,
+    *,
+    allow_hosts: Collection[str] = (),
     **details: object,
 ) -> Iterator[None]:
     """Serve `/metrics` and further pages for as long as the block runs.
 
     Args:
-        listen, pages, hooks: see `Web`.
+        listen, pages, hooks, allow_hosts: see `Web`.
         details: what is logged about the process when it starts.
 
     Raises:
         InvalidInput: it cannot listen there.
     """
-    web = Web(listen, {"/metrics": lambda: exposition(metrics.text()), **pages}, hooks)
+    web = Web(listen, {"/metrics": lambda: exposition(metrics.text()), **pages}, hooks, allow_hosts)
     log.info("started", version=__version__, port=web.port, **details)
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +13,7 @@ from threading import Lock, Thread, Timer
 from typing import NamedTuple, TypeAlias
 
 from reconciler.core.errors import InvalidInput, Problem
+from reconciler.service.hosts import host_name, is_allowed, is_loopback
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -49,6 +50,9 @@ Hook: TypeAlias = Callable[[Mapping[str, str], Iterator[bytes]], Answer]
 """Answers a POST request, given its headers, by their names in lower case, and its body, in pieces."""
 
 NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+OTHER_HOST = Answer(
+    HTTPStatus.MISDIRECTED_REQUEST, TEXT, b"this host name is not allowed; if it is yours, add --allow-host NAME\n"
+)
 
 
 def probe(problem: str | None, otherwise: str = "ok") -> Answer:
@@ -137,13 +141,22 @@ class Web:
         listen: `host:port`, or `[address]:port` for one of IPv6; port 0 takes a free one.
         pages: what answers GET, by path.
         hooks: what answers POST, by path.
+        allow_hosts: names that readers may use besides those that `is_allowed` accepts. Without any, names are checked
+            only of connections over the loopback interface: those that a browser of the same machine makes.
 
     Raises:
         InvalidInput: it cannot listen there.
     """
 
-    def __init__(self, listen: str, pages: Mapping[str, Page], hooks: Mapping[str, Hook] | None = None) -> None:
+    def __init__(
+        self,
+        listen: str,
+        pages: Mapping[str, Page],
+        hooks: Mapping[str, Hook] | None = None,
+        allow_hosts: Collection[str] = (),
+    ) -> None:
         host, _, port = listen.rpartition(":")
+        names = {host_name(name) for name in allow_hosts}
 
         class Handler(BaseHTTPRequestHandler):
             timeout = CLIENT_SECONDS
@@ -160,7 +173,17 @@ class Web:
 
             def do_GET(self) -> None:
                 page = pages.get(self.path.partition("?")[0])
-                self._answer(page() if page else NOT_FOUND)
+                if not self._host_allowed():
+                    self._answer(OTHER_HOST)
+                else:
+                    self._answer(page() if page else NOT_FOUND)
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def _host_allowed(self) -> bool:
+                checked = names or is_loopback(self.connection.getsockname()[0])
+                return not checked or is_allowed(self.headers.get("Host", ""), names)
 
             def do_POST(self) -> None:
                 hook = (hooks or {}).get(self.path.partition("?")[0])
@@ -188,7 +211,16 @@ class Web:
                 for header, value in HEADERS.items():
                     self.send_header(header, value)
                 self.end_headers()
-                self.wfile.write(answer.body)
+                if self.command != "HEAD":
+                    self.wfile.write(answer.body)
+
+            def send_error(self, code: int, *_: object, **__: object) -> None:
+                """Answer a request that cannot be read like any other one, instead of with a page of HTML."""
+                status = HTTPStatus(code)
+                self._answer(Answer(status, TEXT, f"{status.phrase.lower()}\n".encode()))
+
+            def version_string(self) -> str:
+                return "aliasctl"
 
             def log_message(self, *_: object) -> None:
                 """Log nothing: probes come every few seconds."""

@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -75,12 +75,20 @@ class Sync:
         with self._prepared():
             return self._reconcile()
 
-    def run(self, listen: str, webhook_secret: Credential | None, *, with_status_page: bool = True) -> None:
+    def run(
+        self,
+        listen: str,
+        webhook_secret: Credential | None,
+        *,
+        allow_hosts: Collection[str] = (),
+        with_status_page: bool = True,
+    ) -> None:
         """Reconcile again and again, until stopped.
 
         Args:
             listen: `host:port` for probes, metrics, the status page and the webhook.
             webhook_secret: what webhooks are signed with; None for no webhook.
+            allow_hosts: see `Web`.
             with_status_page: whether the status page is served.
 
         Raises:
@@ -94,7 +102,8 @@ class Sync:
             pages["/"] = page_of(lambda: status_page(self._status_page()))
             pages["/problems"] = page_of(lambda: status_page(self._status_page(), problems=True))
         hooks = {"/hook": partial(receive, webhook_secret, self._wake.set)} if webhook_secret else {}
-        with self._prepared(), serving(listen, self._metrics, pages, hooks, follows=self._settings.place):
+        serve = serving(listen, self._metrics, pages, hooks, allow_hosts=allow_hosts, follows=self._settings.place)
+        with self._prepared(), serve:
             self._follow()
 
     @contextmanager

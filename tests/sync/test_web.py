@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection, HTTPResponse
 from threading import Event
 
 import pytest
 
+from reconciler.service.web import Web, probe
 from tests.cli.command import TOKEN
 from tests.render.markup import Parsed
 from tests.sync.agents import Agent
@@ -147,6 +149,83 @@ def test_the_status_page_can_be_switched_off(stage: Stage) -> None:
     with stage.following("--no-status-page") as agent:
         agent.found("Succeeded", stage.origin.head)
         assert [agent.request(path).status for path in ("/", "/problems", "/status")] == [404, 404, 200]
+
+
+def test_a_site_that_points_its_name_at_this_machine_reads_nothing(stage: Stage) -> None:
+    """DNS rebinding: a browser that runs the site's script sends the site's name."""
+    with stage.following("--allow-host", "Agent.example.com:8080") as agent:
+        agent.found("Succeeded", stage.origin.head)
+        for path in ("/", "/problems", "/status", "/metrics"):
+            answer = agent.request(path, Host="127.0.0.1.attacker.example:8080")
+            assert (answer.status, "--allow-host" in answer.text, "origin" in answer.text) == (421, True, False), path
+        assert agent.request("/status", Host="agent.example.com").status == 200
+
+
+ANSWERED = (
+    "localhost",
+    "localhost:8080",
+    "LOCALHOST.:80",
+    "aliasctl.localhost",
+    "127.0.0.1:8080",
+    "10.1.2.3",
+    "[::1]:8080",
+    "[::ffff:127.0.0.1]:8080",
+    "build-host:8080",
+)
+REFUSED = (
+    "attacker.example",
+    "attacker.example.",
+    "localhost.attacker.example:8080",
+    "127.0.0.1.attacker.example",
+    "attackerlocalhost.example",
+)
+
+
+def test_over_the_loopback_interface_only_names_that_no_site_can_have_are_answered() -> None:
+    found = {host: answer.status for host, answer in answered("127.0.0.1", (*ANSWERED, *REFUSED)).items()}
+    assert found == dict.fromkeys(ANSWERED, 200) | dict.fromkeys(REFUSED, 421)
+
+
+def test_names_are_checked_on_other_interfaces_when_they_are_given() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        try:
+            route.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no other interface")
+        own = str(route.getsockname()[0])
+    name = "agent.example.com"
+    assert answered(own, [name])[name].status == 200
+    assert {host: answer.status for host, answer in answered(own, [*REFUSED, name], names=[name]).items()} == {
+        **dict.fromkeys(REFUSED, 421),
+        name: 200,
+    }
+
+
+def answered(
+    address: str, hosts: Sequence[str] = ("localhost",), *, method: str = "GET", names: Sequence[str] = ()
+) -> dict[str, HTTPResponse]:
+    """The answer to a request for each of these hosts, without its body."""
+    web = Web(f"{address}:0", {"/": lambda: probe(None)}, allow_hosts=names)
+    found = {}
+    try:
+        for host in hosts:
+            client = HTTPConnection(address, web.port, timeout=60)
+            client.request(method, "/", headers={"Host": host})
+            found[host] = client.getresponse()
+            found[host].read()
+            client.close()
+    finally:
+        web.close()
+    return found
+
+
+def test_a_head_request_has_the_headers_only_and_no_answer_names_the_version_of_python() -> None:
+    head, unknown = (answered("127.0.0.1", method=method)["localhost"] for method in ("HEAD", "BREW"))
+    assert (head.status, head.headers["Content-Length"]) == (200, "3")
+    assert (unknown.status, unknown.headers["Content-Type"]) == (501, "text/plain; charset=utf-8")
+    for answer in (head, unknown):
+        assert answer.headers["Server"] == "aliasctl"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:80"])

@@ -26,6 +26,7 @@ from reconciler.service.logging import configure_logging
 @click.option("--lease-namespace", metavar="NAME", help="Namespace of the Lease; by default that of the pod.")
 @click.option("--lease-name", default="aliasctl-operator", show_default=True, metavar="NAME", help="Name of the Lease.")
 @options.listen_option("0.0.0.0:8080", help="Address of /healthz, /readyz, /metrics and the status page /.")
+@options.allow_host_option
 @options.no_status_page_option
 @options.file_option(
     "--kubeconfig",
@@ -41,6 +42,7 @@ def command(
     lease_namespace: str | None,
     lease_name: str,
     listen: str,
+    allow_hosts: tuple[str, ...],
     no_status_page: bool,
     kubeconfig: Path | None,
     alias_info: bool,
@@ -64,5 +66,5 @@ def command(
     from reconciler.operator.objects import Ref
 
     lease = Ref(lease_namespace or own_namespace(kubeconfig), lease_name)
-    settings = Settings(namespaces, read_only, lease, listen, kubeconfig, alias_info, not no_status_page)
+    settings = Settings(namespaces, read_only, lease, listen, kubeconfig, alias_info, not no_status_page, allow_hosts)
     raise SystemExit(Process(settings, Event()).run())

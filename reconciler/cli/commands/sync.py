@@ -140,6 +140,7 @@ webhook_options = options.option_group(
 @click.option("--once", is_flag=True, help="Reconcile once, and exit with the code that apply would have.")
 @options.journal_option
 @options.listen_option("127.0.0.1:8080", help="Address of /, /healthz, /readyz, /metrics, /status and /hook.")
+@options.allow_host_option
 @options.no_status_page_option
 @webhook_options
 @options.log_options("json", "info", configure_logging)
@@ -150,6 +151,7 @@ def command(
     once: bool,
     journal: Path | None,
     listen: str,
+    allow_hosts: tuple[str, ...],
     no_status_page: bool,
     webhook_secret: Credential | None,
 ) -> int:
@@ -171,7 +173,7 @@ def command(
 
     agent = Sync(settings, inputs.journal(journal))
     if not once:
-        agent.run(listen, webhook_secret, with_status_page=not no_status_page)
+        agent.run(listen, webhook_secret, allow_hosts=allow_hosts, with_status_page=not no_status_page)
         return 0
     finding = agent.once()
     if (report := finding.report) and report.plan.steps:
