@@ -15,6 +15,7 @@ from reconciler.core.reasons import MEANINGS, Ready, Reason
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
 from reconciler.operator.objects import Ref
+from reconciler.service.metrics import CommonMetrics
 from tests.install.built import ROOT, Object, only
 from tests.install.scraped import RULES, assert_firing
 from tests.install.tools import output, promtool
@@ -107,6 +108,11 @@ def test_what_the_operator_tells_of_a_set_fires_its_alert(reason: Reason, tmp_pa
 
 def test_no_metrics_at_all_is_an_operator_that_is_down(tmp_path: Path) -> None:
     assert_firing("", {"AliasctlOperatorDown"}, tmp_path, at=time.time())
+
+
+def test_a_sync_agent_is_no_operator(tmp_path: Path) -> None:
+    """They share metrics, such as the version."""
+    assert_firing(CommonMetrics().text().decode(), {"AliasctlOperatorDown"}, tmp_path, at=time.time())
 
 
 def test_a_process_that_only_stands_by_fires_nothing_but_that_nobody_leads(tmp_path: Path) -> None:
