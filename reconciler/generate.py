@@ -27,11 +27,11 @@ from reconciler.manifest.specs.status import status
 from reconciler.render.documents import SCHEMAS
 
 LIMITS = {
-    "minimum": "At least",
-    "maximum": "At most",
-    "maxItems": "Items at most",
-    "maxProperties": "Names at most",
-    "maxLength": "Characters at most",
+    "minimum": "Minimum",
+    "maximum": "Maximum",
+    "maxItems": "Max items",
+    "maxProperties": "Max names",
+    "maxLength": "Max length",
 }
 SERVERS = """
 What Milvus servers do differently, and what aliasctl does about it. *Measured* means seen on Milvus 2.3.5 or Milvus
