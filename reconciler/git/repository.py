@@ -85,6 +85,7 @@ class Repository:
         self._path = path.rstrip("/")
         self._folder = folder
         self._max_fetch_mib = max_fetch_mib
+        self._listed: tuple[str, Sequence[tuple[str, str, str]] | GitError] | None = None
 
     def prepare(self) -> None:
         """Create the mirror if it does not exist.
@@ -161,6 +162,7 @@ class Repository:
             RepositoryUnreachable: no answer.
             RepositoryRefused: access is denied.
         """
+        self._listed = None
         # That the commit exists here is no proof: a server may have sent it without its files.
         if self._local("rev-parse", "--verify", "--quiet", f"{KEPT}fetched").output.decode().strip() != oid:
             self._fetch_commit(oid, files=(self._folder / COMPLETE).exists())
@@ -258,7 +260,22 @@ class Repository:
         return found
 
     def _entries(self, commit: str) -> Sequence[tuple[str, str, str]]:
-        """Return mode, ID and path of each file of a commit below the folder. Raises as `tree`."""
+        """Return mode, ID and path of each file of a commit below the folder. Raises as `tree`.
+
+        The last result is kept until the next fetch, because `fetch` and `tree` need the same one, and a commit may be
+        made so that listing it takes long.
+        """
+        if self._listed is None or self._listed[0] != commit:
+            try:
+                self._listed = commit, self._list(commit)
+            except GitError as error:
+                self._listed = commit, error
+        if isinstance(listed := self._listed[1], GitError):
+            raise listed
+        return listed
+
+    def _list(self, commit: str) -> Sequence[tuple[str, str, str]]:
+        """List the files for `_entries`."""
         pathspec = [f":(literal,top){self._path}"] if self._path else []
         try:
             done = self._local("ls-tree", "-r", "-z", "--full-tree", commit, "--", *pathspec)
