@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests import servers
 from tests.reliability.tally import Tally, write
-from tests.servers import EMULATED, Backend, emulated_backend, lite_backend, milvus_backend
+from tests.servers import EMULATED, Backend, emulated_backend, lite_backend, milvus_backend, real_milvus
 
 # In CI the same examples each time: what fails there was broken by the change. New ones are tried on people's machines.
 settings.register_profile("default", deadline=None, derandomize=os.environ.get("CI") == "true")
@@ -48,7 +48,14 @@ SLOW = (
     "docs/test_contributing.py",
     "docs/test_exercise_page.py",
     "docs/test_performance.py",
+    "emulated_kubernetes/test_approve.py",
+    "emulated_kubernetes/test_conflicts.py",
     "emulated_kubernetes/test_dashboard.py",
+    "emulated_kubernetes/test_outages.py",
+    "emulated_kubernetes/test_pending_revert.py",
+    "emulated_kubernetes/test_pending_verification.py",
+    "emulated_kubernetes/test_readers.py",
+    "emulated_kubernetes/test_verification.py",
     "emulated_kubernetes/test_lease.py",
     "emulated_milvus/test_access.py",
     "emulated_milvus/test_exercise.py",
@@ -88,8 +95,14 @@ def lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def milvus() -> Iterator[Backend]:
-    with milvus_backend() as backend:
+def milvus_uri() -> str:
+    """Needed by whatever needs the real server, which marks it; other fixtures called `milvus` are emulators."""
+    return real_milvus()
+
+
+@pytest.fixture(scope="session")
+def milvus(milvus_uri: str) -> Iterator[Backend]:
+    with milvus_backend(milvus_uri) as backend:
         yield backend
 
 
@@ -133,7 +146,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         if isinstance(item, pytest.Function):
             parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-            if "milvus" in item.fixturenames or "milvus" in parameters:
+            if "milvus_uri" in item.fixturenames or "milvus" in parameters:
                 item.add_marker("milvus")
             if "tally" in item.fixturenames:
                 item.add_marker("reliability")

@@ -40,7 +40,7 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2  # isort: skip
 HOW_TO_GET_MILVUS = (
     "MILVUS_URI names no real Milvus server; start one with: python tests/milvus_server.py /tmp/milvus-data 19530"
 )
-ADMIN_TIMEOUT = 30.0
+ADMIN_TIMEOUT = 60.0
 QUIET_PORTS = range(24_000, 32_768)
 """Linux gives none of them to who asks for any port, as outgoing connections do; Milvus 2.3.5 takes none unasked."""
 QUIET_CHANNEL = {"grpc.keepalive_permit_without_calls": 0, "grpc.use_local_subchannel_pool": 1}
@@ -377,7 +377,7 @@ def lite_server(folder: Path) -> Iterator[str]:
         yield uri
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def free_port() -> int:
@@ -388,7 +388,7 @@ def free_port() -> int:
             return port
 
 
-def _wait_for(port: int, seconds: float = 60) -> None:
+def _wait_for(port: int, seconds: float = 180) -> None:
     """Until something listens on a port of this machine."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -398,13 +398,18 @@ def _wait_for(port: int, seconds: float = 60) -> None:
     pytest.fail(f"nothing listens on port {port} after {seconds:g} s")
 
 
-@contextmanager
-def milvus_backend() -> Iterator[Backend]:
-    """The real server at MILVUS_URI, or the test is skipped; with REQUIRE_MILVUS=1 it fails."""
-    uri = os.environ.get("MILVUS_URI")
+def real_milvus() -> str:
+    """The address of the real server, or the test is skipped; with REQUIRE_MILVUS=1 it fails."""
+    uri = os.environ.get("MILVUS_URI", "")
     if not uri:
         give_up = pytest.fail if os.environ.get("REQUIRE_MILVUS") == "1" else pytest.skip
         give_up(HOW_TO_GET_MILVUS)
+    return uri
+
+
+@contextmanager
+def milvus_backend(uri: str) -> Iterator[Backend]:
+    """The real server at an address."""
     admin = MilvusAdmin(uri)
     other = f"t{uuid4().hex[:10]}"
     admin.create_database(other)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -21,13 +20,34 @@ from tests.emulated_kubernetes.harness import TIMEOUT, wait_until
 LEASE = Ref(NAMESPACE, "aliasctl-operator")
 
 
+class Clock:
+    """The clock of all processes. It stands still but for the tests, so that a slow machine loses no Lease."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def until(self, what: str, holds: Callable[[], object]) -> None:
+        """Let time pass until something holds."""
+
+        def later() -> object:
+            self.now += 0.05
+            return holds()
+
+        wait_until(what, later)
+
+
 @pytest.fixture(autouse=True)
-def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As short as a busy machine, which may not run a thread for a second, allows."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(lease, "time", made)
     monkeypatch.setattr(lease, "LEASE_SECONDS", 4)
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 2.5)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
     monkeypatch.setattr(lease, "CALLS_IN_FLIGHT_SECONDS", 0.1)
+    return made
 
 
 class Process:
@@ -39,6 +59,7 @@ class Process:
         self.name = name
         self.losses: list[str] = []
         self.cut_off = False
+        self.requests = 0
         self.stop = Event()
         self.cluster = Cluster(load_config(kubeconfig))
         self.elector = Elector(self.cluster, LEASE, name, self.losses.append)
@@ -61,7 +82,6 @@ class Process:
             self._thread.join(TIMEOUT)
         self.cut_off = False
         self.elector.release()
-        time.sleep(0.1)  # its thread sees that
         self.cluster._client.close()
 
 
@@ -72,6 +92,8 @@ def process(api: ApiServer, tmp_path: Path) -> Iterator[Callable[[str], Process]
 
     def refuse(request: kmock.Request) -> None:
         element = made.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        if element:
+            element.requests += 1
         if element and element.cut_off:
             raise kmock.KubernetesError(503, "Unavailable", "not for you")
 
@@ -85,23 +107,34 @@ def process(api: ApiServer, tmp_path: Path) -> Iterator[Callable[[str], Process]
         item.end()
 
 
+def wait_for_requests(number: int, *processes: Process) -> None:
+    """Until each process has made further requests."""
+    enough = {item: item.requests + number for item in processes}
+    wait_until("asked", lambda: all(item.requests >= least for item, least in enough.items()))
+
+
+def pass_time(clock: Clock, *processes: Process) -> None:
+    """Let a second pass. Then each process has read, and its holder has renewed, the Lease (two requests)."""
+    clock.now += 1
+    wait_for_requests(4, *processes)
+
+
 def stored(api: ApiServer) -> Object:
     found = api.get("Lease", LEASE.name)
     assert found
     return dict(found["spec"])
 
 
-def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
+def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], api: ApiServer, clock: Clock) -> None:
     item, other = process("one"), process("other")
     item.start()
     wait_until("held", lambda: item.acquired)
     other.start()
     renewed = stored(api)["renewTime"]
-    end = time.monotonic() + 4.5  # longer than the Lease, without a renewal
-    while time.monotonic() < end:
+    for _ in range(5):  # longer than the Lease, without a renewal
+        pass_time(clock, item, other)
         assert item.held
         assert not other.held
-        time.sleep(0.01)
     spec = stored(api)
     assert spec["holderIdentity"] == "one"
     assert spec["leaseDurationSeconds"] == 4
@@ -110,18 +143,14 @@ def test_the_first_one_holds_it_and_keeps_it(process: Callable[[str], Process], 
     assert item.losses == []
 
 
-def test_of_many_that_start_together_one_holds_it(
-    process: Callable[[str], Process], api: ApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 60)
-    monkeypatch.setattr(lease, "GIVE_UP_SECONDS", 50)
+def test_of_many_that_start_together_one_holds_it(process: Callable[[str], Process], api: ApiServer) -> None:
     everybody = [process(f"p{number}") for number in range(5)]
     for item in everybody:
         item.start()
     wait_until("held", lambda: any(element.acquired for element in everybody))
-    for _ in range(30):
+    for _ in range(5):
+        wait_for_requests(2, *everybody)
         assert [item.name for item in everybody if item.held] == [stored(api)["holderIdentity"]]
-        time.sleep(0.01)
 
 
 def test_one_that_lets_go_is_followed_at_once(process: Callable[[str], Process], api: ApiServer) -> None:
@@ -131,26 +160,28 @@ def test_one_that_lets_go_is_followed_at_once(process: Callable[[str], Process],
     other.start()
     item.elector.release()
     assert not item.held
-    released = time.monotonic()
-    wait_until("taken over", lambda: other.acquired)
-    assert time.monotonic() - released < 4  # it did not wait for the end of the Lease
+    wait_until("taken over", lambda: other.acquired)  # before the Lease expires, as the clock stands still
     spec = stored(api)
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("other", 1)
     assert item.losses == []
 
 
-def test_one_that_is_cut_off_stops_before_another_starts(process: Callable[[str], Process], api: ApiServer) -> None:
+def test_one_that_is_cut_off_stops_before_another_starts(
+    process: Callable[[str], Process], api: ApiServer, clock: Clock
+) -> None:
     item, other = process("one"), process("other")
     item.start()
     wait_until("held", lambda: item.acquired)
     other.start()
-    wait_until("standing by", lambda: api.requests("GET", "leases/aliasctl-operator") > 3)
+    wait_for_requests(2, other)
     item.cut_off = True
     both = []
-    end = time.monotonic() + TIMEOUT
-    while not other.acquired and time.monotonic() < end:
-        both.append(item.held and other.held)
-        time.sleep(0.005)
+
+    def taken_over() -> bool | None:
+        both.append(other.held and item.held)
+        return other.acquired
+
+    clock.until("taken over", taken_over)
     assert other.held
     assert not any(both)
     assert not item.held
@@ -160,15 +191,16 @@ def test_one_that_is_cut_off_stops_before_another_starts(process: Callable[[str]
     assert stored(api)["leaseTransitions"] == 1
 
 
-def test_a_short_cut_is_survived(process: Callable[[str], Process]) -> None:
+def test_a_short_cut_is_survived(process: Callable[[str], Process], clock: Clock) -> None:
     item = process("one")
     item.start()
     wait_until("held", lambda: item.acquired)
     item.cut_off = True
-    time.sleep(0.2)
+    pass_time(clock, item)
     assert item.held
     item.cut_off = False
-    time.sleep(2.6)
+    for _ in range(3):
+        pass_time(clock, item)
     assert item.held
     assert item.losses == []
 
@@ -192,22 +224,25 @@ def test_a_lease_that_somebody_made_beforehand_is_taken(process: Callable[[str],
     assert stored(api)["holderIdentity"] == "one"
 
 
-def test_a_dead_holders_clock_does_not_matter(process: Callable[[str], Process], api: ApiServer) -> None:
+def test_a_dead_holders_clock_does_not_matter(process: Callable[[str], Process], api: ApiServer, clock: Clock) -> None:
     spec = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "renewTime": "2099-01-01T00:00:00.000000Z"}
     api.create("Lease", LEASE.name, spec=spec)
     item = process("one")
     item.start()
-    wait_until("taken over", lambda: item.acquired)
+    clock.until("taken over", lambda: item.acquired)
 
 
-def test_a_live_holder_with_a_slow_clock_keeps_it(process: Callable[[str], Process], api: ApiServer) -> None:
+def test_a_live_holder_with_a_slow_clock_keeps_it(
+    process: Callable[[str], Process], api: ApiServer, clock: Clock
+) -> None:
     spec = {"holderIdentity": "alive", "leaseDurationSeconds": 2, "renewTime": "2000-01-01T00:00:00.000000Z"}
     api.create("Lease", LEASE.name, spec=spec)
     item = process("one")
     item.start()
-    for number in range(25):
-        time.sleep(0.1)
+    for number in range(4):  # longer than the Lease, without a renewal
+        pass_time(clock, item)
         api.patch("Lease", LEASE.name, {"spec": {"renewTime": f"2000-01-01T00:00:{number:02}.000000Z"}})
+        wait_for_requests(2, item)
         assert not item.held
     assert item.acquired is None
 
@@ -225,7 +260,7 @@ def test_an_api_server_that_does_not_answer_is_waited_for(process: Callable[[str
     item = process("one")
     item.cut_off = True
     item.start()
-    time.sleep(0.2)
+    wait_for_requests(2, item)
     assert item.acquired is None
     item.cut_off = False
     wait_until("held", lambda: item.acquired)
@@ -233,7 +268,10 @@ def test_an_api_server_that_does_not_answer_is_waited_for(process: Callable[[str
 
 
 def test_a_bug_while_it_renews_is_survived(
-    process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    process: Callable[[str], Process],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    clock: Clock,
 ) -> None:
     item = process("one")
     item.start()
@@ -241,17 +279,20 @@ def test_a_bug_while_it_renews_is_survived(
     with monkeypatch.context() as broken:
         broken.setattr(item.cluster, "replace_lease", lambda lease: [][0])
         wait_until("logged", lambda: "internal error" in caplog.text)
-    time.sleep(2.6)
+    for _ in range(3):
+        pass_time(clock, item)
     assert item.held
     assert item.losses == []
 
 
-def test_a_bug_that_stays_loses_it(process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_that_stays_loses_it(
+    process: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     item = process("one")
     item.start()
     wait_until("held", lambda: item.acquired)
     monkeypatch.setattr(item.cluster, "replace_lease", lambda lease: [][0])
-    wait_until("told", lambda: item.losses)
+    clock.until("told", lambda: item.losses)
     assert "IndexError" in item.losses[0]
     assert not item.held
 
