@@ -157,7 +157,7 @@ class ApiServer:
         self._thread.start()
         self.emulator, self._server = self._do(self._open())
         self.url = str(self._server.url).rstrip("/")
-        self._client = httpx.Client(base_url=self.url, timeout=10)
+        self._client = httpx.Client(base_url=self.url, timeout=60)
 
     async def _open(self) -> tuple[Emulator, kmock.Server]:
         emulator = await Emulator().__aenter__()
@@ -216,7 +216,7 @@ class ApiServer:
         return dict(answer.raise_for_status().json())
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
 
 def _place(request: kmock.Request) -> tuple[kmock.resource, str | None, str]:

@@ -15,7 +15,8 @@ from reconciler.render.status_page import StatusPage
 from tests.emulated_kubernetes.emulator import NAMESPACE, ApiServer, Object
 from tests.emulated_kubernetes.milvus import Milvus
 
-TIMEOUT = 15.0
+TIMEOUT = 60.0
+"""Seconds, of which a machine that is busy with other tests may need many."""
 
 
 def wait_until(what: str, holds: Callable[[], object], explain: Callable[[], object] = lambda: "") -> None:

@@ -12,7 +12,7 @@ from reconciler.core.errors import UnexpectedAnswer
 from reconciler.operator import reconciler
 from tests.builders import LOCAL, server
 from tests.emulated_kubernetes.emulator import ApiServer, forbid_secrets
-from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
+from tests.emulated_kubernetes.harness import TIMEOUT, Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
 FINALIZER = "aliasctl.dev/drop-aliases"
@@ -286,6 +286,6 @@ def test_a_set_that_goes_before_it_has_the_finalizer_is_let_go(
     api.emulator.refuse = gone
     kube.create({"a": "v1"}, deletionPolicy="Delete")
     wait_until("refused", lambda: not operator.world.view().sets and api.requests("PATCH", "aliassets/shop"))
-    assert operator.queue.stop(10)
+    assert operator.queue.stop(TIMEOUT)
     assert milvus.aliases == {}
     assert "internal error" not in caplog.text

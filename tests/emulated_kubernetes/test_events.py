@@ -19,7 +19,7 @@ from reconciler.operator.finding import Finding
 from tests.builders import server
 from tests.emulated_kubernetes.emulator import ApiServer
 from tests.emulated_kubernetes.findings import an_object, desired, look, plan_for
-from tests.emulated_kubernetes.harness import wait_until
+from tests.emulated_kubernetes.harness import TIMEOUT, wait_until
 from tests.faults.memory import Recorder
 
 
@@ -117,7 +117,7 @@ def test_an_event_is_posted_as_kubernetes_wants_it(cluster: Cluster, api: ApiSer
     events = Events(cluster, "host_1_" + "x" * 200)
     events.post(an_object(), "GateFailed", "x" * 5000, warning=True)
     events.post(an_object(), "Ready", "fine")
-    events.close(10)
+    events.close(TIMEOUT)
     long, short = sorted(api.list("Event"), key=lambda item: -len(item["message"]))
     assert long["type"] == "Warning"
     assert short["type"] == "Normal"
@@ -146,7 +146,7 @@ def test_an_event_that_is_refused_is_no_end_of_the_others(
     wait_until("logged", lambda: "could not be posted" in caplog.text)
     api.emulator.refuse = lambda request: None
     events.post(an_object(), "Ready", "two")
-    events.close(10)
+    events.close(TIMEOUT)
     assert [item["message"] for item in api.list("Event")] == ["two"]
 
 
@@ -159,5 +159,5 @@ def test_a_bug_with_one_event_is_no_end_of_the_others(
         events.post(an_object(), "GateFailed", "one")
         wait_until("logged", lambda: "internal error" in caplog.text)
     events.post(an_object(), "Ready", "two")
-    events.close(10)
+    events.close(TIMEOUT)
     assert [item["message"] for item in api.list("Event")] == ["two"]

@@ -9,7 +9,7 @@ import kmock
 import pytest
 
 from tests.emulated_kubernetes.emulator import ApiServer, Object
-from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
+from tests.emulated_kubernetes.harness import TIMEOUT, Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
 
@@ -92,7 +92,7 @@ def test_a_status_whose_answer_was_lost_is_not_written_twice(
 
     api.emulator.hold = lose
     kube.create({"a": "v1"}, interval="100ms")
-    assert lost.wait(10)
+    assert lost.wait(TIMEOUT)
     reads = milvus.reads
     wait_until("looked again", lambda: milvus.reads > reads + 2)
     assert len(kube.wait("Succeeded")["history"]) == 1

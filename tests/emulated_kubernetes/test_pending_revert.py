@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.core.errors import ConnectionFailed, PermissionDenied
 from tests.emulated_kubernetes.emulator import ApiServer, Object
-from tests.emulated_kubernetes.harness import Kube, Operator, wait_until
+from tests.emulated_kubernetes.harness import TIMEOUT, Kube, Operator, wait_until
 from tests.emulated_kubernetes.milvus import Milvus
 
 BEFORE = {"a": "v1", "b": "v1", "c": "v1", "later": "v1"}
@@ -60,7 +60,7 @@ def cut_over(kube: Kube, milvus: Milvus, api: ApiServer) -> Callable[..., None]:
 
         milvus.before, api.emulator.refuse = before, refuse_some
         kube.edit(to)
-        assert refused.wait(15)
+        assert refused.wait(TIMEOUT)
 
     return begin
 

@@ -52,8 +52,8 @@ def test_a_restart_in_a_soak_watches_again_before_the_next_wave(
     assert pending_verification(kube) == ["canary"]
     assert kube.condition()["reason"] == "ProgressingWithRetry"
     kube.edit(verify={"soak": "1s"})
-    start()
     began = time.monotonic()
+    start()
     status = kube.wait("Succeeded")
     assert time.monotonic() - began > 2  # a second for each wave
     assert milvus.aliases == DONE
@@ -65,9 +65,10 @@ def test_what_a_soak_would_have_seen_is_seen_after_a_restart(
 ) -> None:
     kube.connection()
     first = start()
-    cut_over(kube, milvus, soak="1s")
+    cut_over(kube, milvus)
     first.stop()
     milvus.server.release("v2")
+    kube.edit(verify={"soak": "10ms"})
     start()
     status = kube.wait("VerificationFailed")
     assert milvus.aliases == HALF
@@ -80,10 +81,11 @@ def test_what_a_soak_would_have_seen_is_seen_after_a_restart(
 def test_the_only_wave_is_watched_again_too(start: Callable[[], Operator], kube: Kube, milvus: Milvus) -> None:
     kube.connection()
     first = start()
-    kube.create({"a": "v1"}, verify={"soak": "1s"}, gates=LOADED)
+    kube.create({"a": "v1"}, verify={"soak": "10m"}, gates=LOADED)
     wait_until("moved", lambda: milvus.aliases == {"a": "v1"})
     first.stop()
     milvus.server.release("v1")
+    kube.edit(verify={"soak": "10ms"})
     start()
     kube.wait("VerificationFailed")
 
@@ -99,13 +101,14 @@ def test_a_process_that_could_tell_nothing_leaves_it_written(
     """As after a kill -9: nothing is written after the beginning of the run."""
     kube.connection()
     first = start()
-    cut_over(kube, milvus, soak="1s")
+    cut_over(kube, milvus)
     api.emulator.refuse = no_status
     first.stop()
     api.emulator.refuse = lambda request: None
     assert kube.condition()["reason"] == "Progressing"
     assert "canary" in pending_verification(kube)
     milvus.server.release("v2")
+    kube.edit(verify={"soak": "10ms"})
     start()
     kube.wait("VerificationFailed")
     assert milvus.aliases == HALF
@@ -246,7 +249,7 @@ def test_an_approval_is_not_asked_for_to_watch_again(start: Callable[[], Operato
 def test_read_only_only_tells(start: Callable[..., Operator], kube: Kube, milvus: Milvus) -> None:
     kube.connection()
     first = start()
-    kube.create({"a": "v1"}, verify={"soak": "1s"})
+    kube.create({"a": "v1"}, verify={"soak": "10m"})
     wait_until("moved", lambda: milvus.aliases == {"a": "v1"})
     first.stop()
     start(read_only=True)

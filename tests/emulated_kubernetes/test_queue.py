@@ -127,12 +127,12 @@ def test_a_lane_that_hangs_does_not_delay_another(queue: Queue, work: Work) -> N
     wait_until("all done", lambda: set(work.ended) == {A, *dead})
 
 
-def full_lane(queue: Queue, work: Work) -> Event:
-    """Fill the lane `team`; it is emptied when the event is set."""
+def full_lane(queue: Queue, work: Work, *first: Event) -> Event:
+    """Fill the lane `team`; it is emptied when the event is set, but for the first sets: they wait for their own."""
     go_on = Event()
     for number in range(LANE_WIDTH):
         ref = Ref("team", f"busy-{number}")
-        work.held[ref] = go_on
+        work.held[ref] = first[number] if number < len(first) else go_on
         queue.wake(ref, Trigger.CHANGED)
     wait_until("full", lambda: len(work.begun) == LANE_WIDTH)
     return go_on
@@ -140,17 +140,17 @@ def full_lane(queue: Queue, work: Work) -> Event:
 
 def test_the_most_urgent_goes_first(queue: Queue, work: Work) -> None:
     queue.start()
-    go_on = full_lane(queue, work)
-    hold = Event()
+    for_edit, for_retry, hold = Event(), Event(), Event()
+    go_on = full_lane(queue, work, for_edit, for_retry)
     work.held.update({A: hold, B: hold, C: hold})
     queue.wake(A, Trigger.INTERVAL)
     queue.wake(B, Trigger.RETRY)
     queue.wake(C, Trigger.INTERVAL)
     wait_until("taken up", lambda: queue.overdue > 0)
     queue.wake(C, Trigger.CHANGED)  # an edit overtakes
-    time.sleep(0.05)
-    go_on.set()
-    wait_until("begun", lambda: len(work.begun) == LANE_WIDTH + 3)
+    for number, room in enumerate((for_edit, for_retry, go_on), 1):
+        room.set()
+        wait_until("begun", lambda number=number: len(work.begun) == LANE_WIDTH + number)  # type: ignore[misc]
     hold.set()
     assert dict(work.begun[LANE_WIDTH:]) == {
         A: Trigger.INTERVAL,
@@ -190,6 +190,7 @@ def test_one_that_steps_aside_makes_room(queue: Queue, work: Work) -> None:
     work.held.update(dict.fromkeys(again, stuck))
     for ref in again:
         queue.wake(ref, Trigger.CHANGED)
+    wait_until("full again", lambda: sum(work.times(ref) for ref in again) >= LANE_WIDTH)
     time.sleep(0.05)
     assert sum(work.times(ref) for ref in again) == LANE_WIDTH  # its room was given back once, not twice
     stuck.set()

@@ -73,10 +73,11 @@ class Sharing:
         return self.reads.sharing(companions, since)(catalog, TARGET, sets)
 
 
-def test_sets_that_are_due_together_cost_one_read(milvus: Milvus) -> None:
+def test_sets_that_are_due_together_cost_one_read(milvus: Milvus, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [alias_set({f"a{number}": "v1"}, name=f"s{number}") for number in range(50)]
     for number in range(50):
         milvus.point(f"a{number}", "v1")
+    monkeypatch.setattr(reads, "WINDOW_SECONDS", 3600.0)
     sharing, catalog = Sharing(*sets), connected(milvus)
     first = sharing.read(catalog, sets[0])
     calls = catalog.calls
