@@ -37,14 +37,14 @@ def answered(limit: AdaptiveLimit, clock: Clock, seconds: float = 0.01, *, refus
     limit.learn("describe_collection", seconds, refused=refused)
 
 
-def fit_together(limit: AdaptiveLimit, calls: int) -> bool:
-    """Whether so many calls can be in flight at once."""
+def fit_together(limit: AdaptiveLimit, calls: int, seconds: float = 30.0) -> bool:
+    """Whether so many calls are in flight at once before some seconds have passed."""
     meeting = Barrier(calls)
 
     def call(_: int) -> bool:
         with limit.slot():
             try:
-                meeting.wait(timeout=0.3)
+                meeting.wait(timeout=seconds)
             except BrokenBarrierError:
                 return False
             return True
@@ -55,13 +55,13 @@ def fit_together(limit: AdaptiveLimit, calls: int) -> bool:
 
 def test_while_all_is_well_as_many_calls_are_in_flight_as_are_allowed_and_no_more(limit: AdaptiveLimit) -> None:
     assert fit_together(limit, 8)
-    assert not fit_together(limit, 9)
+    assert not fit_together(limit, 9, 0.3)
 
 
 def test_a_rate_limit_halves_them_down_to_one(limit: AdaptiveLimit, clock: Clock) -> None:
     answered(limit, clock, refused=True)
     assert fit_together(limit, 4)
-    assert not fit_together(limit, 5)
+    assert not fit_together(limit, 5, 0.3)
     for _ in range(5):
         answered(limit, clock, refused=True)
     assert limit.limit == 1

@@ -184,7 +184,7 @@ class Slow(MemoryCatalog):
         with self.guard:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
-        time.sleep(hash(alias) % 7 / 1000)
+        time.sleep((10 + hash(alias) % 7) / 1000)
         with self.guard:
             self.at_once -= 1
         return super().resolve(alias)

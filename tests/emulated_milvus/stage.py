@@ -43,7 +43,7 @@ class Stage:
 
     def keys(self, name: str, client: Any = None) -> tuple[int, ...]:
         """The keys that a reader finds under a name."""
-        found = (client or self.client).query(name, filter="id > 0", output_fields=["id"], timeout=5, retry_times=0)
+        found = (client or self.client).query(name, filter="id > 0", output_fields=["id"], timeout=60, retry_times=0)
         return tuple(row["id"] for row in found)
 
     def set(self, aliases: dict[str, str | None], *more: Alias, **settings: Any) -> AliasSet:

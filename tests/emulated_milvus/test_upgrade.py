@@ -98,7 +98,7 @@ def test_a_check_during_which_the_connection_is_lost_is_reported(stage: Stage, m
         lost()
 
     monkeypatch.setitem(HANDLERS, "ShowCollections", lose)
-    stage.connection = replace(stage.connection, timeout=1.0)
+    stage.connection = replace(stage.connection, timeout=5.0)
     with Catalogs(connect) as catalogs:
         [found] = check_access([stage.set({"a": "old"})], catalogs)
     assert found.server_version == "2.5.18"

@@ -54,7 +54,7 @@ def wire(proxy: Proxy) -> Iterator[Wire]:
     wire.cut(refuse=True)
 
 
-def exercised(uri: str, timeout: float = 1.0) -> ExerciseReport:
+def exercised(uri: str, timeout: float = 10.0) -> ExerciseReport:
     connection = connection_to(uri, timeout=timeout)
     with closing(open_sandbox(connection, "default")) as sandbox:
         return run_exercises(sandbox, connection, Event())
@@ -129,13 +129,13 @@ def test_a_call_that_is_never_answered_ends_it_early(
     def hang() -> None:
         if not hung.is_set():
             hung.set()
-            answer.wait(3)
+            answer.wait(60)
 
     at_call(monkeypatch, method, 3, hang)
-    report = exercised(proxy.uri, timeout=0.5)
+    report = exercised(proxy.uri, timeout=2.0)
     answer.set()
     assert (report.exit_code, report.left, live(proxy)) == (1, (), set())
-    assert report.ended_early == f"no answer from {proxy.uri.removeprefix('http://')} within 0.5 s"
+    assert report.ended_early == f"no answer from {proxy.uri.removeprefix('http://')} within 2 s"
 
 
 def test_a_dangling_alias_that_was_left_is_removed(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,10 +239,10 @@ def test_a_second_run_does_not_touch_one_that_is_under_way(proxy: Proxy, monkeyp
             refused.append(second.value)
 
     at_call(monkeypatch, "RenameCollection", 1, start_another)
-    first = exercised(proxy.uri, timeout=10)
+    first = exercised(proxy.uri, timeout=60)
     assert (first.exit_code, first.ended_early, live(proxy)) == (0, "", set())
     message = str(refused[0])
-    assert re.match(r"another exercise, started \d s ago, has collections in default: use another --database", message)
+    assert re.match(r"another exercise, started \d+ s ago, has collections in default: use another --database", message)
 
 
 def test_a_run_that_is_displaced_ends_early_without_contradictions(
@@ -262,7 +262,7 @@ def test_a_run_that_is_displaced_ends_early_without_contradictions(
             other.create_collection(OLD)
 
     at_call(monkeypatch, "RenameCollection", 1, displace)
-    report = exercised(proxy.uri, timeout=10)
+    report = exercised(proxy.uri, timeout=60)
     assert (report.exit_code, report.left, live(proxy)) == (1, (), {OLD})
     assert report.counts[Verdict.CONTRADICTION] == 0
     assert "perhaps by another exercise in this database" in report.ended_early
