@@ -19,7 +19,8 @@ from reconciler.render.documents import SCHEMAS
 
 ALIASCTL = (sys.executable, "-m", "reconciler")
 TOKEN = "s3cr3t-TOKEN"  # noqa: S105 - what must never be seen
-TIMEOUT = 60
+TIMEOUT = 180
+"""Seconds that anything may take on a busy machine; what is expected comes much earlier."""
 COLOUR = "\x1b["
 
 

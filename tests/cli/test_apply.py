@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Event, Thread
@@ -11,7 +14,7 @@ from threading import Event, Thread
 import grpc
 import pytest
 
-from tests.cli.command import finish, start
+from tests.cli.command import TIMEOUT, finish, start
 from tests.cli.shop import Shop, alias_set, connection, open_shop
 from tests.faults.relay import Relay
 from tests.servers import MilvusAdmin
@@ -49,7 +52,7 @@ def test_a_plan_from_a_pipe_is_applied(shop: Shop, tmp_path_factory: pytest.Temp
     writer = Thread(target=lambda: pipe.write_bytes((shop.folder / "plan.json").read_bytes()), daemon=True)
     writer.start()
     applied = shop.run("apply", str(pipe), "--yes")
-    writer.join(10)
+    writer.join(TIMEOUT)
     assert (applied.code, shop.live) == (0, {"a": "v2"}), applied.stderr
 
 
@@ -104,26 +107,39 @@ def test_at_a_terminal_the_plan_is_shown_and_asked_about(
 def test_an_interrupt_while_applying_finishes_the_call_in_flight_and_reports(
     shop: Shop, relay: Relay, how: signal.Signals
 ) -> None:
-    in_flight = Event()
+    in_flight, go_on = Event(), Event()
 
     def slow(_: grpc.ServicerContext) -> None:
         in_flight.set()
-        time.sleep(1)
+        go_on.wait(TIMEOUT)
 
     relay.before["CreateAlias"] = slow
     shop.uri = relay.uri
     shop.want({f"a{number}": "v1" for number in range(5)})
     process = start(["apply", "-f", "aliases.yaml", "--yes", "--format", "json"], shop.folder)
-    assert in_flight.wait(30)
+    assert in_flight.wait(TIMEOUT)
     process.send_signal(how)
+    assert process.stderr
+    said = next(line for line in process.stderr if line.startswith("Stopping"))
+    go_on.set()
     stopped = finish(process)
     report = stopped.document
     assert (stopped.code, report["exitCode"], report["interrupted"]) == (5, 5, True)
     assert (report["summary"]["done"], report["summary"]["notAttempted"]) == (1, 4)
     assert shop.live == {"a0": "v1"}
-    assert stopped.remarks == "Stopping: finishing the calls in flight; once more to quit at once\n"
+    assert (said, stopped.remarks) == ("Stopping: finishing the calls in flight; once more to quit at once\n", "")
 
 
+def ignores(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether a process ignores a signal; true where the system does not say so."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return True
+    return any(int(mask, 16) >> number - 1 & 1 for mask in re.findall(r"^SigIgn:\s+(\w+)$", status, re.MULTILINE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which signals a process ignores")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("command", "last"), [(["apply", "--yes"], "Apply: "), (["plan"], "Plan: ")])
 def test_a_signal_after_the_result_changes_nothing(
@@ -136,7 +152,8 @@ def test_a_signal_after_the_result_changes_nothing(
     for line in process.stdout:
         if line.startswith(last):
             break
-    time.sleep(0.005)  # to return from the write
+    while command == ["plan"] and process.poll() is None and not ignores(process, how):
+        time.sleep(0.001)  # until it has returned from the write
     while process.poll() is None:
         process.send_signal(how)
         time.sleep(0.001)
@@ -148,14 +165,14 @@ def test_a_second_interrupt_quits_at_once_and_claims_nothing(shop: Shop, relay: 
 
     def stuck(_: grpc.ServicerContext) -> None:
         in_flight.set()
-        late.wait(20)
+        late.wait(2 * TIMEOUT)  # longer than its end is waited for
 
     relay.before["CreateAlias"] = stuck
     shop.uri = relay.uri
     shop.want({"a": "v1", "b": "v1"})
     process = start(["apply", "-f", "aliases.yaml", "--yes"], shop.folder)
     try:
-        assert in_flight.wait(30)
+        assert in_flight.wait(TIMEOUT)
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert any(line.startswith("Stopping") for line in iter(process.stderr.readline, ""))
@@ -164,7 +181,6 @@ def test_a_second_interrupt_quits_at_once_and_claims_nothing(shop: Shop, relay: 
     finally:
         late.set()
     assert killed.code == -signal.SIGINT
-    assert killed.seconds < 5
     assert "before any write" not in killed.stderr
 
 
@@ -173,14 +189,14 @@ def test_an_interrupt_while_planning_is_before_any_write(shop: Shop, relay: Rela
 
     def slow(_: grpc.ServicerContext) -> None:
         in_flight.set()
-        told.wait(30)
+        told.wait(TIMEOUT)
         time.sleep(2)
 
     relay.before["ListAliases"] = slow
     shop.uri = relay.uri
     shop.want({"a": "v1"})
     process = start(["apply", "-f", "aliases.yaml", "--yes", "--format", "json"], shop.folder)
-    assert in_flight.wait(30)
+    assert in_flight.wait(TIMEOUT)
     process.send_signal(signal.SIGINT)
     told.set()
     stopped = finish(process)

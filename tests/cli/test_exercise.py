@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from reconciler.catalog import open_sandbox
-from tests.cli.command import finish, start
+from tests.cli.command import TIMEOUT, finish, start
 from tests.cli.shop import Shop, connection
 from tests.faults.relay import Relay
 from tests.servers import connection_to
@@ -124,7 +124,7 @@ def test_a_signal_ends_it_early_and_everything_is_removed(
     relay.before[method] = nth(number, reached)
     shop.uri = relay.uri
     process = start(arguments(shop, "--yes", "--format", "json"), shop.folder)
-    assert reached.wait(60)
+    assert reached.wait(TIMEOUT)
     process.send_signal(how)
     stopped = finish(process)
     assert (stopped.code, stopped.document["endedEarly"], stopped.stderr) == (1, "interrupted", STOPPING)
@@ -137,7 +137,7 @@ def test_the_next_run_removes_what_a_killed_one_left(shop: Shop, relay: Relay) -
     reached = Event()
     relay.before["AlterAlias"] = nth(30, reached)
     process = start(["check", "--exercise", "--yes", "--uri", relay.uri, "--database", shop.database], shop.folder)
-    assert reached.wait(60)
+    assert reached.wait(TIMEOUT)
     process.kill()
     process.communicate()
     left = names(shop)

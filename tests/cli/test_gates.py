@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.model import Row
-from tests.cli.command import start
+from tests.cli.command import TIMEOUT, start
 from tests.cli.shop import Shop
 
 ROWS: list[Row] = [{"id": key, "vector": (float(key), 1.0, 0.0, 0.0)} for key in range(10)]
@@ -77,7 +77,7 @@ def test_apply_waits_for_a_gate_and_says_what_for(store: Shop) -> None:
     assert waiting.stderr
     assert " left: a: rows: half has 5 rows" in waiting.stderr.readline()
     store.admin.insert("half", ROWS[5:], store.database)
-    stdout, _ = waiting.communicate(timeout=60)
+    stdout, _ = waiting.communicate(timeout=TIMEOUT)
     assert (waiting.returncode, store.live) == (0, {"a": "half"}), stdout
 
 

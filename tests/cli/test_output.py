@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ALIASCTL, COLOUR, clean_environment, finish, run, run_at_terminal, start
+from tests.cli.command import ALIASCTL, COLOUR, TIMEOUT, clean_environment, finish, run, run_at_terminal, start
 from tests.cli.shop import Shop, alias_set, connection, manifest
 from tests.faults.relay import Relay
 
@@ -150,7 +150,7 @@ def test_a_closed_stream_is_no_trouble(closed: str, tmp_path: Path) -> None:
         env=clean_environment({}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -183,7 +183,7 @@ def test_files_are_written_through_links_and_into_pipes(shop: Shop) -> None:
     reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
     process = start(["plan", "-f", "aliases.yaml", "--output", "text=pipe", "--out", "linked"], shop.folder)
     planned = finish(process)
-    assert (planned.code, reader.communicate(timeout=10)[0]) == (0, planned.stdout)
+    assert (planned.code, reader.communicate(timeout=TIMEOUT)[0]) == (0, planned.stdout)
     assert pipe.is_fifo()
     assert (shop.folder / "linked").is_symlink()
     assert shop.read("actual")["kind"] == "Plan"
@@ -233,7 +233,7 @@ def test_a_file_that_is_standard_output_is_written_where_it_is(file: str, shop: 
         env=clean_environment({"ALIASCTL_JOURNAL": str(shop.folder / "journal.db")}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT,
         check=False,
     )
     lines = log.read_text().splitlines()
@@ -288,7 +288,7 @@ def test_a_file_in_a_folder_that_is_read_only_is_written_in_place(shop: Shop) ->
 
 
 def test_a_run_at_a_terminal_is_shown_live_with_the_cursor_and_the_report_follows(shop: Shop, relay: Relay) -> None:
-    relay.before["AlterAlias"] = lambda _: time.sleep(1)
+    relay.before["AlterAlias"] = lambda _: time.sleep(3)
     shop.uri = relay.uri
     shop.point(a="v1", b="v1")
     shop.want({"a": "v2", "b": "v2"})

@@ -45,7 +45,7 @@ class Terminal:
         self.shown = ""
 
     def wait_for(self, text: str) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while text not in self.shown:
             assert time.monotonic() < end, self.shown
             time.sleep(0.005)
@@ -179,9 +179,10 @@ class Stuck(io.StringIO):
     def __init__(self) -> None:
         super().__init__()
         self.goes_on = Event()
+        self.gave_up = False
 
     def write(self, text: str) -> int:
-        self.goes_on.wait(20)
+        self.gave_up |= not self.goes_on.wait(60)
         return super().write(text)
 
 
@@ -205,11 +206,10 @@ def test_a_broken_or_stuck_stderr_neither_ends_nor_delays_a_run(
     monkeypatch.setattr(progress, "PATIENCE", 0.5)
     stderr = stream()
     monkeypatch.setattr(sys, "stderr", stderr)
-    started = time.monotonic()
     with ProgressDisplay(Output()) as display:
         assert moves_forty_aliases(display)
-    assert time.monotonic() - started < 5
     if isinstance(stderr, Stuck):
+        assert not stderr.gave_up, "it was waited for"
         stderr.goes_on.set()
     print("the report")
     sys.stdout.flush()

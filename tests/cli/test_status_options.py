@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 
-from tests.cli.command import finish, start
+from tests.cli.command import TIMEOUT, finish, start
 from tests.cli.shop import Shop
 
 CLEAR = "\x1b[2J"
@@ -87,7 +87,7 @@ def test_at_a_terminal_it_fits_80_columns(shop: Shop) -> None:
     assert long in status(shop)[1]
 
 
-def read_until(terminal: int, text: str, times: int, seconds: float = 30) -> str:
+def read_until(terminal: int, text: str, times: int, seconds: float = TIMEOUT) -> str:
     shown, end = "", time.monotonic() + seconds
     while shown.count(text) < times and time.monotonic() < end:
         if select.select([terminal], [], [], 1)[0]:
@@ -107,7 +107,7 @@ def test_a_watch_at_a_terminal_redraws_and_ends_cleanly(ending: signal.Signals, 
     shop.move(a="v2")
     assert "1 InSync" in read_until(ours, "1 InSync", 1)
     process.send_signal(ending)
-    assert process.wait(30) == 0, "what was seen last needs no attention"
+    assert process.wait(TIMEOUT) == 0, "what was seen last needs no attention"
     os.close(ours)
 
 

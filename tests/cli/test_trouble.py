@@ -20,7 +20,7 @@ from tests.cli.shop import Shop
 from tests.faults.relay import Relay
 from tests.servers import ToyMilvus, aborting, free_port, slow, status
 
-STARTING_UP = 20.0
+STARTING_UP = 60.0
 """Seconds that Python and pymilvus may take on a busy machine, on top of the connection's timeout."""
 
 

@@ -86,7 +86,7 @@ def journal(shop: Shop, tmp_path: Path) -> Journal:
 
 def keys(client: MilvusClient, name: str) -> frozenset[int]:
     """The primary keys that a reader finds."""
-    found = client.query(name, filter="id > 0", output_fields=["id"], timeout=10, retry_times=0)
+    found = client.query(name, filter="id > 0", output_fields=["id"], timeout=60, retry_times=0)
     return frozenset(row["id"] for row in found)
 
 

@@ -28,7 +28,7 @@ PRIVILEGES = {
     "IndexDetail": "Collection",
 }
 """All that a set with every gate needs on Milvus 2.3.5, with their kinds of objects."""
-SETTLING_SECONDS = 60.0
+SETTLING_SECONDS = 120.0
 
 
 class People:

@@ -23,8 +23,8 @@ Found = TypeVar("Found")
 Object = dict[str, Any]
 Explain = Callable[[], str]
 
-CALL_TIMEOUT = 30.0
-WAIT_TIMEOUT = 60.0
+CALL_TIMEOUT = 60.0
+WAIT_TIMEOUT = 120.0
 """Seconds; far more than anything needs, for machines that have other things to do."""
 POLL_INTERVAL = 0.1
 MERGE_PATCH = "application/merge-patch+json"

@@ -23,7 +23,7 @@ from tests.kubernetes.process import Process
 from tests.servers import free_port
 
 ADMIN = "admin"
-CALL_TIMEOUT = 30.0
+CALL_TIMEOUT = 60.0
 ASSETS = "KUBEBUILDER_ASSETS"
 PROGRAMS = ("etcd", "kube-apiserver")
 HOST = "127.0.0.1"

@@ -18,7 +18,7 @@ from tests.kubernetes.cluster import wait_until
 from tests.kubernetes.process import STOP_TIMEOUT, Process
 from tests.servers import free_port
 
-PROBE_TIMEOUT = 5.0
+PROBE_TIMEOUT = 30.0
 Labels = Mapping[str, str]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-START_TIMEOUT = 120.0
+START_TIMEOUT = 180.0
 """Seconds; a kube-apiserver is up after 3 on a machine with nothing else to do."""
-STOP_TIMEOUT = 30.0
+STOP_TIMEOUT = 120.0
 
 
 class Process:

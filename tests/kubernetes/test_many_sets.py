@@ -18,8 +18,6 @@ from tests.servers import Backend
 SETS = 100
 ALIASES = 5
 COLLECTIONS = 3
-ONE_READ = 3 + COLLECTIONS
-"""Calls that tell where all aliases are: version, aliases, collections, and the aliases of each of these."""
 AFTER_A_WRITE = 6.0
 """Seconds; so soon after a write sets read for themselves."""
 TICKS = 2
@@ -74,7 +72,7 @@ def test_idle_sets_share_reads_and_an_edit_costs_a_handful_of_calls(stage: Stage
         operator.tail,
     )
     calls = len(stage.proxy.calls) - calls
-    assert TICKS <= calls < 3 * ONE_READ * TICKS, stage.proxy.counts()
+    assert TICKS <= calls < TICKS * SETS, stage.proxy.counts()  # one each would be many times that
     assert [call.alias for call in stage.proxy.writes] == ["s7_0"]
 
 

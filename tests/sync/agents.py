@@ -16,7 +16,7 @@ from typing import Any
 from tests.cli.command import TOKEN, start
 from tests.sync.servers import GIT_TOKEN
 
-SECONDS = 60.0
+SECONDS = 180.0
 """How long anything may take on a busy machine; what is expected comes much earlier."""
 Record = Mapping[str, Any]
 

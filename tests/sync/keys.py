@@ -27,7 +27,7 @@ SEARCHED = os.pathsep.join(
 def run(*command: str, env: dict[str, str] | None = None) -> str:
     """Run a program that must not fail; what it prints."""
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **(env or {})}
+        command, capture_output=True, text=True, timeout=180, check=False, env={**os.environ, **(env or {})}
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -25,7 +25,7 @@ def git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, giv
         input=given,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr

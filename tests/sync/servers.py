@@ -110,7 +110,7 @@ class GitOverHttp:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         program = shutil.which("git-http-backend", path=SEARCHED)
         assert program
-        said = subprocess.run([program], input=body, env=variables, capture_output=True, timeout=60, check=True).stdout
+        said = subprocess.run([program], input=body, env=variables, capture_output=True, timeout=180, check=True).stdout
         head, _, content = said.partition(b"\r\n\r\n")
         headers = [(name, value.strip()) for name, _, value in (h.partition(":") for h in head.decode().split("\r\n"))]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)

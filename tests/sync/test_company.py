@@ -7,6 +7,7 @@ from threading import Event
 import grpc
 
 from tests.faults.relay import Relay
+from tests.sync.agents import SECONDS
 from tests.sync.stage import FILE, Stage
 
 
@@ -32,13 +33,13 @@ def test_an_agent_that_has_not_seen_a_merge_yet_does_not_undo_what_another_did_f
 
     def hold(context: grpc.ServicerContext) -> None:
         arrived.set()
-        go_on.wait(30)
+        go_on.wait(SECONDS)
 
     with stage.following() as agent:
         agent.found("Succeeded", stage.origin.head)
         relay.before["AlterAlias"] = lambda context: alters.append("alter")
         relay.before["GetVersion"] = hold
-        assert arrived.wait(30)
+        assert arrived.wait(SECONDS)
         commit = stage.merge({"a": "v2"})
         stage.shop.move(a="v2")
         go_on.set()

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.command import run_python
 from tests.faults.relay import Relay
-from tests.sync.agents import Agent
+from tests.sync.agents import SECONDS, Agent
 from tests.sync.stage import Stage
 from tests.sync.test_web import signature
 
@@ -34,12 +34,12 @@ def test_a_signal_in_a_wave_ends_after_the_call_in_flight_and_the_next_start_goe
     def hold(context: grpc.ServicerContext) -> None:
         alters.append("alter")
         arrived.set()
-        go_on.wait(30)
+        go_on.wait(SECONDS)
 
     relay.before["AlterAlias"] = hold
     with stage.following() as agent:
         stage.merge(EXPECTED)
-        assert arrived.wait(30)
+        assert arrived.wait(SECONDS)
         agent.process.send_signal(how)
         with pytest.raises(TimeoutError):
             agent.wait_for_end(0.5)
@@ -64,7 +64,7 @@ def test_a_killed_agent_goes_on_where_it_was(stage: Stage, relay: Relay) -> None
     stage.merge(EXPECTED)
     relay.before["AlterAlias"] = kill
     agent = stage.begin()
-    assert arrived.wait(60)
+    assert arrived.wait(SECONDS)
     agent.close()
     del relay.before["AlterAlias"]
     assert stage.once().code == 0

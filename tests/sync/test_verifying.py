@@ -247,8 +247,8 @@ def test_the_agent_tells_it_in_its_status_metrics_and_exit_code(stage: Stage) ->
     good = stage.merge({"a": "old"})
     assert stage.once().code == 0
     with stage.following() as agent:
-        bad = stage.merge({"a": "new"}, verify={"soak": "2s"})
-        agent.event("monitoring 1 alias for 2s")
+        bad = stage.merge({"a": "new"}, verify={"soak": "5s"})
+        agent.event("monitoring 1 alias for 5s")
         stage.shop.admin.release("new", stage.shop.database)
         agent.found("VerificationFailed", bad, failed=1)
         agent.looks(3)
@@ -266,8 +266,8 @@ def test_the_agent_tells_it_in_its_status_metrics_and_exit_code(stage: Stage) ->
 
 def test_a_soak_that_is_cut_short_is_made_up_for_at_the_next_start(stage: Stage) -> None:
     with stage.following() as agent:
-        stage.merge({"a": "v2"}, verify={"soak": "3s"})
-        agent.event("monitoring 1 alias for 3s")
+        stage.merge({"a": "v2"}, verify={"soak": "5s"})
+        agent.event("monitoring 1 alias for 5s")
     done = stage.once()
     assert (done.code, stage.shop.live) == (0, {"a": "v2"})
     assert "verifying moves of earlier runs: a" in done.stderr

@@ -15,7 +15,7 @@ import pytest
 from reconciler.service.web import Web, probe
 from tests.cli.command import TOKEN
 from tests.render.markup import Parsed
-from tests.sync.agents import Agent
+from tests.sync.agents import SECONDS, Agent
 from tests.sync.servers import GIT_TOKEN, USER, GitOverHttp
 from tests.sync.stage import Stage
 
@@ -84,13 +84,13 @@ def test_it_is_ready_when_it_has_looked_and_tells_of_what_it_follows(stage: Stag
 
     def hold(path: str) -> None:
         asked.set()
-        go_on.wait(30)
+        go_on.wait(SECONDS)
 
     http.before = hold
     options = ("--git-username", USER, "--git-token-env", "GIT_TOKEN")
     try:
         with stage.following(*options, repository=http.url(), env={"GIT_TOKEN": GIT_TOKEN}) as agent:
-            assert asked.wait(30)
+            assert asked.wait(SECONDS)
             assert (agent.request("/readyz").status, agent.request("/healthz").status) == (503, 200)
             assert agent.status["reason"] is None
             go_on.set()

@@ -19,7 +19,7 @@ from reconciler.service.web import Web, probe
 from reconciler.sync.webhook import receive
 
 SECRET = b"between us"
-SECONDS = 30
+SECONDS = 60
 """For any answer, on a busy machine."""
 
 
