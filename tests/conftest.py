@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests import servers
@@ -25,6 +26,14 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 # So is Ctrl-C in the background jobs of a shell.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_logging_of_an_earlier_test() -> Iterator[None]:
+    """Logs of a command that ran in this process go to its standard error, which is closed when its test has ended."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 SLOW = (
