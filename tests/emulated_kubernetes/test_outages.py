@@ -36,7 +36,8 @@ def test_a_server_that_is_down_is_asked_by_one_set_and_not_by_all(
         kube.wait("ConnectionFailed", name)
     before, asked = looks(operator), milvus.refused
     wait_until("tried again and again", lambda: looks(operator) > before + 5 * SETS)
-    assert 0 < milvus.refused - asked < 3 * SETS  # in each look each of them would ask, several times
+    refused = milvus.refused - asked
+    assert 0 < refused < (looks(operator) - before) / 2  # one of six asks; otherwise each would in each look
     assert {kube.condition(name=name)["message"] for name in sets} == {"connection refused"}
 
 
