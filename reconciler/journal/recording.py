@@ -37,7 +37,7 @@ class Run:
         retention: age in seconds from which entries that later runs do not need are removed; None to keep all.
 
     Raises:
-        JournalError: the journal cannot be written.
+        JournalError: the journal is damaged, or cannot be written.
     """
 
     def __init__(self, path: Path, plan: Plan, origins: Origins, retention: float | None) -> None:
@@ -45,6 +45,7 @@ class Run:
         self._path = path
         self._writer = Writer(path)
         try:
+            self._writer.check()
             self._record(*entries.run_started(self.id, plan, origins))
             if retention is not None:
                 prune_daily(path, self._writer, retention)

@@ -287,6 +287,26 @@ def test_an_attack_is_refused_or_changes_nothing(
     logging.disable(logging.NOTSET)
 
 
+INDEXES = ("run_open", "entry_run", "entry_alias", "entry_concern")
+"""Those by which what later runs must know is found."""
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_an_index_without_its_entries(
+    index: str, written: Path, tally: Callable[[str, str], Tally], tmp_path: Path
+) -> None:
+    """Its first page was replaced by that of an empty index: to SQLite the file is sound."""
+    path = copied(written, tmp_path / "copy")
+    pages = dict(rows(path, "SELECT name, rootpage FROM sqlite_master WHERE type = 'index'"))
+    rows(path, "UPDATE run SET finding = NULL")  # no entry is left in its index
+    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    start, empty = ((pages[name] - 1) * PAGE for name in (index, "run_finding"))
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + data[empty : empty + PAGE] + data[start + PAGE :])
+    with tally(SUITE, "in-memory Milvus").case(faults=1):
+        use(path, known=True)
+
+
 @pytest.mark.parametrize("statements", HOSTILE, ids=lambda text: text[:40])
 def test_hostile_tables(
     statements: str,
