@@ -294,14 +294,14 @@ class _AliasProof:
         if view.verified:
             return Reach.VERIFIED, ""
         if view.old_seen:
-            return Reach.STUCK, self._stuck()
+            return Reach.STUCK, self._stuck(view)
         if view.denial and view.denied_before(self.alias):
             denied = f"reads through the alias are denied, as before the move: {view.denial}"
             other = "or name a connection with a reader's token in verify.endpoints"
             return Reach.UNKNOWN, f"{denied}; {remedy(view.denial, catalog, self._step)}, {other}"
         return Reach.UNKNOWN, view.problem
 
-    def _stuck(self) -> str:
+    def _stuck(self, view: _View) -> str:
         why = (
             self._obstacle
             or self._failure
@@ -309,7 +309,8 @@ class _AliasProof:
             or "there was no time to alter it again"
         )
         catalog = f"the catalog has {self._step.desired}"
-        return f"{catalog}, but reads through the alias are still answered by {self._step.current}; {why}"
+        since = f"; since then {view.trouble}" if view.last is None and view.trouble else ""
+        return f"{catalog}, but reads through the alias are still answered by {self._step.current}{since}; {why}"
 
 
 class _View:
@@ -324,12 +325,18 @@ class _View:
         self.last: Answer | None = None
         self.problem = TOO_SHORT
         self.taken: PermissionDenied | None = None  # a read is denied that was not denied before the move
+        self._old_last = False  # of the two collections, the old one was the last to answer
         self.restart()
 
     def restart(self) -> None:
-        """Ignore all earlier reads, after an alter."""
-        self.old_seen = False
+        """Count anew after an alter. Readers that were stuck before it are so until the new collection answers."""
+        self._old_since_alter = False
         self.reset_count()
+
+    @property
+    def old_seen(self) -> bool:
+        """Return whether the old collection has answered since the last alter, or was the last to answer before it."""
+        return self._old_since_alter or self._old_last
 
     def reset_count(self) -> None:
         """Reset the count of consecutive reads that ended alike: with the new collection's answer, or denied."""
@@ -412,7 +419,9 @@ class _View:
             Answer.NEW: TOO_SHORT,
             Answer.OTHER: "the rows that tell the collections apart have changed",
         }.get(self.last, "")
-        self.old_seen |= self.last is Answer.OLD
+        if self.last in (Answer.OLD, Answer.NEW):
+            self._old_last = self.last is Answer.OLD
+        self._old_since_alter |= self.last is Answer.OLD
         self._note(begun, None, counts=self.last is Answer.NEW)
 
     def _note(self, begun: float, denial: PermissionDenied | None, *, counts: bool) -> None:

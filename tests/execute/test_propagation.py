@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.catalog.memory import Flavour, MemoryCatalog, MemoryServer
 from reconciler.core.errors import CallTimedOut, CatalogError, ConnectionFailed, ExitCode, PermissionDenied, RateLimited
-from reconciler.core.model import Connection, Field, OnFailure, Propagation, Row, Schema, Verify
+from reconciler.core.model import Alias, Connection, Field, OnFailure, Propagation, Row, Schema, Verify
 from reconciler.core.report import Outcome, Reach, Report, StepResult
 from reconciler.execute import propagation
 from reconciler.journal import Journal
@@ -325,6 +325,30 @@ def test_an_old_answer_is_not_forgotten_because_later_reads_fail() -> None:
     recorder.before = then_fail
     result = only(moved(recorder))
     assert (result.outcome, result.propagation[0].reach) == (Outcome.FAILED, Reach.STUCK)
+
+
+@pytest.mark.parametrize("acts", [True, False], ids=["answered", "not answered"])
+def test_stuck_readers_whose_reads_fail_after_an_alter_stay_stuck(acts: bool) -> None:
+    """An alter proves nothing: until the new collection answers, the last answer is that of the old one."""
+    recorder = Recorder(shop())
+    recorder.server.create_collection("older")
+    recorder.server.connect(LOCAL, "default").create_alias("b", "older")
+    recorder.server.stick_readers("a", alters=9)
+
+    def then_fail(method: str, name: str) -> None:
+        if (method, name) == ("rows", "a") and recorder.writes.count(("alter", "a")) == 2:
+            raise ConnectionFailed("failed to get delegator")
+
+    def unanswered(method: str, alias: str) -> None:
+        if not acts and recorder.writes.count((method, alias)) == 2:
+            raise CallTimedOut("no answer within 10 s")
+
+    recorder.before, recorder.after = then_fail, unanswered
+    waves = alias_set({}, Alias("a", "new"), Alias("b", "new", wave=1), verify=SHORT)
+    with recorder.catalogs() as opened:
+        report = apply_plan(make_plan([waves], catalogs=opened), catalogs=opened)
+    assert (report.results[0].outcome, report.results[0].propagation[0].reach) == (Outcome.FAILED, Reach.STUCK)
+    assert live(recorder.server) == {"a": "new", "b": "older"}
 
 
 def test_marked_rows_that_somebody_deletes_are_no_old_answer() -> None:

@@ -357,6 +357,13 @@ MUTANTS = (
         "propagation",
     ),
     Mutant(
+        "stale readers are forgotten after an alter",
+        PROPAGATION,
+        "return self._old_since_alter or self._old_last\n",
+        "return self._old_since_alter\n",
+        "propagation",
+    ),
+    Mutant(
         "stale readers are not healed",
         PROPAGATION,
         "        return any(view.last is Answer.OLD for view in self._views) and self.cancel()\n",

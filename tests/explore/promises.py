@@ -153,6 +153,8 @@ def _report(result: StepResult, view: View, world: World) -> list[str]:
     pending = any(item.alias == step.alias and item.run == world.number for item in world.late)
     if pending and MAY_STILL_ACT not in message and view.last != step.desired and not result.code:
         broken.append("4: a call may still take effect, and that is not said")
+    if outcome in ACHIEVED and result.propagation and view.stale:
+        broken.append("9: readers are known to be stale, and that is no failure")
     heals = {entry.step.alias for entry in own_entries(world) if isinstance(entry, Intent) and entry.act is Act.HEAL}
     if result.code == PROPAGATION_STUCK and step.alias not in heals and "journal" not in message:
         broken.append("9: stale readers, and no attempt to heal them")
