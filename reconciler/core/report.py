@@ -55,7 +55,7 @@ NO_RECORDED_END = "the run has no recorded end"
 class Reach(StrEnum):
     """Whether reads through the alias are answered by the new collection.
 
-    `stuck`: the catalog is right, and reads are still answered by the old collection. `denied`: reads are denied that
+    `stuck`: the catalog is right, and reads are still answered by another collection. `denied`: reads are denied that
     are not known to have been denied before the move. `unknown`: nothing distinguishes the two collections, or reads
     failed, also because they were denied before the move.
     """

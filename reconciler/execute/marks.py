@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from reconciler.catalog.port import Catalog
-from reconciler.core.errors import CollectionNotFound, NotLoaded
+from reconciler.core.errors import CatalogError, CollectionNotFound, NotLoaded
 from reconciler.core.model import PrimaryKey, Row, Schema
 
 SAMPLED_KEYS = 200
@@ -22,18 +22,52 @@ MARKED_KEYS = 3
 
 
 class Answer(Enum):
-    """The collection that answered a read. `OTHER`: neither, for example after a write to the marked rows."""
+    """The collection that answered a read.
+
+    `THIRD`: neither of the two, although the new one still has the mark. `UNMARKED`: not known, for example after a
+    write to the marked rows.
+    """
 
     NEW = auto()
     OLD = auto()
-    OTHER = auto()
+    THIRD = auto()
+    UNMARKED = auto()
+
+    @property
+    def is_stale(self) -> bool:
+        return self in (Answer.OLD, Answer.THIRD)
 
 
 class Mark(Protocol):
     """A difference between two collections that a read can detect."""
 
-    def read(self, catalog: Catalog, alias: str) -> Answer:
-        """Return which collection answers a read through an alias now. Raises `CatalogError`."""
+    def read(self, catalog: Catalog, name: str, *, strong: bool = False) -> Answer:
+        """Return which of the two collections answers a read through a name now, or `UNMARKED`.
+
+        `strong`: make no read that may miss the newest writes. Raises `CatalogError`.
+        """
+
+
+def answer_through(alias: str, mark: Mark, catalog: Catalog, desired: str) -> Answer:
+    """Return which collection answers a read through an alias now.
+
+    If neither does, the desired collection is read by its own name: if that has the mark, and reads through the alias
+    still do not find it, a third collection answers. It may have been the alias's for a moment, between the read before
+    the move and the move.
+
+    Raises:
+        CatalogError: the read through the alias failed. If the other fails, the answer is `UNMARKED`.
+    """
+    answer = mark.read(catalog, alias)
+    if answer is not Answer.UNMARKED:
+        return answer
+    try:
+        if mark.read(catalog, desired, strong=True) is not Answer.NEW:
+            return answer
+    except CatalogError:
+        return answer
+    again = mark.read(catalog, alias)  # a mark that was written in the meantime may be back
+    return Answer.THIRD if again is Answer.UNMARKED else again
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +82,25 @@ class RowMark:
     old: Mapping[PrimaryKey, Row | None]
     new: Mapping[PrimaryKey, Row | None]
 
-    def read(self, catalog: Catalog, alias: str) -> Answer:
+    def read(self, catalog: Catalog, name: str, *, strong: bool = False) -> Answer:
         """Implement `Mark`, with a second call if the first finds none of the rows.
 
         Missing rows may not be visible yet: rows inserted moments before were invisible to weaker reads for up to 0.4 s
         (measured on 2.3.5). So missing rows count only in a strong read, which takes 0.2 s there instead of 2 ms, and
         only if the old collection has none of them; then the old collection has answered.
         """
-        answer = self._read_rows(catalog, alias, strong=False)
-        return self._read_rows(catalog, alias, strong=True) if answer is Answer.OTHER else answer
+        answer = Answer.UNMARKED if strong else self._read_rows(catalog, name, strong=False)
+        return self._read_rows(catalog, name, strong=True) if answer is Answer.UNMARKED else answer
 
-    def _read_rows(self, catalog: Catalog, alias: str, *, strong: bool) -> Answer:
-        found = catalog.rows(alias, self.primary, tuple(self.new), self.fields, strong=strong)
+    def _read_rows(self, catalog: Catalog, name: str, *, strong: bool) -> Answer:
+        found = catalog.rows(name, self.primary, tuple(self.new), self.fields, strong=strong)
         rows = {key: _values(found.get(key), self.fields) for key in self.new}
         new = any(rows[key] == row for key, row in self.new.items() if row is not None)
         old = any(rows[key] == row for key, row in self.old.items() if row is not None)
         if new is not old:
             return Answer.NEW if new else Answer.OLD
         old_has_none = bool(self.old) and not any(self.old.values())
-        return Answer.OLD if strong and old_has_none and not any(rows.values()) else Answer.OTHER
+        return Answer.OLD if strong and old_has_none and not any(rows.values()) else Answer.UNMARKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +110,9 @@ class CountMark:
     old: int
     new: int
 
-    def read(self, catalog: Catalog, alias: str) -> Answer:
-        count = catalog.count(alias)
-        return Answer.NEW if count == self.new else Answer.OLD if count == self.old else Answer.OTHER
+    def read(self, catalog: Catalog, name: str, *, strong: bool = False) -> Answer:  # noqa: ARG002 - each count is
+        count = catalog.count(name)
+        return Answer.NEW if count == self.new else Answer.OLD if count == self.old else Answer.UNMARKED
 
 
 def find_mark(catalog: Catalog, current: str, desired: str) -> Mark | str:

@@ -30,7 +30,7 @@ from reconciler.core.text import counted
 from reconciler.execute.attempt import may_have_acted, where
 from reconciler.execute.context import Halt
 from reconciler.execute.endpoints import Endpoint, pools
-from reconciler.execute.marks import Answer, Mark, find_mark
+from reconciler.execute.marks import Answer, Mark, answer_through, find_mark
 from reconciler.execute.rights import Rights, remedy
 
 PROVING_READS = 5
@@ -196,8 +196,8 @@ class _AliasProof:
     def problem(self) -> str:
         """Return what the last read at the first endpoint with a bad one found; empty without one."""
         for view in self._views:
-            if view.last is Answer.OLD:
-                return f"reads are still answered by {self._step.current}"
+            if view.last and view.last.is_stale:
+                return f"reads are still answered by {self._named(view.last)}"
             if view.trouble:
                 return view.trouble
         return ""
@@ -209,8 +209,8 @@ class _AliasProof:
 
     @property
     def needs_heal(self) -> bool:
-        """Return whether the old collection has answered since the last heal, and no read is in flight."""
-        return any(view.last is Answer.OLD for view in self._views) and self.cancel()
+        """Return whether another collection was the last to answer since the last heal, and no read is in flight."""
+        return any(view.last and view.last.is_stale for view in self._views) and self.cancel()
 
     def cancel(self) -> bool:
         """Cancel reads that have not started; return whether none is in flight."""
@@ -221,7 +221,7 @@ class _AliasProof:
         """Start another read at each endpoint where it is needed and none is in flight."""
         if isinstance(self._mark, str):
             return []
-        return [begun for view in self._views if (begun := view.read(self._mark, self.alias))]
+        return [begun for view in self._views if (begun := view.read(self._mark, self._step))]
 
     def finish(self) -> None:
         """Wait for reads in flight."""
@@ -293,15 +293,15 @@ class _AliasProof:
             return Reach.UNKNOWN, self._mark + again
         if view.verified:
             return Reach.VERIFIED, ""
-        if view.old_seen:
-            return Reach.STUCK, self._stuck(view)
+        if view.stuck_at:
+            return Reach.STUCK, self._stuck(view, view.stuck_at)
         if view.denial and view.denied_before(self.alias):
             denied = f"reads through the alias are denied, as before the move: {view.denial}"
             other = "or name a connection with a reader's token in verify.endpoints"
             return Reach.UNKNOWN, f"{denied}; {remedy(view.denial, catalog, self._step)}, {other}"
         return Reach.UNKNOWN, view.problem
 
-    def _stuck(self, view: _View) -> str:
+    def _stuck(self, view: _View, answer: Answer) -> str:
         why = (
             self._obstacle
             or self._failure
@@ -310,7 +310,10 @@ class _AliasProof:
         )
         catalog = f"the catalog has {self._step.desired}"
         since = f"; since then {view.trouble}" if view.last is None and view.trouble else ""
-        return f"{catalog}, but reads through the alias are still answered by {self._step.current}{since}; {why}"
+        return f"{catalog}, but reads through the alias are still answered by {self._named(answer)}{since}; {why}"
+
+    def _named(self, answer: Answer) -> str:
+        return "a third collection" if answer is Answer.THIRD else self._step.current or ""
 
 
 class _View:
@@ -325,18 +328,18 @@ class _View:
         self.last: Answer | None = None
         self.problem = TOO_SHORT
         self.taken: PermissionDenied | None = None  # a read is denied that was not denied before the move
-        self._old_last = False  # of the two collections, the old one was the last to answer
+        self._known: Answer | None = None  # the last answer that showed which collection had answered
         self.restart()
 
     def restart(self) -> None:
         """Count anew after an alter. Readers that were stuck before it are so until the new collection answers."""
-        self._old_since_alter = False
+        self._stale: Answer | None = None  # the last such answer since the last alter that was stale
         self.reset_count()
 
     @property
-    def old_seen(self) -> bool:
-        """Return whether the old collection has answered since the last alter, or was the last to answer before it."""
-        return self._old_since_alter or self._old_last
+    def stuck_at(self) -> Answer | None:
+        """Return the answer of another collection since the last alter, or if it was the last answer before it."""
+        return self._stale or (self._known if self._known and self._known.is_stale else None)
 
     def reset_count(self) -> None:
         """Reset the count of consecutive reads that ended alike: with the new collection's answer, or denied."""
@@ -374,12 +377,12 @@ class _View:
         """Return whether all reads through the alias were answered before the move."""
         return self._rights.known_before(self.endpoint, alias)
 
-    def read(self, mark: Mark, alias: str) -> Future[None] | None:
+    def read(self, mark: Mark, step: Step) -> Future[None] | None:
         """Start another read; return None if it is not needed, or one is in flight."""
         if isinstance(self.endpoint.catalog, str) or self.settled or (self._reading and not self._reading.done()):
             return None
         self.finish()
-        self._reading = self._pool.submit(self._read, self.endpoint.catalog, mark, alias)
+        self._reading = self._pool.submit(self._read, self.endpoint.catalog, mark, step)
         return self._reading
 
     def cancel(self) -> bool:
@@ -406,22 +409,23 @@ class _View:
                 return
         self.taken = denial
 
-    def _read(self, catalog: Catalog, mark: Mark, alias: str) -> None:
+    def _read(self, catalog: Catalog, mark: Mark, step: Step) -> None:
         self.reads += 1
         begun = time.monotonic()
         try:
-            self.last = mark.read(catalog, alias)
+            self.last = answer_through(step.alias, mark, catalog, step.desired or "")
         except CatalogError as error:
             self.last, self.problem = None, f"reads through the alias fail: {error}"
             self._note(begun, error if isinstance(error, PermissionDenied) else None, counts=False)
             return
         self.problem = {
             Answer.NEW: TOO_SHORT,
-            Answer.OTHER: "the rows that tell the collections apart have changed",
+            Answer.UNMARKED: "the rows that tell the collections apart have changed",
         }.get(self.last, "")
-        if self.last in (Answer.OLD, Answer.NEW):
-            self._old_last = self.last is Answer.OLD
-        self._old_since_alter |= self.last is Answer.OLD
+        if self.last is not Answer.UNMARKED:
+            self._known = self.last
+        if self.last.is_stale:
+            self._stale = self.last
         self._note(begun, None, counts=self.last is Answer.NEW)
 
     def _note(self, begun: float, denial: PermissionDenied | None, *, counts: bool) -> None:

@@ -410,7 +410,7 @@ class SetRun:
             unknown = [item for item in last.propagation if item.reach is Reach.UNKNOWN]
             if failed:
                 denied = any(item.reach is Reach.DENIED for item in failed)
-                reason = "denied by the move" if denied else f"still answered by {step.current}"
+                reason = "denied by the move" if denied else f"not answered by {step.desired}"
                 self._results.fail(f'readers of "{step.alias}" are {reason}')
                 message = "; ".join(f"{_place(item, last.propagation)}: {item.detail}" for item in failed)
                 last = replace(last, outcome=Outcome.FAILED, message=message)

@@ -351,6 +351,26 @@ def test_stuck_readers_whose_reads_fail_after_an_alter_stay_stuck(acts: bool) ->
     assert live(recorder.server) == {"a": "new", "b": "older"}
 
 
+@pytest.mark.parametrize(
+    ("flavour", "reach"), [(Flavour.MILVUS_2_3, Reach.VERIFIED), (Flavour.MILVUS_2_6, Reach.STUCK)]
+)
+def test_readers_that_are_stuck_at_a_third_collection_are_stuck(flavour: Flavour, reach: Reach) -> None:
+    """Someone moves the alias between the read before the move and the move, and readers stay there."""
+    recorder = Recorder(shop(flavour=flavour))
+    recorder.server.create_collection("third", rows=[row(9)])
+
+    def race(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "a") and len(recorder.writes) == 1:
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "third")
+            recorder.server.stick_readers("a")
+
+    recorder.before = race
+    result = only(moved(recorder))
+    assert (result.propagation[0].reach, result.propagation[0].heals) == (reach, reach is Reach.VERIFIED)
+    assert (result.outcome is Outcome.FAILED) is (reach is Reach.STUCK)
+    assert ("still answered by a third collection" in (result.message or "")) is (reach is Reach.STUCK)
+
+
 def test_marked_rows_that_somebody_deletes_are_no_old_answer() -> None:
     made = shop([row(1), row(2)], [row(1, x=1.0), row(2, x=1.0)])
     recorder = Recorder(made)

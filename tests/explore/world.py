@@ -123,7 +123,7 @@ class View:
         unanswered: whether one of them was not answered.
         blind: whether anything happened to the alias since the last answer.
         moved: when a run moved the alias last, in seconds since the start of this one.
-        stale: whether the old collection of the run's step answered the last read of data, and the alias is elsewhere.
+        stale: whether another collection than that of the alias answered the last read of data.
     """
 
     ends: tuple[str | None, str | None] | None = None
@@ -261,7 +261,7 @@ class World:
         found = answer()
         self._answer(method, name, repr(found))
         served = self._db.serving(name, "")
-        view.stale = served is not self._db.find(name) and served is self._db.find((view.ends or ("",))[0] or "")
+        view.stale = served is not self._db.find(name)
         if self.soak and self.clock.now >= view.moved + self.soak - 1e-6:
             self.unverified.discard(name)
         return found
