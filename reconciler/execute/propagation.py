@@ -79,6 +79,8 @@ class Prover:
         self._timeout = timeout
         self.unanswered: dict[str, str] = {}
         """Error codes of repeated alters that were never answered, by alias."""
+        self.moved_by_others: dict[str, str] = {}
+        """Where aliases were that someone else had moved, in words."""
         pairs = sorted({_pair(step) for step in steps})
         self._marks = dict(zip(pairs, pool.map(self._mark, pairs), strict=True))
 
@@ -125,6 +127,7 @@ class Prover:
             for checked in [check for proof in proofs for check in proof.check_rights(halt)]:
                 checked.result()
         self.unanswered |= {proof.alias: proof.unanswered for proof in proofs if proof.unanswered}
+        self.moved_by_others |= {proof.alias: proof.moved_by_others for proof in proofs if proof.moved_by_others}
         found = {proof.alias: proof.outcome() for proof in proofs}
         verified = sum(all(each.reach is Reach.VERIFIED for each in endpoints) for endpoints in found.values())
         report(PropagationEnded(steps[0].set, len(steps), verified, time.monotonic() - begun))
@@ -182,10 +185,11 @@ class _AliasProof:
         self._obstacle = ""  # why an alter cannot help
         self._failure = ""  # why the last alter was not made, or may not have been
         self.unanswered = ""
+        self.moved_by_others = ""  # where a heal found the alias, if not at the desired collection
 
     @property
     def settled(self) -> bool:
-        return self.has_no_mark or all(view.settled for view in self._views)
+        return self.has_no_mark or bool(self.moved_by_others) or all(view.settled for view in self._views)
 
     @property
     def verified(self) -> bool:
@@ -268,7 +272,10 @@ class _AliasProof:
             self._failure = f"it could not be altered again: {error}"
             return ""
         self._note_place(self._step, at)
-        return "" if at == self._step.desired else f"the alias is {describe_location(at)} now, moved by someone else"
+        if at == self._step.desired:
+            return ""
+        self.moved_by_others = describe_location(at)
+        return f"the alias is {self.moved_by_others} now, moved by someone else"
 
     def outcome(self) -> tuple[Propagated, ...]:
         seconds = round(time.monotonic() - self._started, 3)
@@ -283,6 +290,8 @@ class _AliasProof:
         catalog = view.endpoint.catalog
         if isinstance(catalog, str):
             return Reach.UNKNOWN, f"it cannot be read: {catalog}"
+        if self.moved_by_others and not view.verified:
+            return Reach.UNKNOWN, self._obstacle
         if view.taken:
             known = view.known_before(self.alias)
             before = "were permitted before the move" if known else "could not all be tried before the move"

@@ -419,6 +419,8 @@ class SetRun:
                 code = PROPAGATION_INTERRUPTED if cut_short else last.code
                 last = replace(last, code=code, message=added(last.message, _describe_unproved(unknown)))
             self._results.put(last)
+            if at := prover.moved_by_others.get(step.alias):
+                self._contradict(step, f"is {at} now")
 
     def _soak(self, steps: Sequence[Step], seconds: float, readers: _Readers) -> None:
         home = readers.endpoints[0]

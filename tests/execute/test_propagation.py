@@ -278,8 +278,35 @@ def test_an_alias_that_somebody_moves_meanwhile_is_not_altered_again() -> None:
         made.connect(LOCAL, "default").alter_alias("a", "theirs")
 
     recorder.before = lambda method, name: race(method, name) if read_after_the_move(recorder, method, name) else None
-    moved(recorder)
+    insist_that_the_third_place_is_named(only(moved(recorder)))
     assert live(made) == {"a": "theirs"}
+
+
+def test_a_third_place_is_named_also_if_no_read_can_tell_the_collections_apart() -> None:
+    """The alias is altered once more as a precaution, and the read before that finds it elsewhere."""
+    recorder = Recorder(shop([row(1)], [row(1)]))
+    recorder.server.create_collection("theirs")
+    reads: list[str] = []
+
+    def race(method: str, alias: str) -> None:
+        if recorder.writes and (method, alias) == ("resolve", "a"):
+            reads.append(alias)
+            if len(reads) == 2:  # the first is the read-back
+                recorder.server.connect(LOCAL, "default").alter_alias("a", "theirs")
+
+    recorder.before = race
+    report = moved(recorder)
+    insist_that_the_third_place_is_named(only(report))
+    assert report.exit_code is ExitCode.INCOMPLETE
+
+
+def insist_that_the_third_place_is_named(result: StepResult) -> None:
+    assert (result.outcome, result.code) == (Outcome.FAILED, "VerifyMismatch")
+    assert result.message == 'the server accepted the call, yet the alias is at "theirs" now'
+    assert (result.propagation[0].reach, result.propagation[0].detail) == (
+        Reach.UNKNOWN,
+        'the alias is at "theirs" now, moved by someone else',
+    )
 
 
 def test_without_the_wish_nothing_is_read_through_the_alias() -> None:
