@@ -17,6 +17,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from reconciler.core.gates import Gates
+from reconciler.core.grouping import grouped
 from reconciler.core.json_strict import digest_of, without_none
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, OnFailure, Source, Target, Verify
 from reconciler.core.record import ALWAYS, INLINE, INTERNAL, NOT_READ, Count, Digest, Record, Time
@@ -432,7 +433,7 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
     now belongs to another collection. What else has changed does not matter, so a half-applied plan can be resumed.
     """
     reasons: list[str] = []
-    by_collection: dict[str, list[str]] = {}
+    replaced: list[tuple[str, str]] = []  # a collection's change, and the alias that it concerns
     for step in plan.steps:
         now = live.pointing.get(step.alias)
         if now == step.desired:
@@ -441,12 +442,13 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
             reasons.append(f'alias "{step.alias}" is {describe_location(now)} now; the plan saw it {step.location}')
         if step.desired in live.aliases:
             reason = f'"{step.desired}" is an alias now; the plan saw a collection'
-            by_collection.setdefault(reason, []).append(step.alias)
+            replaced.append((reason, step.alias))
         found = live.id_of(step.desired)
         if found and step.desired_id and found != step.desired_id:
             reason = f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
-            by_collection.setdefault(reason, []).append(step.alias)
-    return [*reasons, *(f"{reason}: desired by {listed(names)}" for reason, names in by_collection.items())]
+            replaced.append((reason, step.alias))
+    by_reason = grouped(replaced, lambda pair: pair[0])
+    return [*reasons, *(f"{why}: desired by {listed([name for _, name in pairs])}" for why, pairs in by_reason.items())]
 
 
 def describe_undetermined(aliases: Collection[str]) -> str:
