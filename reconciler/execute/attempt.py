@@ -193,6 +193,11 @@ def may_have_acted(error: CatalogError) -> bool:
     return isinstance(error, (*NO_ANSWER, UnexpectedAnswer))
 
 
+def in_the_meantime(place: str) -> str:
+    """Return that someone else moved the alias to a third place, `place` in words; it may be elsewhere now."""
+    return f"in the meantime it was {place}"
+
+
 def where(alias: str, catalog: Catalog) -> str | None:
     """Return the collection that an alias points to now."""
     collection = catalog.resolve(alias)

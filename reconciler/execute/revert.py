@@ -20,7 +20,7 @@ from reconciler.core.gates import DEFAULT_GUARD
 from reconciler.core.plan import Action, Step, describe_location, inverse
 from reconciler.core.prefix_drops import block_if_prefix
 from reconciler.core.report import ACHIEVED, REVERT_FAILED, Outcome, StepResult
-from reconciler.execute.attempt import ALIAS_MOVED, MAY_STILL_ACT, NO_ANSWER, End, attempt, where
+from reconciler.execute.attempt import ALIAS_MOVED, MAY_STILL_ACT, NO_ANSWER, End, attempt, in_the_meantime, where
 from reconciler.gates import evaluate_gates
 
 _NOT_SENT = End(Outcome.FAILED)
@@ -101,7 +101,7 @@ class Reverter:
 
 
 def _by_others(place: str) -> str:
-    return f"it was not moved back, because someone else moved it: in the meantime it was {place}"
+    return f"it was not moved back, because someone else moved it: {in_the_meantime(place)}"
 
 
 def _following_rename(undo: Step, catalog: Catalog) -> tuple[Step, str]:

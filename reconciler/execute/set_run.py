@@ -46,7 +46,7 @@ from reconciler.core.report import (
 from reconciler.core.run_events import RevertStarted, RunEvent, SetEnded, VerificationStarted, WaveStarted
 from reconciler.core.text import listed
 from reconciler.documents.timestamps import now
-from reconciler.execute.attempt import MAY_STILL_ACT, attempt
+from reconciler.execute.attempt import MAY_STILL_ACT, attempt, in_the_meantime
 from reconciler.execute.context import Halt, RunContext
 from reconciler.execute.emptiness import row_counts
 from reconciler.execute.endpoints import Endpoint
@@ -429,7 +429,7 @@ class SetRun:
         for step in steps:
             if step.alias in failed:
                 place = self._moved_by_others.get(step.alias, "")
-                moved = f"; in the meantime it was {place}" if place not in failed[step.alias] else ""
+                moved = f"; {in_the_meantime(place)}" if place not in failed[step.alias] else ""
                 self._results.fail(f'"{step.alias}": {failed[step.alias]}')
                 self._results.correct(step, Outcome.FAILED, SOAK_FAILED, failed[step.alias] + moved)
             elif failed:
