@@ -472,8 +472,6 @@ class SetRun:
         last = self._results.of(step)
         end = reverter.revert(last, self._intent(step, Act.REVERT))
         reverted = end.outcome is Outcome.REVERTED
-        if last.outcome is Outcome.FAILED and reverted and not end.wrote:
-            return False  # it never was at its desired collection, as its message says
         if step.alias in self._unanswered and reverted and not end.wrote:
             found = describe_location(step.current)
             message = f"{self._results.failure}; the alias is {found} now; {MAY_STILL_ACT}"

@@ -252,3 +252,17 @@ def test_a_soak_that_could_not_be_completed_names_the_third_place_that_it_saw() 
         "SoakFailed",
         'the soak could not be completed: cut; in the meantime it was at "other"',
     )
+
+
+def test_an_alias_that_someone_else_moved_back_during_the_soak_is_reverted() -> None:
+    """It is where the revert would put it, so nothing is left to be completed."""
+    recorder = shop()
+
+    def move_back(method: str, name: str) -> None:
+        recorder.before = quiet
+        recorder.server.connect(LOCAL, "default").alter_alias("a", "old")
+
+    report = moved(recorder, after=lambda method, name: move_back(method, name) if name == "new" else None)
+    (result, _) = report.results
+    assert (result.outcome, live(recorder.server)["a"]) == (Outcome.REVERTED, "old")
+    assert (result.message or "").endswith('it is at "old" again')

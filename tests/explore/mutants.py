@@ -252,15 +252,6 @@ MUTANTS = (
         "faults",
     ),
     Mutant(
-        "a call without an effect yet is said to be reverted",
-        SET_RUN,
-        "        if last.outcome is Outcome.FAILED and reverted and not end.wrote:\n"
-        "            return False  # it never was at its desired collection, as its message says\n"
-        "        if step.alias in self._unanswered and reverted and not end.wrote:\n",
-        "        if False:\n",
-        "faults",
-    ),
-    Mutant(
         "earlier moves are verified at the end",
         SET_RUN,
         "            self._verify_earlier_moves([move for move in pending if move.step.wave < wave[0].wave])\n",
