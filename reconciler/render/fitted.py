@@ -17,7 +17,7 @@ NARROWEST = 8
 
 
 def fitted_columns(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, styles: Sequence[dict[int, str]]
+    heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, styles: Sequence[dict[int, str]], *, whole: int = 0
 ) -> Iterator[tuple[Line, ...]]:
     """Yield the lines of the heads, and then those of each row.
 
@@ -26,9 +26,12 @@ def fitted_columns(
         rows: their cells; made printable here.
         width: characters of a line at most.
         styles: of each row: style by the number of the column.
+        whole: how many of the first columns are never narrowed.
     """
     cells = [tuple(map(printable, row)) for row in rows]
-    widths = _widths([max(map(len, column)) for column in zip(heads, *cells, strict=True)], width)
+    natural = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    room = width - sum(natural[:whole]) - GAP * (len(natural) - 1)
+    widths = [*natural[:whole], *_narrowed(natural[whole:], room)]
     yield tuple(_lines(heads, widths, dict.fromkeys(range(len(heads)), "bold")))
     for row, style in zip(cells, styles, strict=True):
         yield tuple(_lines(row, widths, style))
@@ -49,9 +52,8 @@ def _broken(line: str, width: int) -> Iterator[str]:
     yield line
 
 
-def _widths(natural: Sequence[int], width: int) -> list[int]:
+def _narrowed(natural: Sequence[int], room: int) -> list[int]:
     """Return the widths of columns: the widest ones are narrowed, equally, until all fit."""
-    room = width - GAP * (len(natural) - 1)
     most = max(natural)
     while most > NARROWEST and sum(min(each, most) for each in natural) > room:
         most -= 1

@@ -3,30 +3,50 @@
     ID                       WHEN                   WHO        WHAT                      RESULT
     20261123-230102-4f2a9c   2026-11-23T23:01:02Z   ann@ci-7   apply aliases/ @4f2a9c1   3 done, 1 failed
 
-For a single run, or an alias, the steps follow below their run.
+For a single run, or an alias, the steps follow below their run, grouped as in a report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
-from reconciler.core.plan import Step, inverse
-from reconciler.core.report import Outcome, Reach
+from msgspec.structs import replace
+
+from reconciler.core.grouping import grouped
+from reconciler.core.report import Outcome, StepResult
 from reconciler.core.text import listed, printable
 from reconciler.journal import PastRun, PastStep, RunState
 from reconciler.journal.runs import begun_words, counts_of
 from reconciler.render import wording
-from reconciler.render.lines import Line, Part, columns
-from reconciler.render.text import OUTCOMES, SIGNS, gate_parts
-from reconciler.render.view import gates_of
+from reconciler.render.fitted import fitted_columns
+from reconciler.render.lines import Line, columns
+from reconciler.render.text import OUTCOMES, section_lines
+from reconciler.render.view import Row, Section, ended_row
 
 HEADS = ("ID", "WHEN", "WHO", "WHAT", "RESULT")
 SHORT_COMMIT = 7
+MIN_TABLE = 55
+"""Columns of a terminal in which the cells of a run have room beside its ID."""
 
 
-def history_lines(runs: Sequence[PastRun]) -> Iterator[Line]:
-    result = HEADS.index("RESULT")
-    return columns(HEADS, [run_cells(run) for run in runs], lambda number: {result: _style(runs[number])})
+def history_lines(runs: Sequence[PastRun], width: int | None = None) -> Iterator[Line]:
+    """Draw one row per run.
+
+    Args:
+        runs: the newest first.
+        width: of the terminal, to which cells are wrapped where a row is longer; the time is left out then, because the
+            ID begins with it. None to leave lines whole.
+    """
+    cells, styles = [run_cells(run) for run in runs], [_style(run) for run in runs]
+    last = len(HEADS) - 1
+    lines = list(columns(HEADS, cells, lambda number: {last: styles[number]}))
+    if width is None or width < MIN_TABLE or all(len(line.plain) <= width for line in lines):
+        yield from lines
+        return
+    heads, *shorter = [(run_id, *others) for run_id, _, *others in (HEADS, *cells)]
+    of_rows = [{last - 1: style} for style in styles]
+    yield from chain.from_iterable(fitted_columns(heads, shorter, width, of_rows, whole=1))
 
 
 def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:
@@ -99,50 +119,24 @@ def _style(run: PastRun) -> str:
 
 
 def _step_lines(run: PastRun, steps: Sequence[PastStep]) -> Iterator[Line]:
+    """Draw the steps of a run by database, as in a report, with all gates."""
     names = {target.target: target.connection.name for target in run.targets}
-    alias = max((len(printable(past.step.alias)) for past in steps), default=0)
-    route = max((len(_route(past)) for past in steps), default=0)
-    for target in dict.fromkeys(past.target for past in steps):
-        yield Line((printable(f"{names.get(target, target.address)} / {target.database}"), "bold"))
-        for past in steps:
-            if past.target == target:
-                yield _step_line(past, alias, route)
+    for target, of_target in grouped(steps, lambda past: past.target).items():
+        section = Section(
+            connection=printable(names.get(target, target.address)),
+            database=printable(target.database),
+            facts=(),
+            sets=tuple(sorted({printable(past.step.set) for past in of_target})),
+            rows=tuple(map(_row, of_target)),
+        )
+        yield Line((f"{section.connection} / {section.database}", "bold"))
+        yield from section_lines(section, is_plan=False, with_gates=True)
 
 
-def _step_line(past: PastStep, alias: int, route: int) -> Line:
-    step = past.step
-    sign = wording.PENDING_VERIFICATION if _was_moved_before(past) else wording.SIGNS[_made(past).action]
-    change = f" {printable(step.alias).ljust(alias)}   {_route(past).ljust(route)}   "
-    return Line("  ", (sign, SIGNS[sign]), change, *_outcome(past), *gate_parts(gates_of(step)))
-
-
-def _outcome(past: PastStep) -> Iterator[Part]:
-    result = past.result
-    if past.begun or result is None:
-        yield begun_words(past.begun) if past.begun else "nothing recorded", OUTCOMES[Outcome.UNKNOWN]
-        return
-    yield wording.OUTCOMES.get(result.outcome, result.outcome), OUTCOMES[result.outcome]
-    if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
-        yield ", readers verified", "dim"
-    if result.started and result.ended and result.outcome is not Outcome.BLOCKED:
-        yield f", {wording.duration(result.started, result.ended)}", "dim"
-    if result.message:
-        yield f": {printable(result.message)}"
-
-
-def _was_moved_before(past: PastStep) -> bool:
-    """Return whether the run changed nothing: it only verified, or could not revert, what an earlier run had moved."""
-    return bool(past.result and past.result.moved_by) and past.outcome is not Outcome.REVERTED
-
-
-def _made(past: PastStep) -> Step:
-    """Return the change that the run made; of an earlier run's move, its revert."""
-    return inverse(past.step) if past.result and past.result.moved_by else past.step
-
-
-def _route(past: PastStep) -> str:
-    if _was_moved_before(past):
-        return printable(f"at {past.step.desired}" if past.step.desired else "absent")
-    step = _made(past)
-    current = f"({step.location})" if step.dangling else step.current
-    return printable(" ".join(filter(None, (current, "→" if step.desired else "", step.desired))))
+def _row(past: PastStep) -> Row:
+    """Return a step with its outcome; one of which the record ends with a call, or without a result, is unknown."""
+    if past.result and not past.begun:
+        return ended_row(past.result)
+    known = past.result or StepResult(past.step, Outcome.UNKNOWN)
+    unknown = ended_row(replace(known, outcome=Outcome.UNKNOWN, code=None, message=None, propagation=()))
+    return replace(unknown, label=begun_words(past.begun) if past.begun else "nothing recorded")

@@ -66,7 +66,7 @@ def view_lines(view: View) -> Iterator[Line]:
             yield from (Line((f"  {credential}", "dim")) for credential in section.credentials)
         else:
             yield Line(title)
-        yield from _by_set(view, section)
+        yield from section_lines(section, is_plan=view.kind == "plan", with_gates=view.kind == "plan")
     yield from (Line(("Refused: ", RED), refusal, hang=9) for refusal in view.refusals)
     yield from summary_lines(view)
 
@@ -84,7 +84,7 @@ def summary_lines(view: View) -> Iterator[Line]:
     yield from (Line(step) for step in view.next_steps)
 
 
-def gate_parts(gates: Iterable[Gate]) -> Iterator[Part]:
+def _gate_parts(gates: Iterable[Gate]) -> Iterator[Part]:
     """Draw gate results, to be appended to the line of a step."""
     for gate in gates:
         yield f"   {gate.sign}", GATES[gate.state]
@@ -94,10 +94,16 @@ def gate_parts(gates: Iterable[Gate]) -> Iterator[Part]:
             yield f" ({detail})", "dim"
 
 
-def _by_set(view: View, section: Section) -> Iterator[Line]:
-    """Draw the changes under the names of their sets; the name of a single set is left out."""
+def section_lines(section: Section, *, is_plan: bool, with_gates: bool) -> Iterator[Line]:
+    """Draw the changes of a database under the names of their sets; the name of a single set is left out.
+
+    Args:
+        section: the database.
+        is_plan: whether the changes are planned; otherwise each is drawn with its outcome.
+        with_gates: whether all gates are drawn; otherwise only those that did not pass, where they block.
+    """
     several = len(section.sets) > 1
-    drawing = _Drawing(view, section)
+    drawing = _Drawing(section, is_plan=is_plan, with_gates=with_gates)
     of_set = grouped(groups_of(section), lambda group: group.set)
     for name in section.sets:
         groups = of_set.get(name, [])
@@ -114,8 +120,8 @@ def _by_set(view: View, section: Section) -> Iterator[Line]:
 class _Drawing:
     """Draws the groups of one database, those of a single alias in columns."""
 
-    def __init__(self, view: View, section: Section) -> None:
-        self._is_plan = view.kind == "plan"
+    def __init__(self, section: Section, *, is_plan: bool, with_gates: bool) -> None:
+        self._is_plan, self._with_gates = is_plan, with_gates
         single = [group for group in groups_of(section) if len(group.rows) == 1]
         self._alias = width_of([group.rows[0].alias for group in single])
         self._route = 0 if self._is_plan else width_of([_route(group) for group in single])
@@ -134,7 +140,7 @@ class _Drawing:
         if reason and not gates and len(groups) == 1:
             yield _appended(lines[0], f": {reason}")
             return
-        compact = [_appended(line, *gate_parts(gates)) for line in lines]
+        compact = [_appended(line, *_gate_parts(gates)) for line in lines]
         if not reason and _are_passed(gates) and all(len(line.plain) <= COMPACT for line in compact):
             yield from compact
             return
@@ -185,7 +191,7 @@ class _Drawing:
 
     def _gates(self, gates: Iterable[Gate], weight: Weight) -> list[Gate]:
         """Return the gates to draw below a change."""
-        if self._is_plan:
+        if self._with_gates:
             return list(gates)
         return [gate for gate in gates if gate.state in REPORTED and weight <= Weight.BLOCKED]
 
@@ -246,7 +252,7 @@ def _gate_lines(gates: Sequence[Gate], *, blocked: bool) -> Iterator[Line]:
         sign = (gate.sign, RED if blocked and state == Verdict.UNKNOWN else GATES[state])
         yield Line(sign, f" {names[state, detail].ljust(width)}   ", words, hang=width + 5)
     if passed:
-        first, *rest = gate_parts(passed)
+        first, *rest = _gate_parts(passed)
         yield Line((first[0].lstrip(), first[1]), *rest, hang=0)
 
 
@@ -285,7 +291,7 @@ def _notes(remarks: Iterable[Remark]) -> Iterator[Part]:
 
 def _route(group: Group) -> str:
     if group.sign == PENDING_VERIFICATION:
-        return f"at {group.desired}"
+        return f"at {group.desired}" if group.desired else "absent"
     if not group.desired:
         return group.current
     return f"{group.current} → {group.desired}" if group.current else f"→ {group.desired}"

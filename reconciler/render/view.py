@@ -200,7 +200,7 @@ def report_view(report: Report, provenance: Provenance = Provenance()) -> View:
         summary=wording.report_summary(report) if report.results else wording.plan_summary(report.plan),
         alerts=tuple(wording.failed_reverts(report)),
         refusals=tuple(map(printable, report.plan.refusals)),
-        sections=tuple(_section(target.plan, tuple(map(_ended, target.results))) for target in report.targets),
+        sections=tuple(_section(target.plan, tuple(map(ended_row, target.results))) for target in report.targets),
         facts=(
             *run,
             ("digest", report.plan.digest),
@@ -312,7 +312,8 @@ def _pending_revert(pending: PendingRevert) -> Row:
     )
 
 
-def _ended(result: StepResult) -> Row:
+def ended_row(result: StepResult) -> Row:
+    """Return a step with its outcome."""
     remarks = _remarks(result.step)
     if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
         remarks += (Remark(Topic.READERS, wording.readers(result.propagation)),)

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.journal.entries import journal_schema
 from tests.cli.command import COLOUR, run, run_at_terminal
-from tests.cli.shop import Shop
+from tests.cli.shop import Shop, connection
 from tests.journals import documents, rows, write
 
 ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
@@ -65,10 +65,10 @@ def test_a_run_is_shown_in_full_by_the_beginning_of_its_id(past: Shop) -> None:
     assert head == f"Run {first['id']}   apply aliases.yaml"
     assert re.fullmatch(rf"{WHEN}, \d+\.\d s, by {WHO}, process {first['pid']}, aliasctl \S+, digest sha256:\w+", facts)
     assert target == f"main / {past.database}"
-    assert [re.sub(r"\d+\.\d s", "0.1 s", line) for line in sorted(steps, key=lambda line: line.split()[1])] == [
-        "  ~ a      v1 → v2   done, 0.1 s   ✓ loaded",
-        "  - gone   v1        done, 0.1 s",
-        "  + new    → v1      done, 0.1 s   ✓ loaded",
+    assert sorted(steps, key=lambda line: line.split()[1]) == [
+        "  ~ a      v1 → v2   done   ✓ loaded",
+        "  - gone   v1        done",
+        "  + new    → v1      done   ✓ loaded",
     ]
     assert result == "Result: 3 done. Exit code 0."
 
@@ -77,11 +77,41 @@ def test_a_run_is_shown_in_full_by_the_beginning_of_its_id(past: Shop) -> None:
     assert re.fullmatch(rf'error: "2" is the beginning of several runs: {ID}, {ID}; write more of it\n', several.stderr)
 
 
+def test_what_the_aliases_of_a_move_share_is_shown_once(shop: Shop) -> None:
+    shop.point(a="v1", b="v1", c="v1")
+    moved = {"a": "v2", "b": "v2", "c": {"collection": "v2", "wave": 1}}
+    shop.want({**moved, "new": {"collection": "v1", "gates": {"rows": {"enabled": False}}}}, gates={"rows": {"min": 7}})
+    assert shop.apply().code == 5
+    (run,) = shop.run("history", "--format", "json").document["runs"]
+    _, _, _, *steps, _ = shop.run("history", run["id"]).stdout.splitlines()
+    assert [line for line in steps if "new" not in line] == [
+        "  ! v1 → v2   3 aliases   blocked",
+        "    ✗ rows   v2 has 0 rows; need ≥ 7; 7 rows short; check the import job or relax gates.rows",
+        "    ✓ loaded",
+        "      wave 0   a, b",
+        "      wave 1   c",
+    ]
+
+
+def test_runs_fit_the_width_of_a_terminal(shop: Shop) -> None:
+    """An ID stays whole, so that it can be copied. It begins with the time, for which there is no room."""
+    shop.point(a="v1")
+    for folder in ("first", "second"):
+        shop.write(f"{folder}-of-several/aliases.yaml", connection(shop.uri, folder))
+    shop.want({"a": "v2", "b": "v9"})
+    assert shop.run("apply", "aliases.yaml", "first-of-several", "second-of-several", "--yes").code == 5
+    told = shop.at_terminal("history", env={"NO_COLOR": "1"}).stdout.splitlines()
+    assert told[0].split() == ["ID", "WHO", "WHAT", "RESULT"]
+    assert re.match(rf"{ID}   ", told[1])
+    assert max(map(len, told)) <= 80
+    assert all(line.startswith(" " * 22) for line in told[2:])
+
+
 def test_what_happened_to_an_alias_is_told_run_by_run(past: Shop) -> None:
     told = past.run("history", "--alias", "new").stdout.splitlines()
     assert [line for line in told if not re.match(ID, line)] == [
         f"main / {past.database}",
-        f'  ~ new   v1 → v9   blocked: v9 does not exist in database "{past.database}"',
+        f'  ! new   v1 → v9   wave 1   blocked: v9 does not exist in database "{past.database}"',
         f"main / {past.database}",
         next(line for line in told if "→ v1" in line),
     ]

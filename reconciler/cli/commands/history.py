@@ -111,7 +111,10 @@ def _list(journal: Journal, shown: Filter, output: Output) -> None:
     """Print the runs that are selected."""
     selection = shown.selection()
     found = list(journal.newest(selection, shown.limit or LIMIT)) if _needs_runs(output) else []
-    output.emit(_result(journal, found, shown.alias, selection, limit=shown.limit))
+    width = size.columns if (size := output.terminal()) else None
+    result = _result(journal, found, shown.alias, selection, limit=shown.limit)
+    printed = replace(result, lines=lambda: _lines(journal, found, shown.alias, in_full=False, width=width))
+    output.emit(result, printed)
     if output.format is not TEXT:
         return
     selected = journal.count(selection)
@@ -141,12 +144,14 @@ def _result(
     )
 
 
-def _lines(journal: Journal, runs: Sequence[PastRun], alias: str | None, *, in_full: bool) -> Iterable[Line]:
+def _lines(
+    journal: Journal, runs: Sequence[PastRun], alias: str | None, *, in_full: bool, width: int | None = None
+) -> Iterable[Line]:
     if not runs:
         return [Line(printable(_none(journal, alias)))]
     if in_full:
         return run_lines(runs[0], alias)
-    return alias_lines(runs, alias) if alias else history_lines(runs)
+    return alias_lines(runs, alias) if alias else history_lines(runs, width)
 
 
 def _none(journal: Journal, alias: str | None) -> str:
