@@ -178,6 +178,10 @@ class Output(Struct):
         """Return the size of the terminal that results are printed to; None if that is no terminal."""
         return shutil.get_terminal_size() if sys.stdout.isatty() else None
 
+    def width(self) -> int | None:
+        """Return the columns of the terminal that results are printed to; None if that is no terminal."""
+        return size.columns if (size := self.terminal()) else None
+
     def clear(self) -> None:
         """Clear the terminal that results are printed to."""
         self.console(sys.stdout).clear()

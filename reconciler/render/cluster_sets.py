@@ -6,17 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
+from reconciler.core.plan import Step
 from reconciler.core.record import INTERNAL, Count, Digest, Record, Time
 from reconciler.core.text import counted, printable
 from reconciler.documents.codec import Document
 from reconciler.documents.kinds import DocumentKind
-from reconciler.render.lines import Line, columns, width_of
+from reconciler.render.fitted import fitted_table
+from reconciler.render.lines import Line
+from reconciler.render.text import section_lines
+from reconciler.render.view import Row, Section, Weight, planned_row
+from reconciler.render.wording import BLOCKED
 
 HEADS = ("NAME", "READY", "REASON", "ALIASES", "PENDING PLAN")
 READY_STYLES = {"True": "green", "False": "yellow"}
-SIGNS = {"create": ("+", "green"), "alter": ("~", "yellow"), "drop": ("-", "red")}
-BLOCKED = ("!", "bold magenta")
 
 
 class PendingStep(Record, frozen=True):
@@ -94,12 +98,13 @@ def approval_document(approved: ClusterSet, plan: PendingPlan) -> Document:
     return APPROVAL.document(ApprovalDocument(approved.namespace, approved.name, plan))
 
 
-def table_lines(sets: Sequence[ClusterSet], *, with_namespaces: bool) -> Iterator[Line]:
-    """Draw one row per set."""
+def table_lines(sets: Sequence[ClusterSet], *, with_namespaces: bool, width: int | None = None) -> Iterator[Line]:
+    """Draw one row per set. `width`: of the terminal, to which cells other than names are wrapped."""
     heads = ("NAMESPACE", *HEADS) if with_namespaces else HEADS
     rows = [(item.namespace, *_cells(item)) if with_namespaces else _cells(item) for item in sets]
     ready = heads.index("READY")
-    yield from columns(heads, rows, lambda number: {ready: READY_STYLES.get(sets[number].ready, "")})
+    styles = [{ready: READY_STYLES.get(item.ready, "")} for item in sets]
+    return fitted_table(heads, rows, width, styles, whole=ready)
 
 
 def _cells(item: ClusterSet) -> tuple[str, ...]:
@@ -119,16 +124,21 @@ def set_lines(item: ClusterSet) -> Iterator[Line]:
 
 
 def plan_lines(plan: PendingPlan) -> Iterator[Line]:
-    """Draw a pending plan."""
-    width = width_of([step.alias for step in plan.steps])
-    for step in plan.steps:
-        sign = BLOCKED if step.blocked else SIGNS.get(step.action, ("?", ""))
-        route = " → ".join(name for name in (step.current, step.desired) if name)
-        route = route if step.current or step.action != "create" else f"→ {route}"
-        wave = f"   wave {step.wave}" if step.wave else ""
-        blocked = f"   {step.blocked}" if step.blocked else ""
-        yield Line("  ", sign, printable(f" {step.alias.ljust(width)}   {route}{wave}{blocked}"))
+    """Draw a pending plan, its changes as any other plan's."""
+    changes = Section(connection="", database="", facts=(), sets=("",), rows=tuple(map(_row, plan.steps)))
+    yield from section_lines(changes, is_plan=True, with_gates=True)
     if more := plan.creates + plan.alters + plan.drops - len(plan.steps):
         yield Line(f"  and {counted(more, 'more change')}")
     yield Line((f"Plan: {plan.summary}.", "bold"), (f" Made {printable(plan.created)}.", "dim"))
     yield Line((f"  {plan.digest}", "dim"))
+
+
+def _row(step: PendingStep) -> Row:
+    planned = Step("", step.alias, step.current, step.desired, step.wave)
+    row = planned_row(planned)
+    if not step.blocked:
+        return row
+    message = printable(step.blocked)
+    return replace(
+        row, sign=BLOCKED, kind="blocked", label="blocked", weight=Weight.BLOCKED, message=message, reason=message
+    )

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from textwrap import wrap
 
 from reconciler.core.text import printable
-from reconciler.render.lines import GAP, Line, row_line
+from reconciler.render.lines import GAP, Line, columns, row_line
 
 SEPARATOR = re.compile("[ _./-]")
 """After which a word is broken that is wider than its column."""
 NARROWEST = 8
 """Characters of a column at least, however narrow the terminal is."""
+
+
+def fitted_table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    styles: Sequence[dict[int, str]],
+    *,
+    whole: int,
+) -> Iterator[Line]:
+    """Draw a table without rules, as `columns` does where it fits or `width` is None, and else as `fitted_columns`."""
+    lines = list(columns(heads, rows, lambda number: styles[number]))
+    if width is None or all(len(line.plain) <= width for line in lines):
+        return iter(lines)
+    return chain.from_iterable(fitted_columns(heads, rows, width, styles, whole=whole))
 
 
 def fitted_columns(

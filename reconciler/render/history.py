@@ -9,7 +9,6 @@ For a single run, or an alias, the steps follow below their run, grouped as in a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 from msgspec.structs import replace
 
@@ -19,7 +18,7 @@ from reconciler.core.text import listed, printable
 from reconciler.journal import PastRun, PastStep, RunState
 from reconciler.journal.runs import begun_words, counts_of
 from reconciler.render import wording
-from reconciler.render.fitted import fitted_columns
+from reconciler.render.fitted import fitted_table
 from reconciler.render.lines import Line, columns
 from reconciler.render.text import OUTCOMES, section_lines
 from reconciler.render.view import Row, Section, ended_row
@@ -42,11 +41,9 @@ def history_lines(runs: Sequence[PastRun], width: int | None = None) -> Iterator
     last = len(HEADS) - 1
     lines = list(columns(HEADS, cells, lambda number: {last: styles[number]}))
     if width is None or width < MIN_TABLE or all(len(line.plain) <= width for line in lines):
-        yield from lines
-        return
+        return iter(lines)
     heads, *shorter = [(run_id, *others) for run_id, _, *others in (HEADS, *cells)]
-    of_rows = [{last - 1: style} for style in styles]
-    yield from chain.from_iterable(fitted_columns(heads, shorter, width, of_rows, whole=1))
+    return fitted_table(heads, shorter, width, [{last - 1: style} for style in styles], whole=1)
 
 
 def run_lines(run: PastRun, alias: str | None) -> Iterator[Line]:

@@ -174,7 +174,7 @@ def plan_view(plan: Plan, provenance: Provenance = Provenance()) -> View:
                 (
                     *map(_pending_revert, target.pending_reverts),
                     *map(_pending_verification, target.pending_verification),
-                    *map(_planned, target.steps),
+                    *map(planned_row, target.steps),
                 ),
             )
             for target in plan.targets
@@ -282,7 +282,8 @@ def _undetermined(target: TargetPlan) -> Iterator[str]:
         yield describe_undetermined(names)
 
 
-def _planned(step: Step) -> Row:
+def planned_row(step: Step) -> Row:
+    """Return a step that is still to be made."""
     kind = "blocked" if step.blocked else str(step.action)
     message = printable(step.blocked.message) if step.blocked else ""
     row = _row(step, kind, kind, _planned_weight(step), _remarks(step), message)

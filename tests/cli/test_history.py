@@ -79,8 +79,8 @@ def test_a_run_is_shown_in_full_by_the_beginning_of_its_id(past: Shop) -> None:
 
 def test_what_the_aliases_of_a_move_share_is_shown_once(shop: Shop) -> None:
     shop.point(a="v1", b="v1", c="v1")
-    moved = {"a": "v2", "b": "v2", "c": {"collection": "v2", "wave": 1}}
-    shop.want({**moved, "new": {"collection": "v1", "gates": {"rows": {"enabled": False}}}}, gates={"rows": {"min": 7}})
+    later, other = {"collection": "v2", "wave": 1}, {"collection": "v1", "gates": {"rows": {"enabled": False}}}
+    shop.want({"a": "v2", "b": "v2", "c": later, "new": other}, gates={"rows": {"min": 7}})
     assert shop.apply().code == 5
     (run,) = shop.run("history", "--format", "json").document["runs"]
     _, _, _, *steps, _ = shop.run("history", run["id"]).stdout.splitlines()

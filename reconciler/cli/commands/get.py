@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import click
+from msgspec.structs import replace
 
 from reconciler.cli import kubernetes, options, values
 from reconciler.cli.help_page import KUBERNETES, Command
@@ -48,14 +49,18 @@ def command(output: Output, names: tuple[str, ...], access: kubernetes.Access, a
     with output.busy("Reading the cluster"):
         sets = sets_in(cluster, ALL if all_namespaces else namespace, names)
     where = "this cluster" if all_namespaces else f'namespace "{namespace}"'
-    output.emit(Result(lambda: _lines(sets, where, names, all_namespaces), lambda: sets_document(sets)))
+    result = Result(lambda: _lines(sets, where, names, all_namespaces), lambda: sets_document(sets))
+    width = output.width()
+    output.emit(result, replace(result, lines=lambda: _lines(sets, where, names, all_namespaces, width)))
 
 
-def _lines(sets: list[ClusterSet], where: str, names: tuple[str, ...], all_namespaces: bool) -> Iterator[Line]:
+def _lines(
+    sets: list[ClusterSet], where: str, names: tuple[str, ...], all_namespaces: bool, width: int | None = None
+) -> Iterator[Line]:
     if not sets:
         yield Line(printable(f"No AliasSets in {where}."))
     elif not names:
-        yield from table_lines(sets, with_namespaces=all_namespaces)
+        yield from table_lines(sets, with_namespaces=all_namespaces, width=width)
     for number, item in enumerate(sets if names else ()):
         if number:
             yield Line()

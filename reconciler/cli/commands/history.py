@@ -111,7 +111,7 @@ def _list(journal: Journal, shown: Filter, output: Output) -> None:
     """Print the runs that are selected."""
     selection = shown.selection()
     found = list(journal.newest(selection, shown.limit or LIMIT)) if _needs_runs(output) else []
-    width = size.columns if (size := output.terminal()) else None
+    width = output.width()
     result = _result(journal, found, shown.alias, selection, limit=shown.limit)
     printed = replace(result, lines=lambda: _lines(journal, found, shown.alias, in_full=False, width=width))
     output.emit(result, printed)

@@ -115,7 +115,7 @@ def command(
     else:
         with output.busy("Reading the catalog"):
             seen = read()
-        output.emit(_result(seen), printed=_result(seen, size.columns if (size := output.terminal()) else None))
+        output.emit(_result(seen), printed=_result(seen, output.width()))
     return _exit_code(seen, detailed=detailed)
 
 
