@@ -138,7 +138,7 @@ def _row_lines(rows: Sequence[StatusRow]) -> Iterator[Line]:
 
 
 def _grouped_lines(rows: Sequence[StatusRow], width: int) -> Iterator[Line]:
-    """Draw rows under their database and set, each note below its row."""
+    """Draw rows under their database and set, each note once below its row, or below neighbors that share it."""
     heads = HEADS[2:6]
     cells = [(row.alias, *_ends(row), row.state) for row in rows]
     styles = [{len(heads) - 1: _style(row)} for row in rows]
@@ -147,9 +147,11 @@ def _grouped_lines(rows: Sequence[StatusRow], width: int) -> Iterator[Line]:
     for (place, name), group in groupby(zip(rows, drawn, strict=True), lambda item: (_place(item[0]), item[0].set)):
         of_set = (printable(name), "cyan") if name else ("not managed", "dim")
         yield Line((printable(place), "bold"), "   ", of_set)
-        for row, lines in group:
-            yield from (Line(" " * INDENT, *line) for line in lines)
-            yield from (Line((line, "dim")) for line in _wrapped(row.note or "", width, NOTE_INDENT))
+        for note, alike in groupby(group, lambda item: item[0].note):
+            of_rows = [lines for _, lines in alike]
+            yield from (Line(" " * INDENT, *line) for lines in of_rows for line in lines)
+            words = f"all {len(of_rows)}: {note}" if note and len(of_rows) > 1 else note or ""
+            yield from (Line((line, "dim")) for line in _wrapped(words, width, NOTE_INDENT))
 
 
 def _collection_lines(rows: Sequence[CollectionRow], width: int | None) -> Iterator[Line]:

@@ -81,6 +81,16 @@ def test_at_80_columns_it_reads_like_this() -> None:
     ]
 
 
+def test_neighbors_share_one_note() -> None:
+    missing = [row(name, "v2", state=State.PENDING, note="blocked: v2 is not loaded") for name in "ab"]
+    assert drawn_at(Status((*missing, row("c"))))[2:-1] == [
+        "  a       v2        v1     Pending",
+        "  b       v2        v1     Pending",
+        "      all 2: blocked: v2 is not loaded",
+        "  c       v1        v1     InSync",
+    ]
+
+
 def test_without_a_terminal_a_row_is_one_line_however_long() -> None:
     lines = drawn_at(Status((row("a" * 200, "b" * 255, note="why " * 100 + "so"),)), None)
     assert len(lines) == 3
