@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import groupby
+from itertools import count
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,14 @@ from reconciler.catalog.server_behaviour import notices
 from reconciler.core.decisions import Decisions, with_decisions
 from reconciler.core.diff import diff
 from reconciler.core.errors import InvalidInput, JournalError, Problem
+from reconciler.core.grouping import grouped
 from reconciler.core.limits import check_limits
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
 from reconciler.core.options import GatesToEvaluate, Options, check_names, limited, with_skipped_gates
 from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set
 from reconciler.core.prefix_drops import block_prefix_drops
 from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
-from reconciler.core.run_events import RunEvent
+from reconciler.core.run_events import Planning, RunEvent
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
 from reconciler.journal import Ledger, NoRun, Origins, RecordedRun
@@ -54,6 +55,7 @@ def make_plan(
     evaluate: GatesToEvaluate = GatesToEvaluate.CHEAP,
     journal: Ledger | None = None,
     read: Read = read_live,
+    on_event: Callable[[Planning], None] = lambda _: None,
 ) -> Plan:
     """Read the live catalogs and return what would change. Changes nothing.
 
@@ -65,6 +67,7 @@ def make_plan(
         journal: earlier runs; moves that they reverted are blocked until the manifest changes, reverts that they did
             not finish are completed, and moves that they did not verify are verified before later waves.
         read: how the live catalogs are read; callers may share one read among many plans.
+        on_event: called, in any thread, when a database is read and when the gates of a change were evaluated.
 
     Raises:
         InvalidInput: `options` name an alias that no set of this run lists or covers, or a gate that it does not have.
@@ -73,12 +76,14 @@ def make_plan(
     """
     check_names(options, sets, GATES)
     known = journal.decisions() if journal else Decisions()
-    by_target = groupby(sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), key=target_of)
+    by_target = grouped(sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), target_of)
     with _opened(catalogs) as opened:
         return Plan(
             tuple(
-                _plan_target(target, list(members), options, opened, against, evaluate, known, read)
-                for target, members in by_target
+                _plan_target(
+                    target, members, options, opened, against, evaluate, known, read, (number, len(by_target)), on_event
+                )
+                for number, (target, members) in enumerate(by_target.items(), start=1)
             ),
             created=now(),
             tool_version=__version__,
@@ -154,12 +159,16 @@ def _plan_target(
     evaluate: GatesToEvaluate,
     known: Decisions,
     read: Read,
+    position: tuple[int, int],
+    on_event: Callable[[Planning], None],
 ) -> TargetPlan:
-    """Plan one database: read it, compare, evaluate the gates, apply the limits."""
+    """Plan one database: read it, compare, evaluate the gates, apply the limits. `position`: number, of how many."""
     active = [limited(alias_set, options) for alias_set in sets if options.include_suspended or not alias_set.suspend]
     connection = common_connection(active or sets)
     catalog = catalogs.open(connection, target.database) if active and against is None else None
     if catalog:
+        planning = Planning(connection.name, target.database, *position, lambda: catalog.calls)
+        on_event(planning)
         live = read(catalog, target, active)
     else:
         live = (against or {}).get(target) or LiveCatalog(target, "", frozenset(), {}, frozenset(), {})
@@ -173,8 +182,7 @@ def _plan_target(
         for alias_set, change in zip(active, changes, strict=True)
     ]
     if catalog:
-        which = cheap_gates() if evaluate is GatesToEvaluate.CHEAP else None
-        changes = evaluate_sets(changes, catalog, which=which, blocking=evaluate is not GatesToEvaluate.SHOWN)
+        changes = _evaluated(changes, catalog, evaluate, planning, on_event)
     else:
         changes = [without_evaluation(change) for change in changes]
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
@@ -192,6 +200,26 @@ def _plan_target(
         calls=catalog.calls if catalog else 0,
         offline=against is not None,
         notices=tuple(notices(target.address, catalog.behaviour, actions)) if catalog else (),
+    )
+
+
+def _evaluated(
+    changes: Sequence[SetPlan],
+    catalog: Catalog,
+    evaluate: GatesToEvaluate,
+    planning: Planning,
+    on_event: Callable[[Planning], None],
+) -> list[SetPlan]:
+    """Evaluate the gates of the changes of one database, and report after each how many are evaluated."""
+    which = cheap_gates() if evaluate is GatesToEvaluate.CHEAP else None
+    numbers, planning = count(1), replace(planning, changes=sum(len(change.steps) for change in changes))
+    on_event(planning)
+    return evaluate_sets(
+        changes,
+        catalog,
+        which=which,
+        blocking=evaluate is not GatesToEvaluate.SHOWN,
+        on_step=lambda: on_event(replace(planning, evaluated=next(numbers))),
     )
 
 

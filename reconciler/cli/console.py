@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import rich.console
+from rich.text import Text
+
+from reconciler.core.text import printable
 
 
 class Console(rich.console.Console):
@@ -15,3 +18,13 @@ class Console(rich.console.Console):
     def on_broken_pipe(self) -> None:
         """Raise the error that is being handled; Rich would redirect standard output and exit."""
         raise
+
+
+class Doing:
+    """One line with the words of an object, which are read anew each time that it is drawn."""
+
+    def __init__(self, words: object) -> None:
+        self._words = words
+
+    def __rich__(self) -> Text:
+        return Text(printable(str(self._words)), no_wrap=True, overflow="ellipsis")

@@ -6,9 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console
 
+HEARTBEAT = 30.0
+"""Seconds without a line after which a line says what takes so long; not at a terminal."""
 MIN_WIDTH = 40
 """Columns of the narrowest terminal that lines are wrapped for."""
 
@@ -122,10 +125,20 @@ class Output(Struct):
             raise InvalidInput(*problems)
 
     @contextmanager
-    def busy(self, doing: str) -> Iterator[None]:
-        """Show that something takes long; only at a terminal."""
-        with self.console(sys.stderr).status(doing) if sys.stderr.isatty() else nullcontext():
+    def busy(self, doing: object) -> Iterator[None]:
+        """Show what takes long, which is the `str` of `doing`: at a terminal all the time, elsewhere every 30 s."""
+        if sys.stderr.isatty():
+            from reconciler.cli.console import Doing
+
+            with self.console(sys.stderr).status(Doing(doing)):
+                yield
+            return
+        over = Event()
+        Thread(target=self._say_until, args=(over, doing), name="busy", daemon=True).start()
+        try:
             yield
+        finally:
+            over.set()
 
     def say(self, message: str) -> None:
         """Print a remark to standard error; if that is broken, go on without."""
@@ -190,6 +203,10 @@ class Output(Struct):
         from reconciler.cli.console import Console  # takes long to import, and only terminals need it
 
         return Console(file=stream, color_system="auto" if self.color else None, highlight=False, soft_wrap=True)
+
+    def _say_until(self, over: Event, doing: object) -> None:
+        while not over.wait(HEARTBEAT):
+            self.say(str(doing))
 
     def _complain(self, kind: str, style: str, problem: Problem) -> None:
         place = f"{printable(str(problem.source))}: " if problem.source else ""

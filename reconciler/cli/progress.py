@@ -14,7 +14,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Protocol, Self
 
-from reconciler.cli.output import Output
+from reconciler.cli.output import HEARTBEAT, Output
 from reconciler.core.run_events import RunEvent
 from reconciler.core.text import printable
 from reconciler.render.lines import Line
@@ -22,8 +22,6 @@ from reconciler.render.progress import RunProgress
 
 REFRESH = 0.2
 """Seconds between two looks at what has happened."""
-HEARTBEAT = 30.0
-"""Seconds without a line after which lines say what takes so long."""
 PATIENCE = 2.0
 """Seconds to wait at the end for a standard error that does not take what is printed."""
 

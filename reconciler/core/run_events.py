@@ -5,9 +5,26 @@ Seconds are those of the run's own timing, so that nobody who receives an event 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from reconciler.core.report import StepResult
+
+
+class Planning(Struct, frozen=True):
+    """A database is read for a plan, or the gates of its changes are evaluated.
+
+    `number` of `databases`; `calls` returns how many were made so far; `changes` is None while it is read.
+    """
+
+    connection: str
+    database: str
+    number: int
+    databases: int
+    calls: Callable[[], int]
+    changes: int | None = None
+    evaluated: int = 0
 
 
 class GatesStarted(Struct, frozen=True):

@@ -24,6 +24,7 @@ def evaluate_gates(
     which: Collection[str] | None = None,
     blocking: bool = True,
     halted: Callable[[], bool] = lambda: False,
+    on_step: Callable[[], None] = lambda: None,
 ) -> tuple[Step, ...]:
     """Return the steps with the results of their gates, which replace earlier ones; a gate that fails blocks its step.
 
@@ -37,6 +38,7 @@ def evaluate_gates(
         blocking: whether a gate that does not pass blocks its step; without, the results are only noted.
         halted: whether to stop. Steps not evaluated until then are returned unchanged, so a caller that halts a round
             must not act on it.
+        on_step: called after each step, in any thread.
 
     Raises:
         CatalogError: a transient error that affects every answer, such as a lost connection; an error that concerns
@@ -46,16 +48,27 @@ def evaluate_gates(
 
     probe = Probe(catalog, halted)
     gates = [gate for gate in GATES.values() if which is None or gate.name in which]
+
+    def evaluated(step: Step) -> Step:
+        result = _evaluated(step, gates, probe, blocking)
+        on_step()
+        return result
+
     with ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="gate") as pool:
-        return tuple(pool.map(lambda step: _evaluated(step, gates, probe, blocking), steps))
+        return tuple(pool.map(evaluated, steps))
 
 
 def evaluate_sets(
-    plans: Sequence[SetPlan], catalog: Catalog, *, which: Collection[str] | None = None, blocking: bool = True
+    plans: Sequence[SetPlan],
+    catalog: Catalog,
+    *,
+    which: Collection[str] | None = None,
+    blocking: bool = True,
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[SetPlan]:
     """Evaluate the gates of all sets of one database in one round, so that each measurement is made once."""
     steps = [step for plan in plans for step in plan.steps]
-    evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking))
+    evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking, on_step=on_step))
     return [
         without_evaluation(
             replace(plan, steps=tuple(islice(evaluated, len(plan.steps)))), but=GATES if which is None else which

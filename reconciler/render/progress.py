@@ -17,6 +17,7 @@ from reconciler.core.plan import inverse
 from reconciler.core.report import Outcome, StepResult
 from reconciler.core.run_events import (
     GatesStarted,
+    Planning,
     PropagationEnded,
     PropagationProbed,
     PropagationStarted,
@@ -66,6 +67,32 @@ class Activity(Struct, frozen=True):
     def sentence(self, moment: float) -> str:
         """Return all of it."""
         return "; ".join(filter(None, (f"{self.doing}: {self.timing(moment, elapsed=' elapsed')}", self.last)))
+
+
+class PlanningProgress:
+    """How far a plan is. Its `str` is a sentence."""
+
+    def __init__(self) -> None:
+        self._last: Planning | None = None
+
+    def take(self, event: Planning) -> None:
+        """Note an event, in any thread; one that is overtaken by a later one is passed over."""
+        if self._last is None or _place(self._last) <= _place(event):
+            self._last = event
+
+    def __str__(self) -> str:
+        now = self._last
+        if now is None:
+            return "Connecting"
+        which = f" ({now.number} of {now.databases})" if now.databases > 1 else ""
+        database, calls = f"{now.connection} / {now.database}{which}", counted(now.calls(), "call")
+        if not now.changes:
+            return f"Reading {database}: {calls}"
+        return f"Evaluating gates of {database}: {now.evaluated:,} of {counted(now.changes, 'change')}, {calls}"
+
+
+def _place(event: Planning) -> tuple[int, bool, int]:
+    return event.number, event.changes is not None, event.evaluated
 
 
 class RunProgress:

@@ -14,17 +14,18 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.cli import progress
+from reconciler.cli import output, progress
 from reconciler.cli.output import Output
 from reconciler.cli.progress import Lines, ProgressDisplay
 from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, StepResult
-from reconciler.core.run_events import RunEvent, SoakProbed, SoakStarted, WaitingForGates
+from reconciler.core.run_events import Planning, RunEvent, SoakProbed, SoakStarted, WaitingForGates
 from reconciler.reconcile import apply_plan, make_plan
-from reconciler.render.progress import RunProgress
+from reconciler.render.progress import PlanningProgress, RunProgress
 from reconciler.service.logging import configure_logging
-from tests.builders import alias_set, catalogs, live, server
+from tests.builders import LOCAL, alias_set, catalogs, live, server
 
 MOVED = StepResult(Step("shop", "a", current="v1", desired="v2"), Outcome.DONE)
 ERASE_LINE, HIDE_CURSOR = "\x1b[2K", "\x1b[?25l"
@@ -94,6 +95,47 @@ def test_a_line_every_thirty_seconds_says_what_takes_so_long(capsys: pytest.Capt
         "shop: soak of 2 aliases: 1m30s elapsed, 8m30s left; last probe passed",
         "shop: soak of 2 aliases: 2m elapsed, 8m left; last probe passed",
     ]
+
+
+def test_planning_says_at_a_terminal_what_it_does_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = server("v1", "v2", aliases={"a": "v1", "b": "v1"})
+    planning = PlanningProgress()
+    with terminal(monkeypatch) as shown, Output().busy(planning):
+        shown.wait_for("Connecting")
+
+        def take(event: Planning) -> None:
+            planning.take(event)
+            if event.evaluated == 1:
+                shown.wait_for("Evaluating gates of local / default: 1 of 2 changes, ")
+            elif event.changes is None:
+                shown.wait_for("Reading local / default: 0 calls")
+
+        one_by_one = replace(LOCAL, concurrency=1)
+        make_plan([alias_set({"a": "v2", "b": "v2"}, connection=one_by_one)], catalogs=catalogs(made), on_event=take)
+    assert "2 of 2 changes" in plain(shown.shown)
+
+
+def test_without_a_terminal_planning_says_now_and_then_what_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "HEARTBEAT", 0.01)
+    planning = PlanningProgress()
+    planning.take(Planning("prod", "default", 2, 3, calls=lambda: 1234, changes=40, evaluated=12))
+    said = ""
+    with Output().busy(planning):
+        end = time.monotonic() + 60
+        while "\n" not in said and time.monotonic() < end:
+            time.sleep(0.005)
+            said += capsys.readouterr().err
+    assert said.splitlines()[0] == "Evaluating gates of prod / default (2 of 3): 12 of 40 changes, 1,234 calls"
+
+
+def test_the_bar_of_a_soak_that_goes_well_is_not_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as shown, ProgressDisplay(Output()) as display:
+        display.on_event(SoakStarted("shop", 1, 0.1))
+        shown.wait_for("0s left")
+    bars = re.findall("\x1b\\[([0-9;]+)m━", shown.shown)
+    assert set(bars) <= {"36", "38;5;237"}, "cyan for what is done, and gray for the rest"
 
 
 def test_without_a_terminal_there_are_only_lines_and_only_on_stderr(

@@ -22,6 +22,7 @@ from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.manifest.targets import reconnected
 from reconciler.reconcile import make_plan
+from reconciler.render.progress import PlanningProgress
 
 apply_options = options.option_group(
     "execution",
@@ -107,8 +108,11 @@ def command(
             sets = inputs.desired_sets(inputs.read_manifests(paths, output), flags, output)
             active = [alias_set for alias_set in sets if run.include_suspended or not alias_set.suspend]
             inputs.announce_new_files([alias_set.connection for alias_set in active], output)
-            with output.busy("Reading the catalog"):
-                plan = make_plan(sets, run, catalogs=catalogs, evaluate=evaluated, journal=recorded)
+            progress = PlanningProgress()
+            with output.busy(progress):
+                plan = make_plan(
+                    sets, run, catalogs=catalogs, evaluate=evaluated, journal=recorded, on_event=progress.take
+                )
             if expected:
                 ensure_reviewed(plan, expected)
             pending = plan.writes

@@ -20,6 +20,7 @@ from reconciler.core.report import plan_exit_code
 from reconciler.manifest import Overrides
 from reconciler.reconcile import make_plan
 from reconciler.render.formats import HTML, JSON
+from reconciler.render.progress import PlanningProgress
 from reconciler.render.results import plan_result
 
 
@@ -73,7 +74,8 @@ def command(
     manifests = inputs.read_manifests(paths, output)
     sets = inputs.desired_sets(manifests, flags, output)
     live = inputs.live_from_file(against, paths, sets, manifests, flags) if against else None
-    with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
+    progress = PlanningProgress()
+    with Catalogs(connect) as catalogs, output.busy(progress):
         plan = make_plan(
             sets,
             run,
@@ -81,6 +83,7 @@ def command(
             against=live,
             evaluate=GatesToEvaluate.ALL if gates == "all" else GatesToEvaluate.CHEAP,
             journal=inputs.journal_to_read(journal),
+            on_event=progress.take,
         )
     origin = inputs.provenance(paths) if output.renders(HTML) else Provenance()
     output.emit(plan_result(plan, origin))

@@ -23,6 +23,7 @@ from reconciler.manifest import Overrides
 from reconciler.reconcile import make_plan
 from reconciler.render.documents import status_document
 from reconciler.render.formats import CSV, TEXT, Result
+from reconciler.render.progress import PlanningProgress
 from reconciler.render.status import Status, alerts_of, status_lines, status_tables
 
 INTERVAL, SHORTEST = 10.0, 1.0
@@ -107,13 +108,15 @@ def command(
         _check_watch(output, paths, interval, watching=watching)
     output.ensure_writable()
 
+    progress = PlanningProgress()
+
     def read() -> Status:
-        return _read(paths, selected, flags, journal, output)
+        return _read(paths, selected, flags, journal, output, progress)
 
     if watching:
         seen = Watch(read, status_lines, output).run(interval or INTERVAL)
     else:
-        with output.busy("Reading the catalog"):
+        with output.busy(progress):
             seen = read()
         output.emit(_result(seen), printed=_result(seen, output.width()))
     return _exit_code(seen, detailed=detailed)
@@ -140,11 +143,18 @@ def _check_watch(output: Output, paths: tuple[str, ...], interval: float | None,
         raise click.UsageError("--watch reads the manifests again: give files instead of -")
 
 
-def _read(paths: tuple[str, ...], selected: Selected, flags: Overrides, journal: Path | None, output: Output) -> Status:
+def _read(
+    paths: tuple[str, ...],
+    selected: Selected,
+    flags: Overrides,
+    journal: Path | None,
+    output: Output,
+    progress: PlanningProgress,
+) -> Status:
     sets = inputs.desired_sets(inputs.read_manifests(paths, output), flags, output)
     recorded = inputs.journal_to_read(journal)
     with Catalogs(connect) as catalogs:
-        plan = make_plan(sets, catalogs=catalogs, journal=recorded)
+        plan = make_plan(sets, catalogs=catalogs, journal=recorded, on_event=progress.take)
         applied = recorded.applied(differing(plan)) if recorded else {}
         rows = list(status(sets, plan, read_load_states(sets, plan, catalogs), applied))
         others, unread = unmanaged(plan, catalogs) if selected.all_databases else ((), None)
