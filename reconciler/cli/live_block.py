@@ -82,7 +82,10 @@ def _block(progress: RunProgress, moment: float) -> RenderableType:
 
 
 def _bar(activity: Activity, moment: float) -> RenderableType:
+    """Return the elapsed share of the time; not in Rich's own color, which is red."""
     if activity.seconds is None:
         return ""
     elapsed = min(activity.seconds, max(0.0, moment - activity.since))
-    return ProgressBar(total=activity.seconds, completed=elapsed, width=BAR_WIDTH)
+    return ProgressBar(
+        total=activity.seconds, completed=elapsed, width=BAR_WIDTH, complete_style="cyan", finished_style="cyan"
+    )
