@@ -209,6 +209,17 @@ def test_an_alias_that_is_neither_here_nor_there_is_stale(change: Callable[[Any]
         fresh(plan, made)
 
 
+def test_aliases_that_others_moved_together_are_named_in_one_sentence() -> None:
+    made = server("c1", "c2", "c3", aliases={"a": "c1", "b": "c1"})
+    plan = make_plan([alias_set({"a": "c2", "b": "c2"})], catalogs=catalogs(made))
+    for alias in ("a", "b"):
+        made.connect(LOCAL, "default").alter_alias(alias, "c3")
+    with pytest.raises(StalePlan) as refused:
+        fresh(plan, made)
+    _, *reasons = (problem.message for problem in refused.value.problems)
+    assert reasons == ['aliases "a", "b" are at "c3" now; the plan saw them at "c1"']
+
+
 def test_another_collection_behind_the_same_name_is_stale() -> None:
     made, plan = move_and_create()
     made.drop_collection("c2")
@@ -249,6 +260,12 @@ def test_a_stale_review_names_each_alias_and_what_differs() -> None:
         'alias "b": not in the reviewed plan; now: c1 → c2',
         'alias "gone": reviewed: drop, at c1; now: no change',
         'alias "new": reviewed: create at c2; now: create at c3',
+    ]
+
+
+def test_a_stale_review_names_the_aliases_of_one_difference_together() -> None:
+    assert stale_because([alias_set({"a": "c2", "b": "c2"})], [alias_set({"a": "c3", "b": "c3"})]) == [
+        'aliases "a", "b": reviewed: c1 → c2; now: c1 → c3'
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from reconciler.core.text import listed
@@ -12,6 +12,8 @@ K = TypeVar("K", bound=Hashable)
 
 SHOWN = 3
 """Aliases, and reasons, that a message lists."""
+NAMED = 20
+"""Aliases that a sentence lists which is about nothing else."""
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
@@ -30,6 +32,12 @@ def with_reasons(reasons: Iterable[tuple[str, str]]) -> str:
     by_reason = grouped(reasons, lambda pair: pair[1])
     parts = [f"{quoted_names([alias for alias, _ in pairs])}: {reason}" for reason, pairs in by_reason.items()]
     return listed(parts, SHOWN, "; ")
+
+
+def subject(aliases: Sequence[str]) -> str:
+    """Return `alias "a"`, or `aliases "a", "b"`, at most twenty of them by name."""
+    names = listed([f'"{alias}"' for alias in aliases], NAMED)
+    return f"{'alias' if len(aliases) == 1 else 'aliases'} {names}"
 
 
 def quoted_names(aliases: Iterable[str]) -> str:

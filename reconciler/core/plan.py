@@ -8,7 +8,7 @@ Records only: no clock, no I/O. `diff` makes the steps, `limits` the refusals, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 from typing import Annotated
@@ -17,7 +17,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from reconciler.core.gates import Gates
-from reconciler.core.grouping import grouped
+from reconciler.core.grouping import grouped, subject
 from reconciler.core.json_strict import digest_of, without_none
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, OnFailure, Source, Target, Verify
 from reconciler.core.record import ALWAYS, INLINE, INTERNAL, NOT_READ, Count, Digest, Record, Time
@@ -432,23 +432,30 @@ def staleness(plan: TargetPlan, live: LiveCatalog) -> list[str]:
     A step is stale when its alias is neither where the plan found it nor where it should go, or when the desired name
     now belongs to another collection. What else has changed does not matter, so a half-applied plan can be resumed.
     """
-    reasons: list[str] = []
-    replaced: list[tuple[str, str]] = []  # a collection's change, and the alias that it concerns
-    for step in plan.steps:
-        now = live.pointing.get(step.alias)
-        if now == step.desired:
-            continue
-        if now != step.current:
-            reasons.append(f'alias "{step.alias}" is {describe_location(now)} now; the plan saw it {step.location}')
-        if step.desired in live.aliases:
-            reason = f'"{step.desired}" is an alias now; the plan saw a collection'
-            replaced.append((reason, step.alias))
-        found = live.id_of(step.desired)
-        if found and step.desired_id and found != step.desired_id:
-            reason = f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
-            replaced.append((reason, step.alias))
-    by_reason = grouped(replaced, lambda pair: pair[0])
-    return [*reasons, *(f"{why}: desired by {listed([name for _, name in pairs])}" for why, pairs in by_reason.items())]
+    differing = [step for step in plan.steps if live.pointing.get(step.alias) != step.desired]
+    elsewhere = (step for step in differing if live.pointing.get(step.alias) != step.current)
+    moved = grouped(elsewhere, lambda step: (describe_location(live.pointing.get(step.alias)), step.location))
+    replaced = grouped(
+        ((reason, step.alias) for step in differing for reason in _replaced(step, live)), lambda pair: pair[0]
+    )
+    return [
+        *(_moved([step.alias for step in steps], *ends) for ends, steps in moved.items()),
+        *(f"{reason}: desired by {listed([alias for _, alias in pairs])}" for reason, pairs in replaced.items()),
+    ]
+
+
+def _moved(aliases: Sequence[str], now: str, planned: str) -> str:
+    are, them = ("is", "it") if len(aliases) == 1 else ("are", "them")
+    return f"{subject(aliases)} {are} {now} now; the plan saw {them} {planned}"
+
+
+def _replaced(step: Step, live: LiveCatalog) -> Iterator[str]:
+    """Yield what else has the name of the desired collection now."""
+    if step.desired in live.aliases:
+        yield f'"{step.desired}" is an alias now; the plan saw a collection'
+    found = live.id_of(step.desired)
+    if found and step.desired_id and found != step.desired_id:
+        yield f'collection "{step.desired}" is another one now (id {found}; the plan saw {step.desired_id})'
 
 
 def describe_undetermined(aliases: Collection[str]) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from reconciler.core.grouping import grouped, subject
 from reconciler.core.model import Target
 from reconciler.core.plan import Action, Plan, SetPlan, Step, TargetPlan, verify_specification
 
 
 def differences(reviewed: Plan, now: Plan) -> list[str]:
-    """Return a sentence for each difference that changes the digest; names the alias, or the set or database."""
+    """Return a sentence for each difference that changes the digest; names the aliases, or the set or database."""
     before, after = _by_target(reviewed), _by_target(now)
     found = [f"{target}: in the reviewed plan, and not planned now" for target in sorted(before.keys() - after.keys())]
     found += [f"{target}: planned now, and not in the reviewed plan" for target in sorted(after.keys() - before.keys())]
     for target in sorted(before.keys() & after.keys()):
-        found += _of_steps(_steps(before[target]), _steps(after[target]))
+        by_change = grouped(_of_steps(_steps(before[target]), _steps(after[target])), lambda pair: pair[1])
+        found += (f"{subject([alias for alias, _ in pairs])}{change}" for change, pairs in by_change.items())
         found += _of_sets(_sets(before[target]), _sets(after[target]))
     return found
 
@@ -31,17 +33,18 @@ def _sets(target: TargetPlan) -> dict[str, SetPlan]:
     return {alias_set.set: alias_set for alias_set in target.sets if alias_set.steps}
 
 
-def _of_steps(before: Mapping[str, Step], after: Mapping[str, Step]) -> Iterator[str]:
+def _of_steps(before: Mapping[str, Step], after: Mapping[str, Step]) -> Iterator[tuple[str, str]]:
+    """Yield each alias whose step differs, with the rest of the sentence."""
     for alias in sorted(before.keys() | after.keys()):
         reviewed, now = before.get(alias), after.get(alias)
         if now is None and reviewed:
-            yield f'alias "{alias}": reviewed: {_change(reviewed)}; now: no change'
+            yield alias, f": reviewed: {_change(reviewed)}; now: no change"
         elif reviewed is None and now:
-            yield f'alias "{alias}": not in the reviewed plan; now: {_change(now)}'
+            yield alias, f": not in the reviewed plan; now: {_change(now)}"
         elif reviewed and now and _change(reviewed) != _change(now):
-            yield f'alias "{alias}": reviewed: {_change(reviewed)}; now: {_change(now)}'
+            yield alias, f": reviewed: {_change(reviewed)}; now: {_change(now)}"
         elif reviewed and now and (changed := "; ".join(_details(reviewed, now))):
-            yield f'alias "{alias}" ({_change(now)}): {changed}'
+            yield alias, f" ({_change(now)}): {changed}"
 
 
 def _change(step: Step) -> str:
