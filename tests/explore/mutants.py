@@ -336,8 +336,8 @@ MUTANTS = (
     Mutant(
         "an alias is healed wherever it is",
         PROPAGATION,
-        'return "" if at == self._step.desired else',
-        'return "" if True else',
+        "if at == self._step.desired:",
+        "if True:",
         "propagation",
     ),
     Mutant(
