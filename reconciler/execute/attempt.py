@@ -137,13 +137,13 @@ def _create(step: Step, collection: str, catalog: Catalog) -> End:
     """
     try:
         catalog.create_alias(step.alias, collection)
-    except AliasAlreadyExists:
+    except AliasAlreadyExists as error:
         try:
-            hidden = where(step.alias, catalog) is None
+            place = where(step.alias, catalog)
         except CatalogError:
-            hidden = False  # the create was refused, and nothing else is known
-        if not hidden:
-            raise
+            raise error from None  # the create was refused, and nothing else is known
+        if place is not None:
+            raise AliasAlreadyExists(f"{error}, {describe_location(place)}") from None
         catalog.alter_alias(step.alias, collection)
         message = "the alias was dangling: its collection is gone; it was altered, not created"
         return End(Outcome.DONE, message=message, wrote=True)

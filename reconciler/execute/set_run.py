@@ -495,7 +495,7 @@ class SetRun:
             return
         for step in reverted:
             if live[step.alias] != step.current:
-                self._contradict(step, f"is {describe_location(live[step.alias])} after it was moved back")
+                self._contradict(step, _after_revert(live[step.alias]))
         back = [step for step in reverted if step.action is Action.ALTER and live[step.alias] == step.current]
         self._report_empty(back)
         self._report_left(reverted)
@@ -527,13 +527,18 @@ class SetRun:
         mine = {step.alias for step in self._plan.steps} | {each.alias for each in self._plan.pending_verification}
         for collection in sorted({step.desired for step in reverted if step.desired}):
             try:
-                left = sorted((self._catalog.aliases_of(collection) or frozenset()) - mine)
+                aliases = self._catalog.aliases_of(collection) or frozenset()
             except CatalogError:
                 continue
+            left = sorted(aliases - mine)
             names = listed([f'"{alias}"' for alias in left], LEFT_SHOWN)
-            for step in reverted if left else ():
+            for step in reverted:
                 last = self._results.of(step)
-                if step.desired == collection and last.outcome is Outcome.REVERTED:
+                if step.desired != collection or last.outcome is not Outcome.REVERTED:
+                    continue
+                if step.alias in aliases:
+                    self._contradict(step, _after_revert(collection))
+                elif left:
                     message = f"{last.message}; still on {collection} since before this run: {names}"
                     self._results.correct(step, last.outcome, last.code, message)
 
@@ -558,6 +563,10 @@ class _Readers:
 
     endpoints: Sequence[Endpoint]
     rights: Rights
+
+
+def _after_revert(place: str | None) -> str:
+    return f"is {describe_location(place)} after it was moved back"
 
 
 def _place(item: Propagated, proofs: Sequence[Propagated]) -> str:

@@ -119,6 +119,25 @@ def test_what_an_earlier_run_left_on_the_new_collection_is_named() -> None:
     assert why.endswith('at "old"; still on new since before this run: "canary"')
 
 
+def test_an_alias_that_is_found_among_those_on_the_new_collection_is_not_said_to_be_reverted() -> None:
+    recorder = three_waves()
+
+    def move(method: str, alias: str) -> None:
+        if (method, alias) == ("aliases_of", "new"):
+            recorder.before = lambda method, alias: None
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "new")
+
+    def fail(method: str, alias: str) -> None:
+        if (method, alias) == ("alter", "c"):
+            recorder.before = move
+            raise PermissionDenied("no")
+
+    recorder.before = fail
+    report = run(recorder)
+    assert (outcomes(report)["a"], outcomes(report)["b"]) == (Outcome.FAILED, Outcome.REVERTED)
+    assert message(report, "a").endswith('yet the alias is at "new" after it was moved back')
+
+
 def test_a_revert_to_a_collection_that_became_empty_is_made_and_reported() -> None:
     recorder = three_waves()
     recorder.server.delete("old", [1])

@@ -297,6 +297,22 @@ def test_a_create_of_what_exists_wrote_nothing_even_if_the_alias_cannot_be_read_
     assert (report.results[0].code, report.exit_code, report.wrote) == ("AliasAlreadyExists", ExitCode.ERROR, False)
 
 
+def test_a_create_of_what_exists_says_where_it_is_even_if_the_alias_cannot_be_read_again() -> None:
+    recorder = Recorder(server("c1", "c2"))
+
+    def cut(method: str, alias: str) -> None:
+        recorder.before = Trouble("resolve", "a", ConnectionFailed("cut"), times=1)
+
+    def overtake(method: str, alias: str) -> None:
+        if method == "create":
+            recorder.before = cut
+            recorder.server.connect(LOCAL, "default").create_alias("a", "c2")
+
+    recorder.before = overtake
+    report = run(recorder, alias_set({"a": "c1"}))
+    assert message(report, "a") == 'there is an alias a, at "c2"; and the alias could not be read back: cut'
+
+
 def test_not_now_is_tried_again_after_another_read() -> None:
     recorder = Recorder(server("c1", "c2", aliases={"a": "c1"}))
     recorder.before = Trouble("alter", "a", RateLimited("busy"), times=2)

@@ -489,7 +489,12 @@ class Watched(MemoryCatalog):
         aliases = [*self._world.views]
         names = self._world.read(f"list {collection}", aliases, lambda: super(Watched, self).aliases_of(collection))
         for alias in names or ():
-            self._world.saw(alias, collection)
+            view = self._world.view(alias)
+            if view.ends is None or view.ends == (
+                view.last,
+                collection,
+            ):  # a run looks for others, and what it reverted
+                self._world.saw(alias, collection)
         return names
 
     def sample_keys(self, collection: str, primary: str, limit: int) -> tuple[PrimaryKey, ...]:

@@ -44,6 +44,10 @@ class _Recorded(MemoryCatalog):
         self._recorder.before("resolve", alias)
         return super().resolve(alias)
 
+    def aliases_of(self, collection: str) -> frozenset[str] | None:
+        self._recorder.before("aliases_of", collection)
+        return super().aliases_of(collection)
+
     def load_state(self, collection: str) -> LoadState:
         self._recorder.before("load_state", collection)
         return super().load_state(collection)
