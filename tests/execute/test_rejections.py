@@ -15,7 +15,7 @@ from reconciler.core.rejections import Rejection, block_rejected
 from reconciler.core.report import Outcome
 from reconciler.journal import Journal
 from reconciler.reconcile import apply_plan, make_plan
-from tests.builders import alias_set, live, server
+from tests.builders import LOCAL, alias_set, live, server
 from tests.faults.memory import Recorder
 
 
@@ -97,6 +97,26 @@ def test_another_wish_or_insisting_lifts_it(reverted: tuple[Recorder, Plan], jou
         assert reasons(plan) == {}
         assert apply_plan(plan, catalogs=opened, journal=journal).exit_code is ExitCode.DONE
         assert journal.decisions().rejected == {}
+
+
+def test_a_call_that_takes_effect_after_the_revert_is_reverted_by_the_next_run(journal: Journal) -> None:
+    recorder = Recorder(server("old", "new", aliases={"a": "old", "b": "old"}))
+
+    def late(method: str, name: str) -> None:
+        if (method, name) == ("alter", "b"):
+            raise PermissionDenied("no")
+        if (method, name) == ("count", "old"):  # the alias was read back, and the run still reads the collections
+            recorder.server.connect(LOCAL, "default").alter_alias("a", "new")
+
+    recorder.before = late
+    with recorder.catalogs() as opened:
+        apply_plan(make_plan([desired()], catalogs=opened, journal=journal), catalogs=opened, journal=journal)
+        recorder.before = lambda method, alias: None
+        assert live(recorder.server) == {"a": "new", "b": "old"}
+        plan = make_plan([desired()], catalogs=opened, journal=journal)
+        assert [pending.alias for pending in plan.pending_reverts] == ["a"]
+        apply_plan(plan, catalogs=opened, journal=journal)
+    assert live(recorder.server) == {"a": "old", "b": "old"}
 
 
 @pytest.mark.parametrize(
