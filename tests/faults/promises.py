@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from reconciler.core.model import AliasSet, OnFailure
 from reconciler.core.plan import Plan, Step
-from reconciler.core.report import Outcome, Report
+from reconciler.core.report import ACHIEVED, Outcome, Report
 from reconciler.journal import Act
 from tests.faults.watched_journal import Event, Log, Noted
 
@@ -47,7 +47,7 @@ class Promises:
 
     def _insist_that_it_was_not_rejected(self, entry: Noted, step: Step, before: Sequence[Noted]) -> None:
         rejection = self.rejection_of(step, before)
-        assert rejection is None or rejection.time > last_read(entry.run, before), (
+        assert rejection is None or rejection.time > last_read(entry, before), (
             f"run {entry.run} repeats {step.alias} → {step.desired}, which run {rejection.run} rejected"
         )
 
@@ -82,7 +82,7 @@ class Promises:
                 continue
             said = f"run {entry.run} moves {step.alias} (wave {step.wave}) behind {alias.name} at {alias.collection}"
             assert alias.collection not in self.bad, f"{said}, where every soak fails"
-            watched = entry.time - max(begun, moved.time)
+            watched = entry.time - max(begun, there_since(moved, entry.run, known))
             assert watched + MARGIN >= soak or self.may_be_verified(moved, soak, before), f"{said}: {watched:.3f} s"
 
     def _known_to(self, entry: Noted, before: Sequence[Noted]) -> list[Noted]:
@@ -90,7 +90,7 @@ class Promises:
 
         The results are of any time: an intent of another run whose call was not made moved nothing.
         """
-        read = last_read(entry.run, before)
+        read = last_read(entry, before)
         results = [
             item
             for item in self.log.entries
@@ -130,9 +130,27 @@ class Promises:
                     assert alias.name in verifying | reverting, f"{alias.name} is at {at}, not verified, and forgotten"
 
 
-def last_read(run: int, before: Sequence[Noted]) -> float:
-    """Return when a run last read what others had recorded."""
-    return max(item.time for item in before if item.run == run and item.event is Event.READ)
+def last_read(entry: Noted, before: Sequence[Noted]) -> float:
+    """Return when a run last read what others had recorded about the set of its entry: each set reads for itself."""
+    assert entry.step
+    return max(item.time for item in before if item.run == entry.run and entry.step.alias in item.aliases)
+
+
+def there_since(moved: Noted, run: int, known: Sequence[Noted]) -> float:
+    """Return since when a run may watch an alias that a newest call moved.
+
+    That is from its own result that the alias is there, if all known calls after it were to the same place.
+    """
+    assert moved.step
+    since = moved.time
+    for item in sorted(known, key=lambda item: item.time, reverse=True):
+        if item.step is None or item.step.alias != moved.step.alias:
+            continue
+        if item.event is Event.INTENT and (item.act is not Act.MOVE or item.step.desired != moved.step.desired):
+            break
+        if item.run == run and item.event is Event.RESULT and item.outcome in ACHIEVED:
+            since = min(since, item.time)
+    return since
 
 
 def last_move(alias: str, entries: Sequence[Noted]) -> Noted | None:

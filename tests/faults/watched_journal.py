@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from reconciler.core.decisions import Decisions
 from reconciler.core.model import Target
 from reconciler.core.plan import Plan, Step
 from reconciler.core.rejections import Rejected
-from reconciler.core.report import Report, StepResult
+from reconciler.core.report import Outcome, Report, StepResult
 from reconciler.journal import Act, Journal, Origins, RecordedRun
 
 NOBODY = 2**22 + 1
@@ -41,7 +42,8 @@ class Event(StrEnum):
 class Noted:
     """One entry of a run. `time` is in seconds of `time.monotonic()`, when the entry was on the disk.
 
-    `wrote` is of results: whether the server may have been changed.
+    `wrote` and `outcome` are of results: whether the server may have been changed, and how the step ended. `aliases`
+    are those whose decisions were read.
     """
 
     time: float
@@ -50,6 +52,8 @@ class Noted:
     step: Step | None = None
     act: Act | None = None
     wrote: bool = True
+    outcome: Outcome | None = None
+    aliases: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         about = f"{self.step.alias}: {self.step.current} → {self.step.desired}" if self.step else ""
@@ -65,11 +69,9 @@ class Log:
     entries: list[Noted] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def note(
-        self, run: int, event: Event, step: Step | None = None, act: Act | None = None, *, wrote: bool = True
-    ) -> None:
+    def note(self, run: int, event: Event, step: Step | None = None, act: Act | None = None, **about: Any) -> None:
         with self.lock:
-            self.entries.append(Noted(time.monotonic(), run, event, step, act, wrote))
+            self.entries.append(Noted(time.monotonic(), run, event, step, act, **about))
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class _WatchedRun:
 
     def rejected(self, aliases: Collection[str], /) -> Rejected:
         self._watched.alive()
-        self._note(Event.READ)  # before it reads: what is decided from now on, it may miss
+        self._note(Event.READ, aliases=frozenset(aliases))  # before it reads: what is decided from now on, it may miss
         return self._run.rejected(aliases)
 
     def decide_revert(self, target: Target, steps: Sequence[Step], reason: str) -> None:
@@ -154,7 +156,7 @@ class _WatchedRun:
     def note(self, target: Target, result: StepResult) -> None:
         self._watched.count(written=False)
         self._run.note(target, result)
-        self._watched.log.note(self._watched.number, Event.RESULT, result.step, wrote=result.wrote)
+        self._note(Event.RESULT, result.step, wrote=result.wrote, outcome=result.outcome)
         self._watched.count(written=True)
 
     def end(self, report: Report) -> str:
@@ -164,5 +166,5 @@ class _WatchedRun:
         self._watched.count(written=True)
         return ended
 
-    def _note(self, event: Event, step: Step | None = None, act: Act | None = None) -> None:
-        self._watched.log.note(self._watched.number, event, step, act)
+    def _note(self, event: Event, step: Step | None = None, act: Act | None = None, **about: Any) -> None:
+        self._watched.log.note(self._watched.number, event, step, act, **about)
