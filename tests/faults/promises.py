@@ -126,6 +126,7 @@ class Promises:
                     assert alias.name in reverting, f"{alias.name} is at {at}, and its revert is forgotten"
                     continue
                 unverified = moved.step.desired == at and not moved.step.reverting and moved.run not in self.retrying
+                unverified &= not accepted_by_a_rollback(moved, entries)
                 if desired.verify.soak and unverified and not self.may_be_verified(moved, desired.verify.soak, entries):
                     assert alias.name in verifying | reverting, f"{alias.name} is at {at}, not verified, and forgotten"
 
@@ -164,6 +165,20 @@ def last_move(alias: str, entries: Sequence[Noted]) -> Noted | None:
         elif item.event is Event.INTENT and item.act is not Act.HEAL and wrote.get(item.run, True):
             return item if item.act is Act.MOVE else None
     return None
+
+
+def accepted_by_a_rollback(moved: Noted, entries: Sequence[Noted]) -> bool:
+    """Return whether a rollback found an alias where it was moved, and was to bring it there."""
+    assert moved.step
+    return any(
+        item.event is Event.RESULT
+        and item.outcome in ACHIEVED
+        and item.time > moved.time
+        and item.step is not None
+        and item.step.reverting
+        and (item.step.alias, item.step.desired) == (moved.step.alias, moved.step.desired)
+        for item in entries
+    )
 
 
 def insist_on_truth(report: Report, live: Mapping[str, str]) -> None:
