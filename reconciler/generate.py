@@ -30,7 +30,7 @@ LIMITS = {
     "minimum": "Minimum",
     "maximum": "Maximum",
     "maxItems": "Max items",
-    "maxProperties": "Max names",
+    "maxProperties": "Max entries",
     "maxLength": "Max length",
 }
 SERVERS = """

@@ -126,7 +126,7 @@ def test_schemas_definitions_and_the_reference_describe_it(store: Shop) -> None:
     assert saved["$defs"]["Step"]["properties"]["gateSpecification"]["properties"]["multiple"]["required"] == ["of"]
     generate = [*WITH_THE_GATE, sys.executable, "-m", "reconciler.generate", str(store.folder)]
     subprocess.run(generate, cwd=REPOSITORY, check=True)
-    assert "| `spec.gates.multiple.of` | integer | The divisor. At least: 2. |" in (
+    assert "| `spec.gates.multiple.of` | integer | The divisor. Minimum: 2. |" in (
         (store.folder / "docs/reference/manifests.md").read_text()
     )
     assert "a multiple gate needs of: a number" in ((store.folder / "crds/aliassets.aliasctl.dev.yaml").read_text())
