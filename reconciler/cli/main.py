@@ -81,7 +81,8 @@ def aliasctl() -> None:
     Exit codes:
       0  done, or nothing to do
       1  error before any write; usage errors too
-      2  plan --detailed-exitcode: there are changes; status --exit-code: an alias needs attention
+      2  plan --detailed-exitcode: there are changes;
+         status --exit-code: an alias needs attention
       3  nothing written: a guard refused, or every change is blocked
       4  nothing written: the saved plan is stale
       5  at least one write, and not everything desired is done
