@@ -212,7 +212,7 @@ class SetRun:
         over = {step.alias for step in planned} - {step.alias for step in steps}
         for step in planned:
             if step.alias in over and (block := rejection_of(step, self._target, rejected)):
-                block = replace(block, message=f'it waits for "{step.alias}": {block.message}')
+                block = replace(block, message=f'waiting: "{step.alias}" is blocked: {block.message}')
                 steps = tuple(item if item.blocked else replace(item, blocked=block) for item in steps)
         if self._touched:
             self._fail_if_blocked(steps[: len(wave)])

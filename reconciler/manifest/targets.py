@@ -145,7 +145,7 @@ class _ConnectionResolver:
         problems = [*flags.problems(working_directory), *environment.problems(working_directory)]
         if flags.connection and not any(name == flags.connection for _, name in manifests.connections):
             known = f"known are {_names(manifests)}" if manifests.connections else "the manifests have none"
-            message = f'no MilvusConnection is called "{flags.connection}"; {known}'
+            message = f'no MilvusConnection "{flags.connection}"; {known}'
             problems.append(Problem(message, Source("--connection")))
         if problems:
             raise InvalidInput(*problems)

@@ -74,7 +74,7 @@ def test_everything_wrong_is_told_at_once_with_its_place_and_the_way_out(folder:
             ["plan", "-f", "aliases.yaml", "--only", "zz"],
             "error: --only zz: no set lists or covers it\n",
         ),
-        (["plan", "-f", "aliases.yaml", "--connection", "zz"], "--connection: error: no MilvusConnection is called"),
+        (["plan", "-f", "aliases.yaml", "--connection", "zz"], '--connection: error: no MilvusConnection "zz"'),
         (["export"], "error: "),
         (
             ["show", "nowhere.json"],

@@ -234,7 +234,7 @@ def test_no_wave_follows_one_that_another_run_has_rejected_since(shop: Shop) -> 
     assert [step.alias for step in plan.steps] == ["prod"]
     report = carry_out(shop, plan)
     assert outcomes(report)["prod"] == (Outcome.BLOCKED, "rejected")
-    assert '"canary": new was rejected' in (report.results[-1].message or "")
+    assert 'waiting: "canary" is blocked: new was rejected' in (report.results[-1].message or "")
     assert (report.exit_code, shop.live) == (ExitCode.REFUSED, BEFORE)
 
 

@@ -170,7 +170,7 @@ def test_every_problem_of_a_set_is_told_by_its_path() -> None:
         'spec.interval: expected more than 0s and at most 24h, found the string "0s"',
         'spec.limits.allowEmpty: expected true or false, found the string "yes"',
         "spec.limits.maxDrops: expected a whole number, found nothing",
-        "spec.verify.endpoints[0].name: an endpoint is a further proxy; the connection of the set is always asked",
+        "spec.verify.endpoints[0].name: an endpoint is a further proxy; the connection of the set is always read",
     ]
 
 

@@ -157,10 +157,10 @@ def test_another_connection_for_every_set() -> None:
         ("staging:1", "staging", Origin.MANIFEST)
     }
     assert refusal(given, Overrides(connection="stagin")) == [
-        '--connection: no MilvusConnection is called "stagin"; known are prod, staging'
+        '--connection: no MilvusConnection "stagin"; known are prod, staging'
     ]
     assert refusal(manifests(a_set()), Overrides(connection="prod")) == [
-        '--connection: no MilvusConnection is called "prod"; the manifests have none'
+        '--connection: no MilvusConnection "prod"; the manifests have none'
     ]
 
 
@@ -288,7 +288,7 @@ def test_the_one_server(texts: list[str], flags: Overrides, env: Overrides, addr
     [
         ([], Overrides(), "no server is named; give --uri, or -f with a MilvusConnection"),
         ([PROD, STAGING], Overrides(), "several servers are given; choose one with --connection: prod, staging"),
-        ([PROD], Overrides(connection="x"), '--connection: no MilvusConnection is called "x"; known are prod'),
+        ([PROD], Overrides(connection="x"), '--connection: no MilvusConnection "x"; known are prod'),
     ],
 )
 def test_no_one_server(texts: list[str], flags: Overrides, problem: str) -> None:

@@ -17,7 +17,7 @@ from reconciler.gates import GATES
 
 MAX_ALIASES = 1000
 SELF_ALIAS = "an alias cannot be its own collection"
-OWN_CONNECTION = "an endpoint is a further proxy; the connection of the set is always asked"
+OWN_CONNECTION = "an endpoint is a further proxy; the connection of the set is always read"
 _REMEDY = 'may change only while the set is suspended; give "suspend: true" with the change, or write another set'
 FIXED_CONNECTION = f"the connection {_REMEDY}"
 FIXED_DATABASE = f"the database {_REMEDY}"
