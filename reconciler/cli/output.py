@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HEARTBEAT = 30.0
-"""Seconds without a line after which a line says what takes so long; not at a terminal."""
+"""Seconds without a line after which a line says what takes long; not at a terminal."""
 MIN_WIDTH = 40
 """Columns of the narrowest terminal that lines are wrapped for."""
 

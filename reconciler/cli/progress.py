@@ -43,7 +43,7 @@ class Lines:
         self._printed = started
 
     def show(self, lines: Sequence[Line], progress: RunProgress, moment: float) -> None:
-        """Print lines; after a while without any, print what takes so long."""
+        """Print lines; after a while without any, print what takes long."""
         if not lines and moment - self._printed >= HEARTBEAT and (still := progress.still_running(moment)):
             lines = [Line(still)]
         if lines:

@@ -12,7 +12,7 @@ from reconciler.core.record import Record
 
 
 class Provenance(Record, frozen=True):
-    """Where the manifests come from, as far as it is known."""
+    """Where the manifests come from, if that is known."""
 
     commit: Annotated[str, Meta(description="The id of the commit.")] = ""
     author: Annotated[str, Meta(description="The author of the commit, as Name <address>.")] = ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.catalog.sandbox import Sandbox
 
 CLEANUP_SECONDS = 30.0
-"""How long removing is tried again while the server does not answer."""
+"""How long removal is retried while the server does not answer."""
 WAIT = 0.5
 MAY_PASS = (ConnectionFailed, CallTimedOut, UnexpectedAnswer)
 

@@ -67,7 +67,7 @@ def _guard(step: Step, probe: Probe) -> GateResult | None:
         if desired is LoadState.LOADED:
             unloaded = _unloaded(step, probe)
     except CannotTell as cannot:
-        desired = cannot  # which matters only if the current one is loaded, or may not be asked either
+        desired = cannot  # which matters only if the current one is loaded, or cannot be read either
     if desired is LoadState.LOADED and not unloaded:
         return _result(Verdict.PASS, "", desired)
     with of_current(f"the load state of {step.current} cannot be read"):

@@ -109,7 +109,7 @@ class Repository:
     def repair(self) -> bool:
         """Create the mirror again if its files are damaged, as after a power cut; return whether they were.
 
-        The commits that were kept are fetched again, as far as the server still has them.
+        The commits that were kept are fetched again, if the server still has them.
         """
         if self._is_intact():
             return False

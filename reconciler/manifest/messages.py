@@ -83,7 +83,7 @@ class _Finding(Struct, frozen=True):
 
     @property
     def unknown(self) -> list[str]:
-        """The fields that nothing here is called, where that is what was found; not many more than are reported."""
+        """Return the names of unknown fields, if that is the problem; not many more than are reported."""
         if self.word != _UNKNOWN:
             return []
         known = set(self.known)

@@ -87,7 +87,7 @@ def _left_out(rows: int, refusals: int, databases: int) -> str:
 
 
 class _Change(Struct):
-    """A group as far as it fits: each of its batches with the number of aliases to show.
+    """As much of a group as fits: each of its batches with the number of aliases to show.
 
     `said`: its messages that the top of the comment has.
     """

@@ -159,7 +159,7 @@ class View(Struct, frozen=True):
 
 
 def plan_view(plan: Plan, provenance: Provenance = Provenance()) -> View:
-    """Return a plan in printable words. `provenance`: of its manifests, as far as it is known."""
+    """Return a plan in printable words. `provenance`: of its manifests, if that is known."""
     verdict, mood = _plan_verdict(plan)
     return View(
         kind="plan",
