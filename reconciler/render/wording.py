@@ -76,7 +76,7 @@ def saved_credentials(target: TargetPlan) -> Iterator[str]:
 
 def pending_verification(pending: PendingVerification) -> str:
     """Return why an alias that is at its desired collection is in the plan."""
-    return printable(f"run {pending.run} did not verify it ({pending.reason}); it is verified again first")
+    return printable(f"run {pending.run} did not verify it ({pending.reason}); will be verified first")
 
 
 def pending_revert(pending: PendingRevert) -> str:

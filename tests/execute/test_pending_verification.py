@@ -268,7 +268,7 @@ def test_the_plan_and_the_report_say_so(shop: Shop, tmp_path: Path) -> None:
     shop.apply(spec_hash(LONG), seconds=0.3)
     plan = shop.plan(spec_hash())
     assert any(
-        line.plain.startswith("  ? canary   at new   not verified: run ") and "it is verified again first" in line.plain
+        line.plain.startswith("  ? canary   at new   not verified: run ") and "will be verified first" in line.plain
         for line in plan_result(plan).lines()
     )
     assert [(row.sign, row.alias, row.current, row.desired) for row in plan_view(plan).rows] == [
