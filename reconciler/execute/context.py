@@ -26,7 +26,7 @@ class RunContext:
     Args:
         stop: when set, calls in flight finish and nothing further starts.
         record: where intents and outcomes are recorded.
-        wait: seconds that a wave may wait for gates that do not pass yet.
+        wait: maximum seconds to wait for the gates of a wave to pass.
         open_endpoint: opens a database through another proxy (`verify.endpoints`).
         retry_rejected: make moves that other runs reverted, and do not verify what other runs moved.
     """

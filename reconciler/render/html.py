@@ -29,7 +29,7 @@ MAX_NAMES = 5
 
 
 def html(view: View, document: Document) -> str:
-    """Render a plan or a report. `document`: the same as JSON, shown at the end."""
+    """Render a plan or a report. `document`: the raw JSON to show at the end."""
     environment = page_environment()
     return environment.get_template("page.html").render(
         view=view,

@@ -10,7 +10,7 @@ from reconciler.render.tables import Tables
 
 
 def html_tables(result: Tables, document: Document) -> str:
-    """Render tables. `document`: the same as JSON, shown at the end."""
+    """Render tables. `document`: the raw JSON to show at the end."""
     environment = page_environment()
     return environment.get_template("tables.html").render(
         result=result,
