@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from reconciler.core.errors import InvalidInput, Problem
-from reconciler.core.model import Credential
+from reconciler.core.model import Credential, SecretKeyRef, Tls
 from reconciler.files import KIB, read_limited
+
+Secrets: TypeAlias = Callable[[str, SecretKeyRef], bytes]
+"""Returns the value of a key of a Kubernetes Secret in a namespace. Raises `InvalidInput`: there is none, or it may not
+be read."""
 
 MAX_BYTES = 64 * KIB
 """Maximum bytes of a secret in a file; a larger file was named by mistake, or is endless."""
@@ -58,6 +67,92 @@ def read_secret(credential: Credential, what: str) -> str:
     if _undecodable(content):
         raise _wrong(f"{what}'s {place} is not text")
     return content
+
+
+def read_credential(credential: Credential, what: str, remedy: str, namespace: str, secrets: Secrets | None) -> str:
+    """Return a secret as `read_secret` does, also from a Kubernetes Secret.
+
+    Args:
+        credential: the place.
+        what: the secret in messages, such as `the token`.
+        remedy: what to do where Kubernetes Secrets cannot be read.
+        namespace: of the Secret.
+        secrets: how Kubernetes Secrets are read; None if they cannot be.
+
+    Raises:
+        InvalidInput: as for `read_secret`.
+    """
+    if credential.secret is None:
+        return read_secret(credential, what)
+    if secrets is None:
+        raise only_for_operator(what, remedy)
+    place = f"Secret {credential.secret.name} (key {credential.secret.key})"
+    try:
+        content = without_line_end(secrets(namespace, credential.secret).decode())
+    except UnicodeDecodeError:  # whose text would show the content
+        raise _wrong(f"{what}'s {place} is not text") from None
+    if not content:
+        raise _wrong(f"{what}'s {place} is empty")
+    return content
+
+
+def only_for_operator(what: str, remedy: str) -> InvalidInput:
+    """Return the error for a Kubernetes Secret on the command line and in the sync agent."""
+    return _wrong(f"{what} is in a Kubernetes Secret, which only the operator can read; {remedy}")
+
+
+@contextmanager
+def on_disk(tls: Tls, namespace: str, secrets: Secrets | None) -> Iterator[Tls]:
+    """Yield TLS settings in which PEM data from Kubernetes Secrets are private files, while the context is open.
+
+    Without `secrets` they are yielded unchanged. Raises `InvalidInput`: a Secret cannot be read, or no file written.
+    """
+    if secrets is None or not any(credential and credential.secret for credential in (tls.ca, tls.cert, tls.key)):
+        yield tls
+        return
+    from tempfile import TemporaryDirectory
+
+    try:
+        folder = TemporaryDirectory(prefix="aliasctl-")
+    except OSError as error:
+        message = f"TLS settings in Secrets need a folder for temporary files: {error.strerror}; set TMPDIR to one"
+        raise _wrong(message) from error
+    with folder as name:
+
+        def written(credential: Credential | None, part: str) -> Credential | None:
+            if credential is None or credential.secret is None:
+                return credential
+            path = Path(name) / part
+            path.touch(mode=0o600)
+            path.write_bytes(secrets(namespace, credential.secret))
+            return Credential(file=str(path))
+
+        yield replace(tls, ca=written(tls.ca, "ca"), cert=written(tls.cert, "cert"), key=written(tls.key, "key"))
+
+
+def pem_file(credential: Credential, part: str, remedy: str) -> Path:
+    """Return the path of a PEM file that can be read.
+
+    Args:
+        credential: the place.
+        part: `ca`, `cert` or `key`, for messages.
+        remedy: what to do if the place is no file.
+
+    Raises:
+        InvalidInput: it is no file, or cannot be read.
+    """
+    if credential.secret is not None:
+        raise only_for_operator(f"the TLS {part}", remedy)
+    if credential.file is None:
+        raise _wrong(f"the TLS {part} must come from a file; {remedy}")
+    path = Path(credential.file)
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise _wrong(f"cannot read the TLS {part} file {path}: {error.strerror}") from None
+    except ValueError:  # a name that is not possible for a file
+        raise _wrong(f"cannot read the TLS {part} file {path}: no such file") from None
 
 
 def _text_of(path: Path, what: str) -> str:

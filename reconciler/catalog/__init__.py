@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.catalog.port import Catalog, Connect, Observe, Secrets
+from reconciler.catalog.port import Catalog, Connect, Observe
 from reconciler.catalog.sessions import Catalogs
 from reconciler.core.errors import ConnectionFailed, InvalidInput, Problem
 from reconciler.core.model import Connection
+from reconciler.credentials import Secrets
 
 if TYPE_CHECKING:
     from reconciler.catalog.sandbox import Sandbox

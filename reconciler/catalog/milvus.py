@@ -29,7 +29,6 @@ from reconciler.catalog.port import (
     AliasWrite,
     Observe,
     ReadGrant,
-    Secrets,
     check_alias_name,
     check_sizes,
 )
@@ -50,6 +49,7 @@ from reconciler.core.errors import (
     UnexpectedAnswer,
 )
 from reconciler.core.model import Collection, Connection, Index, LoadState, PrimaryKey, Row, Schema, Target, Vector
+from reconciler.credentials import Secrets
 
 T = TypeVar("T")
 

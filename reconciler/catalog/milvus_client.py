@@ -21,10 +21,10 @@ from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from reconciler.catalog.milvus_options import client_options
-from reconciler.catalog.port import Secrets
-from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.without_pandas import without_pandas
 from reconciler.core.model import Connection
+from reconciler.credentials import Secrets
+from reconciler.proxy import proxy_of
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from reconciler.catalog.milvus_client import MilvusException, RpcError, StatusCode
-from reconciler.catalog.proxy import proxy_of
 from reconciler.core import errors
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import Target
+from reconciler.proxy import proxy_of
 
 MAX_WORDS = 300
 """Maximum characters of a server's own message that are passed on."""

@@ -21,15 +21,12 @@ from reconciler.core.model import (
     PrimaryKey,
     Row,
     Schema,
-    SecretKeyRef,
     Vector,
 )
 
 if TYPE_CHECKING:
     from reconciler.catalog.server_behaviour import ServerBehaviour  # its table is not needed offline
 
-Secrets: TypeAlias = Callable[[str, SecretKeyRef], bytes]
-"""Read a key of a Kubernetes Secret in a namespace. Raises `InvalidInput`, naming the Secret, if it does not exist."""
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Called after each call to Milvus: pymilvus's name of the method, `ok` or the name of our error, and the seconds."""
 

@@ -15,10 +15,10 @@ from enum import Enum, StrEnum, auto
 import msgspec
 
 from reconciler.catalog.port import DataRead
-from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.server_version import NEWEST, OLDEST, Number, Product, ServerVersion, parse_version, with_stated
 from reconciler.core.model import Certainty
 from reconciler.core.plan import Action
+from reconciler.proxy import proxy_of
 
 Range = tuple[Number, Number]
 """From the first version, up to but not including the second."""

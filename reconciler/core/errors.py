@@ -170,6 +170,17 @@ class UnexpectedAnswer(CatalogError):
     """Any other code."""
 
 
+class IntegrationFailed(AliasctlError):
+    """A system beside Milvus, such as a hook, did not answer, or not as required.
+
+    `message`: one line that names the system, without its secret and without the path of its address.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        self.transient = transient
+        super().__init__(message)
+
+
 class JournalError(AliasctlError):
     """An intent or result cannot be recorded."""
 

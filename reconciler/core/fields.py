@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+BY_NAME: dict[str, object] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+"""Words for a list whose items are identified by their name."""
 MAX_ITEMS = 64
 """Items of a list in a manifest, unless it sets another limit."""
 NAME_PATTERN = "[A-Za-z_][A-Za-z0-9_]{0,254}"

@@ -76,8 +76,33 @@ class Tls(Record, frozen=True):
     server_name: str | None = None
 
 
+class HttpEndpoint(Record, frozen=True, kw_only=True):
+    """How to reach a system beside Milvus over HTTP.
+
+    `secret` is a token or a signing key, as the system requires.
+    """
+
+    uri: Annotated[str, Meta(description="http(s)://host[:port][/path][?query]")]
+    secret: Credential | None = None
+    tls: Tls | None = None
+    timeout: Annotated[float, Meta(gt=0, le=3600, description="Of one request, as a whole."), ALWAYS] = field(
+        default=DEFAULT_TIMEOUT_SECONDS, name="timeoutSeconds"
+    )
+
+    @property
+    def host(self) -> str:
+        """Return the host and port as the URI has them; its path and query may be secret."""
+        return self.uri.partition("://")[2].partition("/")[0].partition("?")[0]
+
+
+class Hook(HttpEndpoint, frozen=True, kw_only=True):
+    """A system that decides whether an alias may move."""
+
+    name: str
+
+
 class Connection(Record, frozen=True):
-    """How to reach a Milvus server.
+    """How to reach a Milvus server, and the systems that a run asks about it.
 
     `address` is the server's identity: `host:port`, normalised, or the real path of a Milvus Lite file. Two connections
     with one address are the same server, whatever their names. `server_version` is what the user says of a server that
@@ -98,6 +123,12 @@ class Connection(Record, frozen=True):
     server_version: Annotated[
         str, Meta(description="Stated by the manifest, for a server that does not report all of it.")
     ] = ""
+    hooks: tuple[Hook, ...] = ()
+
+    @property
+    def http_endpoints(self) -> tuple[HttpEndpoint, ...]:
+        """Return all systems beside Milvus that a run may call."""
+        return self.hooks
 
 
 class Target(Record, frozen=True, order=True):

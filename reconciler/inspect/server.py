@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 
 from reconciler.catalog import Catalog, lite_file
-from reconciler.catalog.proxy import proxy_of
 from reconciler.catalog.server_behaviour import STATE_VERSION, Realter, ServerBehaviour
 from reconciler.catalog.server_version import OLDEST_SUPPORTED
 from reconciler.core.errors import AuthenticationFailed, CatalogError, DatabaseNotFound, TlsFailed
 from reconciler.core.model import Certainty, Connection, Credential
 from reconciler.inspect.conditions import SERVER, Condition, Result, Subject
+from reconciler.proxy import proxy_of
 
 OTHER_DATABASE = "create it, or name another one in spec.database or --database"
 TESTED = ("v2.3.5", "2.3.5", "milvus_lite-3.2")

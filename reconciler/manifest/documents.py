@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 import msgspec
 
@@ -12,12 +12,21 @@ from reconciler.catalog.address import normalise
 from reconciler.core.durations import own_type
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.json_schema import whole_numbers
-from reconciler.core.model import Alias, Credential, Propagation, SecretKeyRef, Tls, Verify
+from reconciler.core.model import (
+    DEFAULT_TIMEOUT_SECONDS,
+    Alias,
+    Credential,
+    Hook,
+    Propagation,
+    SecretKeyRef,
+    Tls,
+    Verify,
+)
 from reconciler.core.record import Record
 from reconciler.manifest.gates import Content, gates_of
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 from reconciler.manifest.specs.alias_set import AliasSetSpec, VerifySpec
-from reconciler.manifest.specs.connection import MilvusConnectionSpec, TlsSpec
+from reconciler.manifest.specs.connection import HttpSpec, MilvusConnectionSpec, TlsSpec, TokenSpec
 from reconciler.manifest.yaml_marks import Node
 
 _Spec = TypeVar("_Spec", bound=Record)
@@ -35,18 +44,18 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
     """
     spec = _spec(root, MilvusConnectionSpec)
     uri, address = normalise(spec.uri, folder)
-    token = spec.token
     return ConnectionManifest(
         name=_text(root, "name"),
         namespace=_text(root, "namespace"),
         uri=uri,
         address=address,
-        token=_credential(token.file, token.secret_key_ref, folder, env=token.env) if token else None,
+        token=_token(spec.token, folder),
         tls=_tls(spec.tls, folder) if spec.tls else None,
         timeout=spec.timeout,
         concurrency=spec.concurrency,
         server_version=spec.server_version or "",
         source=root.at(("metadata", "name")).source,
+        hooks=tuple(Hook(name=hook.name, **_http_endpoint(hook, hook.secret, folder)) for hook in spec.hooks),
     )
 
 
@@ -117,6 +126,30 @@ def _verify(spec: VerifySpec) -> Verify:
         propagation=Propagation(float(spec.propagation.timeout)) if spec.propagation else None,
         soak=float(spec.soak) if spec.soak else None,
     )
+
+
+class _HttpEndpoint(TypedDict):
+    """The fields of an `HttpEndpoint`."""
+
+    uri: str
+    secret: Credential | None
+    tls: Tls | None
+    timeout: float
+
+
+def _http_endpoint(spec: HttpSpec, secret: TokenSpec | None, folder: Path) -> _HttpEndpoint:
+    """Return what the records of all systems beside Milvus have in common. `secret`: their token or signing key."""
+    scheme, separator, rest = spec.uri.partition("://")
+    return {
+        "uri": scheme.lower() + separator + rest,
+        "secret": _token(secret, folder),
+        "tls": _tls(spec.tls, folder) if spec.tls else None,
+        "timeout": float(spec.timeout) if spec.timeout else DEFAULT_TIMEOUT_SECONDS,
+    }
+
+
+def _token(spec: TokenSpec | None, folder: Path) -> Credential | None:
+    return _credential(spec.file, spec.secret_key_ref, folder, env=spec.env) if spec else None
 
 
 def _tls(spec: TlsSpec, folder: Path) -> Tls:

@@ -1,6 +1,7 @@
 """Findings of the JSON Schema validator → one line each, at the right place, in a manifest author's words.
 
-Nothing under `token`, `tls` or `uri` is ever repeated in a message: a literal credential may have been written there.
+Nothing under `token`, `secret`, `tls` or `uri` is ever repeated in a message: a literal credential may have been
+written there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from reconciler.manifest.yaml_marks import Node, described
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_SECRETIVE: tuple[Path, ...] = (("spec", "token"), ("spec", "tls"), ("spec", "uri"))
+_SECRETIVE = {"token", "secret", "tls", "uri"}
+"""Fields whose content is never repeated, wherever they are."""
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
@@ -91,7 +93,7 @@ class _Finding(Struct, frozen=True):
 
     @property
     def secretive(self) -> bool:
-        return self.path[:2] in _SECRETIVE
+        return not _SECRETIVE.isdisjoint(self.path)
 
     @property
     def found(self) -> str:

@@ -37,6 +37,8 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
         found += wrong_among_aliases(list(_legible_aliases(root)))
         found += _wrong_endpoints(root)
         found += _wrong_limits(root)
+    else:
+        found += _listed_twice("hook", _names(root, "hooks"))
     # Where the reader complained, the value is only a guess, and any other complaint about it an echo.
     return document.problems + [problem for problem in found if problem.source not in reported]
 
@@ -52,17 +54,27 @@ def _legible_aliases(root: Node) -> Iterator[Alias]:
 
 def _wrong_endpoints(root: Node) -> Iterator[Problem]:
     """Yield a problem for each endpoint that is named twice, or is the set's own connection."""
-    own, endpoints = root.find("spec", "connectionRef", "name"), root.find("spec", "verify", "endpoints")
-    first: dict[str, Source] = {}
-    for item in endpoints.items if endpoints else ():
-        name = item.find("name")
-        if name and isinstance(name.value, str):
-            if own and name.value == own.value:
-                yield Problem(OWN_CONNECTION, name.source)
-            if name.value in first:
-                where = first[name.value]
-                yield Problem(f'endpoint "{name.value}" is listed twice; first at {where}', name.source)
-            first.setdefault(name.value, name.source)
+    own = root.find("spec", "connectionRef", "name")
+    for name in _names(root, "verify", "endpoints"):
+        if own and name.value == own.value:
+            yield Problem(OWN_CONNECTION, name.source)
+    yield from _listed_twice("endpoint", _names(root, "verify", "endpoints"))
+
+
+def _names(root: Node, *path: str) -> Iterator[Node]:
+    """Yield the names of the items of a list in the spec."""
+    found = root.find("spec", *path)
+    for item in found.items if found else ():
+        if (name := item.find("name")) and isinstance(name.value, str):
+            yield name
+
+
+def _listed_twice(noun: str, names: Iterator[Node]) -> Iterator[Problem]:
+    first: dict[Value, Source] = {}
+    for name in names:
+        if name.value in first:
+            yield Problem(f'{noun} "{name.value}" is listed twice; first at {first[name.value]}', name.source)
+        first.setdefault(name.value, name.source)
 
 
 def _wrong_limits(root: Node) -> Iterator[Problem]:

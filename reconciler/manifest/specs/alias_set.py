@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from reconciler.core.durations import Duration, LongDuration
-from reconciler.core.fields import MAX_ITEMS, MilvusName, ObjectName, about
+from reconciler.core.fields import BY_NAME, MAX_ITEMS, MilvusName, ObjectName, about
 from reconciler.core.gates import OnUnknown
 from reconciler.core.json_schema import Rule, Schema, schema_of
 from reconciler.core.model import DEFAULT_DATABASE, Limits, OnFailure, Scope
@@ -24,7 +24,6 @@ FIXED_DATABASE = f"the database {_REMEDY}"
 _SUSPENDED = "(has(self.suspend) && self.suspend)"
 _ABSENT = "has(self.state) && self.state == 'Absent'"
 _IS_ABSENT: Schema = {"properties": {"state": {"const": "Absent"}}, "required": ["state"]}
-_BY_NAME: Schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """A list of mappings with unique names."""
 
 
@@ -145,7 +144,7 @@ class VerifySpec(Record, frozen=True, kw_only=True):
     ] = None
     endpoints: Annotated[
         tuple[Annotated[ConnectionRef, about("One proxy.")], ...],
-        about("Further proxies of the same Milvus to read through, or other users to read as, each once.", **_BY_NAME),
+        about("Further proxies of the same Milvus to read through, or other users to read as, each once.", **BY_NAME),
         Meta(max_length=MAX_ITEMS),
     ] = ()
     soak: Annotated[
@@ -210,7 +209,7 @@ class AliasSetSpec(Operation, frozen=True, kw_only=True):
     scope: Annotated[Scope, about("The names that this set has authority over, beside those it lists.")] = Scope()
     aliases: Annotated[
         tuple[Annotated[AliasSpec, about("One alias.")], ...],
-        about("The desired aliases, each name once.", **_BY_NAME),
+        about("The desired aliases, each name once.", **BY_NAME),
         Meta(max_length=MAX_ALIASES),
     ] = ()
     limits: Annotated[Limits, about("How much one run may change of this set.")] = Limits()

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from reconciler.catalog import address
 from reconciler.core.durations import Duration
-from reconciler.core.fields import NOT_FOR_OPERATOR, FilePath, about, for_operator, text
+from reconciler.core.fields import BY_NAME, MAX_ITEMS, NOT_FOR_OPERATOR, FilePath, ObjectName, about, for_operator, text
 from reconciler.core.json_schema import Rule, Schema
 from reconciler.core.model import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, SecretKeyRef
 from reconciler.core.record import Record
@@ -70,14 +70,53 @@ class TlsSpec(Record, frozen=True, kw_only=True):
     key_file: Annotated[FilePath | None, about("The client's key, PEM; relative to this file.")] = None
 
 
-class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
-    rules: ClassVar = (
-        Rule(
-            "tls needs a uri that starts with https://",
-            "!has(self.tls) || self.uri.matches('^[Hh][Tt][Tt][Pp][Ss]:')",
-            {"if": {"required": ["tls"]}, "then": {"properties": {"uri": {"pattern": "^[Hh][Tt][Tt][Pp][Ss]:.*$"}}}},
-        ),
+_TLS_NEEDS_HTTPS = Rule(
+    "tls needs a uri that starts with https://",
+    "!has(self.tls) || self.uri.matches('^[Hh][Tt][Tt][Pp][Ss]:')",
+    {"if": {"required": ["tls"]}, "then": {"properties": {"uri": {"pattern": "^[Hh][Tt][Tt][Pp][Ss]:.*$"}}}},
+)
+_WHERE_TO_READ = "{env: NAME}, {file: PATH} or {secretKeyRef: {name: NAME, key: KEY}}"
+_HTTP_URI = address.HTTP_PATTERN.removesuffix("/?") + r'([/?][!"$-~]*)?'
+"""No user or password, which belong under `secret`, and no fragment, which no server would see."""
+
+
+def where_to_read(noun: str) -> Meta:
+    """Return the description of a field that names where a secret is read."""
+    return about(
+        f"Where to read the {noun}; never the {noun} itself.",
+        errorMessage=f"expected where to read the {noun}: {_WHERE_TO_READ}",
     )
+
+
+def only_secrets() -> Meta:
+    """Return what the operator requires of such a field."""
+    return for_operator(errorMessage=None, required=["secretKeyRef"])
+
+
+class HttpSpec(Record, frozen=True, kw_only=True):
+    """What the manifests of all systems beside Milvus have in common."""
+
+    rules: ClassVar = (_TLS_NEEDS_HTTPS,)
+
+    uri: Annotated[
+        str,
+        text(_HTTP_URI, 2048, "expected http(s)://host[:port][/path], without user and password"),
+        about("http(s)://host[:port][/path]."),
+    ]
+    tls: Annotated[TlsSpec | None, about("TLS settings; not needed for a server that the system trusts.")] = None
+    timeout: Annotated[
+        Duration | None,
+        about("Maximum duration of one request: above 0s, at most 1h.", default=str(Duration(DEFAULT_TIMEOUT_SECONDS))),
+    ] = None
+
+
+class HookSpec(HttpSpec, frozen=True, kw_only=True):
+    name: Annotated[ObjectName, about("The name that the gate hook of an AliasSet uses.")]
+    secret: Annotated[TokenSpec | None, where_to_read("signing key"), only_secrets()] = None
+
+
+class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (_TLS_NEEDS_HTTPS,)
 
     uri: Annotated[
         str,
@@ -91,12 +130,8 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
     ]
     token: Annotated[
         TokenSpec | None,
-        about(
-            "Where to read the token; never the token itself.",
-            errorMessage="expected where to read the token: {env: NAME}, {file: PATH} or "
-            "{secretKeyRef: {name: NAME, key: KEY}}",
-        ),
-        for_operator(errorMessage=None, required=["secretKeyRef"]),
+        where_to_read("token"),
+        only_secrets(),
     ] = None
     tls: Annotated[TlsSpec | None, about("TLS settings; not needed for a server that the system trusts.")] = None
     timeout: Annotated[
@@ -114,3 +149,7 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
             "guard assumes the worse of both."
         ),
     ] = None
+    hooks: Annotated[
+        Annotated[tuple[Annotated[HookSpec, about("One system.")], ...], Meta(max_length=MAX_ITEMS)],
+        about("Systems that decide whether an alias may move, for the gate hook; each name once.", **BY_NAME),
+    ] = ()

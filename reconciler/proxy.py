@@ -1,4 +1,7 @@
-"""The HTTP proxy on the way to a server: gRPC reads it from the environment and never mentions it in its errors."""
+"""The HTTP proxy on the way to a server: gRPC reads it from the environment and never mentions it in its errors.
+
+The systems that `reconciler.integrations` calls are reached through the same one.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,21 @@ def proxy_of(address: str, environment: Mapping[str, str] = os.environ) -> str:
     Returns:
         Text without user and password; empty if the server is reached directly, or is a file.
     """
+    variable = proxy_variable(address, environment)
+    if not variable:
+        return ""
+    scheme, _, rest = environment[variable].rpartition("://")
+    return f"{scheme or 'http'}://{rest.rpartition('@')[2]} ({variable})"
+
+
+def proxy_variable(address: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the variable that names the proxy on the way to a server; arguments as for `proxy_of`."""
     variable = next((name for name in VARIABLES if environment.get(name)), "")
     host = None if address.startswith("/") else urlsplit(f"//{address}").hostname
     if not variable or not host:
         return ""
     exceptions = next((environment[name] for name in EXCEPTIONS if environment.get(name)), "")
-    if any(_covers(entry.strip().lower(), host) for entry in exceptions.split(",")):
-        return ""
-    scheme, _, rest = environment[variable].rpartition("://")
-    return f"{scheme or 'http'}://{rest.rpartition('@')[2]} ({variable})"
+    return "" if any(_covers(entry.strip().lower(), host) for entry in exceptions.split(",")) else variable
 
 
 def _covers(entry: str, host: str) -> bool:

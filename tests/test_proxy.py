@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.catalog.proxy import proxy_of
+from reconciler.proxy import proxy_of
 
 PROXY = {"http_proxy": "http://proxy:3128"}
 NAMED = "http://proxy:3128 (http_proxy)"
