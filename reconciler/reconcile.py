@@ -35,6 +35,7 @@ from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, Target
 from reconciler.core.run_events import Planning, RunEvent
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
+from reconciler.integrations.hooks import Hooks, RunFacts
 from reconciler.journal import Ledger, NoRun, Origins, RecordedRun
 from reconciler.version import __version__
 
@@ -130,7 +131,8 @@ def apply_plan(
         for target in runnable:
             opened.open(target.connection, target.target.database).server_version()
         run = journal.begin(plan, origins or Origins.of_this_process()) if journal and runnable else NoRun()
-        context = RunContext(stop, run, wait, opened.open, plan.retry_rejected)
+        facts = _facts(plan, run, origins)
+        context = RunContext(stop, run, wait, opened.open, plan.retry_rejected, opened.secrets, facts)
         for target in plan.targets:
             if target in runnable and not stop.is_set():
                 report = _apply_target(target, opened, context, on_event)
@@ -140,6 +142,13 @@ def apply_plan(
             if not keep_going and any(result.outcome not in SETTLED for result in report.results):
                 runnable = []
     return _recorded(Report(plan, tuple(reports), started, now(), interrupted=stop.is_set(), run=run.id), run)
+
+
+def _facts(plan: Plan, run: RecordedRun, origins: Origins | None) -> RunFacts:
+    """Return what hooks are told of a run. A digest of many steps takes time, so it is made only for hooks."""
+    if not any(target.connection.hooks for target in plan.targets):
+        return RunFacts()
+    return RunFacts(run.id, plan.digest, origins.provenance.commit if origins else "")
 
 
 SETTLED = ACHIEVED | {Outcome.BLOCKED}
@@ -182,7 +191,8 @@ def _plan_target(
         for alias_set, change in zip(active, changes, strict=True)
     ]
     if catalog:
-        changes = _evaluated(changes, catalog, evaluate, planning, on_event)
+        hooks = Hooks(connection, target, catalogs.secrets)
+        changes = _evaluated(changes, catalog, evaluate, planning, on_event, hooks)
     else:
         changes = [without_evaluation(change) for change in changes]
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
@@ -209,6 +219,7 @@ def _evaluated(
     evaluate: GatesToEvaluate,
     planning: Planning,
     on_event: Callable[[Planning], None],
+    hooks: Hooks,
 ) -> list[SetPlan]:
     """Evaluate the gates of the changes of one database, and report after each how many are evaluated."""
     which = cheap_gates() if evaluate is GatesToEvaluate.CHEAP else None
@@ -220,6 +231,7 @@ def _evaluated(
         which=which,
         blocking=evaluate is not GatesToEvaluate.SHOWN,
         on_step=lambda: on_event(replace(planning, evaluated=next(numbers))),
+        hooks=hooks,
     )
 
 

@@ -8,15 +8,18 @@ from typing import Self
 
 from reconciler.catalog.port import Catalog, Connect
 from reconciler.core.model import Connection, Credential, Target
+from reconciler.credentials import Secrets
 
 
 class Catalogs:
     """A context manager that opens each database once per token, and closes all of them at the end.
 
     `create`: whether a Milvus Lite file may be created; only for front doors that are about to write.
+    `secrets`: how the Kubernetes Secrets of systems beside Milvus are read; None if they cannot be.
     """
 
-    def __init__(self, connect: Connect, *, create: bool = False) -> None:
+    def __init__(self, connect: Connect, *, create: bool = False, secrets: Secrets | None = None) -> None:
+        self.secrets = secrets
         self._connect = connect
         self._create = create
         self._open: dict[tuple[Target, Credential | None], Catalog] = {}

@@ -58,6 +58,8 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     gate: ClassVar[str]
     rules: ClassVar[tuple[Rule, ...]] = ()
     file: ClassVar[ContentFile | None] = None
+    hook_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields with the name, or the names, of hooks of the connection."""
 
     enabled: Annotated[bool, about("False: this gate is off.")] = True
 

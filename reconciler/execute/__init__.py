@@ -28,6 +28,7 @@ from reconciler.core.plan import TargetPlan
 from reconciler.core.run_events import RunEvent
 from reconciler.execute.context import LONGEST_NAP, Halt, RunContext
 from reconciler.execute.set_run import SetRun
+from reconciler.integrations.hooks import Hooks
 
 __all__ = ["RunContext", "execute"]
 
@@ -46,12 +47,13 @@ def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generato
     events: SimpleQueue[RunEvent | None] = SimpleQueue()
     abandoned = Event()
     halt = Halt(context.stop, abandoned)
+    hooks = Hooks(plan.connection, plan.target, context.secrets, context.facts)
     with (
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
         ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one per set: none waits
     ):
         runs = [
-            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, events).run)
+            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, events, hooks).run)
             for set_plan in plan.sets
         ]
         try:

@@ -9,6 +9,8 @@ from threading import Event
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.model import Connection
+from reconciler.credentials import Secrets
+from reconciler.integrations.hooks import RunFacts
 from reconciler.journal import NoRun, RecordedRun
 
 LONGEST_NAP = 0.1
@@ -29,6 +31,8 @@ class RunContext:
         wait: maximum seconds to wait for the gates of a wave to pass.
         open_endpoint: opens a database through another proxy (`verify.endpoints`).
         retry_rejected: make moves that other runs reverted, and do not verify what other runs moved.
+        secrets: how Kubernetes Secrets are read; None if they cannot be.
+        facts: what hooks are told of the run.
     """
 
     stop: Event
@@ -36,6 +40,8 @@ class RunContext:
     wait: float = 0.0
     open_endpoint: Callable[[Connection, str], Catalog] = _no_endpoints
     retry_rejected: bool = False
+    secrets: Secrets | None = None
+    facts: RunFacts = RunFacts()
 
 
 class Halt:

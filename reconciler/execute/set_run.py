@@ -57,6 +57,7 @@ from reconciler.execute.rights import Rights
 from reconciler.execute.set_results import SetResults, added
 from reconciler.execute.soak import soak
 from reconciler.execute.wait import evaluate_in_time
+from reconciler.integrations.hooks import Hooks
 from reconciler.journal import Act
 
 LEFT_SHOWN = 20
@@ -74,6 +75,7 @@ class SetRun:
         context: what holds for the whole run.
         halt: set once nothing further may start.
         events: receives what happens, the result of each step among it, and None at the end.
+        hooks: those of the database's connection.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class SetRun:
         context: RunContext,
         halt: Halt,
         events: SimpleQueue[RunEvent | None],
+        hooks: Hooks | None = None,
     ) -> None:
         self._plan = plan
         self._target = target
@@ -92,6 +95,7 @@ class SetRun:
         self._pool = pool
         self._context = context
         self._report = events.put
+        self._hooks = hooks
         self._results = SetResults(target, context.record, events)
         self._stopped = halt
         self._halt = halt.also(self._results.failed)
@@ -175,7 +179,8 @@ class SetRun:
         together = self._plan.on_failure is OnFailure.REVERT
         evaluated = (*wave, *later) if together and not self._touched else wave
         try:
-            evaluated = evaluate_in_time(evaluated, self._catalog, self._context.wait, self._halt, self._report)
+            wait = self._context.wait
+            evaluated = evaluate_in_time(evaluated, self._catalog, wait, self._halt, self._report, self._hooks)
             wave = block_replaced_collections(evaluated[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")

@@ -11,6 +11,7 @@ from reconciler.core.plan import Step
 from reconciler.core.run_events import GatesStarted, WaitingForGates
 from reconciler.execute.context import Halt
 from reconciler.gates import evaluate_gates
+from reconciler.integrations.hooks import Hooks
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two rounds; each pause is twice the previous one."""
@@ -22,6 +23,7 @@ def evaluate_in_time(
     seconds: float,
     halt: Halt,
     report: Callable[[GatesStarted | WaitingForGates], None],
+    hooks: Hooks | None = None,
 ) -> tuple[Step, ...]:
     """Evaluate the gates of a wave, and those that fail again, until they pass or the time is up.
 
@@ -33,6 +35,7 @@ def evaluate_in_time(
         seconds: how long to wait; 0 for a single round.
         halt: ends evaluating and waiting; the steps returned then may be incomplete.
         report: called when it begins, and with what the wave waits for.
+        hooks: those of the database's connection.
 
     Raises:
         CatalogError: the gates cannot be evaluated, and there is no time left to try again.
@@ -44,7 +47,7 @@ def evaluate_in_time(
     report(GatesStarted(wave[0].set, wave[0].wave, len(wave)))
     while True:
         try:
-            evaluated = evaluate_gates(pending, catalog, halted=halt.is_set)
+            evaluated = evaluate_gates(pending, catalog, halted=halt.is_set, hooks=hooks)
         except CatalogError as error:
             if not error.transient or not _time_left(deadline, halt):
                 raise
@@ -69,7 +72,9 @@ def evaluate_in_time(
             pause = min(pause * 2, LONGEST_PAUSE)
             pending = failing
         else:
-            return evaluated if len(pending) == len(wave) else evaluate_gates(wave, catalog, halted=halt.is_set)
+            if len(pending) == len(wave):
+                return evaluated
+            return evaluate_gates(wave, catalog, halted=halt.is_set, hooks=hooks)
 
 
 def _time_left(deadline: float, halt: Halt) -> bool:

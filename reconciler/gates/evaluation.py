@@ -15,6 +15,7 @@ from reconciler.core.plan import Action, Block, BlockReason, GateResult, SetPlan
 from reconciler.gates.gate import Gate
 from reconciler.gates.probe import CannotTell, Halted, Probe
 from reconciler.gates.registry import GATES
+from reconciler.integrations.hooks import Hooks
 
 
 def evaluate_gates(
@@ -25,6 +26,7 @@ def evaluate_gates(
     blocking: bool = True,
     halted: Callable[[], bool] = lambda: False,
     on_step: Callable[[], None] = lambda: None,
+    hooks: Hooks | None = None,
 ) -> tuple[Step, ...]:
     """Return the steps with the results of their gates, which replace earlier ones; a gate that fails blocks its step.
 
@@ -39,6 +41,7 @@ def evaluate_gates(
         halted: whether to stop. Steps not evaluated until then are returned unchanged, so a caller that halts a round
             must not act on it.
         on_step: called after each step, in any thread.
+        hooks: those of the database's connection; None where no hook can be asked.
 
     Raises:
         CatalogError: a transient error that affects every answer, such as a lost connection; an error that concerns
@@ -46,7 +49,7 @@ def evaluate_gates(
     """
     from concurrent.futures import ThreadPoolExecutor  # not needed to read a manifest
 
-    probe = Probe(catalog, halted)
+    probe = Probe(catalog, halted, hooks)
     gates = [gate for gate in GATES.values() if which is None or gate.name in which]
 
     def evaluated(step: Step) -> Step:
@@ -65,10 +68,11 @@ def evaluate_sets(
     which: Collection[str] | None = None,
     blocking: bool = True,
     on_step: Callable[[], None] = lambda: None,
+    hooks: Hooks | None = None,
 ) -> list[SetPlan]:
     """Evaluate the gates of all sets of one database in one round, so that each measurement is made once."""
     steps = [step for plan in plans for step in plan.steps]
-    evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking, on_step=on_step))
+    evaluated = iter(evaluate_gates(steps, catalog, which=which, blocking=blocking, on_step=on_step, hooks=hooks))
     return [
         without_evaluation(
             replace(plan, steps=tuple(islice(evaluated, len(plan.steps)))), but=GATES if which is None else which
@@ -108,12 +112,26 @@ def _is_on(gate: Gate[Any], step: Step) -> bool:
 def _evaluated(step: Step, gates: Sequence[Gate[Any]], probe: Probe, blocking: bool) -> Step:
     if step.blocked or step.action is Action.DROP:
         return step
+    results: tuple[GateResult, ...] = ()
     try:
-        results = tuple(result for gate in gates if _applies(gate, step) and (result := _result(gate, step, probe)))
+        for gate in gates:
+            if _applies(gate, step) and (result := _result_after(gate, results, step, probe)):
+                results += (result,)
     except Halted:
         return step
     failed = [result for result in results if _blocks(result, step)] if blocking else []
     return replace(step, gate_results=results, blocked=_block(failed) if failed else None)
+
+
+def _result_after(gate: Gate[Any], earlier: tuple[GateResult, ...], step: Step, probe: Probe) -> GateResult | None:
+    """Return the result of a gate that is evaluated after others; None if the step does not have it."""
+    if not gate.after_others:
+        return _result(gate, step, probe)
+    if not _is_on(gate, step):
+        return None
+    if any(_blocks(result, step) for result in earlier):
+        return GateResult(gate.name, Verdict.NOT_EVALUATED, "", {})
+    return _result(gate, replace(step, gate_results=earlier), probe)
 
 
 def _result(gate: Gate[Any], step: Step, probe: Probe) -> GateResult | None:

@@ -42,8 +42,10 @@ class Gate(msgspec.Struct, Generic[Settings], frozen=True, eq=False, kw_only=Tru
         guard: the same for a move whose alias has no settings of this gate, and for every step of a rollback.
         needs: the calls that it takes per collection, for `aliasctl check`.
         reads_grants: whether it reads the grants of all roles, which takes privileges of its own.
-        costly: whether it takes exact counts or searches, which a busy server notices.
+        costly: whether it takes exact counts or searches, which a busy server notices, or calls another system.
         watched: whether it is evaluated again while a wave soaks.
+        after_others: whether it is evaluated only if no gate before it blocks the step; it finds their results in the
+            step.
     """
 
     settings: type[Settings]
@@ -54,6 +56,7 @@ class Gate(msgspec.Struct, Generic[Settings], frozen=True, eq=False, kw_only=Tru
     reads_grants: bool = False
     costly: bool = False
     watched: bool = False
+    after_others: bool = False
 
     @property
     def name(self) -> str:

@@ -8,9 +8,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from reconciler.catalog.port import Catalog, ReadGrant
-from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
+from reconciler.core.errors import CatalogError, IntegrationFailed, NotLoaded, PermissionDenied
 from reconciler.core.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
-from reconciler.core.plan import Verdict
+from reconciler.core.plan import Step, Verdict
+from reconciler.integrations.hooks import Decision, Hooks
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -26,11 +27,15 @@ class Probe:
     Args:
         catalog: the database.
         halted: whether to stop; every measurement then raises `Halted`.
+        hooks: those of the database's connection; None where no hook can be asked.
     """
 
-    def __init__(self, catalog: Catalog, halted: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, catalog: Catalog, halted: Callable[[], bool] = lambda: False, hooks: Hooks | None = None
+    ) -> None:
         self._catalog = catalog
         self._halted = halted
+        self._hooks = hooks
         self._answers: dict[Hashable, Future[object]] = {}
         self._lock = Lock()
 
@@ -91,6 +96,19 @@ class Probe:
         self, collection: str, field: str, vectors: Sequence[Vector], *, limit: int, where: str, strong: bool
     ) -> tuple[tuple[PrimaryKey, ...], ...]:
         return self._unhalted_catalog.search(collection, field, vectors, limit=limit, where=where, strong=strong)
+
+    def ask_hook(self, name: str, step: Step) -> Decision:
+        """Return what a hook says of a step. Raises `IntegrationFailed`."""
+        if self._hooks is None:
+            raise IntegrationFailed(f'hook "{name}" cannot be asked here')
+        if self._halted():
+            raise Halted
+        try:
+            return self._hooks.ask(name, step, self._halted)
+        except IntegrationFailed:
+            if self._halted():
+                raise Halted from None
+            raise
 
     def once(self, key: Hashable, measure: Callable[[], T]) -> T:
         """Return a measurement; the first thread makes it, and others wait for its result or error."""

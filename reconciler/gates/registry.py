@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.gates import access, canary, contract, freshness, indexed, loaded, rows, schema, warm
+from reconciler.gates import access, canary, contract, freshness, hook, indexed, loaded, rows, schema, warm
 from reconciler.gates.gate import Gate
 from reconciler.version import __version__
 
@@ -20,6 +20,7 @@ GATES: dict[str, Gate[Any]] = {
         access.GATE,
         canary.GATE,
         warm.GATE,
+        hook.GATE,  # last: it is evaluated after the others
     )
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,16 +13,21 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class Deadline:
-    """Ends a number of seconds from now."""
+LONGEST_WAIT = 0.1
+"""Seconds after which a wait for an answer checks whether it should end."""
 
-    def __init__(self, seconds: float) -> None:
+
+class Deadline:
+    """Ends a number of seconds from now, or as soon as `halted` is true."""
+
+    def __init__(self, seconds: float, halted: Callable[[], bool] = lambda: False) -> None:
         self._end = monotonic() + seconds
+        self._halted = halted
 
     def left(self) -> float:
         """Return the seconds that are left. Raises `TimeoutError` if there are none."""
         left = self._end - monotonic()
-        if left <= 0:
+        if left <= 0 or self._halted():
             raise TimeoutError
         return left
 
@@ -54,5 +61,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        self._socket.settimeout(self._deadline.left())
-        return self._socket.recv_into(buffer)
+        while True:
+            self._socket.settimeout(min(self._deadline.left(), LONGEST_WAIT))
+            with suppress(TimeoutError):
+                return self._socket.recv_into(buffer)

@@ -14,7 +14,7 @@ import os
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from threading import Thread
@@ -82,10 +82,9 @@ class HttpClient:
     @property
     def secret(self) -> str | None:
         """Return the token or signing key, read once; None if the endpoint has none. Raises `IntegrationFailed`."""
-        if self._secret is None and self._endpoint.secret:
-            what = f"the secret of {self._what}"
+        if self._secret is None and (place := self._endpoint.secret):
             with self._clean_errors():
-                self._secret = read_credential(self._endpoint.secret, what, _NO_SECRETS, self._namespace, self._secrets)
+                self._secret = read_credential(place, "the secret", _NO_SECRETS, self._namespace, self._secrets)
         return self._secret
 
     def bearer(self) -> dict[str, str]:
@@ -96,9 +95,17 @@ class HttpClient:
         """Send a GET; see `request`."""
         return self.request("GET", path, headers=headers, max_bytes=max_bytes)
 
-    def post(self, body: bytes, *, headers: Mapping[str, str], path: str = "", max_bytes: int = MAX_BYTES) -> Response:
+    def post(
+        self,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        path: str = "",
+        max_bytes: int = MAX_BYTES,
+        halted: Callable[[], bool] = lambda: False,
+    ) -> Response:
         """Send a POST; see `request`."""
-        return self.request("POST", path, body=body, headers=headers, max_bytes=max_bytes)
+        return self.request("POST", path, body=body, headers=headers, max_bytes=max_bytes, halted=halted)
 
     def request(
         self,
@@ -108,17 +115,19 @@ class HttpClient:
         body: bytes | None = None,
         headers: Mapping[str, str] = {},
         max_bytes: int = MAX_BYTES,
+        halted: Callable[[], bool] = lambda: False,
     ) -> Response:
         """Send one request, and return the answer whatever its status, except a redirect.
 
         Args:
             path: appended to that of the endpoint; can have a query, to which that of the endpoint is added.
             max_bytes: maximum size of the answer's body.
+            halted: whether to give up waiting for the answer.
 
         Raises:
             IntegrationFailed: no answer in time, or none that can be used; `transient` if it may answer later.
         """
-        deadline = Deadline(self._endpoint.timeout)
+        deadline = Deadline(self._endpoint.timeout, halted)
         with self._clean_errors(), self._open(deadline) as (connection, prefix, extra):
             target = prefix + self._path(path)
             common = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": f"aliasctl/{__version__}"}
@@ -128,9 +137,9 @@ class HttpClient:
             if response.length and len(content) <= max_bytes:
                 raise IncompleteRead(content)
         if len(content) > max_bytes:
-            raise IntegrationFailed(f"{self._name} answers with more than {max_bytes // KIB} KiB")
+            raise IntegrationFailed(f"{self.name} answers with more than {max_bytes // KIB} KiB")
         if 300 <= response.status < 400:
-            message = f"{self._name} answers {response.status}, a redirect, which is not followed"
+            message = f"{self.name} answers {response.status}, a redirect, which is not followed"
             raise IntegrationFailed(f"{message}; set uri to the final address")
         return Response(response.status, content, self.one_line(content.decode("utf-8", "replace")))
 
@@ -141,7 +150,8 @@ class HttpClient:
         return shortened(printable(" ".join(text[: 4 * length].split())), length)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Return the system and its host, for messages."""
         return f"{self._what} at {printable(self._endpoint.host)}"
 
     def _path(self, path: str) -> str:
@@ -154,24 +164,24 @@ class HttpClient:
         try:
             yield
         except InvalidInput as error:
-            raise IntegrationFailed(error.in_one_line) from None
+            raise IntegrationFailed(f"{self._what}: {error.in_one_line}") from None
         except TimeoutError:
-            message = f"{self._name} did not answer within {self._endpoint.timeout:g} s"
+            message = f"{self.name} did not answer within {self._endpoint.timeout:g} s"
             raise IntegrationFailed(message, transient=True) from None
         except ssl.SSLCertVerificationError as error:
             reason = f"the certificate is not accepted: {error.verify_message}"
-            raise IntegrationFailed(f"{self._name}: {reason}; check tls.caFile and tls.serverName") from None
+            raise IntegrationFailed(f"{self.name}: {reason}; check tls.caFile and tls.serverName") from None
         except ssl.SSLError as error:
-            raise IntegrationFailed(f"{self._name}: no TLS connection: {error.reason or 'refused'}") from None
+            raise IntegrationFailed(f"{self.name}: no TLS connection: {error.reason or 'refused'}") from None
         except HTTPException as error:
             reason = f"no valid HTTP answer ({type(error).__name__})"
-            raise IntegrationFailed(f"{self._name}: {reason}", transient=True) from None
+            raise IntegrationFailed(f"{self.name}: {reason}", transient=True) from None
         except OSError as error:
             reason = printable(error.strerror or type(error).__name__)
-            raise IntegrationFailed(f"{self._name} cannot be reached: {reason}", transient=True) from None
+            raise IntegrationFailed(f"{self.name} cannot be reached: {reason}", transient=True) from None
         except (ValueError, UnicodeError):  # a header with a line break, whose text would show it
             reason = "the address, path or secret has characters that no HTTP request can have"
-            raise IntegrationFailed(f"{self._name}: {reason}") from None
+            raise IntegrationFailed(f"{self.name}: {reason}") from None
 
     @contextmanager
     def _open(self, deadline: Deadline) -> Iterator[tuple[HTTPConnection, str, dict[str, str]]]:
@@ -196,7 +206,7 @@ class HttpClient:
         value = self._environment[variable]
         proxy = urlsplit(value if "://" in value else f"http://{value}")
         if proxy.scheme != "http":
-            raise IntegrationFailed(f"{self._name}: the proxy in {variable} must be http://host:port")
+            raise IntegrationFailed(f"{self.name}: the proxy in {variable} must be http://host:port")
         return proxy
 
     def _connected(self, host: str, port: int, proxy: SplitResult | None, deadline: Deadline) -> socket.socket:
@@ -211,13 +221,13 @@ class HttpClient:
 
     def _refuse(self, host: str) -> None:
         if reason := refused(host):
-            raise IntegrationFailed(f"{self._name}: {reason}")
+            raise IntegrationFailed(f"{self.name}: {reason}")
 
     def _encrypted(self, plain: socket.socket, host: str, deadline: Deadline) -> ssl.SSLSocket:
         settings = self._endpoint.tls or Tls()
         with on_disk(settings, self._namespace, self._secrets) as tls:
             ca, cert, key = (
-                str(pem_file(credential, f"{part} of {self._what}", _NO_SECRETS)) if credential else None
+                str(pem_file(credential, part, _NO_SECRETS)) if credential else None
                 for credential, part in ((tls.ca, "ca"), (tls.cert, "cert"), (tls.key, "key"))
             )
             try:
@@ -225,7 +235,7 @@ class HttpClient:
                 if cert:
                     context.load_cert_chain(cert, key)
             except ssl.SSLError:
-                raise IntegrationFailed(f"{self._name}: a PEM file of its tls settings cannot be used") from None
+                raise IntegrationFailed(f"{self.name}: a PEM file of its tls settings cannot be used") from None
         plain.settimeout(deadline.left())
         return context.wrap_socket(plain, server_hostname=settings.server_name or host)
 

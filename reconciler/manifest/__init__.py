@@ -14,6 +14,7 @@ from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import AliasSet
 from reconciler.manifest.endpoints import endpoints_left_out, wrong_endpoints
 from reconciler.manifest.files import Tree, is_manifest
+from reconciler.manifest.hooks import missing_hooks
 from reconciler.manifest.load import read, read_tree
 from reconciler.manifest.overrides import Overrides
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
@@ -49,7 +50,8 @@ def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
         InvalidInput: with every conflict.
     """
     problems, absent = conflicts(as_written(manifests)), absent_connections(manifests)
-    problems += [problem for alias_set in manifests.sets for problem in wrong_endpoints(alias_set, manifests)]
+    for alias_set in manifests.sets:
+        problems += [*wrong_endpoints(alias_set, manifests), *missing_hooks(alias_set, manifests)]
     if problems or (strict and absent):
         raise InvalidInput(*in_order([*problems, *(absent if strict else ())]))
     return tuple(in_order(absent))

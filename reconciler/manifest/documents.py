@@ -23,7 +23,7 @@ from reconciler.core.model import (
     Verify,
 )
 from reconciler.core.record import Record
-from reconciler.manifest.gates import Content, gates_of
+from reconciler.manifest.gates import Content, gates_of, named_hooks
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 from reconciler.manifest.specs.alias_set import AliasSetSpec, VerifySpec
 from reconciler.manifest.specs.connection import HttpSpec, MilvusConnectionSpec, TlsSpec, TokenSpec
@@ -88,6 +88,7 @@ def alias_set(root: Node, contents: Mapping[str, Content]) -> AliasSetManifest:
             endpoint.name: root.at(("spec", "verify", "endpoints", index, "name")).source
             for index, endpoint in enumerate(spec.verify.endpoints)
         },
+        hooks=tuple((node.text, node.source) for node in named_hooks(root)),
         on_failure=spec.on_failure,
         suspend=spec.suspend,
         operation=spec,

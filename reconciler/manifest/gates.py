@@ -47,6 +47,21 @@ def gate_nodes(root: Node, name: str) -> Iterator[Node]:
             yield gate
 
 
+def named_hooks(root: Node) -> Iterator[Node]:
+    """Yield the places where an AliasSet names a hook of its connection, in gates that are on."""
+    for gate in GATES.values():
+        for node in gate_nodes(root, gate.name) if gate.settings.hook_fields else ():
+            if not _is_off(node):
+                for field in gate.settings.hook_fields:
+                    if found := node.find(field):
+                        yield from found.items or [found]
+
+
+def _is_off(node: Node) -> bool:
+    enabled = node.find("enabled")
+    return enabled is not None and enabled.value is False
+
+
 class ContentFiles:
     """Reads the files that gates name, such as query vectors, each once however often it is named."""
 
@@ -96,6 +111,6 @@ def _named(root: Node) -> Iterator[tuple[Node, ContentFile]]:
     for gate in GATES.values():
         if file := gate.settings.file:
             for node in gate_nodes(root, gate.name):
-                enabled, name = node.find("enabled"), node.find(file.field)
-                if name and isinstance(name.value, str) and not (enabled and enabled.value is False):
+                name = node.find(file.field)
+                if name and isinstance(name.value, str) and not _is_off(node):
                     yield name, file

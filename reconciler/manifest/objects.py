@@ -16,6 +16,7 @@ from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import AliasSet
 from reconciler.manifest import documents
 from reconciler.manifest.endpoints import wrong_endpoints
+from reconciler.manifest.hooks import missing_hooks
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import conflicts
 from reconciler.manifest.targets import as_written
@@ -54,11 +55,12 @@ def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMani
 
     `connections`: the MilvusConnections of the set's namespace, by name. Raises `InvalidInput`: a MilvusConnection that
     the set names does not exist (`missing_connections` tells these cases from the others), or an endpoint adds
-    nothing: it has the address and token of another one.
+    nothing: it has the address and token of another one; or its connection lacks a hook that a gate names.
     """
     known = {(manifest.namespace, name): connection for name, connection in connections.items()}
     manifests = Manifests(known, (manifest,))
     problems = [*_missing(manifest, connections), *wrong_endpoints(manifest, manifests)]
+    problems += missing_hooks(manifest, manifests)
     if problems:
         raise _refused(problems)
     [bound] = as_written(manifests)

@@ -33,8 +33,8 @@ class ConnectionManifest(Struct, frozen=True):
 class AliasSetManifest(Struct, frozen=True):
     """An AliasSet; `database` is None where the document has none. `connection_source` is where it names its server.
 
-    `verify` is without endpoints: `endpoints` has their names, each with the place where it stands. `operation` is for
-    the operator alone.
+    `verify` is without endpoints: `endpoints` has their names, each with the place where it stands, and `hooks` those
+    of the hooks that gates name. `operation` is for the operator alone.
     """
 
     name: str
@@ -51,6 +51,7 @@ class AliasSetManifest(Struct, frozen=True):
     suspend: bool
     operation: Operation
     source: Source
+    hooks: tuple[tuple[str, Source], ...] = ()
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from reconciler.catalog.address import normalise
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import DEFAULT_DATABASE, AliasSet, Connection, Credential, Origin, Source, Tls
 from reconciler.manifest.endpoints import absent_endpoints, elsewhere, endpoints_of, wrong_endpoints
+from reconciler.manifest.hooks import missing_hooks
 from reconciler.manifest.overrides import Overrides
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest, Manifests
 from reconciler.manifest.rules import TargetKey, in_order, target_key
@@ -72,6 +73,7 @@ def retarget(
         endpoints: tuple[Connection, ...] = ()
         if connection and connection.address == resolver.written_address(alias_set):
             problems += [*absent_endpoints(alias_set, manifests), *wrong_endpoints(alias_set, manifests)]
+            problems += missing_hooks(alias_set, manifests)
             endpoints = resolver.endpoints(alias_set)
         sets.append(
             _bound(alias_set, connection, flags.database or alias_set.database or environment.database, endpoints)

@@ -131,7 +131,7 @@ class Clients:
             return shared.open(lambda: self._connect(connection, database))
 
         try:
-            yield Catalogs(opened)
+            yield Catalogs(opened, secrets=self._secrets.value)
         finally:
             with self._lock:
                 for shared in taken:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from reconciler.core.model import Origin
+from reconciler.core.model import Credential, Origin
 from reconciler.core.plan import Action, PendingRevert, PendingVerification, Plan, TargetPlan, Verdict
 from reconciler.core.report import NOT_VERIFIED, REVERT_FAILED, Outcome, Propagated, Report, StepResult
 from reconciler.core.text import counted, listed, printable
@@ -68,10 +68,16 @@ def saved_credentials(target: TargetPlan) -> Iterator[str]:
     """Return which secret is sent where, for connections that neither a manifest nor a flag of this call names."""
     endpoints = (endpoint for alias_set in target.sets for endpoint in alias_set.verify.endpoints)
     for connection in dict.fromkeys((target.connection, *endpoints)):
-        if connection.token and connection.origin in _SAVED:
-            secret = connection.token
-            place = f"environment variable {secret.env}" if secret.env else f"file {secret.file}"
-            yield printable(f"the token in {place} goes to {connection.address}")
+        if connection.origin in _SAVED:
+            if connection.token:
+                yield printable(f"the token in {_place(connection.token)} goes to {connection.address}")
+            for endpoint in connection.http_endpoints:
+                if endpoint.secret:
+                    yield printable(f"the secret in {_place(endpoint.secret)} is for {endpoint.host}")
+
+
+def _place(secret: Credential) -> str:
+    return f"environment variable {secret.env}" if secret.env else f"file {secret.file}"
 
 
 def pending_verification(pending: PendingVerification) -> str:

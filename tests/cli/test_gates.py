@@ -60,7 +60,7 @@ def test_a_gate_is_skipped_for_one_alias_aloud_and_on_the_record(store: Shop) ->
         (
             "rows",
             "'rows' is not GATE:ALIAS with GATE one of loaded, indexed, rows, freshness, schema, "
-            "contract, access, canary, warm",
+            "contract, access, canary, warm, hook",
         ),
         ("speed:a", "'speed:a' is not GATE:ALIAS"),
         ("rows:b", "--skip-gate rows:b: no set lists or covers it"),

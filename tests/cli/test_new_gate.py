@@ -102,7 +102,7 @@ def test_a_manifest_is_applied_and_a_failing_gate_holds(store: Shop) -> None:
 def test_it_can_be_skipped_by_name(store: Shop) -> None:
     skipped = with_manifest(wanting(store, of=4), "apply", "--yes", "--skip-gate", "multiple:a")
     assert (skipped.code, store.live) == (0, {"a": "six"}), skipped.stderr
-    assert "GATE one of loaded, indexed, rows, freshness, schema, contract, access, canary, warm, multiple" in (
+    assert "GATE one of loaded, indexed, rows, freshness, schema, contract, access, canary, warm, hook, multiple" in (
         with_manifest(store, "plan", "--skip-gate", "other:a").stderr
     )
 

@@ -67,7 +67,7 @@ def test_a_drop_and_a_blocked_step_pass_through(pair: MemoryServer) -> None:
 
 def test_which_says_what_is_asked_and_the_costly_ones_are_rows_and_canary(pair: MemoryServer) -> None:
     assert names(judged(pair, move(EVERY), which=cheap_gates())) == ("loaded", "indexed", "schema", "contract")
-    assert GATES.keys() - cheap_gates() == {"rows", "freshness", "canary", "warm"}
+    assert GATES.keys() - cheap_gates() == {"rows", "freshness", "canary", "warm", "hook"}
     soaking = judged(pair, move(EVERY), which={"loaded", "canary"})
     assert (names(soaking), soaking.blocked) == (("loaded", "canary"), None)
 

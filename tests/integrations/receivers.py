@@ -81,7 +81,13 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
 
 
 @contextmanager
-def raw_server(*parts: bytes, every: float = 0.0, endless: bytes = b"", close: bool = True) -> Iterator[str]:
+def raw_server(
+    *parts: bytes,
+    every: float = 0.0,
+    endless: bytes = b"",
+    close: bool = True,
+    on_request: Callable[[], None] = lambda: None,
+) -> Iterator[str]:
     """Run a server that sends these parts to whoever sends something; yield its URI.
 
     Args:
@@ -89,6 +95,7 @@ def raw_server(*parts: bytes, every: float = 0.0, endless: bytes = b"", close: b
         every: seconds before each part.
         endless: a part that is sent again and again, after the others.
         close: whether it closes the connection after them; otherwise it stays silent.
+        on_request: called when the first byte of a request is there.
     """
     done = Event()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -96,6 +103,7 @@ def raw_server(*parts: bytes, every: float = 0.0, endless: bytes = b"", close: b
     def serve(connection: socket.socket) -> None:
         with connection, suppress(OSError):
             connection.recv(1)
+            on_request()
             for part in parts:
                 done.wait(every)
                 connection.sendall(part)

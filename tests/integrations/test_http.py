@@ -83,7 +83,7 @@ class TestSecret:
     @pytest.mark.parametrize(
         ("credential", "words"),
         [
-            (Credential(env="UNSET_KEY"), 'the secret of hook "x"\'s environment variable UNSET_KEY is not set'),
+            (Credential(env="UNSET_KEY"), 'hook "x": the secret\'s environment variable UNSET_KEY is not set'),
             (Credential(env=KEY), "its name is not repeated"),
             (Credential(file="/no/such/key"), "file /no/such/key: No such file"),
             (Credential(secret=SecretKeyRef("a", "b")), "only the operator can read; name env or file"),
@@ -326,4 +326,4 @@ class TestTls:
 
         tls = Tls(ca=Credential(secret=SecretKeyRef("tls", "ca")))
         error = failure(system.uri.replace("http:", "https:"), tls=tls, secrets=secrets)
-        assert str(error) == 'there is no Secret "tls" in namespace search'
+        assert str(error) == 'hook "x": there is no Secret "tls" in namespace search'
