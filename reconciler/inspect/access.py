@@ -1,6 +1,7 @@
 """Check up front whether a run could do what its sets need, without writing.
 
     sets ─▶ for each database:   server: address, TLS, token, version, database
+                                 hooks: a test event to each that gates name
                                  privileges: each call that planning and applying need, tried or looked up
          ─▶ for each endpoint:   server, and reads through the aliases
 
@@ -14,11 +15,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
+from msgspec.structs import replace
+
 from reconciler.catalog import Catalog, Catalogs
 from reconciler.catalog.read import locate
 from reconciler.core.errors import CatalogError
 from reconciler.core.model import AliasSet, Connection, Target
 from reconciler.inspect.conditions import SERVER, Condition, Result, Subject, TargetAccess
+from reconciler.inspect.hooks import hook_conditions
 from reconciler.inspect.needs import Needs, needs_of, needs_of_endpoint
 from reconciler.inspect.privileges import PrivilegeChecks
 from reconciler.inspect.server import database_condition, failed_at, known_problems, server_conditions
@@ -41,7 +45,9 @@ def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAc
         sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), key=target_of
     ):
         of_desired = list(members)
-        found.append(_check_target(target, of_desired, catalogs))
+        access = _check_target(target, of_desired, catalogs)
+        hooks = hook_conditions(access.connection, target, of_desired, catalogs.secrets)
+        found.append(replace(access, conditions=(*access.conditions, *hooks)))
         found += _check_endpoints(target, of_desired, catalogs)
     return tuple(found)
 

@@ -25,13 +25,14 @@ class Result(StrEnum):
 
 
 class Subject(StrEnum):
-    """What a condition is about: the server, or a call by Milvus's name of it. In the order of the checks."""
+    """What a condition is about: the server, hooks, or a call by Milvus's name of it. In the order of the checks."""
 
     ADDRESS = "address"
     TLS = "tls"
     TOKEN = "token"  # noqa: S105 - not a token
     VERSION = "version"
     DATABASE = "database"
+    HOOKS = "hooks"
     LIST_ALIASES = "ListAliases"
     DESCRIBE_COLLECTION = "DescribeCollection"
     DESCRIBE_ALIAS = "DescribeAlias"

@@ -17,7 +17,7 @@ from msgspec import Struct
 from reconciler.core import json_strict
 from reconciler.core.errors import IntegrationFailed
 from reconciler.core.json_strict import without_none
-from reconciler.core.model import Connection, Hook, Target
+from reconciler.core.model import Connection, Target
 from reconciler.core.plan import Step
 
 if TYPE_CHECKING:
@@ -75,26 +75,25 @@ class Hooks:
         Raises:
             IntegrationFailed: there is no such hook, or it gives no decision.
         """
-        hook = self._hooks.get(name)
-        if hook is None:
-            where = f'MilvusConnection "{self._connection.name}"'
-            raise IntegrationFailed(f'{where} has no hook "{name}"; define it under spec.hooks')
-        client = self._client(hook)
+        client = self._client(name)
         response = _post(client, MOVE_REQUESTED, self._source, step.alias, self._data(step), halted)
         if not 200 <= response.status < 300:
             shown = f": {response.text}" if response.text else ""
             raise IntegrationFailed(f"{client.name} answers {response.status}{shown}")
         return _decision(response.body, client)
 
-    def test(self, hook: Hook) -> Response:
-        """Send an event that asks for no decision. Raises `IntegrationFailed`: no answer, whatever its status."""
-        return _post(self._client(hook), TEST, self._source, "", {}, lambda: False)
+    def test(self, name: str) -> Response:
+        """Send a hook an event that asks for no decision. Raises `IntegrationFailed`: no such hook, or no answer."""
+        return _post(self._client(name), TEST, self._source, "", {}, lambda: False)
 
-    def _client(self, hook: Hook) -> HttpClient:
+    def _client(self, name: str) -> HttpClient:
         from reconciler.integrations.http import HttpClient
 
-        what = f'hook "{hook.name}"'
-        return HttpClient(hook, what, namespace=self._connection.namespace, secrets=self._secrets)
+        hook = self._hooks.get(name)
+        if hook is None:
+            where = f'MilvusConnection "{self._connection.name}"'
+            raise IntegrationFailed(f'{where} has no hook "{name}"; define it under spec.hooks')
+        return HttpClient(hook, f'hook "{name}"', namespace=self._connection.namespace, secrets=self._secrets)
 
     @property
     def _source(self) -> str:

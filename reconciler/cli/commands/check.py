@@ -36,8 +36,9 @@ def command(
     """Check connectivity, privileges and server behavior.
 
     Checks address, TLS, token, version, database and each privilege that the sets need, without writing. A privilege is
-    ok only if a call was permitted or a grant was read; otherwise it is missing or unknown. Exits with 1 if something
-    is missing. Without sets, it checks what any alias of the database needs.
+    ok only if a call was permitted or a grant was read; otherwise it is missing or unknown. Each hook that a gate names
+    gets a test event. Exits with 1 if something is missing. Without sets, it checks what any alias of the database
+    needs.
 
     With --exercise it writes: it asks for confirmation, creates tiny collections and aliases whose names begin with
     aliasctl_check_ in one database, verifies each behavior of the server that guards rely on, and removes them. Exits
