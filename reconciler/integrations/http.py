@@ -16,6 +16,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from threading import Thread
 from typing import Any, TypeAlias
@@ -76,7 +77,6 @@ class HttpClient:
         self._namespace = namespace
         self._secrets = secrets
         self._environment = environment
-        self._uri = urlsplit(endpoint.uri)
         self._secret: str | None = None
 
     @property
@@ -154,6 +154,18 @@ class HttpClient:
         """Return the system and its host, for messages."""
         return f"{self._what} at {printable(self._endpoint.host)}"
 
+    @cached_property
+    def _uri(self) -> SplitResult:
+        """Return the parts of the address. Raises `IntegrationFailed`: it is none, as a plan file may have it."""
+        try:
+            uri = urlsplit(self._endpoint.uri)
+            valid = uri.scheme in _PORTS and uri.hostname and uri.username is None and uri.port != 0
+        except ValueError:  # of the port, or of an IPv6 address
+            valid = False
+        if not valid:
+            raise IntegrationFailed(f"{self._what}: its uri is not http(s)://host[:port][/path]")
+        return uri
+
     def _path(self, path: str) -> str:
         target = (self._uri.path.rstrip("/") if path else self._uri.path or "/") + path
         return f"{target}{'&' if '?' in target else '?'}{self._uri.query}" if self._uri.query else target
@@ -180,7 +192,7 @@ class HttpClient:
             reason = printable(error.strerror or type(error).__name__)
             raise IntegrationFailed(f"{self.name} cannot be reached: {reason}", transient=True) from None
         except (ValueError, UnicodeError):  # a header with a line break, whose text would show it
-            reason = "the address, path or secret has characters that no HTTP request can have"
+            reason = "the path or the secret has characters that no HTTP request can have"
             raise IntegrationFailed(f"{self.name}: {reason}") from None
 
     @contextmanager

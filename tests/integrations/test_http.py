@@ -208,6 +208,14 @@ class TestAddresses:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         assert client(f"http://hooks.example.com:{port}").get().status == 200
 
+    @pytest.mark.parametrize(
+        "uri",
+        ["file:///etc/passwd", "http://", "http://a:99999", "http://[1:2:3]", f"http://user:{KEY}@a", "http://a:0"],
+    )
+    def test_that_are_none_are_refused(self, uri: str) -> None:
+        """Manifests cannot have them; a plan file that somebody wrote can."""
+        assert str(failure(uri)) == 'hook "x": its uri is not http(s)://host[:port][/path]'
+
     def test_without_a_server(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
