@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -15,7 +15,9 @@ from reconciler.core.plan import Action, Block, BlockReason, GateResult, SetPlan
 from reconciler.gates.gate import Gate
 from reconciler.gates.probe import CannotTell, Halted, Probe
 from reconciler.gates.registry import GATES
-from reconciler.integrations.hooks import Hooks
+
+if TYPE_CHECKING:
+    from reconciler.integrations.hooks import Hooks  # not needed to read a manifest
 
 
 def evaluate_gates(

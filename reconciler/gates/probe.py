@@ -11,12 +11,12 @@ from reconciler.catalog.port import Catalog, ReadGrant
 from reconciler.core.errors import CatalogError, IntegrationFailed, NotLoaded, PermissionDenied
 from reconciler.core.model import Index, LoadState, PrimaryKey, Row, Schema, Vector
 from reconciler.core.plan import Step, Verdict
-from reconciler.integrations.hooks import Decision, Hooks
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from reconciler.catalog.server_behaviour import ServerBehaviour  # its table is not needed offline
+    from reconciler.integrations.hooks import Decision, Hooks
 
 T = TypeVar("T")
 

@@ -119,6 +119,7 @@ def test_valid_manifests_are_read_without_what_only_other_runs_need(tmp_path: Pa
         "concurrent.futures",
         "fractions",
         "socket",
+        "reconciler.integrations.hooks",
         "rich",
     }
     slow |= {"structlog", "reconciler.manifest.specs.status", "reconciler.catalog.server_behaviour", "subprocess"}

@@ -78,7 +78,12 @@ def test_a_secret_that_does_not_exist_blocks_only_what_the_hook_guards(
     assert hook.requests == []
 
 
-def test_a_hook_that_the_connection_lacks_makes_the_spec_invalid(operator: Operator, kube: Kube) -> None:
+def test_a_hook_that_the_connection_lacks_makes_the_spec_invalid_until_it_has_it(
+    operator: Operator, kube: Kube, hook: Receiver
+) -> None:
     kube.create({"a": "v1"}, gates=FREEZE)
     kube.wait("InvalidSpec")
     assert 'MilvusConnection "main" has no hook "freeze"' in kube.condition()["message"]
+    hook.answer = lambda _: Answer(200, b'{"allow": true}')
+    kube.api.patch("MilvusConnection", "main", {"spec": {"hooks": [{"name": "freeze", "uri": hook.uri}]}})
+    kube.wait("Succeeded")
