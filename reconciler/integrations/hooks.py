@@ -17,7 +17,7 @@ from msgspec import Struct
 from reconciler.core import json_strict
 from reconciler.core.errors import IntegrationFailed
 from reconciler.core.json_strict import without_none
-from reconciler.core.model import Connection, Target
+from reconciler.core.model import Connection, Origin, Target
 from reconciler.core.plan import Step
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ class Hooks:
         from reconciler.integrations.http import HttpClient
 
         hook = self._hooks.get(name)
+        if hook is None and self._connection.origin is Origin.FLAG:
+            reason = "it is for the server of its MilvusConnection, and --uri names another one"
+            raise IntegrationFailed(f'hook "{name}" is not asked: {reason}; skip the gate with --skip-gate')
         if hook is None:
             where = f'MilvusConnection "{self._connection.name}"'
             raise IntegrationFailed(f'{where} has no hook "{name}"; define it under spec.hooks')

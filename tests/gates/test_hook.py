@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from reconciler.catalog.memory import MemoryServer
 from reconciler.core.gates import Gates, OnUnknown
-from reconciler.core.model import Credential, Hook, Target
+from reconciler.core.model import Credential, Hook, Origin, Target
 from reconciler.core.plan import GateResult, SetPlan, Step, Verdict
 from reconciler.gates import cheap_gates, evaluate_gates, evaluate_sets, watched_gates
 from reconciler.gates.hook import HookGate
@@ -135,6 +135,15 @@ class TestDecision:
         assert (result.verdict, result.detail) == (
             Verdict.UNKNOWN,
             'MilvusConnection "local" has no hook "offline-eval"; define it under spec.hooks',
+        )
+
+    def test_with_uri_is_unknown_because_the_hook_is_for_another_server(self, made: MemoryServer) -> None:
+        elsewhere = replace(LOCAL, origin=Origin.FLAG)
+        result = result_of(made, Hooks(elsewhere, TARGET))
+        assert (result.verdict, result.detail) == (
+            Verdict.UNKNOWN,
+            'hook "offline-eval" is not asked: it is for the server of its MilvusConnection, and --uri names another '
+            "one; skip the gate with --skip-gate",
         )
 
     def test_is_shown_as_one_line_of_text(self, hook: Receiver, made: MemoryServer) -> None:

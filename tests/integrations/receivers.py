@@ -62,6 +62,7 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 100  # of a full queue, a client tries to connect again after a second
 
         def handle_error(self, *_: object) -> None:
             """Print nothing: a client that does not accept a certificate is part of a test."""
