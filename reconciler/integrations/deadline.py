@@ -6,6 +6,7 @@ import io
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ class Deadline:
         self._end = monotonic() + seconds
         self._halted = halted
 
-    def left(self) -> float:
-        """Return the seconds that are left. Raises `TimeoutError` if there are none."""
+    def left(self, limit: float = inf) -> float:
+        """Return the seconds that are left, but at most `limit`. Raises `TimeoutError` if there are none."""
         left = self._end - monotonic()
         if left <= 0 or self._halted():
             raise TimeoutError
-        return left
+        return min(left, limit)
 
 
 class Channel:
@@ -62,6 +63,6 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         while True:
-            self._socket.settimeout(min(self._deadline.left(), LONGEST_WAIT))
+            self._socket.settimeout(self._deadline.left(LONGEST_WAIT))
             with suppress(TimeoutError):
                 return self._socket.recv_into(buffer)

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from reconciler.core import json_strict
 from reconciler.core.errors import IntegrationFailed
-from reconciler.core.json_strict import without_none
+from reconciler.core.json_strict import whole_characters, without_none
 from reconciler.core.model import Connection, Origin, Target
 from reconciler.core.plan import Step
 
@@ -100,7 +100,8 @@ class Hooks:
 
     @property
     def _source(self) -> str:
-        return f"{SOURCE}{quote(self._target.address)}/{quote(self._target.database)}"
+        address, database = (quote(whole_characters(part)) for part in (self._target.address, self._target.database))
+        return f"{SOURCE}{address}/{database}"
 
     def _data(self, step: Step) -> dict[str, object]:
         facts = self._facts

@@ -24,7 +24,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
 
-from reconciler.core.errors import IntegrationFailed, InvalidInput
+from reconciler.core.errors import AliasctlError, IntegrationFailed, InvalidInput
 from reconciler.core.model import HttpEndpoint, Tls
 from reconciler.core.text import printable, shortened
 from reconciler.credentials import Secrets, on_disk, pem_file, read_credential
@@ -38,6 +38,8 @@ MAX_BYTES = 64 * KIB
 """Maximum size of an answer, unless the caller sets another one."""
 MAX_TEXT = 300
 """Maximum length of text from an answer that is shown."""
+CONNECT_SECONDS = 10.0
+"""Maximum duration of a lookup, a connection and a TLS handshake each: only the wait for an answer ends when halted."""
 _PORTS = {"http": 80, "https": 443}
 Address: TypeAlias = tuple[int, tuple[Any, ...]]
 """A family, and an address of it: its first part is the IP address."""
@@ -175,10 +177,14 @@ class HttpClient:
         """Turn what goes wrong into one error. Texts of the HTTP library can show headers, and so are left out."""
         try:
             yield
+        except IntegrationFailed:
+            raise
         except InvalidInput as error:
             raise IntegrationFailed(f"{self._what}: {error.in_one_line}") from None
+        except AliasctlError as error:  # the Kubernetes API, which has the Secret, does not answer
+            raise IntegrationFailed(f"{self._what}: {error}", transient=True) from None
         except TimeoutError:
-            message = f"{self.name} did not answer within {self._endpoint.timeout:g} s"
+            message = f"{self.name} did not answer in time (timeout: {self._endpoint.timeout:g} s)"
             raise IntegrationFailed(message, transient=True) from None
         except ssl.SSLCertVerificationError as error:
             reason = f"the certificate is not accepted: {error.verify_message}"
@@ -248,7 +254,7 @@ class HttpClient:
                     context.load_cert_chain(cert, key)
             except ssl.SSLError:
                 raise IntegrationFailed(f"{self.name}: a PEM file of its tls settings cannot be used") from None
-        plain.settimeout(deadline.left())
+        plain.settimeout(deadline.left(CONNECT_SECONDS))
         return context.wrap_socket(plain, server_hostname=settings.server_name or host)
 
 
@@ -274,7 +280,7 @@ def _connect(addresses: list[Address], deadline: Deadline) -> socket.socket:
     for number, (family, address) in enumerate(addresses):
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(deadline.left() / (len(addresses) - number))
+            connection.settimeout(deadline.left(CONNECT_SECONDS) / (len(addresses) - number))
             connection.connect(address)
         except OSError:
             connection.close()
@@ -307,7 +313,7 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[Address]:
 
     lookup = Thread(target=look_up, daemon=True, name="lookup")
     lookup.start()
-    lookup.join(deadline.left())
+    lookup.join(deadline.left(CONNECT_SECONDS))
     if reasons:
         raise OSError(0, reasons[0])
     if lookup.is_alive():

@@ -128,7 +128,7 @@ class TestDecision:
         with raw_server(close=False) as uri:
             result = result_of(made, hooks(uri, timeout=0.2))
         assert result.verdict is Verdict.UNKNOWN
-        assert result.detail.endswith("did not answer within 0.2 s")
+        assert result.detail.endswith("did not answer in time (timeout: 0.2 s)")
 
     def test_of_a_hook_that_the_connection_lacks_is_unknown(self, made: MemoryServer) -> None:
         result = result_of(made, hooks())
@@ -193,6 +193,11 @@ class TestQuestion:
         data = json.loads(hook.requests[0].body)["data"]
         assert (data["action"], data["from"], data["gates"]) == ("create", None, [])
         assert not {"run", "planDigest", "commit", "fromId"} & data.keys()
+
+    def test_about_a_file_whose_name_is_not_text_is_sent(self, hook: Receiver, made: MemoryServer) -> None:
+        mine = replace(LOCAL, hooks=(Hook(name="offline-eval", uri=hook.uri),))
+        result = result_of(made, Hooks(mine, Target("/data/\udcff.db", "default")))
+        assert result.verdict is Verdict.PASS
 
     def test_has_an_id_of_its_own_each_time(self, hook: Receiver, made: MemoryServer) -> None:
         steps = [move(Gates(OFF, EVAL), alias=f"a{number}") for number in range(20)]

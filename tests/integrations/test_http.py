@@ -15,6 +15,7 @@ from reconciler.core.errors import IntegrationFailed, InvalidInput, Problem
 from reconciler.core.model import Credential, HttpEndpoint, SecretKeyRef, Tls
 from reconciler.integrations import http
 from reconciler.integrations.http import HttpClient
+from reconciler.operator.cluster import ClusterError
 from tests.inspect.certificates import Certificates, make_certificates
 from tests.integrations.receivers import Answer, Receiver, raw_server, receiver
 
@@ -95,6 +96,15 @@ class TestSecret:
         assert words in str(caught.value)
         assert KEY not in str(caught.value)
 
+    def test_that_kubernetes_does_not_return_now(self) -> None:
+        def secrets(*_: object) -> bytes:
+            raise ClusterError("the Kubernetes API did not answer: timed out")
+
+        with pytest.raises(IntegrationFailed) as caught:
+            _ = client("http://a", secret=Credential(secret=SecretKeyRef("a", "b")), secrets=secrets).secret
+        assert str(caught.value) == 'hook "x": the Kubernetes API did not answer: timed out'
+        assert caught.value.transient
+
     def test_that_no_header_can_carry_is_not_shown(self, system: Receiver, tmp_path: Path) -> None:
         (tmp_path / "key").write_text(f"{KEY}\nmore\n")
         sender = client(system.uri, secret=Credential(file=str(tmp_path / "key")))
@@ -117,16 +127,16 @@ class TestHostileServers:
     def test_that_send_byte_by_byte_end_at_the_deadline(self, parts: tuple[bytes, ...]) -> None:
         """Each byte comes well within a timeout; together they would take an hour."""
         with raw_server(*parts, every=0.05, endless=b"X") as uri:
-            assert str(failure(uri, timeout=0.5)).endswith("did not answer within 0.5 s")
+            assert str(failure(uri, timeout=0.5)).endswith("did not answer in time (timeout: 0.5 s)")
 
     def test_that_stay_silent(self) -> None:
         with raw_server(close=False) as uri:
             error = failure(uri, timeout=0.2)
-        assert str(error).endswith("did not answer within 0.2 s")
+        assert str(error).endswith("did not answer in time (timeout: 0.2 s)")
         assert error.transient
 
     def test_that_do_not_read_what_they_are_sent(self) -> None:
-        with raw_server(close=False) as uri, pytest.raises(IntegrationFailed, match=r"within 0\.3 s"):
+        with raw_server(close=False) as uri, pytest.raises(IntegrationFailed, match=r"timeout: 0\.3 s"):
             client(uri, timeout=0.3).post(b"x" * 50_000_000, headers={})
 
     @pytest.mark.parametrize(
