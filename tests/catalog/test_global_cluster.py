@@ -138,6 +138,9 @@ def test_the_operator_opens_a_new_connection_after_a_fail_over(world: GlobalClus
         def fingerprint(self, _: Connection) -> str:
             return ""
 
+        def value(self, *_: object) -> bytes:
+            raise LookupError
+
     opened = Clients(NoSecrets(), connect)  # type: ignore[arg-type]
     with opened.session() as catalogs:
         before = catalogs.open(world.connection, "default")

@@ -41,6 +41,9 @@ def clients(opened: list[Catalog]) -> Iterator[Clients]:
         def fingerprint(self, _: Connection) -> str:
             return ""
 
+        def value(self, *_: object) -> bytes:
+            raise LookupError
+
     made = Clients(NoSecrets(), kept)  # type: ignore[arg-type]
     yield made
     made.close()
