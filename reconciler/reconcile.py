@@ -11,7 +11,7 @@ plan only if it is the same) before `apply_plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from threading import Event
@@ -23,6 +23,7 @@ from reconciler.catalog import Catalog, Catalogs, connect
 from reconciler.catalog.read import read_live
 from reconciler.catalog.server_behaviour import notices
 from reconciler.core.decisions import Decisions, with_decisions
+from reconciler.core.dependencies import block_dependents, in_order, incomplete, waiting
 from reconciler.core.diff import diff
 from reconciler.core.errors import InvalidInput, JournalError, Problem
 from reconciler.core.grouping import grouped
@@ -31,7 +32,7 @@ from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
 from reconciler.core.options import GatesToEvaluate, Options, check_names, limited, with_skipped_gates
 from reconciler.core.plan import Plan, SetPlan, TargetPlan, block_later_waves, block_whole_set
 from reconciler.core.prefix_drops import block_prefix_drops
-from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied
+from reconciler.core.report import ACHIEVED, Outcome, Report, StepResult, TargetReport, not_applied, not_attempted
 from reconciler.core.run_events import Planning, RunEvent
 from reconciler.documents.timestamps import now
 from reconciler.gates import GATES, cheap_gates, evaluate_sets, without_evaluation
@@ -57,8 +58,11 @@ def make_plan(
     journal: Ledger | None = None,
     read: Read = read_live,
     on_event: Callable[[Planning], None] = lambda _: None,
+    apart: Collection[str] = (),
 ) -> Plan:
     """Read the live catalogs and return what would change. Changes nothing.
+
+    A set comes after those that it depends on. Otherwise databases are in the order of address and name.
 
     Args:
         sets: the desired state; each set with its connection, and checked against each other (`load` does both).
@@ -69,27 +73,30 @@ def make_plan(
             not finish are completed, and moves that they did not verify are verified before later waves.
         read: how the live catalogs are read; callers may share one read among many plans.
         on_event: called, in any thread, when a database is read and when the gates of a change were evaluated.
+        apart: keys of sets that are planned apart from the others of their database.
 
     Raises:
-        InvalidInput: `options` name an alias that no set of this run lists or covers, or a gate that it does not have.
+        InvalidInput: sets depend on each other, or `options` name an alias that no set of this run lists or covers, or
+            a gate that it does not have.
         CatalogError: a catalog cannot be read.
         JournalError: the journal cannot be read.
     """
     check_names(options, sets, GATES)
     known = journal.decisions() if journal else Decisions()
-    by_target = grouped(sorted(sets, key=lambda alias_set: (target_of(alias_set), alias_set.key)), target_of)
+    groups = in_order(sets, lambda alias_set: (target_of(alias_set), alias_set.key in apart))
     with _opened(catalogs) as opened:
-        return Plan(
+        plan = Plan(
             tuple(
                 _plan_target(
-                    target, members, options, opened, against, evaluate, known, read, (number, len(by_target)), on_event
+                    target, members, options, opened, against, evaluate, known, read, (number, len(groups)), on_event
                 )
-                for number, (target, members) in enumerate(by_target.items(), start=1)
+                for number, ((target, _), members) in enumerate(groups, start=1)
             ),
             created=now(),
             tool_version=__version__,
             retry_rejected=options.retry_rejected,
         )
+    return block_dependents(plan)
 
 
 def apply_plan(
@@ -104,6 +111,8 @@ def apply_plan(
     on_event: Callable[[RunEvent], None] = lambda _: None,
 ) -> Report:
     """Carry out a plan and report the outcome of every step. Repeating it is safe: what is done is not done again.
+
+    Sets that depend on one that was not completed are not started.
 
     Args:
         plan: from `make_plan`; a saved plan goes through `ensure_fresh` first.
@@ -124,6 +133,7 @@ def apply_plan(
 
     started, stop = now(), stop or Event()
     reports: list[TargetReport] = []
+    unready: dict[str, str] = {}
     with _opened(catalogs) as opened:
         # Open and query every database before the first write: an error in the last one must not affect the first.
         targets = () if plan.refusals else plan.targets
@@ -134,12 +144,15 @@ def apply_plan(
         facts = _facts(plan, run, origins)
         context = RunContext(stop, run, wait, opened.open, plan.retry_rejected, opened.secrets, facts)
         for target in plan.targets:
+            waits = {} if plan.refusals else waiting(target, unready)
             if target in runnable and not stop.is_set():
-                report = _apply_target(target, opened, context, on_event)
+                report = _apply_target(target, waits, opened, context, on_event)
             else:
-                report = not_applied(target, refused=bool(plan.refusals))
+                report = not_applied(target, refused=bool(plan.refusals), waiting=waits)
             reports.append(report)
-            if not keep_going and any(result.outcome not in SETTLED for result in report.results):
+            unready |= incomplete(target, report.results, unready)
+            failed = (result.outcome not in SETTLED and result.step.set not in waits for result in report.results)
+            if not keep_going and any(failed):
                 runnable = []
     return _recorded(Report(plan, tuple(reports), started, now(), interrupted=stop.is_set(), run=run.id), run)
 
@@ -236,14 +249,22 @@ def _evaluated(
 
 
 def _apply_target(
-    plan: TargetPlan, catalogs: Catalogs, context: RunContext, on_event: Callable[[RunEvent], None]
+    plan: TargetPlan,
+    waits: Mapping[str, str],
+    catalogs: Catalogs,
+    context: RunContext,
+    on_event: Callable[[RunEvent], None],
 ) -> TargetReport:
-    """Carry out the plan of one database; return the last result of each step, pending verification and revert."""
+    """Carry out the plan of one database; return the last result of each step, pending verification and revert.
+
+    `waits`: the sets that are not started, and what they wait for.
+    """
     from reconciler.execute import execute
 
     catalog = catalogs.open(plan.connection, plan.target.database)
-    last: dict[tuple[str, str], StepResult] = {}
-    with closing(execute(plan, catalog, context)) as events:
+    started = replace(plan, sets=tuple(each for each in plan.sets if each.set not in waits))
+    last = {(step.set, step.alias): not_attempted(step, waits) for step in plan.steps if step.set in waits}
+    with closing(execute(started, catalog, context)) as events:
         for event in events:
             on_event(event)
             if isinstance(event, StepResult):

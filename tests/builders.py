@@ -24,6 +24,7 @@ def alias_set(
     verify: Verify = Verify(),
     on_failure: OnFailure = OnFailure.STOP,
     suspend: bool = False,
+    depends_on: tuple[str, ...] = (),
 ) -> AliasSet:
     """A set of alias → collection (None: Absent), and of further entries with settings of their own."""
     return AliasSet(
@@ -38,6 +39,7 @@ def alias_set(
         verify=verify,
         on_failure=on_failure,
         suspend=suspend,
+        depends_on=depends_on,
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.core.decide import BLOCKS, Apply, Decision, Memory, Nothing, Policy, Wait, conclude, decide
 from reconciler.core.model import Target
@@ -62,6 +63,7 @@ class Situation(NamedTuple):
     failed: bool
     made: bool
     back_off: bool
+    waits: bool
 
 
 CHANGES = ("none", "runnable", "blocked", "some blocked")
@@ -72,7 +74,7 @@ BOTH = (False, True)
 
 
 def situations() -> Iterator[Situation]:
-    values = (CHANGES, VERIFY, BOTH, BESIDE, BOTH, BOTH, BOTH, APPROVED, BOTH, BOTH, BOTH, BOTH)
+    values = (CHANGES, VERIFY, BOTH, BESIDE, BOTH, BOTH, BOTH, APPROVED, BOTH, BOTH, BOTH, BOTH, BOTH)
     return map(Situation._make, product(*values))
 
 
@@ -103,6 +105,7 @@ def decided(situation: Situation, plan: Plan, digest: str) -> Decision:
         read_only=situation.read_only,
         manual=situation.manual,
         report_drift=frozenset({"a"} if situation.report else ()),
+        waits="waits for b" if situation.waits else "",
     )
     memory = Memory(
         approved={"nothing": "", "another plan": "sha256:0", "this plan": digest}[situation.approved],
@@ -124,6 +127,7 @@ class Facts(NamedTuple):
     read_only: bool
     only_reported: bool
     all_blocked: bool
+    dependent: bool
     unapproved: bool
     repeats: bool
 
@@ -153,22 +157,24 @@ def facts(situation: Situation) -> Facts:
         read_only=situation.read_only,
         only_reported=not changes and not verifies,
         all_blocked=changes and not runs and not verifies,
+        dependent=situation.waits and runs,
         unapproved=situation.manual and runs and not approved,
         repeats=runs_own and situation.made and situation.back_off,
     )
 
 
 TABLE = """
-    refused  waits  up to date  read-only  only reported  all blocked  unapproved  repeats   outcome
-    yes      any    any         any        any            any          any         any       LimitExceeded
-    no       yes    any         any        any            any          any         any       VerificationFailed
-    no       no     yes         any        any            any          any         any       Nothing
-    no       no     no          yes        any            any          any         any       ReadOnly
-    no       no     no          no         yes            any          any         any       DriftDetected
-    no       no     no          no         no             yes          any         any       block
-    no       no     no          no         no             no           yes         any       ApprovalRequired
-    no       no     no          no         no             no           no          yes       DriftBackOff
-    no       no     no          no         no             no           no          no        Apply
+    refused  waits  up to date  read-only  only reported  all blocked  behind  unapproved  repeats  outcome
+    yes      any    any         any        any            any          any       any         any      LimitExceeded
+    no       yes    any         any        any            any          any       any         any      VerificationFailed
+    no       no     yes         any        any            any          any       any         any      Nothing
+    no       no     no          yes        any            any          any       any         any      ReadOnly
+    no       no     no          no         yes            any          any       any         any      DriftDetected
+    no       no     no          no         no             yes          any       any         any      block
+    no       no     no          no         no             no           yes       any         any      DependencyNotReady
+    no       no     no          no         no             no           no        yes         any      ApprovalRequired
+    no       no     no          no         no             no           no        no          yes      DriftBackOff
+    no       no     no          no         no             no           no        no          no       Apply
 """
 ROWS = [line.split() for line in TABLE.strip().splitlines()[1:]]
 
@@ -210,11 +216,11 @@ def test_every_combination_is_decided_as_the_table_says() -> None:
             assert {step.set for step in decision.plan.steps} == {step.set for step in plan.steps} - left_out, situation
             seen[outcome] += 1
     assert set(seen) == {*(row[-1] for row in ROWS), "Blocked", "GateFailed"} - {"block"}
-    assert sum(seen.values()) == 4 * 3 * 2 * 4 * 2**3 * 3 * 2**4
+    assert sum(seen.values()) == 4 * 3 * 2 * 4 * 2**3 * 3 * 2**5
 
 
 def test_the_docstring_has_the_same_cases_in_the_same_order() -> None:
-    found = re.findall(r"^ +\d  .*?  (Nothing|Apply|Wait: .*?)(?:  |$)", decide.__doc__ or "", re.MULTILINE)
+    found = re.findall(r"^ +\d+  .*?  (Nothing|Apply|Wait: .*?)(?:  |$)", decide.__doc__ or "", re.MULTILINE)
     cases = ["block" if case == "Wait: the most severe" else case.removeprefix("Wait: ") for case in found]
     assert cases == [row[-1] for row in ROWS]
 
@@ -241,7 +247,8 @@ def set_plans(draw: st.DrawFn, name: str) -> SetPlan:
 
 
 plans = st.tuples(*map(set_plans, SETS)).map(lambda sets: plan_of(*sets))
-policies = st.builds(Policy, read_only=st.booleans(), manual=st.booleans(), report_drift=keys)
+waits = st.sampled_from(("", "waits for another set"))
+policies = st.builds(Policy, read_only=st.booleans(), manual=st.booleans(), report_drift=keys, waits=waits)
 
 
 @st.composite
@@ -277,6 +284,7 @@ def test_a_plan_is_applied_only_where_nothing_speaks_against_it(case: tuple[Plan
     assert not decision.plan.refusals
     assert decision.plan.runnable or decision.plan.pending_verification
     assert approved or not (policy.manual and decision.plan.runnable)
+    assert not (policy.waits and decision.plan.runnable)
     assert not any(alias_set.steps for alias_set in decision.plan.set_plans if alias_set.suspended)
     made = {(step.set, step.alias) for step in decision.plan.runnable} & memory.made
     assert not (made and memory.back_off)
@@ -319,7 +327,7 @@ def test_the_approval_of_this_plan_leaves_no_reason_to_wait_for_a_person(case: t
 @given(cases)
 def test_a_policy_that_asks_for_approval_makes_no_further_change(case: tuple[Plan, Policy, Memory]) -> None:
     plan, policy, memory = case
-    cautious = Policy(read_only=policy.read_only, manual=True, report_drift=policy.report_drift)
+    cautious = replace(policy, manual=True)
     before, after = decide(plan, policy, memory), decide(plan, cautious, memory)
     assert after == before or outcome_of(after) == Reason.APPROVAL_REQUIRED
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.core.dependencies import block_dependents, dependents
 from reconciler.core.errors import ExitCode, NotPrimary
 from reconciler.core.grouping import with_reasons
 from reconciler.core.plan import BlockReason, PendingVerification, Plan, SetPlan, Step
@@ -32,6 +33,7 @@ BLOCKS = {
     BlockReason.LOSES_OTHERS: Reason.BLOCKED,
     BlockReason.GATE_FAILED: Reason.GATE_FAILED,
     BlockReason.COLLECTION_MISSING: Reason.DEPENDENCY_NOT_READY,
+    BlockReason.DEPENDENCY: Reason.DEPENDENCY_NOT_READY,
     BlockReason.MOVED: Reason.PROGRESSING_WITH_RETRY,
 }
 """The reason for each kind of block, the most severe first, without blocks that only follow from another one."""
@@ -50,12 +52,13 @@ class Policy(Struct, frozen=True):
     """What may be done about a plan.
 
     `manual`: changes need the approval of a person. `report_drift`: keys of the sets whose drift is reported and not
-    corrected.
+    corrected. `waits`: what the changes wait for (`spec.dependsOn`), where other runs apply it.
     """
 
     read_only: bool = False
     manual: bool = False
     report_drift: frozenset[str] = frozenset()
+    waits: str = ""
 
 
 class Memory(Struct, frozen=True):
@@ -111,20 +114,23 @@ def decide(plan: Plan, policy: Policy, memory: Memory) -> Decision:
      5  only drift, which is reported       Wait: DriftDetected         drift: Report       drift: Report   corrects it
      6  all changes blocked, nothing        Wait: the most severe       retries by reason   as operator     exit 3,
         unfinished                          block                                                           --wait
-     7  a change needs approval             Wait: ApprovalRequired      approval: Manual    set left out    asks, --yes,
+     7  a change waits for another set      Wait: DependencyNotReady    until it is ready   its changes are blocked, or
+                                                                                            not attempted by the run
+     8  a change needs approval             Wait: ApprovalRequired      approval: Manual    set left out    asks, --yes,
                                                                                                             --plan
-     8  a change was made before and        Wait: DriftBackOff          never               at most 1 h     never
+     9  a change was made before and        Wait: DriftBackOff          never               at most 1 h     never
         corrections back off
-     9  otherwise                           Apply
+    10  otherwise                           Apply
 
     Unfinished is what an earlier run did not verify, or decided to revert and did not move back. Such a revert belongs
-    to the run that was approved, so 2 and 7 do not delay it. The approval of this very plan lifts 2, 5 and 7. The CLI
-    decides in `cli.confirm_and_apply`, which asks, and in `apply_plan`, which writes nothing for 1, 3 and 6.
+    to the run that was approved, so 2, 7 and 8 do not delay it. The approval of this very plan lifts 2, 5 and 8. The
+    CLI decides in `cli.confirm_and_apply`, which asks, and in `apply_plan`, which writes nothing for 1, 3 and 6.
     """
     approved = bool(memory.approved) and memory.approved == plan.digest
     drifting = frozenset[str]() if approved else policy.report_drift & memory.applied
     drift = tuple(step for step in plan.steps if step.set in drifting)
-    rest = _without_changes(plan, {step.set for step in drift}) if drift else plan
+    left_out = {step.set: "drift is only reported" for step in drift}
+    rest = block_dependents(_without_changes(plan, left_out), left_out) if drift else plan
     repeated = [step for step in rest.runnable if (step.set, step.alias) in memory.made]
 
     def wait(reason: Reason, message: str) -> Wait:
@@ -143,6 +149,8 @@ def decide(plan: Plan, policy: Policy, memory: Memory) -> Decision:
     if not rest.runnable and not rest.earlier_moves:
         blocks = [(step.alias, step.blocked.reason, step.blocked.message) for step in rest.steps if step.blocked]
         return wait(*_most_severe(blocks))
+    if policy.waits and rest.runnable and not rest.pending_reverts:
+        return wait(Reason.DEPENDENCY_NOT_READY, policy.waits)
     if policy.manual and rest.runnable and not approved:
         return wait(Reason.APPROVAL_REQUIRED, f"{counted(len(rest.steps), 'change')} to approve")
     if repeated and memory.back_off:
@@ -191,7 +199,10 @@ def _verification_waits(plan: Plan, rest: Plan) -> bool:
 
     It does not if its aliases are to be moved anyway, or if a change or a revert comes before them.
     """
-    goes_first = rest.pending_reverts or any(map(_has_earlier_change, rest.set_plans))
+    behind = dependents(rest, {pending.step.set for pending in rest.pending_verification})
+    goes_first = rest.pending_reverts or any(
+        _has_earlier_change(each) for each in rest.set_plans if each.set not in behind
+    )
     return bool(plan.pending_verification or not plan.steps) and not goes_first
 
 

@@ -29,8 +29,8 @@ RENAME_GUIDE = "docs/adopt.md#make-a-collections-name-an-alias"
 def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_protected: Names[str] = ()) -> SetPlan:
     """Compare a set with the live catalog.
 
-    `desired`: one set on the database that `live` was read from. `only`: look at these aliases and no others; empty for
-    all.
+    `desired`: one set on the database that `live` was read from. `only`: look at these aliases and no others, and at no
+    order; empty for all.
     """
     listed = {alias.name for alias in desired.aliases}
     covered = desired.scope.covered(live.names)
@@ -57,6 +57,7 @@ def diff(desired: AliasSet, live: LiveCatalog, *, only: Names[str] = (), allow_p
         verify=desired.verify,
         on_failure=desired.on_failure,
         source=desired.source,
+        depends_on=() if only else desired.depends_on,
     )
 
 

@@ -243,7 +243,8 @@ class Limits(Record, frozen=True):
 class AliasSet(Struct, frozen=True, eq=False):
     """The desired aliases of one database, as one manifest document has them. `source` is not compared.
 
-    `connection=None` means that the manifest names a connection which this run was not given.
+    `connection=None` means that the manifest names a connection which this run was not given. `depends_on` has the keys
+    of the sets that must be applied and verified first.
     """
 
     name: str
@@ -258,6 +259,7 @@ class AliasSet(Struct, frozen=True, eq=False):
     on_failure: OnFailure = OnFailure.STOP
     suspend: bool = False
     source: Source | None = None
+    depends_on: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AliasSet) and _without_source(self) == _without_source(other)

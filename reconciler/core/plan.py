@@ -44,6 +44,7 @@ class BlockReason(StrEnum):
     REJECTED = "rejected"
     EARLIER_WAVE = "earlierWave"
     COMPANION = "companion"
+    DEPENDENCY = "dependencyNotReady"
     MOVED = "aliasMoved"
 
 
@@ -215,6 +216,9 @@ class SetPlan(Record, frozen=True):
     verify: Annotated[Verify, INTERNAL] = Verify()
     on_failure: OnFailure = OnFailure.STOP
     source: Source | None = None
+    depends_on: Annotated[
+        tuple[str, ...], Meta(description="The AliasSets that must be applied and verified before any of its changes.")
+    ] = ()
     pending_verification: Annotated[tuple[PendingVerification, ...], NOT_READ] = ()
     pending_reverts: Annotated[tuple[PendingRevert, ...], NOT_READ] = ()
 
@@ -347,9 +351,11 @@ def _digested(step: Step) -> dict[str, object]:
 
 
 def _digested_sets(target: TargetPlan) -> dict[str, object]:
-    """Return what follows the changes of each set; empty if all of them have the defaults."""
+    """Return what comes before and after the changes of each set; empty if all of them have the defaults."""
     after = {
-        alias_set.set: verify_specification(alias_set.verify) | _on_failure_specification(alias_set.on_failure)
+        alias_set.set: verify_specification(alias_set.verify)
+        | _on_failure_specification(alias_set.on_failure)
+        | without_none(dependsOn=sorted(alias_set.depends_on) or None)
         for alias_set in target.sets
         if alias_set.steps
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.core.grouping import grouped, subject
 from reconciler.core.model import Target
@@ -21,16 +21,16 @@ def differences(reviewed: Plan, now: Plan) -> list[str]:
     return found
 
 
-def _by_target(plan: Plan) -> dict[Target, TargetPlan]:
-    return {target.target: target for target in plan.targets}
+def _by_target(plan: Plan) -> dict[Target, list[TargetPlan]]:
+    return grouped(plan.targets, lambda target: target.target)
 
 
-def _steps(target: TargetPlan) -> dict[str, Step]:
-    return {step.alias: step for step in target.steps}
+def _steps(targets: Sequence[TargetPlan]) -> dict[str, Step]:
+    return {step.alias: step for target in targets for step in target.steps}
 
 
-def _sets(target: TargetPlan) -> dict[str, SetPlan]:
-    return {alias_set.set: alias_set for alias_set in target.sets if alias_set.steps}
+def _sets(targets: Sequence[TargetPlan]) -> dict[str, SetPlan]:
+    return {alias_set.set: alias_set for target in targets for alias_set in target.sets if alias_set.steps}
 
 
 def _of_steps(before: Mapping[str, Step], after: Mapping[str, Step]) -> Iterator[tuple[str, str]]:
@@ -80,3 +80,5 @@ def _of_sets(before: Mapping[str, SetPlan], after: Mapping[str, SetPlan]) -> Ite
             yield f'set "{name}": verify changed'
         if before[name].on_failure is not after[name].on_failure:
             yield f'set "{name}": onFailure: {before[name].on_failure} in the review, {after[name].on_failure} now'
+        if set(before[name].depends_on) != set(after[name].depends_on):
+            yield f'set "{name}": dependsOn changed'

@@ -77,7 +77,9 @@ MEANINGS = {
     Reason.SUSPENDED: Meaning("suspended; nothing is read or changed", Ready.UNKNOWN, warning=False),
     Reason.READ_ONLY: Meaning("read-only; nothing is changed", warning=False),
     Reason.APPROVAL_REQUIRED: Meaning("the plan waits for approval", warning=False),
-    Reason.DEPENDENCY_NOT_READY: Meaning("a connection, Secret or collection is missing; will retry", reconciling=True),
+    Reason.DEPENDENCY_NOT_READY: Meaning(
+        "a connection, Secret or collection is missing, or another set is not ready; will retry", reconciling=True
+    ),
     Reason.GATE_FAILED: Meaning("blocked by a gate; will retry", reconciling=True),
     Reason.LIMIT_EXCEEDED: Meaning("refused by a limit", stalled=True),
     Reason.OWNERSHIP_CONFLICT: Meaning("an older set has authority over some of the names", stalled=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -131,17 +132,16 @@ class TargetReport(Struct, frozen=True):
     results: tuple[StepResult, ...]
 
 
-def not_applied(plan: TargetPlan, *, refused: bool) -> TargetReport:
-    """Return the report of a database that nothing was done to."""
-    return TargetReport(
-        plan,
-        tuple(
-            StepResult(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
-            if step.blocked and not refused
-            else StepResult(step, Outcome.NOT_ATTEMPTED)
-            for step in plan.steps
-        ),
-    )
+def not_applied(plan: TargetPlan, *, refused: bool, waiting: Mapping[str, str] = {}) -> TargetReport:
+    """Return the report of a database that nothing was done to. `waiting`: what sets waited for."""
+    return TargetReport(plan, tuple(not_attempted(step, waiting, refused=refused) for step in plan.steps))
+
+
+def not_attempted(step: Step, waiting: Mapping[str, str], *, refused: bool = False) -> StepResult:
+    """Return the result of a step that was not started. `waiting`: as for `not_applied`."""
+    if step.blocked and not refused:
+        return StepResult(step, Outcome.BLOCKED, step.blocked.reason, step.blocked.message)
+    return StepResult(step, Outcome.NOT_ATTEMPTED, message=waiting.get(step.set))
 
 
 class Report(Struct, frozen=True):

@@ -84,7 +84,7 @@ class PastRun(Struct, frozen=True):
         for entry in self.load(NO_ALIAS):
             match entry:
                 case TargetPlanned(target=target, connection=connection):
-                    found[target] = PastTarget(target, saved(connection, target.address), {})
+                    found.setdefault(target, PastTarget(target, saved(connection, target.address), {}))
                 case SetPlanned(target=target, set=name, verify=verify) if target in found:
                     found[target].verify[name] = verify.record()
         return tuple(found.values())

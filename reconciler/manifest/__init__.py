@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.model import AliasSet
+from reconciler.manifest.dependencies import absent_dependencies, circular_dependencies
 from reconciler.manifest.endpoints import endpoints_left_out, wrong_endpoints
 from reconciler.manifest.files import Tree, is_manifest
 from reconciler.manifest.hooks import missing_hooks
@@ -41,15 +42,16 @@ def check(manifests: Manifests, *, strict: bool = False) -> tuple[Problem, ...]:
     """Check the documents against each other, without flags, environment or server.
 
     Args:
-        strict: whether a connection or endpoint that no document describes is an error.
+        strict: whether a connection, endpoint or dependency that no document describes is an error.
 
     Returns:
-        Warnings: the connections and endpoints that no document describes.
+        Warnings: the connections, endpoints and dependencies that no document describes.
 
     Raises:
         InvalidInput: with every conflict.
     """
-    problems, absent = conflicts(as_written(manifests)), absent_connections(manifests)
+    problems = [*conflicts(as_written(manifests)), *circular_dependencies(manifests)]
+    absent = [*absent_connections(manifests), *absent_dependencies(manifests)]
     for alias_set in manifests.sets:
         problems += [*wrong_endpoints(alias_set, manifests), *missing_hooks(alias_set, manifests)]
     if problems or (strict and absent):
@@ -79,6 +81,7 @@ def resolve(manifests: Manifests, flags: Overrides, environment: Overrides) -> t
     Raises `InvalidInput`: with every problem.
     """
     sets = retarget(manifests, flags, environment, Path.cwd())
-    if problems := conflicts(sets):
-        raise InvalidInput(*problems)
+    problems = [*conflicts(sets), *absent_dependencies(manifests), *circular_dependencies(manifests)]
+    if problems:
+        raise InvalidInput(*in_order(problems))
     return sets

@@ -93,6 +93,10 @@ def alias_set(root: Node, contents: Mapping[str, Content]) -> AliasSetManifest:
         suspend=spec.suspend,
         operation=spec,
         source=root.at(("metadata", "name")).source,
+        depends_on={
+            other.name: root.at(("spec", "dependsOn", index, "name")).source
+            for index, other in enumerate(spec.depends_on)
+        },
     )
 
 

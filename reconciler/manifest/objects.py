@@ -64,8 +64,9 @@ def connect(manifest: AliasSetManifest, connections: Mapping[str, ConnectionMani
     if problems:
         raise _refused(problems)
     [bound] = as_written(manifests)
-    # Messages that name a set name its place, too; a field's path says nothing there.
-    return replace(bound, source=None)
+    # Messages that name a set name its place, too; a field's path says nothing there. Runs of the operator have one
+    # set: what it depends on is in the status of other objects.
+    return replace(bound, source=None, depends_on=())
 
 
 def _checked(kind: str, body: Mapping[str, object]) -> Node:

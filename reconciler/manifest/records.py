@@ -33,8 +33,9 @@ class ConnectionManifest(Struct, frozen=True):
 class AliasSetManifest(Struct, frozen=True):
     """An AliasSet; `database` is None where the document has none. `connection_source` is where it names its server.
 
-    `verify` is without endpoints: `endpoints` has their names, each with the place where it stands, and `hooks` those
-    of the hooks that gates name. `operation` is for the operator alone.
+    `verify` is without endpoints: `endpoints` has their names, each with the place where it stands, `hooks` those of
+    the hooks that gates name, and `depends_on` those of the sets that come first. `operation` is for the operator
+    alone.
     """
 
     name: str
@@ -52,6 +53,7 @@ class AliasSetManifest(Struct, frozen=True):
     operation: Operation
     source: Source
     hooks: tuple[tuple[str, Source], ...] = ()
+    depends_on: Mapping[str, Source] = {}
 
     @property
     def key(self) -> str:

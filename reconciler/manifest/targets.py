@@ -273,6 +273,9 @@ def _bound(
         on_failure=manifest.on_failure,
         suspend=manifest.suspend,
         source=manifest.source,
+        depends_on=tuple(
+            f"{manifest.namespace}/{name}" if manifest.namespace else name for name in manifest.depends_on
+        ),
     )
 
 

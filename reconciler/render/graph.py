@@ -36,20 +36,23 @@ class Arrow(Struct, frozen=True):
 
 
 class Cluster(Struct, frozen=True):
-    """The arrows of one database."""
+    """The arrows of one database, and its sets by key, each with those that it depends on."""
 
     title: str
     arrows: tuple[Arrow, ...]
+    sets: Mapping[str, tuple[str, ...]] = {}
 
 
 def desired_clusters(sets: Sequence[AliasSetManifest]) -> list[Cluster]:
     found: dict[str, list[Arrow]] = {}
+    keys: dict[str, dict[str, tuple[str, ...]]] = {}
     for alias_set in sets:
         namespace = f"{alias_set.namespace}/" if alias_set.namespace else ""
         title = f"{namespace}{alias_set.connection_name} / {alias_set.database or DEFAULT_DATABASE}"
         kind = EdgeKind.SUSPENDED if alias_set.suspend else EdgeKind.EXPECTED
         found.setdefault(title, []).extend(Arrow(alias.name, alias.collection, kind) for alias in alias_set.aliases)
-    return [Cluster(title, tuple(sorted(arrows, key=_order))) for title, arrows in sorted(found.items())]
+        keys.setdefault(title, {})[alias_set.key] = tuple(f"{namespace}{name}" for name in alias_set.depends_on)
+    return [Cluster(title, tuple(sorted(arrows, key=_order)), keys[title]) for title, arrows in sorted(found.items())]
 
 
 def planned_cluster(target: TargetPlan, sets: Sequence[AliasSet]) -> Cluster:
@@ -64,7 +67,8 @@ def planned_cluster(target: TargetPlan, sets: Sequence[AliasSet]) -> Cluster:
             for alias in alias_set.aliases
             if alias.collection and (alias_set.key, alias.name) not in changing
         ]
-    return Cluster(f"{target.connection.name} / {target.target.database}", tuple(sorted(arrows, key=_order)))
+    title = f"{target.connection.name} / {target.target.database}"
+    return Cluster(title, tuple(sorted(arrows, key=_order)), {each.key: each.depends_on for each in sets})
 
 
 def _of_step(step: Step) -> Iterator[Arrow]:
@@ -89,6 +93,20 @@ def _names(cluster: Cluster, number: int) -> tuple[Mapping[str, str], Mapping[st
     )
 
 
+def _set_names(clusters: Sequence[Cluster]) -> Mapping[str, str]:
+    """Return the node names of the sets that depend on others, or that others depend on."""
+    sets = {key: needed for cluster in clusters for key, needed in cluster.sets.items()}
+    linked = {key for key, needed in sets.items() if needed} | {name for needed in sets.values() for name in needed}
+    return {key: f"s{number}" for number, key in enumerate((key for key in sets if key in linked), 1)}
+
+
+def _waits(clusters: Sequence[Cluster], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the node names of each set that waits for another one, and of that one."""
+    for cluster in clusters:
+        for key, needed in cluster.sets.items():
+            yield from ((names[key], names[name]) for name in needed if name in names)
+
+
 def _label(alias: str, cluster: Cluster) -> str:
     absent = all(arrow.collection is None for arrow in cluster.arrows if arrow.alias == alias)
     return f"{alias} (absent)" if absent else alias
@@ -105,10 +123,11 @@ MERMAID = {
 
 
 def mermaid(clusters: Sequence[Cluster]) -> str:
-    lines = ["flowchart LR"]
+    lines, sets = ["flowchart LR"], _set_names(clusters)
     for number, cluster in enumerate(clusters, 1):
         aliases, collections = _names(cluster, number)
         lines += [f'  subgraph t{number}["{_for_mermaid(cluster.title)}"]', "    direction LR"]
+        lines += [f'    {sets[key]}{{{{"{_for_mermaid(key)}"}}}}' for key in cluster.sets if key in sets]
         lines += [f'    {node}(["{_for_mermaid(_label(alias, cluster))}"])' for alias, node in aliases.items()]
         lines += [f'    {node}[("{_for_mermaid(collection)}")]' for collection, node in collections.items()]
         lines += [
@@ -117,6 +136,7 @@ def mermaid(clusters: Sequence[Cluster]) -> str:
             if arrow.collection
         ]
         lines.append("  end")
+    lines += [f'  {waiting} -. "waits for" .-> {other}' for waiting, other in _waits(clusters, sets)]
     return "\n".join(lines) + "\n"
 
 
@@ -136,10 +156,11 @@ DOT = {
 
 
 def dot(clusters: Sequence[Cluster]) -> str:
-    lines = ["digraph aliases {", "  rankdir=LR;", '  node [fontname="monospace"];']
+    lines, sets = ["digraph aliases {", "  rankdir=LR;", '  node [fontname="monospace"];'], _set_names(clusters)
     for number, cluster in enumerate(clusters, 1):
         aliases, collections = _names(cluster, number)
         lines += [f"  subgraph cluster_{number} {{", f"    label={_for_dot(cluster.title)};"]
+        lines += [f"    {sets[key]} [label={_for_dot(key)}, shape=hexagon];" for key in cluster.sets if key in sets]
         lines += [
             f"    {node} [label={_for_dot(_label(alias, cluster))}, shape=box, style=rounded];"
             for alias, node in aliases.items()
@@ -151,6 +172,7 @@ def dot(clusters: Sequence[Cluster]) -> str:
             if arrow.collection
         ]
         lines.append("  }")
+    lines += [f'  {waiting} -> {other} [style=dashed, label="waits for"];' for waiting, other in _waits(clusters, sets)]
     return "\n".join([*lines, "}"]) + "\n"
 
 

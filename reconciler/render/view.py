@@ -35,7 +35,7 @@ from reconciler.core.plan import (
 )
 from reconciler.core.provenance import Provenance
 from reconciler.core.report import ACHIEVED, Outcome, Reach, Report, StepResult
-from reconciler.core.text import counted, printable
+from reconciler.core.text import counted, listed, printable
 from reconciler.render import wording
 
 SHOW_ROUTE_FOR = {
@@ -44,6 +44,7 @@ SHOW_ROUTE_FOR = {
     BlockReason.REJECTED,
     BlockReason.EARLIER_WAVE,
     BlockReason.COMPANION,
+    BlockReason.DEPENDENCY,
 }
 """Reasons whose message does not name the collections of the change."""
 
@@ -116,7 +117,8 @@ class Row(Struct, frozen=True):
 class Section(Struct, frozen=True):
     """One database, with the names of its sets; `suspended` names the suspended ones.
 
-    `notices` are known problems of the server; `credentials` say which secret a saved plan sends where.
+    `notices` are known problems of the server, and what sets wait for; `credentials` say which secret a saved plan
+    sends where.
     """
 
     connection: str
@@ -272,7 +274,7 @@ def _section(target: TargetPlan, rows: tuple[Row, ...]) -> Section:
         sets=tuple(printable(alias_set.set) for alias_set in target.sets),
         rows=rows,
         suspended=tuple(printable(alias_set.set) for alias_set in target.sets if alias_set.suspended),
-        notices=tuple(map(printable, (*target.notices, *_undetermined(target)))),
+        notices=tuple(map(printable, (*target.notices, *_undetermined(target), *_waits(target)))),
         credentials=tuple(wording.saved_credentials(target)),
     )
 
@@ -280,6 +282,12 @@ def _section(target: TargetPlan, rows: tuple[Row, ...]) -> Section:
 def _undetermined(target: TargetPlan) -> Iterator[str]:
     if names := [alias for alias_set in target.sets for alias in alias_set.undetermined]:
         yield describe_undetermined(names)
+
+
+def _waits(target: TargetPlan) -> Iterator[str]:
+    for each in target.sets:
+        if each.depends_on and any(not step.blocked for step in each.steps):
+            yield f"{each.set} waits for {listed(each.depends_on)}"
 
 
 def planned_row(step: Step) -> Row:

@@ -7,10 +7,11 @@
     to (created)       at `to`          drop         guarded like any drop
     from (dropped)     absent           create
 
-If the record does not say whether the run's call was made, an alias that is not at `to` is left alone. Waves are in
-reverse order; steps that are impossible come after all waves, so that they block nothing. Of the gates only `loaded`
-can block a rollback; the others are evaluated, and shown as not required. A previous collection that has become empty
-is a notice of the plan and blocks nothing: a person decides whether it is better than the present one.
+If the record does not say whether the run's call was made, an alias that is not at `to` is left alone. Databases and
+waves are in reverse order, so that what depended on others goes back before them; steps that are impossible come after
+all waves, so that they block nothing. Of the gates only `loaded` can block a rollback; the others are evaluated, and
+shown as not required. A previous collection that has become empty is a notice of the plan and blocks nothing: a person
+decides whether it is better than the present one.
 """
 
 from __future__ import annotations
@@ -63,12 +64,9 @@ def plan_rollback(changes: Changes, catalogs: Catalogs, *, max_drops: int = DEFA
         CatalogError: a catalog cannot be read.
         InvalidInput: how a database was reached is not recorded.
     """
-    steps = sorted(changes.steps, key=lambda past: past.target)
+    turns = groupby(reversed(changes.steps), key=lambda past: past.target)
     return _plan(
-        [
-            _undo(changes, changes.target(target), list(members), catalogs, max_drops)
-            for target, members in groupby(steps, key=lambda past: past.target)
-        ]
+        [_undo(changes, changes.target(target), list(members), catalogs, max_drops) for target, members in turns]
     )
 
 

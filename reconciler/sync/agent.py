@@ -203,13 +203,8 @@ class Agent:
 
     def _plan(self, revision: Revision, catalogs: Catalogs) -> Plan:
         """Return the plan of all sets. Those whose drift is only reported do not change, so they are planned apart."""
-        reported = [alias_set for alias_set in revision.reported if self._last_applied.has(alias_set)]
-        others = [alias_set for alias_set in revision.sets if alias_set not in reported]
-        plan = make_plan(others, catalogs=catalogs, journal=self._journal)
-        if reported:
-            drift = make_plan(reported, catalogs=catalogs, journal=self._journal)
-            plan = replace(plan, targets=(*plan.targets, *drift.targets))
-        return plan
+        reported = {alias_set.key for alias_set in revision.reported if self._last_applied.has(alias_set)}
+        return make_plan(revision.sets, catalogs=catalogs, journal=self._journal, apart=reported)
 
     def _memory(self, revision: Revision, plan: Plan) -> Memory:
         failed = self._verification_failed if plan.pending_verification and self._verifications.seconds else ""

@@ -42,6 +42,7 @@ def largest_set() -> dict[str, Any]:
                 "soak": "24h",
             },
             "onFailure": "Revert",
+            "dependsOn": [{"name": f"{number:0253d}"} for number in range(16)],
             "suspend": False,
             "interval": "24h",
             "approval": "Manual",

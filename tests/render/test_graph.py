@@ -25,8 +25,10 @@ MERMAID_LINES = (
     rf"    a\d+_\d+\(\[{LABEL}\]\)",
     rf"    c\d+_\d+\[\({LABEL}\)\]",
     r'    a\d+_\d+ (?:-->|-\. "[a-z ]+" \.-[>x]|== "next" ==>|-- "blocked" --x) c\d+_\d+',
+    rf"    s\d+\{{\{{{LABEL}\}}\}}",
     r"    direction LR",
     r"  end",
+    r'  s\d+ -\. "waits for" \.-> s\d+',
 )
 
 
@@ -79,6 +81,25 @@ def test_mermaid_reads_like_this() -> None:
         '    a1_1 == "next" ==> c1_2',
         "  end",
     ]
+
+
+STAGES = [
+    Cluster("staging / default", (Arrow("a", "v1"),), {"staging": (), "other": ()}),
+    Cluster("prod / default", (Arrow("a", "v1"),), {"prod": ("staging", "absent")}),
+]
+
+
+def test_sets_are_drawn_where_one_waits_for_another() -> None:
+    lines = mermaid(STAGES).splitlines()
+    assert [line for line in lines if line.lstrip().startswith("s") and "subgraph" not in line] == [
+        '    s1{{"staging"}}',
+        '    s2{{"prod"}}',
+        '  s2 -. "waits for" .-> s1',
+    ]
+    assert lines.index('    s1{{"staging"}}') < lines.index("  end") < lines.index('    s2{{"prod"}}')
+    drawn = dot(STAGES)
+    assert dot_nodes(drawn) == ["staging", "a", "v1", "prod", "a", "v1"]
+    assert '  s2 -> s1 [style=dashed, label="waits for"];' in drawn.splitlines()
 
 
 def test_graphviz_reads_like_this() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.core.model import Row
-from tests.cli.shop import alias_set, connection
+from tests.cli.shop import Spec, alias_set, connection
 from tests.sync.stage import Stage
 
 
@@ -129,3 +129,31 @@ def test_an_alias_set_among_the_agents_connections_is_refused(stage: Stage) -> N
     done = stage.once()
     assert (done.code, "connections.yaml:" in done.stderr, stage.shop.live) == (1, True, {"a": "v1"})
     assert "an AliasSet among the connections; AliasSets are read from the repository" in done.stderr
+
+
+def test_a_set_waits_for_the_one_that_it_depends_on_and_both_are_applied_in_order(stage: Stage) -> None:
+    later = alias_set({"b": "v2"}, name="later", database=stage.shop.database, dependsOn=[{"name": "shop"}])
+    stage.merge({"a": "nowhere"}, later)
+    waiting = stage.once()
+    assert (waiting.code, "b" in stage.shop.live) == (3, False)
+    assert 'waits for AliasSet "shop": "a" is blocked: nowhere does not exist' in waiting.stdout
+    stage.merge({"a": "v2"}, later)
+    assert stage.once().code == 0
+    assert (stage.shop.live["a"], stage.shop.live["b"]) == ("v2", "v2")
+
+
+def test_a_set_waits_for_one_whose_drift_is_only_reported_and_for_one_that_waits_for_a_person(stage: Stage) -> None:
+    def later(collection: str, *needed: str) -> Spec:
+        names = [{"name": name} for name in needed]
+        return alias_set({"b": collection}, name="later", database=stage.shop.database, dependsOn=names)
+
+    stage.merge({"a": "v1"}, later("v1", "shop"), drift="Report")
+    assert stage.once().code == 0
+    stage.shop.move(a="v3")
+    stage.merge({"a": "v1"}, later("v2", "shop"), drift="Report")
+    assert (stage.once().code, stage.shop.live["b"]) == (3, "v1")
+    manual = alias_set({"m": "v2"}, name="by-hand", database=stage.shop.database, approval="Manual")
+    stage.merge({"a": "v3"}, later("v2", "by-hand"), manual, drift="Report")
+    done = stage.once()
+    assert (done.code, stage.shop.live["b"]) == (3, "v1")
+    assert 'waits for AliasSet "by-hand": it is not part of this run' in done.stdout

@@ -10,7 +10,7 @@ from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.text import counted
 from reconciler.manifest import Manifests, Overrides
-from reconciler.reconcile import make_plan, target_of
+from reconciler.reconcile import make_plan
 from reconciler.render.graph import FORMATS, Cluster, desired_clusters, planned_cluster
 
 MERMAID_ARROWS, MERMAID_CHARACTERS = 500, 50_000
@@ -60,9 +60,5 @@ def _live_clusters(manifests: Manifests, flags: Overrides, output: Output) -> li
     sets = inputs.desired_sets(manifests, flags, output)
     with Catalogs(connect) as catalogs, output.busy("Reading the catalog"):
         plan = make_plan(sets, catalogs=catalogs)
-    return [
-        planned_cluster(
-            target, [alias_set for alias_set in sets if alias_set.connection and target_of(alias_set) == target.target]
-        )
-        for target in plan.targets
-    ]
+    by_key = {alias_set.key: alias_set for alias_set in sets}
+    return [planned_cluster(target, [by_key[each.set] for each in target.sets]) for target in plan.targets]

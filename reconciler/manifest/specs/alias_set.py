@@ -16,6 +16,7 @@ from reconciler.core.record import Record
 from reconciler.gates import GATES
 
 MAX_ALIASES = 1000
+MAX_DEPENDENCIES = 16
 SELF_ALIAS = "an alias cannot be its own collection"
 OWN_CONNECTION = "an endpoint is a further proxy; the connection of the set is always read"
 _REMEDY = 'may change only while the set is suspended; give "suspend: true" with the change, or write another set'
@@ -153,6 +154,10 @@ class VerifySpec(Record, frozen=True, kw_only=True):
     ] = None
 
 
+class DependencyRef(Record, frozen=True, kw_only=True):
+    name: Annotated[ObjectName, about("An AliasSet in the same namespace.")]
+
+
 class Operation(Record, frozen=True, kw_only=True):
     """How the operator treats a set."""
 
@@ -225,3 +230,8 @@ class AliasSetSpec(Operation, frozen=True, kw_only=True):
         ),
     ] = OnFailure.STOP
     suspend: Annotated[bool, about("Leave this set alone until it is false again.")] = False
+    depends_on: Annotated[
+        tuple[Annotated[DependencyRef, about("One AliasSet.")], ...],
+        about("AliasSets that must be applied and verified before this one is changed, each once.", **BY_NAME),
+        Meta(max_length=MAX_DEPENDENCIES),
+    ] = ()
