@@ -14,6 +14,7 @@ import kopf
 from reconciler.core.reasons import Reason
 from reconciler.manifest.kinds import GROUP, VERSION
 from reconciler.operator.cluster import bearer_token
+from reconciler.operator.dependencies import why_not_ready
 from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, connection_object, ref_of, set_object
 from reconciler.operator.queue import Queue, Trigger
 from reconciler.operator.reconciler import Reconciler
@@ -41,10 +42,13 @@ class Watcher:
             self._queue.start()
 
     def set_changed(self, set_object: SetObject) -> None:
-        if self._world.put(set_object):
+        changed = self._world.put(set_object)
+        if changed:
             self._reconciler.changed(set_object)
             self._queue.wake(set_object.ref, Trigger.CHANGED if self.complete else Trigger.LISTED)
             self._wake_contested(set_object.ref)
+        if self.complete:
+            self._wake_dependents(set_object.ref, all_of_them=changed or not why_not_ready(set_object))
 
     def set_deleted(self, ref: Ref, uid: str) -> None:
         """Forget a set; kopf may report its deletion after the creation of another one with the same name."""
@@ -54,6 +58,7 @@ class Watcher:
         self._queue.forget(ref)
         self._reconciler.deleted(ref)
         self._wake_contested(ref)
+        self._wake_dependents(ref, all_of_them=True)
 
     def connection_changed(self, connection_object: ConnectionObject) -> None:
         if self._world.put_connection(connection_object):
@@ -67,11 +72,22 @@ class Watcher:
         for ref in self._world.using(connection):
             self._queue.wake(ref, Trigger.LISTED)
 
+    def _wake_dependents(self, changed: Ref, *, all_of_them: bool) -> None:
+        """Wake the sets that depend on another one, or only those that wait, whose message says what for."""
+        for ref in self._world.view().dependents_of(changed) - {changed}:
+            dependent = self._world.get(ref)
+            if all_of_them or (dependent and _reason(dependent) == Reason.DEPENDENCY_NOT_READY):
+                self._queue.wake(ref, Trigger.CHANGED)
+
     def _wake_contested(self, changed: Ref) -> None:
         """Wake the sets that left names to older ones: they may have them now."""
         for ref, alias_set in self._world.view().sets.items():
-            if ref != changed and condition(alias_set.status, "Ready").get("reason") == Reason.OWNERSHIP_CONFLICT:
+            if ref != changed and _reason(alias_set) == Reason.OWNERSHIP_CONFLICT:
                 self._queue.wake(ref, Trigger.CHANGED)
+
+
+def _reason(set_object: SetObject) -> object:
+    return condition(set_object.status, "Ready").get("reason")
 
 
 def registry(world: World, watcher: Watcher, config: Any) -> kopf.OperatorRegistry:

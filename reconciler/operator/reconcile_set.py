@@ -38,6 +38,7 @@ from reconciler.manifest.specs.alias_set import Approval, DriftPolicy, Operation
 from reconciler.operator import pending_reverts, pending_verification, status
 from reconciler.operator.clients import Clients, Secrets
 from reconciler.operator.cluster import ClusterError
+from reconciler.operator.dependencies import cycle_from
 from reconciler.operator.finding import Finding, up_to_date
 from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
@@ -63,6 +64,7 @@ class ReconcileHooks(Struct, frozen=True):
         consume_approval: removes the approval from the object; takes the digest of the present plan.
         step_aside: called before a run that takes long.
         decide_revert: persists what a run is about to revert. Raises `ClusterError`.
+        waits_for: returns what the changes of a set have to wait for; empty if they need not.
     """
 
     stop: Event
@@ -70,6 +72,7 @@ class ReconcileHooks(Struct, frozen=True):
     consume_approval: Callable[[SetObject, str], None]
     step_aside: Callable[[SetObject], None]
     decide_revert: Callable[[SetObject, Finding], None]
+    waits_for: Callable[[SetObject], str]
 
 
 class SetReconciler(Struct, frozen=True):
@@ -96,6 +99,11 @@ class SetReconciler(Struct, frozen=True):
             absent = view.missing(set_object.ref)
             return Finding(
                 Reason.DEPENDENCY_NOT_READY if absent else Reason.INVALID_SPEC, absent or desired.in_one_line
+            )
+        if cycle := cycle_from(set_object.ref, view.sets.get):
+            path = " → ".join(cycle)
+            return Finding(
+                Reason.INVALID_SPEC, f"spec.dependsOn: AliasSets depend on each other: {path}; remove one of them"
             )
         connection, operation = desired.connection, set_object.spec.operation
         if trigger is not Trigger.CHANGED and (outage := self.outages.found_by_others(set_object.ref, connection)):
@@ -145,8 +153,9 @@ class SetReconciler(Struct, frozen=True):
                 plan=plan,
                 drift=plan.steps if memory.applied else (),
             )
-            self._consume_approval(set_object, plan, hooks)
-            match decide(plan, self._policy(operation, resolved), memory):
+            waits = hooks.waits_for(set_object)
+            self._consume_approval(set_object, plan, waits, hooks)
+            match decide(plan, self._policy(operation, resolved, waits), memory):
                 case Nothing():
                     return found
                 case Wait(reason=reason, message=message):
@@ -174,18 +183,19 @@ class SetReconciler(Struct, frozen=True):
             return self.reads.sharing(_companions(desired, view), due)
         return read_live
 
-    def _policy(self, operation: Operation, desired: AliasSet) -> Policy:
+    def _policy(self, operation: Operation, desired: AliasSet, waits: str) -> Policy:
         return Policy(
             read_only=self.read_only,
             manual=operation.approval is Approval.MANUAL,
             report_drift=frozenset({desired.key} if operation.drift is DriftPolicy.REPORT else ()),
+            waits=waits,
         )
 
-    def _consume_approval(self, set_object: SetObject, plan: Plan, hooks: ReconcileHooks) -> None:
-        """Remove an approval that is used now, or is of another plan; keep one whose plan is refused or blocked."""
+    def _consume_approval(self, set_object: SetObject, plan: Plan, waits: str, hooks: ReconcileHooks) -> None:
+        """Remove an approval that is used now, or is of another plan; keep one whose plan is refused or has to wait."""
         if self.read_only or not set_object.approved:
             return
-        cannot_run = plan.steps and (plan.refusals or not plan.runnable)
+        cannot_run = plan.steps and (plan.refusals or not plan.runnable or waits)
         if not (set_object.approved == plan.digest and cannot_run):
             hooks.consume_approval(set_object, plan.digest)
 
@@ -198,6 +208,8 @@ class SetReconciler(Struct, frozen=True):
         found = replace(found, approved_by=set_object.approver if set_object.approved == whole.digest else "")
         about_to = replace(found, reason=Reason.PROGRESSING, message=_what_is_done(plan), plan=plan, run=new_run_id())
         if not hooks.still_desired(set_object, about_to):
+            if waits := hooks.waits_for(set_object):
+                return replace(found, reason=Reason.DEPENDENCY_NOT_READY, message=waits)
             return replace(about_to, message="changed before the run; reconciling again", run="")
         if desired.verify.soak:
             hooks.step_aside(set_object)

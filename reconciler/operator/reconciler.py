@@ -20,6 +20,7 @@ from reconciler.operator import status
 from reconciler.operator.clients import Clients
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.deletion import finalize, orphaned_note, seconds_left
+from reconciler.operator.dependencies import dependencies, waiting_for
 from reconciler.operator.events import Events
 from reconciler.operator.finding import Finding
 from reconciler.operator.metrics import Metrics
@@ -154,6 +155,7 @@ class Reconciler:
             consume_approval=self._consume_approval,
             step_aside=lambda running: self._step_aside(running.ref),
             decide_revert=self._decide_revert,
+            waits_for=lambda waiting: waiting_for(waiting.ref, self._world.get),
         )
         finding = self._set_reconciler.reconcile(set_object, view, trigger, hooks)
         if not self._publisher.publish(set_object, finding):
@@ -219,7 +221,7 @@ class Reconciler:
         What may be left pending verification is written even where the rest would make the conditions flap.
         """
         current = self._fetch(set_object.ref, observed=False)
-        if current is None or not _same_spec(current, set_object):
+        if current is None or not _same_spec(current, set_object) or not self._still_ready(current):
             return False
         self._metrics.sets.run_started(set_object.ref)
         if self._publisher.last_reason(set_object) in RETRIED:
@@ -227,6 +229,13 @@ class Reconciler:
         else:
             self._publisher.publish(current, about_to)
         return True
+
+    def _still_ready(self, set_object: SetObject) -> bool:
+        """Return whether the sets that a set depends on are ready on the server, whatever the watch has missed."""
+        for ref in dependencies(set_object):
+            if self._taken(self._cluster.alias_set(ref), observed=False) is None:
+                return False
+        return not waiting_for(set_object.ref, self._world.get)
 
     def _decide_revert(self, set_object: SetObject, about_to: Finding) -> None:
         """Write what a run is about to revert, and nothing else. Raises `ClusterError`."""

@@ -7,7 +7,7 @@ objects together, such as which sets share a database, and which set has authori
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from threading import RLock
 
@@ -18,6 +18,7 @@ from reconciler.core.model import AliasSet, Connection, Target
 from reconciler.manifest.objects import connect
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 from reconciler.operator.claims import Claims
+from reconciler.operator.dependencies import dependents_by_set
 from reconciler.operator.objects import Body, ConnectionObject, Ref, SetObject, ref_of, set_object
 from reconciler.reconcile import target_of
 
@@ -71,6 +72,21 @@ class View(Struct, frozen=True, dict=True):
     @cached_property
     def claims(self) -> Mapping[Target, Claims]:
         return {target: Claims(sets) for target, sets in self.by_target.items()}
+
+    @cached_property
+    def dependents(self) -> Mapping[Ref, Sequence[Ref]]:
+        """Return, for each set that others depend on, those others."""
+        return dependents_by_set(self.sets)
+
+    def dependents_of(self, ref: Ref) -> set[Ref]:
+        """Return the sets that depend on a set, also through others."""
+        found: set[Ref] = set()
+        left = [ref]
+        while left:
+            new = set(self.dependents.get(left.pop(), ())) - found
+            found |= new
+            left += new
+        return found
 
     @cached_property
     def connections_in_use(self) -> frozenset[Connection]:
