@@ -26,7 +26,6 @@ from reconciler.core.decisions import Decisions, with_decisions
 from reconciler.core.dependencies import block_dependents, in_order, incomplete, waiting
 from reconciler.core.diff import diff
 from reconciler.core.errors import InvalidInput, JournalError, Problem
-from reconciler.core.grouping import grouped
 from reconciler.core.limits import check_limits
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, Target
 from reconciler.core.options import GatesToEvaluate, Options, check_names, limited, with_skipped_gates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reconciler.core.model import Alias, Source
+from reconciler.core.model import Alias, Source, Verify
 from tests.builders import alias_set
 
 
@@ -18,6 +18,12 @@ def test_where_something_was_written_does_not_count() -> None:
     assert sets[0] == sets[1]
     assert not sets[0] != sets[1]  # noqa: SIM202
     assert len(set(sets)) == 1
+
+
+def test_the_timeouts_of_endpoints_count() -> None:
+    """Also for the hash of a set, which a mapping does not have by itself."""
+    slow, same, quick = (Verify(endpoint_timeouts={"secondary": seconds}) for seconds in (60.0, 60.0, 5.0))
+    assert len({slow, same, quick}) == len({alias_set({}, verify=verify) for verify in (slow, same, quick)}) == 2
 
 
 def test_everything_else_counts() -> None:

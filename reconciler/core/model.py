@@ -151,14 +151,23 @@ class Verify(Record, frozen=True):
     """Checks after a change.
 
     `endpoints` are further proxies of the same Milvus, or the tokens of other users, with which `propagation` is proved
-    too.
+    too. Those with a timeout of their own, by the name of the connection, are clusters that follow that Milvus.
     """
 
     propagation: Propagation | None = None
     endpoints: Annotated[tuple[Connection, ...], INTERNAL] = ()
+    endpoint_timeouts: Annotated[
+        Mapping[str, Annotated[float, Meta(gt=0, le=3600)]],
+        Meta(
+            description="Of the endpoints that are clusters of their own and follow later, by connection; in seconds."
+        ),
+    ] = {}
     soak: Annotated[
         float | None, Meta(gt=0, le=86_400, description="How long a wave is watched before the next one starts.")
     ] = field(default=None, name="soakSeconds")
+
+    def __hash__(self) -> int:
+        return hash((self.propagation, self.endpoints, tuple(sorted(self.endpoint_timeouts.items())), self.soak))
 
 
 class OnFailure(StrEnum):

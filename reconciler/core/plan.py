@@ -368,6 +368,7 @@ def verify_specification(verify: Verify) -> dict[str, object]:
     return without_none(
         propagation={"timeoutSeconds": verify.propagation.timeout} if verify.propagation else None,
         endpoints=[endpoint.address for endpoint in verify.endpoints] or None,
+        endpointTimeouts=dict(sorted(verify.endpoint_timeouts.items())) or None,
         soakSeconds=verify.soak,
     )
 

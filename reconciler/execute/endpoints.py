@@ -18,11 +18,13 @@ class Endpoint:
         address: of the proxy.
         catalog: reads there with the user's token; or in words why it cannot be read.
         connection: name of the MilvusConnection; "" for that of the set.
+        timeout: seconds in which a cluster of its own follows; None for a proxy of the Milvus that is written.
     """
 
     address: str
     catalog: Catalog | str
     connection: str = ""
+    timeout: float | None = None
 
 
 @contextmanager

@@ -10,6 +10,9 @@ If a proxy is stuck, altering again to the same collection makes the proxies rea
 ignores such an alter (see `ServerBehaviour.realter`). If the version is not known it is tried, and its effect is
 checked.
 
+A cluster of its own that follows this one, such as a secondary, has a timeout of its own. It may answer from the old
+collection until then, which no alter here would change.
+
 A move can also take the rights of readers away. Each endpoint is read with the rights of its own token, and a read that
 is denied after the move is a failure, unless it is known that it was denied before (see `rights`).
 """
@@ -59,7 +62,7 @@ class Prover:
         catalog: the catalog of that endpoint.
         pool: for as many calls to that endpoint as may be in flight: gates were just evaluated, and their results must
             not become outdated.
-        timeout: seconds for the wave.
+        timeout: seconds for the wave, where an endpoint has none of its own.
         steps: the alters to come.
     """
 
@@ -77,6 +80,7 @@ class Prover:
         self._catalog = catalog
         self._pool = pool
         self._timeout = timeout
+        self._longest = max([timeout, *(endpoint.timeout or 0 for endpoint in endpoints)])
         self.unanswered: dict[str, str] = {}
         """Error codes of repeated alters that were never answered, by alias."""
         self.moved_by_others: dict[str, str] = {}
@@ -105,12 +109,14 @@ class Prover:
         with pools(self._endpoints, self._pool, self._catalog.concurrency) as by_endpoint:
             endpoints = list(zip(self._endpoints, by_endpoint, strict=True))
             proofs = [
-                _AliasProof(step, self._marks[_pair(step)], endpoints, self._rights, self._catalog, note_place)
+                _AliasProof(
+                    step, self._marks[_pair(step)], endpoints, self._timeout, self._rights, self._catalog, note_place
+                )
                 for step in steps
             ]
             begun = time.monotonic()
-            deadline = begun + self._timeout
-            report(PropagationStarted(steps[0].set, len(steps), self._timeout))
+            deadline = begun + self._longest
+            report(PropagationStarted(steps[0].set, len(steps), self._longest))
             self._heal_unmarked([proof for proof in proofs if proof.has_no_mark], intend, halt)
             while unsettled := [proof for proof in proofs if not proof.settled]:
                 list(
@@ -136,7 +142,7 @@ class Prover:
     def _probed(self, proofs: Sequence[_AliasProof], elapsed: float) -> PropagationProbed:
         verified = sum(proof.verified for proof in proofs)
         problem = next((f"{proof.alias}: {proof.problem}" for proof in proofs if proof.problem), "")
-        left = max(0.0, self._timeout - elapsed)
+        left = max(0.0, self._longest - elapsed)
         return PropagationProbed(proofs[0].set, len(proofs), verified, elapsed, left, problem)
 
     def _heal_unmarked(self, proofs: Sequence[_AliasProof], intend: Intend, halt: Halt) -> None:
@@ -169,6 +175,7 @@ class _AliasProof:
         step: Step,
         mark: Mark | str,
         endpoints: Sequence[tuple[Endpoint, Executor]],
+        timeout: float,
         rights: Rights,
         catalog: Catalog,
         note_place: NotePlace,
@@ -180,7 +187,7 @@ class _AliasProof:
         self._catalog = catalog
         self._note_place = note_place
         self._started = time.monotonic()
-        self._views = [_View(endpoint, pool, rights) for endpoint, pool in endpoints]
+        self._views = [_View(endpoint, pool, timeout, rights) for endpoint, pool in endpoints]
         self._heals = 0
         self._obstacle = ""  # why an alter cannot help
         self._failure = ""  # why the last alter was not made, or may not have been
@@ -214,7 +221,8 @@ class _AliasProof:
     @property
     def needs_heal(self) -> bool:
         """Return whether another collection was the last to answer since the last heal, and no read is in flight."""
-        return any(view.last and view.last.is_stale for view in self._views) and self.cancel()
+        stale = any(view.last and view.last.is_stale and not view.follows for view in self._views)
+        return stale and self.cancel()
 
     def cancel(self) -> bool:
         """Cancel reads that have not started; return whether none is in flight."""
@@ -303,12 +311,17 @@ class _AliasProof:
         if view.verified:
             return Reach.VERIFIED, ""
         if view.stuck_at:
-            return Reach.STUCK, self._stuck(view, view.stuck_at)
+            say = self._behind if view.follows else self._stuck
+            return Reach.STUCK, say(view, view.stuck_at)
         if view.denial and view.denied_before(self.alias):
             denied = f"reads through the alias are denied, as before the move: {view.denial}"
             other = "or name a connection with a reader's token in verify.endpoints"
             return Reach.UNKNOWN, f"{denied}; {remedy(view.denial, catalog, self._step)}, {other}"
         return Reach.UNKNOWN, view.problem
+
+    def _behind(self, view: _View, answer: Answer) -> str:
+        after = f"after {view.timeout:g} s"
+        return f"reads through the alias are still answered by {self._named(answer)} {after}; check the replication"
 
     def _stuck(self, view: _View, answer: Answer) -> str:
         why = (
@@ -328,8 +341,11 @@ class _AliasProof:
 class _View:
     """The reads of one alias at one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, pool: Executor, rights: Rights) -> None:
+    def __init__(self, endpoint: Endpoint, pool: Executor, timeout: float, rights: Rights) -> None:
         self.endpoint = endpoint
+        self.follows = endpoint.timeout is not None
+        self.timeout = endpoint.timeout or timeout
+        self._deadline = time.monotonic() + self.timeout
         self._pool = pool
         self._rights = rights
         self._reading: Future[None] | None = None
@@ -358,7 +374,7 @@ class _View:
 
     @property
     def settled(self) -> bool:
-        return isinstance(self.endpoint.catalog, str) or self._lasted
+        return isinstance(self.endpoint.catalog, str) or self._lasted or time.monotonic() > self._deadline
 
     @property
     def verified(self) -> bool:

@@ -378,7 +378,10 @@ class SetRun:
         verify, steps = self._plan.verify, [step for step in moves if not step.blocked]
         if not (verify.propagation or verify.soak) or not steps or self._stopped.is_set():
             return None
-        further = [Endpoint(item.address, self._opened(item), item.name) for item in verify.endpoints]
+        further = [
+            Endpoint(item.address, self._opened(item), item.name, verify.endpoint_timeouts.get(item.name))
+            for item in verify.endpoints
+        ]
         endpoints = [Endpoint(self._target.address, self._catalog), *further]
         return _Readers(endpoints, Rights(endpoints, self._catalog, self._pool, steps, moved=moved))
 

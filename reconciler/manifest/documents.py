@@ -129,6 +129,7 @@ def _aliases(spec: AliasSetSpec, nodes: Sequence[Node], contents: Mapping[str, C
 def _verify(spec: VerifySpec) -> Verify:
     return Verify(
         propagation=Propagation(float(spec.propagation.timeout)) if spec.propagation else None,
+        endpoint_timeouts={item.name: float(item.timeout) for item in spec.endpoints if item.timeout},
         soak=float(spec.soak) if spec.soak else None,
     )
 

@@ -200,6 +200,50 @@ def test_an_endpoint_that_cannot_be_reached_is_unknown_and_named() -> None:
     assert (result.outcome, "cannot reach proxy:19530" in (result.message or "")) == (Outcome.DONE, True)
 
 
+class WithSecondary(Recorder):
+    """A cluster, and another one that follows: its alias moves once it was read a number of times after the move."""
+
+    def __init__(self, made: MemoryServer, after: int) -> None:
+        super().__init__(made)
+        self.secondary = Recorder(shop(flavour=Flavour.MILVUS_2_6))
+        self.secondary.before = self._follow
+        self._left = after
+
+    def connect(self, connection: Connection, database: str, *, create: bool = False) -> MemoryCatalog:
+        if connection.address == PROXY.address:
+            return self.secondary.connect(connection, database)
+        return super().connect(connection, database)
+
+    def _follow(self, method: str, name: str) -> None:
+        if self.writes and (method, name) == ("rows", "a"):
+            self._left -= 1
+            if self._left == 0:
+                self.secondary.server.connect(PROXY, "default").alter_alias("a", "new")
+
+
+FOLLOWED = replace(SHORT, endpoints=(PROXY,), endpoint_timeouts={"proxy": 60.0})
+
+
+def test_a_cluster_that_follows_later_is_waited_for_and_is_no_reason_to_alter_again() -> None:
+    recorder = WithSecondary(shop(), after=150)
+    result = only(moved(recorder, verify=FOLLOWED))
+    assert [(item.reach, item.heals) for item in result.propagation] == [(Reach.VERIFIED, 0), (Reach.VERIFIED, 0)]
+    assert result.propagation[0].seconds > (SHORT.propagation or Propagation()).timeout
+    assert (recorder.writes, recorder.secondary.writes) == ([("alter", "a")], [])
+
+
+def test_a_cluster_that_does_not_follow_in_its_time_fails_the_move() -> None:
+    recorder = WithSecondary(shop(), after=-1)
+    verify = replace(FOLLOWED, endpoint_timeouts={"proxy": 0.6})
+    result = only(moved(recorder, verify=verify))
+    assert [item.reach for item in result.propagation] == [Reach.VERIFIED, Reach.STUCK]
+    assert (result.outcome, result.code) == (Outcome.FAILED, "PropagationStuck")
+    assert "proxy:19530: reads through the alias are still answered by old after 0.6 s; check the replication" in (
+        result.message or ""
+    )
+    assert recorder.secondary.writes == []
+
+
 HANGS_SECONDS = 3.0
 
 

@@ -38,7 +38,7 @@ def largest_set() -> dict[str, Any]:
             "gates": _gates(),
             "verify": {
                 "propagation": {"timeout": "1h"},
-                "endpoints": [{"name": f"{number:0253d}"} for number in range(64)],
+                "endpoints": [{"name": f"{number:0253d}", "timeout": "1h"} for number in range(64)],
                 "soak": "24h",
             },
             "onFailure": "Revert",

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from reconciler.core.errors import InvalidInput
 from reconciler.core.model import AliasSet, Connection, Credential, Origin, Target, Tls, Verify
 from reconciler.core.plan import Plan, SetPlan, TargetPlan
+from reconciler.documents.plan_file import plan_document
 from reconciler.manifest import Manifests, Overrides, check, endpoints_left_out, read
 from reconciler.manifest.targets import reconnected, retarget
 from tests.cli.command import run
@@ -169,3 +170,11 @@ def test_the_same_proxy_without_another_token_proves_nothing_more(token: str) ->
     same = a_connection("reader", "http://prod:1", token)
     with pytest.raises(InvalidInput, match='"reader" has the address of "prod", prod:1, and no other token; give it'):
         settled(manifests(with_endpoints("reader"), PROD, same))
+
+
+def test_an_endpoint_with_a_timeout_is_a_cluster_of_its_own() -> None:
+    text = SET.replace("{name: other}", "{name: other, timeout: 10m}")
+    verify = settled(manifests(text, PROD, PROXIES)).verify
+    assert (verify.endpoints, verify.endpoint_timeouts) == ((PROXY, OTHER), {"other": 600.0})
+    plan = Plan((TargetPlan(Target("prod:1", "default"), PROXY, (SetPlan("search", verify=verify),)),), "", "")
+    assert plan_document(plan)["targets"][0]["sets"][0]["verify"]["endpointTimeouts"] == {"other": 600.0}

@@ -60,6 +60,16 @@ class ConnectionRef(Record, frozen=True, kw_only=True):
     name: Annotated[ObjectName, about("A MilvusConnection in the same namespace.")]
 
 
+class EndpointRef(ConnectionRef, frozen=True, kw_only=True):
+    timeout: Annotated[
+        Duration | None,
+        about(
+            "For a cluster of its own that follows, such as a secondary: time for the reads there to agree, above 0s,"
+            " at most 1h. Until then the previous collection may answer, and nothing is altered again because of it."
+        ),
+    ] = None
+
+
 class AliasGates(dict[str, Any]):
     """The gates of an alias as they are written; `reconciler.manifest.gates` reads them."""
 
@@ -144,8 +154,12 @@ class VerifySpec(Record, frozen=True, kw_only=True):
         about("Read through the alias until the new collection answers; the change fails if it does not in time."),
     ] = None
     endpoints: Annotated[
-        tuple[Annotated[ConnectionRef, about("One proxy.")], ...],
-        about("Further proxies of the same Milvus to read through, or other users to read as, each once.", **BY_NAME),
+        tuple[Annotated[EndpointRef, about("One proxy.")], ...],
+        about(
+            "Further proxies of the same Milvus to read through, or other users to read as, each once; with a timeout,"
+            " clusters that follow it.",
+            **BY_NAME,
+        ),
         Meta(max_length=MAX_ITEMS),
     ] = ()
     soak: Annotated[

@@ -17,7 +17,7 @@ MAX_MESSAGE = 1024
 """Characters of the message of a row or a rejection."""
 MAX_CONDITION_MESSAGE = 32_768
 MAX_NAME = 255
-MAX_PENDING_VERIFICATION = 20_000
+MAX_PENDING_VERIFICATION = 16_000
 """Bytes of the whole list: what else may be in an object leaves no more."""
 
 _MAX_ALIASES = 1000
