@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -12,12 +15,13 @@ from reconciler.cli.confirm import confirm, ensure_terminal
 from reconciler.cli.output import Output
 from reconciler.cli.progress import ProgressDisplay
 from reconciler.cli.signals import end_with, stopping_on_signals
-from reconciler.core.errors import JournalError
+from reconciler.core.errors import AliasctlError, JournalError
+from reconciler.core.model import AliasSet
 from reconciler.core.plan import Plan
 from reconciler.core.report import StepResult
 from reconciler.core.run_events import RunEvent
 from reconciler.core.text import counted
-from reconciler.journal import Journal, Origins
+from reconciler.journal import Journal, Ledger, Origins
 from reconciler.reconcile import apply_plan
 from reconciler.render.formats import TEXT
 from reconciler.render.results import plan_result, report_below_plan, report_result
@@ -26,11 +30,12 @@ log = logging.getLogger(__name__)
 
 
 class ApplyOptions(Struct, frozen=True):
-    """How a plan is applied. `wait`: seconds that each wave may wait for its gates."""
+    """How a plan is applied. `wait`: seconds that each wave may wait for its gates. `publish`: see `resolution`."""
 
     yes: bool
     keep_going: bool = False
     wait: float | None = None
+    publish: Path | None = None
 
 
 def confirm_and_apply(
@@ -42,11 +47,13 @@ def confirm_and_apply(
     journal: Journal,
     origins: Origins,
     pending: bool,
+    sets: Sequence[AliasSet] | None = None,
 ) -> int:
     """Show a plan, ask for confirmation, apply it and print the report.
 
     Args:
         pending: whether any step is still to be made; otherwise there is nothing to confirm.
+        sets: what is desired; None for a plan without manifests.
 
     Returns:
         The exit code.
@@ -55,21 +62,35 @@ def confirm_and_apply(
         output.print(plan_result(plan))
     if pending and not plan.refusals and not options.yes:
         _confirm(plan, output)
+    ledger: Ledger = journal
+    published = None
+    if options.publish:
+        from reconciler.resolution import NamedRuns, Publication, PublishedFile  # few runs need it
+
+        ledger = runs = NamedRuns(journal)
+        published = Publication(PublishedFile(options.publish), plan, catalogs, runs, sets=sets)
+        published.begin()
     with ProgressDisplay(output) as display, stopping_on_signals(display.say) as stop:
+        take = partial(_take, display)
         report = apply_plan(
             plan,
             catalogs=catalogs,
             keep_going=options.keep_going,
             stop=stop,
             wait=options.wait or 0.0,
-            journal=journal,
+            journal=ledger,
             origins=origins,
-            on_event=lambda event: _take(event, display),
+            on_event=published.beside(take) if published else take,
         )
+    if published:
+        published.flush()
     end_with(report.exit_code)
     output.emit(report_result(report, origins.provenance), report_below_plan(report))
     if report.journal_error:
         output.error(JournalError(f"the end of the run is not recorded: {report.journal_error}"))
+    if published and published.problem:
+        output.incomplete = True
+        output.error(AliasctlError(published.problem))
     return report.exit_code
 
 
@@ -85,7 +106,7 @@ def _confirm(plan: Plan, output: Output) -> None:
     confirm(f"Apply {changes} to {places}?", "not applied")
 
 
-def _take(event: RunEvent, display: ProgressDisplay) -> None:
+def _take(display: ProgressDisplay, event: RunEvent) -> None:
     display.on_event(event)
     if isinstance(event, StepResult):
         _log(event)

@@ -83,6 +83,9 @@ def variable_option(flag: str, *, help: str) -> Callable[[Command], Command]:  #
 
 
 file_option = partial(click.option, metavar="FILE")
+publish_option = file_option(
+    "--publish", type=file_path, help="Keep in FILE which collection each alias points to, for query encoders."
+)
 
 
 def _filename_option(name: str, also: str = "") -> Callable[[Any], Any]:

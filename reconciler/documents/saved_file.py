@@ -49,7 +49,16 @@ def load(path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, 
 
     Raises `InvalidInput`: not readable, of another kind or format version, or not as its record declares it.
     """
-    document = _read(path, form)
+    try:
+        content = read_limited(path, MAX_BYTES)
+    except OSError as error:
+        raise invalid(path, f"cannot be read as a {form.name}: {error.strerror}; {form.hint}") from error
+    return load_content(content, path, form, record)
+
+
+def load_content(content: bytes, path: Path, form: SavedForm, record: type[Content]) -> tuple[Document, Content]:
+    """Do as `load` with content that was read from a path."""
+    document = _parsed(content, path, form)
     if document.get("kind") != form.kind.name:
         raise invalid(path, f"not a {form.name}: kind is {_shortened(document.get('kind'))}")
     version = document.get("formatVersion")
@@ -82,11 +91,9 @@ def target_plan_of(document: TargetDocument, steps: Sequence[Step], path: Path, 
     return plan
 
 
-def _read(path: Path, form: SavedForm) -> Document:
+def _parsed(content: bytes, path: Path, form: SavedForm) -> Document:
     try:
-        document = json_strict.loads(read_limited(path, MAX_BYTES))
-    except OSError as error:
-        raise invalid(path, f"cannot be read as a {form.name}: {error.strerror}; {form.hint}") from error
+        document = json_strict.loads(content)
     except ValueError as error:
         raise invalid(path, f"not a {form.name}: not valid JSON; {form.hint}") from error
     if not isinstance(document, dict):

@@ -213,7 +213,8 @@ class Journal:
         """
         with self._reading() as history:
             return {
-                key: Applied(entry.run, entry.result.step.desired) for key, entry in history.applied(aliases).items()
+                key: Applied(entry.run, entry.result.step.desired, entry.result.ended)
+                for key, entry in history.applied(aliases).items()
             }
 
     def departures(self) -> Mapping[tuple[Target, str], str]:

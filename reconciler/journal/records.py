@@ -93,10 +93,11 @@ class PastStep(Record, frozen=True):
 
 
 class Applied(Struct, frozen=True):
-    """Where a run last put an alias; None where it dropped it."""
+    """Where a run last put an alias; None where it dropped it. `ended`: when, RFC 3339, if that is known."""
 
     run: str
     collection: str | None
+    ended: str | None = None
 
 
 def new_run_id() -> str:

@@ -19,6 +19,7 @@ from reconciler.documents.kinds import DocumentKind
 from reconciler.documents.parts import OutcomeCounts, Tool
 from reconciler.documents.plan_file import PLAN
 from reconciler.documents.report_file import REPORT
+from reconciler.documents.resolution_file import RESOLUTION
 from reconciler.exercise.records import ExerciseReport
 from reconciler.inspect.access import TargetAccess, exit_code
 from reconciler.inspect.alias_status import State, StatusRow
@@ -243,7 +244,20 @@ HISTORY = DocumentKind("History", HistoryDocument, version=3)
 SCHEMAS: Mapping[str, Callable[[], Document]] = {
     **{
         kind.name: kind.schema
-        for kind in (PLAN, REPORT, ERROR, VALIDATION, EDIT, STATUS, CHECK, EXERCISE, VERSION, SETS, APPROVAL)
+        for kind in (
+            PLAN,
+            REPORT,
+            ERROR,
+            VALIDATION,
+            EDIT,
+            STATUS,
+            CHECK,
+            EXERCISE,
+            VERSION,
+            SETS,
+            APPROVAL,
+            RESOLUTION,
+        )
     },
     "Journal": journal_schema,
     "History": HISTORY.schema,

@@ -30,6 +30,7 @@ from reconciler.git import Commit, GitError, Repository, TooLarge
 from reconciler.journal import Journal, Origins
 from reconciler.reconcile import apply_plan, make_plan
 from reconciler.render.progress import sentences
+from reconciler.resolution import NamedRuns, Publication, PublishedFile
 from reconciler.sync.finding import Finding, reason_of
 from reconciler.sync.last_applied import LastApplied
 from reconciler.sync.pace import BackOff
@@ -184,6 +185,8 @@ class Agent:
         with Catalogs(self._connect) as catalogs:
             plan = self._plan(revision, catalogs)
             self.planned = revision
+            runs = NamedRuns(self._journal)
+            published = self._published(plan, revision, catalogs, runs)
             policy = Policy(report_drift=frozenset(alias_set.key for alias_set in revision.reported))
             match decide(plan, policy, self._memory(revision, plan)):
                 case Wait(reason=Reason.DRIFT_BACK_OFF, message=message):
@@ -195,7 +198,7 @@ class Agent:
                 case Apply(plan=changes, drift=drift):
                     if self._repository.head() != head:
                         return replace(found, reason=Reason.PROGRESSING, message="the ref has moved; reading it again")
-                    report = self._run(changes, catalogs, revision, head)
+                    report = self._run(changes, catalogs, revision, head, runs, published)
                     reason, message = conclude(report, drift)
         self._remember(revision, report, reason)
         message = message or "; ".join(filter(None, (found.message, describe_undetermined(report.plan.undetermined))))
@@ -205,6 +208,16 @@ class Agent:
         """Return the plan of all sets. Those whose drift is only reported do not change, so they are planned apart."""
         reported = {alias_set.key for alias_set in revision.reported if self._last_applied.has(alias_set)}
         return make_plan(revision.sets, catalogs=catalogs, journal=self._journal, apart=reported)
+
+    def _published(self, plan: Plan, revision: Revision, catalogs: Catalogs, runs: NamedRuns) -> Publication | None:
+        """Publish where the aliases are, if that is desired; return what publishes their moves."""
+        if self._settings.publish is None or plan.refusals:
+            return None
+        published = Publication(PublishedFile(self._settings.publish), plan, catalogs, runs, sets=revision.sets)
+        published.begin()
+        if published.problem:
+            log.warning("the resolution is not published", reason=published.problem)
+        return published
 
     def _memory(self, revision: Revision, plan: Plan) -> Memory:
         failed = self._verification_failed if plan.pending_verification and self._verifications.seconds else ""
@@ -234,21 +247,35 @@ class Agent:
             self._keep(APPLIED, revision.commit.id)
             self.applied = revision.commit.id
 
-    def _run(self, plan: Plan, catalogs: Catalogs, revision: Revision, head: str) -> Report:
+    def _run(
+        self,
+        plan: Plan,
+        catalogs: Catalogs,
+        revision: Revision,
+        head: str,
+        runs: NamedRuns,
+        published: Publication | None,
+    ) -> Report:
         changing = {step.set for step in plan.runnable}
         self._last_applied.invalidate(alias_set for alias_set in revision.sets if alias_set.key in changing)
         origins = Origins.of_this_process(
             command="sync", source=(self._settings.place,), provenance=revision.provenance
         )
+        told = sentences(log.info)
         with self._watching(head) as stop:
-            return apply_plan(
+            report = apply_plan(
                 plan,
                 catalogs=catalogs,
                 stop=stop,
-                journal=self._journal,
+                journal=runs,
                 origins=origins,
-                on_event=sentences(log.info),
+                on_event=published.beside(told) if published else told,
             )
+        if published:
+            published.flush()
+            if published.problem:
+                log.warning("the resolution is not published", reason=published.problem)
+        return report
 
     @contextmanager
     def _watching(self, head: str) -> Iterator[Event]:

@@ -25,6 +25,7 @@ class Settings(Struct, frozen=True):
         interval: seconds between two reconciles.
         state: the folder of the mirror, for this agent only.
         max_fetch_mib: how much one fetch may write, in MiB.
+        publish: the file of the published resolution (see `resolution`); None for none.
     """
 
     access: Access
@@ -36,6 +37,7 @@ class Settings(Struct, frozen=True):
     interval: float
     state: Path
     max_fetch_mib: int
+    publish: Path | None = None
 
     def check(self) -> None:
         """Raise `InvalidInput` for an invalid setting."""

@@ -157,3 +157,14 @@ def test_a_set_waits_for_one_whose_drift_is_only_reported_and_for_one_that_waits
     done = stage.once()
     assert (done.code, stage.shop.live["b"]) == (3, "v1")
     assert 'waits for AliasSet "by-hand": it is not part of this run' in done.stdout
+
+
+def test_the_agent_keeps_the_published_file(stage: Stage) -> None:
+    def published() -> dict[str, str]:
+        return {entry["alias"]: entry["collection"] for entry in stage.shop.read("resolution.json")["aliases"]}
+
+    assert stage.once("--publish", "resolution.json").code == 0
+    assert published() == {"a": "v1"}
+    stage.merge({"a": "v2"})
+    assert stage.once("--publish", "resolution.json").code == 0
+    assert published() == {"a": "v2"}

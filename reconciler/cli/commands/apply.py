@@ -35,6 +35,7 @@ apply_options = options.option_group(
         metavar="DURATION",
         help="Wait up to DURATION for gates to pass before each wave.",
     ),
+    options.publish_option,
 )
 
 
@@ -100,6 +101,7 @@ def command(
     recorded = inputs.journal(journal)
     origins = inputs.origins("apply", (str(planfile),) if planfile else paths)
     with Catalogs(connect, create=True) as catalogs:
+        sets = None
         if planfile:
             plan, pending = _saved_plan(planfile, run, flags, catalogs, recorded, output)
         else:
@@ -115,8 +117,10 @@ def command(
                 )
             if expected:
                 ensure_reviewed(plan, expected)
-            pending = plan.writes
-        return confirm_and_apply(plan, catalogs, output, execution, journal=recorded, origins=origins, pending=pending)
+            pending, sets = plan.writes, None if run.only else sets
+        return confirm_and_apply(
+            plan, catalogs, output, execution, journal=recorded, origins=origins, pending=pending, sets=sets
+        )
 
 
 def _saved_plan(

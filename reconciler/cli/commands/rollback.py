@@ -115,6 +115,7 @@ class Databases(Struct, frozen=True):
     metavar="N",
     help="Maximum number of aliases to drop per set.",
 )
+@options.publish_option
 @options.journal_option
 @options.filename_option
 @options.target_options
@@ -127,6 +128,7 @@ def command(
     dry_run: bool,
     yes: bool,
     max_drops: int,
+    publish: Path | None,
     journal: Path | None,
     paths: tuple[str, ...],
     flags: Overrides,
@@ -184,7 +186,7 @@ def command(
             plan,
             catalogs,
             output,
-            ApplyOptions(yes),
+            ApplyOptions(yes, publish=publish),
             journal=recorded,
             origins=origins,
             pending=bool(plan.runnable),

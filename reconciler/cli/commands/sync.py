@@ -48,13 +48,16 @@ def _settings(
     interval: float,
     state: Path | None,
     max_fetch_mib: int,
+    publish: Path | None,
 ) -> Settings:
     path = "/".join(part for part in path.rstrip("/").split("/") if part != ".")  # "." and "./aliases" are usual
     key = key_of(access.url, ref, path)
     state = state or inputs.in_state_folder(
         lambda: user_state_path("aliasctl") / "sync" / key, "the agent's folder with --state"
     )
-    return Settings(access, ref, path, connections, overrides, signers, interval, state.absolute(), max_fetch_mib)
+    return Settings(
+        access, ref, path, connections, overrides, signers, interval, state.absolute(), max_fetch_mib, publish
+    )
 
 
 access_options = options.option_group(
@@ -136,6 +139,7 @@ webhook_options = options.option_group(
         metavar="N",
         help="Maximum size of a fetch, in MiB.",
     ),
+    options.publish_option,
 )
 @click.option("--once", is_flag=True, help="Reconcile once, and exit with the code that apply would have.")
 @options.journal_option
