@@ -16,7 +16,7 @@ from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.coordination_v1 import Lease
-from lightkube.resources.core_v1 import Event, Secret
+from lightkube.resources.core_v1 import ConfigMap, Event, Secret
 from lightkube.types import PatchType
 
 from reconciler.core.errors import AliasctlError
@@ -139,6 +139,18 @@ class Cluster:
             return {key: base64.b64decode(value, validate=True) for key, value in (found.data or {}).items()}
         except binascii.Error:
             raise ClusterError(f"Secret {ref} does not hold base64") from None
+
+    def config_map(self, ref: Ref) -> ConfigMap | None:
+        """Return a ConfigMap; None if it does not exist."""
+        return self._call(lambda: self._client.get(ConfigMap, ref.name, namespace=ref.namespace), missing=None)
+
+    def create_config_map(self, config_map: ConfigMap) -> None:
+        """Create a ConfigMap; a conflict if it exists."""
+        self._call(lambda: self._client.create(config_map))
+
+    def patch_config_map(self, ref: Ref, patch: Body) -> None:
+        """Merge into a ConfigMap; a `resourceVersion` in the patch must be the current one."""
+        self._patch(ConfigMap, ref, patch)
 
     def patch_status(self, ref: Ref, patch: Body) -> Body | None:
         """Merge into the status of an AliasSet and return the new object; None if it does not exist."""

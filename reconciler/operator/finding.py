@@ -28,6 +28,7 @@ class Finding(Struct, frozen=True):
         revert_reason: why.
         unreachable: the server does not answer, or not to us.
         stalled: only a person can help, even if the reason does not mean that.
+        unpublished: why `spec.publish` is not complete; empty if it is.
         approved_by: who approved the plan, as stated by the approver's client.
     """
 
@@ -44,6 +45,7 @@ class Finding(Struct, frozen=True):
     report: Report | None = None
     unreachable: bool = False
     stalled: bool = False
+    unpublished: str = ""
     approved_by: str = ""
 
 

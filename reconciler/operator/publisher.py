@@ -33,6 +33,7 @@ class Publisher:
         self.findings = Findings()
         self._statuses: dict[str, dict[str, object]] = {}  # by uid: as last written; the watch reports it later
         self._pending: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of runs, not written yet
+        self._unpublished: dict[str, str] = {}  # by uid: what was last announced
         self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: last announced, and for which generation
 
     def newest(self, set_object: SetObject) -> SetObject:
@@ -96,6 +97,10 @@ class Publisher:
         for reason, note, warning in of_finding(finding, before):
             self._events.post(set_object, reason, note, warning=warning)
         if finding.reason is not Reason.PROGRESSING:
+            if finding.unpublished and finding.unpublished != self._unpublished.get(set_object.uid):
+                log.warning("the resolution is not published", reason=finding.unpublished)
+                self._events.post(set_object, "PublishFailed", finding.unpublished, warning=True)
+            self._unpublished[set_object.uid] = finding.unpublished
             self._reasons[set_object.uid] = (set_object.generation, finding.reason)
 
     def last_reason(self, set_object: SetObject) -> Reason | None:
@@ -113,6 +118,7 @@ class Publisher:
         self._statuses.pop(set_object.uid, None)
         self._pending.pop(set_object.uid, None)
         self._reasons.pop(set_object.uid, None)
+        self._unpublished.pop(set_object.uid, None)
 
 
 class ConnectionStatuses:

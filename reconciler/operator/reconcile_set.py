@@ -37,17 +37,19 @@ from reconciler.journal import Origins, new_run_id
 from reconciler.manifest.specs.alias_set import Approval, DriftPolicy, Operation
 from reconciler.operator import pending_reverts, pending_verification, status
 from reconciler.operator.clients import Clients, Secrets
-from reconciler.operator.cluster import ClusterError
+from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.dependencies import cycle_from
 from reconciler.operator.finding import Finding, up_to_date
 from reconciler.operator.ledger import OperatorLedger
 from reconciler.operator.objects import SetObject
 from reconciler.operator.outages import Outages
+from reconciler.operator.published import OneRun, PublishedConfigMap
 from reconciler.operator.queue import Trigger
 from reconciler.operator.reads import SharedReads, last_tick
 from reconciler.operator.world import View
 from reconciler.reconcile import Read, apply_plan, make_plan, target_of
 from reconciler.render.progress import sentences
+from reconciler.resolution import Publication
 
 APPROVABLE = frozenset({Reason.APPROVAL_REQUIRED, Reason.DRIFT_DETECTED, Reason.REJECTED})
 """Reasons to wait that end when a person approves the plan."""
@@ -76,7 +78,10 @@ class ReconcileHooks(Struct, frozen=True):
 
 
 class SetReconciler(Struct, frozen=True):
-    """Reconciles sets, one at a time in each thread. `may_write`: whether this process holds the Lease."""
+    """Reconciles sets, one at a time in each thread. `may_write`: whether this process holds the Lease.
+
+    `cluster`: where `spec.publish` is written to; None for nowhere.
+    """
 
     clients: Clients
     secrets: Secrets
@@ -84,6 +89,7 @@ class SetReconciler(Struct, frozen=True):
     outages: Outages
     may_write: Callable[[], bool]
     read_only: bool = False
+    cluster: Cluster | None = None
 
     def reconcile(self, set_object: SetObject, view: View, trigger: Trigger, hooks: ReconcileHooks) -> Finding:
         """Compare a set with the live aliases, and make the changes that may be made now.
@@ -146,6 +152,7 @@ class SetReconciler(Struct, frozen=True):
         with self.clients.session() as catalogs:
             plan = self._plan(set_object, resolved, catalogs, self._reader(set_object, resolved, view, trigger))
             memory = _memory(set_object, resolved, plan)
+            published = self._published(set_object, operation, resolved, plan, catalogs)
             found = Finding(
                 *up_to_date(resolved, contests, plan.undetermined),
                 desired=resolved,
@@ -157,11 +164,23 @@ class SetReconciler(Struct, frozen=True):
             self._consume_approval(set_object, plan, waits, hooks)
             match decide(plan, self._policy(operation, resolved, waits), memory):
                 case Nothing():
-                    return found
+                    done = found
                 case Wait(reason=reason, message=message):
-                    return _waiting(found, plan, reason, message)
+                    done = _waiting(found, plan, reason, message)
                 case Apply() as decision:
-                    return self._apply(set_object, found, decision, catalogs, hooks)
+                    done = self._apply(set_object, found, decision, catalogs, hooks, published)
+        return replace(done, unpublished=published.problem) if published else done
+
+    def _published(
+        self, set_object: SetObject, operation: Operation, desired: AliasSet, plan: Plan, catalogs: Catalogs
+    ) -> Publication | None:
+        """Publish where the aliases are, if that is desired; return what publishes their moves."""
+        if operation.publish is None or self.cluster is None or self.read_only or not self.may_write():
+            return None
+        place = PublishedConfigMap(self.cluster, set_object, operation.publish.config_map)
+        published = Publication(place, plan, catalogs, OneRun(new_run_id()), sets=[desired])
+        published.begin()
+        return published
 
     def _plan(self, set_object: SetObject, desired: AliasSet, catalogs: Catalogs, read: Read) -> Plan:
         """Make the plan. The approval of a plan with rejected moves also lifts their rejection."""
@@ -200,13 +219,20 @@ class SetReconciler(Struct, frozen=True):
             hooks.consume_approval(set_object, plan.digest)
 
     def _apply(
-        self, set_object: SetObject, found: Finding, decision: Apply, catalogs: Catalogs, hooks: ReconcileHooks
+        self,
+        set_object: SetObject,
+        found: Finding,
+        decision: Apply,
+        catalogs: Catalogs,
+        hooks: ReconcileHooks,
+        published: Publication | None,
     ) -> Finding:
         plan, desired, whole = decision.plan, found.desired, found.plan
         if whole is None or desired is None or desired.connection is None:
             return found
         found = replace(found, approved_by=set_object.approver if set_object.approved == whole.digest else "")
-        about_to = replace(found, reason=Reason.PROGRESSING, message=_what_is_done(plan), plan=plan, run=new_run_id())
+        about_to = replace(found, reason=Reason.PROGRESSING, message=_what_is_done(plan), plan=plan)
+        about_to = replace(about_to, run=published.runs.run if published else new_run_id())
         if not hooks.still_desired(set_object, about_to):
             if waits := hooks.waits_for(set_object):
                 return replace(found, reason=Reason.DEPENDENCY_NOT_READY, message=waits)
@@ -215,6 +241,7 @@ class SetReconciler(Struct, frozen=True):
             hooks.step_aside(set_object)
         catalog = catalogs.open(desired.connection, desired.database)
         catalog.forget_version()  # Milvus may have been upgraded since the shared read
+        told = sentences(log.info)
         try:
             report = apply_plan(
                 plan,
@@ -222,10 +249,12 @@ class SetReconciler(Struct, frozen=True):
                 stop=hooks.stop,
                 journal=self._ledger(set_object, desired, about_to, hooks),
                 origins=_origins(set_object, found.approved_by),
-                on_event=sentences(log.info),
+                on_event=published.beside(told) if published else told,
             )
         finally:
             self.reads.wrote(catalog)
+            if published:
+                published.flush()
         reason, message = conclude(report, decision.drift)
         if reason is Reason.SUCCEEDED:
             reason, message = up_to_date(desired, found.contests, report.plan.undetermined)

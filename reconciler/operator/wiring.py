@@ -62,7 +62,9 @@ class Operator:
         self._clients = Clients(secrets, open_database)
         self._events = Events(cluster, identity)
         outages = Outages(lambda ref: self.queue.wake(ref, Trigger.LISTED))
-        set_reconciler = SetReconciler(self._clients, secrets, SharedReads(), outages, may_write, read_only=read_only)
+        set_reconciler = SetReconciler(
+            self._clients, secrets, SharedReads(), outages, may_write, read_only=read_only, cluster=cluster
+        )
         publisher = Publisher(cluster, self.world, self._events)
         self.status_pages = StatusPages(self.world, publisher)
         self._reconciler = Reconciler(

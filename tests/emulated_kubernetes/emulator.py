@@ -29,6 +29,7 @@ NAMESPACE = "team"
 PATHS = {
     "AliasSet": f"/apis/{API_VERSION}/namespaces/{{}}/aliassets",
     "MilvusConnection": f"/apis/{API_VERSION}/namespaces/{{}}/milvusconnections",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "Secret": "/api/v1/namespaces/{}/secrets",
     "Event": "/api/v1/namespaces/{}/events",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{}/leases",

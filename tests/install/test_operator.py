@@ -180,6 +180,17 @@ def test_it_can_be_held_to_named_secrets(checkout: Path, overlay: str, where: st
     assert grants(build(mine)) == operator_grants(where) - {secrets} | {named}
 
 
+@pytest.mark.parametrize(("overlay", "where"), [("cluster", EVERYWHERE), ("namespace", "default")])
+def test_publishing_takes_one_more_right_and_only_on_request(checkout: Path, overlay: str, where: str) -> None:
+    mine = checkout / "mine"
+    mine.mkdir()
+    component = os.path.relpath(checkout.parent / "components" / "publish", mine)
+    written: dict[str, Any] = {"resources": [f"../{overlay}"], "components": [component]}
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(written))
+    config_maps = {Grant(where, "", "configmaps", verb) for verb in ("get", "create", "patch")}
+    assert grants(build(mine)) == operator_grants(where) | config_maps
+
+
 def test_the_named_secrets_are_those_of_the_example() -> None:
     component = yaml.safe_load((ROOT / "manifests/operator/components/named-secrets/kustomization.yaml").read_text())
     (_, added) = yaml.safe_load(component["patches"][0]["patch"])

@@ -34,6 +34,7 @@ PLACES = {
     "AliasSet": (OURS, "aliassets"),
     "MilvusConnection": (OURS, "milvusconnections"),
     "Secret": ("api/v1", "secrets"),
+    "ConfigMap": ("api/v1", "configmaps"),
     "Event": ("api/v1", "events"),
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "Namespace": ("api/v1", "namespaces"),

@@ -47,6 +47,7 @@ def largest_set() -> dict[str, Any]:
             "interval": "24h",
             "approval": "Manual",
             "drift": "Report",
+            "publish": {"configMap": "c" * 253},
             "deletionPolicy": "Delete",
             "deletionTimeout": "24h",
         },

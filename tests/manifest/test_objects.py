@@ -23,7 +23,7 @@ from reconciler.core.model import (
 from reconciler.gates.loaded import LoadedGate
 from reconciler.manifest.objects import connect, missing_connections, read_alias_set, read_connection
 from reconciler.manifest.records import ConnectionManifest
-from reconciler.manifest.specs.alias_set import Approval, DeletionPolicy, DriftPolicy, Operation
+from reconciler.manifest.specs.alias_set import Approval, DeletionPolicy, DriftPolicy, Operation, PublishSpec
 
 
 def an_object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -116,9 +116,24 @@ def operation(body: dict[str, Any]) -> tuple[object, ...]:
 
 
 def test_the_operators_own_fields() -> None:
-    assert operation(a_set()) == (300.0, Approval.AUTO, DriftPolicy.CORRECT, DeletionPolicy.ORPHAN, 300.0)
-    desired = a_set(interval="1h30m", approval="Manual", drift="Report", deletionPolicy="Delete", deletionTimeout="90s")
-    assert operation(desired) == (5400.0, Approval.MANUAL, DriftPolicy.REPORT, DeletionPolicy.DELETE, 90.0)
+    assert operation(a_set()) == (300.0, Approval.AUTO, DriftPolicy.CORRECT, DeletionPolicy.ORPHAN, 300.0, None)
+    desired = a_set(
+        interval="1h30m",
+        approval="Manual",
+        drift="Report",
+        deletionPolicy="Delete",
+        deletionTimeout="90s",
+        publish={"configMap": "resolution"},
+    )
+    published = PublishSpec(config_map="resolution")
+    assert operation(desired) == (
+        5400.0,
+        Approval.MANUAL,
+        DriftPolicy.REPORT,
+        DeletionPolicy.DELETE,
+        90.0,
+        published,
+    )
 
 
 def test_connections_that_are_not_there_are_all_named() -> None:

@@ -172,6 +172,10 @@ class DependencyRef(Record, frozen=True, kw_only=True):
     name: Annotated[ObjectName, about("An AliasSet in the same namespace.")]
 
 
+class PublishSpec(Record, frozen=True, kw_only=True):
+    config_map: Annotated[ObjectName, about("A ConfigMap of this set alone, which the operator creates.")]
+
+
 class Operation(Record, frozen=True, kw_only=True):
     """How the operator treats a set."""
 
@@ -206,6 +210,10 @@ class Operation(Record, frozen=True, kw_only=True):
             " aliases stay in Milvus, and an Event reports it."
         ),
     ] = LongDuration(300)
+    publish: Annotated[
+        PublishSpec | None,
+        about("Operator only: where to publish which collection each alias points to, for query encoders."),
+    ] = None
 
 
 class AliasSetSpec(Operation, frozen=True, kw_only=True):
