@@ -527,7 +527,7 @@ def test_an_alter_that_may_still_arrive_is_told_after_a_revert(tmp_path: Path) -
 
     recorder.before = unanswered
     journal = Journal(tmp_path / "journal.db")
-    desired = alias_set({"a": "new"}, verify=SHORT, on_failure=OnFailure.REVERT)
+    desired = alias_set({"a": "new"}, verify=Verify(propagation=Propagation(0.9)), on_failure=OnFailure.REVERT)
     with recorder.catalogs() as opened:
         report = apply_plan(make_plan([desired], catalogs=opened), catalogs=opened, journal=journal)
     result = only(report)
