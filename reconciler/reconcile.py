@@ -207,6 +207,8 @@ def _plan_target(
         changes = _evaluated(changes, catalog, evaluate, planning, on_event, hooks)
     else:
         changes = [without_evaluation(change) for change in changes]
+    if any(step.metrics for change in changes for step in change.steps):
+        changes = _with_metrics(changes, connection, target, catalogs, offline=catalog is None, evaluate=evaluate)
     plans = {alias_set.key: SetPlan(alias_set.key, suspended=True, source=alias_set.source) for alias_set in sets}
     for alias_set, change in zip(active, changes, strict=True):
         steps = block_whole_set(block_later_waves(change.steps), change.on_failure)
@@ -245,6 +247,24 @@ def _evaluated(
         on_step=lambda: on_event(replace(planning, evaluated=next(numbers))),
         hooks=hooks,
     )
+
+
+def _with_metrics(
+    plans: Sequence[SetPlan],
+    connection: Connection,
+    target: Target,
+    catalogs: Catalogs,
+    *,
+    offline: bool,
+    evaluate: GatesToEvaluate,
+) -> list[SetPlan]:
+    """Return the plans with what Prometheus shows of the readers now."""
+    from reconciler.execute import live_metrics  # only loaded by runs that use it
+
+    if offline:
+        return [live_metrics.without_values_before(plan) for plan in plans]
+    live = live_metrics.LiveMetrics.of(connection, target, catalogs.secrets)
+    return live_metrics.plans_with_values_before(plans, live, blocking=evaluate is not GatesToEvaluate.SHOWN)
 
 
 def _apply_target(

@@ -70,6 +70,8 @@ SLOW = (
     "emulated_milvus/test_exercise.py",
     "end_to_end/test_crash.py",
     "end_to_end/test_emulated.py",
+    "end_to_end/test_metrics.py",
+    "execute/test_live_metrics.py",
     "exercise/",
     "explore/",
     "faults/",

@@ -92,6 +92,7 @@ def _step(
         current_id=live.id_of(current),
         desired_id=live.id_of(alias.collection),
         gates=alias.gates,
+        metrics=alias.metrics,
         blocked=block,
     )
 

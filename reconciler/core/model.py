@@ -16,6 +16,7 @@ from msgspec.structs import astuple, replace
 
 from reconciler.core.fields import Globs, ObjectName, about, text
 from reconciler.core.gates import Gates
+from reconciler.core.metrics import Metric
 from reconciler.core.patterns import beginning_like, matches
 from reconciler.core.record import ALWAYS, INTERNAL, Count, Record
 
@@ -101,6 +102,19 @@ class Hook(HttpEndpoint, frozen=True, kw_only=True):
     name: str
 
 
+class Label(Record, frozen=True):
+    """A label of series in Prometheus."""
+
+    name: str
+    value: str
+
+
+class Prometheus(HttpEndpoint, frozen=True, kw_only=True):
+    """The Prometheus that scrapes a Milvus. `labels` are those of its series, where it scrapes several."""
+
+    labels: tuple[Label, ...] = ()
+
+
 class Connection(Record, frozen=True):
     """How to reach a Milvus server, and the systems that a run asks about it.
 
@@ -124,11 +138,12 @@ class Connection(Record, frozen=True):
         str, Meta(description="Stated by the manifest, for a server that does not report all of it.")
     ] = ""
     hooks: tuple[Hook, ...] = ()
+    prometheus: Prometheus | None = None
 
     @property
     def http_endpoints(self) -> tuple[HttpEndpoint, ...]:
         """Return all systems beside Milvus that a run may call."""
-        return self.hooks
+        return (*self.hooks, *([self.prometheus] if self.prometheus else []))
 
 
 class Target(Record, frozen=True, order=True):
@@ -185,6 +200,7 @@ class Alias(Struct, frozen=True, eq=False):
     wave: int = 0
     protect: bool = False
     gates: Gates = Gates()
+    metrics: tuple[Metric, ...] = ()
     source: Source | None = None
 
     def __eq__(self, other: object) -> bool:

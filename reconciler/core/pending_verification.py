@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from reconciler.core.model import Alias, AliasSet, LiveCatalog, Target, Verify
-from reconciler.core.plan import PendingVerification, SetPlan, Step, is_where_moved, set_spec_hash
+from reconciler.core.plan import PendingVerification, SetPlan, Step, baselines, is_where_moved, set_spec_hash
 
 PendingVerifications = Mapping[tuple[Target, str, str], PendingVerification]
 """By database, alias and collection: an alias whose move away failed may be at either of two."""
@@ -68,13 +68,14 @@ def _by_alias(known: tuple[tuple[Target, str, str], PendingVerification]) -> tup
 
 
 def _as_desired_now(step: Step, alias: Alias, key: str, spec_hash: str) -> Step:
-    """Return the step that was made, with what the manifest says about its set, wave and gates now."""
+    """Return the step that was made, with what the manifest says about its set, wave, gates and metrics now."""
     return replace(
         step,
         set=key,
         wave=alias.wave,
         gates=alias.gates,
-        gate_results=(),
+        metrics=alias.metrics,
+        gate_results=baselines(step),
         skipped_gates=(),
         spec_hash=spec_hash,
         blocked=None,

@@ -13,12 +13,13 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, to_builtins
 from msgspec.structs import replace
 
 from reconciler.core.gates import Gates
 from reconciler.core.grouping import grouped, subject
 from reconciler.core.json_strict import digest_of, without_none
+from reconciler.core.metrics import GATE_PREFIX, Metric
 from reconciler.core.model import AliasSet, Connection, LiveCatalog, OnFailure, Source, Target, Verify
 from reconciler.core.record import ALWAYS, INLINE, INTERNAL, NOT_READ, Count, Digest, Record, Time
 from reconciler.core.text import listed
@@ -118,6 +119,9 @@ class Step(Record, frozen=True):
     )
     gates: Gates = field(default=Gates(), name="gateSpecification")
     gate_results: Annotated[tuple[GateResult, ...], ALWAYS] = field(default=(), name="gates")
+    metrics: Annotated[tuple[Metric, ...], Meta(description="What Prometheus must show during the soak.")] = field(
+        default=(), name="metricSpecification"
+    )
     skipped_gates: Annotated[
         tuple[str, ...], Meta(description="Gates that were not evaluated because of --skip-gate.")
     ] = ()
@@ -341,6 +345,8 @@ def _digested(step: Step) -> dict[str, object]:
         "wave": step.wave,
         "gates": step.gates.specification(paths=False),
     }
+    if step.metrics:
+        content["metrics"] = metrics_specification(step.metrics)
     if step.dangling:
         content["dangling"] = True
     if step.skipped_gates:
@@ -361,6 +367,11 @@ def _digested_sets(target: TargetPlan) -> dict[str, object]:
     }
     after = {name: content for name, content in sorted(after.items()) if content}
     return {"after": after} if after else {}
+
+
+def metrics_specification(metrics: Sequence[Metric]) -> list[dict[str, object]]:
+    """Return the metrics of an alias as digests have them."""
+    return [to_builtins(metric, order="deterministic") for metric in metrics]
 
 
 def verify_specification(verify: Verify) -> dict[str, object]:
@@ -385,7 +396,11 @@ def set_spec_hash(desired: AliasSet) -> str:
     return digest_of(
         {
             "aliases": [
-                [alias.name, alias.collection, alias.wave, alias.gates.specification(paths=False)] for alias in aliases
+                [
+                    *(alias.name, alias.collection, alias.wave, alias.gates.specification(paths=False)),
+                    *([metrics_specification(alias.metrics)] if alias.metrics else []),
+                ]
+                for alias in aliases
             ],
             **verify_specification(desired.verify),
         }
@@ -483,10 +498,16 @@ def inverse(step: Step) -> Step:
         current_id=step.desired_id,
         desired_id=step.current_id,
         gate_results=(),
+        metrics=(),
         skipped_gates=(),
         blocked=None,
         reverting=True,
     )
+
+
+def baselines(step: Step) -> tuple[GateResult, ...]:
+    """Return the values of the metrics of a step before its move, among the results of its gates."""
+    return tuple(result for result in step.gate_results if result.gate.startswith(GATE_PREFIX))
 
 
 def is_where_moved(step: Step, live: LiveCatalog) -> bool:

@@ -64,6 +64,8 @@ def _details(reviewed: Step, now: Step) -> Iterator[str]:
         yield f"wave {reviewed.wave} in the review, {now.wave} now"
     if reviewed.gates.specification(paths=False) != now.gates.specification(paths=False):
         yield "its gates changed"
+    if reviewed.metrics != now.metrics:
+        yield "its metrics changed"
     if set(reviewed.skipped_gates) != set(now.skipped_gates):
         yield f"skipped gates: {_names(reviewed)} in the review, {_names(now)} now"
     if reviewed.reverting != now.reverting:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
 from reconciler.core.errors import ExitCode
-from reconciler.core.plan import Plan, Step, TargetPlan
+from reconciler.core.metrics import MAX_POINTS, Metric
+from reconciler.core.plan import Plan, Step, TargetPlan, Verdict
 from reconciler.core.record import ALWAYS, INLINE, Count, Record, Time
 
 ExitStatus = Annotated[int, Meta(ge=0, le=5)]
@@ -83,6 +84,34 @@ class Propagated(Record, frozen=True):
     ] = ""
 
 
+class MetricResult(Record, frozen=True):
+    """What Prometheus showed about the readers of an alias, around its move."""
+
+    metric: Metric
+    verdict: Annotated[Verdict, Meta(description="unknown: nothing to judge, or Prometheus did not answer.")] = field(
+        name="result"
+    )
+    detail: Annotated[str, ALWAYS] = ""
+    before: Annotated[float | None, Meta(description="Median of the windows before the move.")] = None
+    after: Annotated[float | None, Meta(description="The last window since the move.")] = None
+    windows: Annotated[Count, Meta(description="Windows with a value since the move."), ALWAYS] = 0
+    window_seconds: Annotated[float, Meta(ge=0), ALWAYS] = 0.0
+    points: Annotated[
+        tuple[tuple[float, float], ...],
+        Meta(description=f"Seconds since the move (negative: before it) and value; at most {MAX_POINTS}."),
+    ] = ()
+
+    @property
+    def in_words(self) -> str:
+        """Return the value before the move and after."""
+        return f"{self.metric.title} {self.metric.shown(self.before)} → {self.metric.shown(self.after)}"
+
+
+def unknown_of(results: Iterable[MetricResult]) -> list[MetricResult]:
+    """Return the metrics that could not be judged."""
+    return [result for result in results if result.verdict is Verdict.UNKNOWN]
+
+
 class StepResult(Record, frozen=True):
     """One step and its outcome.
 
@@ -100,6 +129,7 @@ class StepResult(Record, frozen=True):
         bool, Meta(description="A call was sent that took effect, or may have; also where it was undone since."), ALWAYS
     ] = False
     propagation: tuple[Propagated, ...] = ()
+    metrics: tuple[MetricResult, ...] = ()
     moved_by: Annotated[
         str, Meta(description="The earlier run that moved the alias, if this run only verified or reverted that.")
     ] = ""

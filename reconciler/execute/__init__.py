@@ -6,7 +6,7 @@ outcome, and never repeats the call. What remains is the window between the read
 `docs/semantics.md`).
 
     a wave of a set      gates · rights · creates and alters · drops · read-back · propagation · soak    then the next
-                         `gates` `rights`         `attempt`               `propagation`  `soak`
+                         `gates` `rights`         `attempt`               `propagation`  `soak` `live_metrics`
     after a failure      nothing further starts; with onFailure: Revert changes are reverted, newest first (`revert`)
 
 `rights` has the reads that were permitted before the wave: none of them may be denied after it. `endpoints` are the
@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import TYPE_CHECKING
 
 from reconciler.catalog.port import Catalog
 from reconciler.core.plan import TargetPlan
@@ -29,6 +30,9 @@ from reconciler.core.run_events import RunEvent
 from reconciler.execute.context import LONGEST_NAP, Halt, RunContext
 from reconciler.execute.set_run import SetRun
 from reconciler.integrations.hooks import Hooks
+
+if TYPE_CHECKING:
+    from reconciler.execute.live_metrics import LiveMetrics  # only loaded by runs that use it
 
 __all__ = ["RunContext", "execute"]
 
@@ -48,12 +52,13 @@ def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generato
     abandoned = Event()
     halt = Halt(context.stop, abandoned)
     hooks = Hooks(plan.connection, plan.target, context.secrets, context.facts)
+    metrics = _metrics_of(plan, context)
     with (
         ThreadPoolExecutor(catalog.concurrency, thread_name_prefix="step") as steps,
         ThreadPoolExecutor(max(1, len(plan.sets)), thread_name_prefix="set") as sets,  # one per set: none waits
     ):
         runs = [
-            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, events, hooks).run)
+            sets.submit(SetRun(set_plan, plan.target, catalog, steps, context, halt, events, hooks, metrics).run)
             for set_plan in plan.sets
         ]
         try:
@@ -64,6 +69,15 @@ def execute(plan: TargetPlan, catalog: Catalog, context: RunContext) -> Generato
                 run.result()  # raises what a bug in our own code raised
         finally:
             abandoned.set()  # the consumer stopped reading events: start nothing further
+
+
+def _metrics_of(plan: TargetPlan, context: RunContext) -> LiveMetrics | None:
+    """Return the metrics of a database, if any of its steps has one."""
+    if not any(step.metrics for step in (*plan.steps, *plan.earlier_moves)):
+        return None
+    from reconciler.execute.live_metrics import LiveMetrics
+
+    return LiveMetrics.of(plan.connection, plan.target, context.secrets)
 
 
 def _next(events: SimpleQueue[RunEvent | None]) -> RunEvent | None:

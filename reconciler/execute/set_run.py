@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -42,6 +43,7 @@ from reconciler.core.report import (
     Propagated,
     Reach,
     StepResult,
+    unknown_of,
 )
 from reconciler.core.run_events import RevertStarted, RunEvent, SetEnded, VerificationStarted, WaveStarted
 from reconciler.core.text import listed
@@ -60,6 +62,9 @@ from reconciler.execute.wait import evaluate_in_time
 from reconciler.integrations.hooks import Hooks
 from reconciler.journal import Act
 
+if TYPE_CHECKING:
+    from reconciler.execute.live_metrics import LiveMetrics, MetricsWatch  # only loaded by runs that use them
+
 LEFT_SHOWN = 20
 """Aliases that a message lists, of those that are still on a collection after a revert."""
 
@@ -76,6 +81,7 @@ class SetRun:
         halt: set once nothing further may start.
         events: receives what happens, the result of each step among it, and None at the end.
         hooks: those of the database's connection.
+        metrics: those of the database; None if no step of any set has one.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class SetRun:
         halt: Halt,
         events: SimpleQueue[RunEvent | None],
         hooks: Hooks | None = None,
+        metrics: LiveMetrics | None = None,
     ) -> None:
         self._plan = plan
         self._target = target
@@ -96,6 +103,7 @@ class SetRun:
         self._context = context
         self._report = events.put
         self._hooks = hooks
+        self._metrics = metrics
         self._results = SetResults(target, context.record, events)
         self._stopped = halt
         self._halt = halt.also(self._results.failed)
@@ -181,6 +189,7 @@ class SetRun:
         try:
             wait = self._context.wait
             evaluated = evaluate_in_time(evaluated, self._catalog, wait, self._halt, self._report, self._hooks)
+            evaluated = self._with_metrics_before(evaluated)
             wave = block_replaced_collections(evaluated[: len(wave)], self._catalog, self._halt)
         except CatalogError as error:
             self._give_up(wave, error, "its gates could not be read")
@@ -194,6 +203,14 @@ class SetRun:
         if self._touched:
             self._fail_if_blocked(wave)
         return wave, later
+
+    def _with_metrics_before(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Return steps that are about to be made with the values of their metrics until now."""
+        if self._metrics is None or self._halt.is_set():
+            return steps
+        from reconciler.execute.live_metrics import with_values_before
+
+        return with_values_before(steps, self._metrics, self._plan.verify.soak or 0.0)
 
     def _block_rejected(
         self, wave: tuple[Step, ...], later: tuple[Step, ...]
@@ -433,7 +450,9 @@ class SetRun:
     def _soak(self, steps: Sequence[Step], seconds: float, readers: _Readers) -> None:
         home = readers.endpoints[0]
         watched = (steps, home, readers.rights, self._catalog, self._pool, seconds)
-        failed = soak(*watched, self._halt, self._report, self._note_place)
+        metrics = self._watched_metrics(steps, seconds)
+        failed = soak(*watched, self._halt, self._report, self._note_place, metrics)
+        self._record_metrics(steps, metrics)
         for step in steps:
             if step.alias in failed:
                 place = self._moved_by_others.get(step.alias, "")
@@ -449,6 +468,23 @@ class SetRun:
                 last = self._results.of(step)
                 message = f"the soak did not read through the alias: it was denied before the move: {denied}"
                 self._results.put(replace(last, message=added(last.message, message)))
+
+    def _watched_metrics(self, steps: Sequence[Step], seconds: float) -> MetricsWatch | None:
+        if self._metrics is None or not any(step.metrics for step in steps):
+            return None
+        from reconciler.execute.live_metrics import MetricsWatch
+
+        return MetricsWatch(steps, self._metrics, seconds, self._halt)
+
+    def _record_metrics(self, steps: Sequence[Step], metrics: MetricsWatch | None) -> None:
+        """Add what the metrics showed to the results of steps; what is not known fails none."""
+        found = metrics.end() if metrics else {}
+        for step in steps:
+            if results := found.get(step.alias):
+                last = self._results.of(step)
+                unknown = [f"{item.metric.title} is unknown: {item.detail}" for item in unknown_of(results)]
+                message = added(last.message, "; ".join(unknown)) if unknown else last.message
+                self._results.put(replace(last, metrics=results, message=message, ended=now()))
 
     def _revert(self) -> None:
         """Revert what was made, newest first, one by one; then read it back, and prove it if the set says so.

@@ -3,7 +3,7 @@
 Each probe checks, for every alias that was created or altered, that it still points where it should, that reads
 through it work, and that the gates `loaded` and `canary` still pass. Two bad probes in a row are a failure. A server
 that cannot be reached says nothing about the new collection: such a probe counts only at the end. Reads that were
-denied before the move are not made.
+denied before the move are not made. `live_metrics` watches what Prometheus shows of the readers at the same time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 from reconciler.catalog.port import Catalog, DataRead
 from reconciler.core.errors import CatalogError, NotLoaded, PermissionDenied
@@ -23,6 +24,9 @@ from reconciler.execute.rights import Rights
 from reconciler.gates import evaluate_gates, watched_gates
 from reconciler.gates.probe import Halted
 
+if TYPE_CHECKING:
+    from reconciler.execute.live_metrics import MetricsWatch  # only loaded by runs that use it
+
 LONGEST_PAUSE = 30.0
 """Seconds between two probes of a long soak."""
 SHORTEST_PAUSE = 0.2
@@ -30,6 +34,8 @@ PROBES = 20
 """Number of probes of a soak of less than `PROBES * LONGEST_PAUSE` seconds, approximately."""
 BAD_PROBES = 2
 """Number of consecutive bad probes that count as a failure."""
+READS = 2
+"""Reads through an alias that a probe makes."""
 
 
 def soak(
@@ -42,6 +48,7 @@ def soak(
     halt: Halt,
     report: Callable[[SoakStarted | SoakProbed | SoakPassed], None],
     note_place: Callable[[Step, str | None], None],
+    metrics: MetricsWatch | None = None,
 ) -> dict[str, str]:
     """Watch the aliases of a wave.
 
@@ -55,12 +62,13 @@ def soak(
         halt: ends the soak early, also in the middle of a probe.
         report: called when it begins, after each probe, and when it has passed.
         note_place: called with where an alias was found.
+        metrics: what Prometheus shows of the readers of these aliases, if that is watched too.
 
     Returns:
         What is wrong, as a sentence by alias; empty if the soak passed or ended early.
     """
     watch = _Watch(steps, home, rights, catalog, pool, halt, note_place)
-    pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
+    pause = pause_of(seconds)
     if halt.is_set():
         return {}
     start, name = time.monotonic(), steps[0].set
@@ -68,18 +76,25 @@ def soak(
     report(SoakStarted(name, len(steps), seconds))
     while True:
         begun = time.monotonic()
-        failed = watch.probe()
+        failed = watch.probe() | (metrics.failed() if metrics else {})
         ended = time.monotonic()
         if not halt.is_set():
-            report(SoakProbed(name, ended - start, max(0.0, end - ended), watch.problem))
+            problem = watch.problem or (metrics.problem if metrics else "")
+            report(SoakProbed(name, ended - start, max(0.0, end - ended), problem))
         if failed:
             return failed
         if ended >= end and not halt.is_set():
-            if not (failed := watch.last_probe()) and not halt.is_set():
+            failed = watch.last_probe() or (metrics.conclude(halt.pause) if metrics else {})
+            if not failed and not halt.is_set():
                 report(SoakPassed(name, time.monotonic() - start))
             return failed
         if halt.pause(min(max(SHORTEST_PAUSE, pause - (ended - begun)), end - ended)):
             return {}
+
+
+def pause_of(seconds: float) -> float:
+    """Return the seconds between two probes of a soak."""
+    return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / PROBES))
 
 
 class _Watch:

@@ -3,6 +3,7 @@
     sets ─▶ for each database:   server: address, TLS, token, version, database
                                  hooks: a test event to each that gates name
                                  privileges: each call that planning and applying need, tried or looked up
+                                 Prometheus, if the connection names one or a set has metrics
          ─▶ for each endpoint:   server, and reads through the aliases
 
 A condition is `ok` only if a call was permitted, or a grant was read. If one fails, later ones that were not checked
@@ -25,6 +26,7 @@ from reconciler.inspect.conditions import SERVER, Condition, Result, Subject, Ta
 from reconciler.inspect.hooks import hook_conditions
 from reconciler.inspect.needs import Needs, needs_of, needs_of_endpoint
 from reconciler.inspect.privileges import PrivilegeChecks
+from reconciler.inspect.prometheus import prometheus_conditions
 from reconciler.inspect.server import database_condition, failed_at, known_problems, server_conditions
 from reconciler.reconcile import common_connection, target_of
 
@@ -47,7 +49,8 @@ def check_access(sets: Sequence[AliasSet], catalogs: Catalogs) -> tuple[TargetAc
         of_desired = list(members)
         access = _check_target(target, of_desired, catalogs)
         hooks = hook_conditions(access.connection, target, of_desired, catalogs.secrets)
-        found.append(replace(access, conditions=(*access.conditions, *hooks)))
+        metrics = prometheus_conditions(access.connection, target, of_desired, catalogs.secrets)
+        found.append(replace(access, conditions=(*access.conditions, *hooks, *metrics)))
         found += _check_endpoints(target, of_desired, catalogs)
     return tuple(found)
 
@@ -112,7 +115,7 @@ def _unreached(
 
 
 def _not_checked(failed: Subject) -> list[Condition]:
-    rest = list(Subject)[len(SERVER) :]
+    rest = [subject for subject in Subject if subject not in (*SERVER, Subject.HOOKS, Subject.PROMETHEUS)]
     return [Condition(subject, Result.UNKNOWN, f"not checked, because of the {failed.words}") for subject in rest]
 
 

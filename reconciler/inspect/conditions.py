@@ -25,7 +25,7 @@ class Result(StrEnum):
 
 
 class Subject(StrEnum):
-    """What a condition is about: the server, hooks, or a call by Milvus's name of it. In the order of the checks."""
+    """What a condition is about: the server, systems beside it, or a call by Milvus's name of it. In this order."""
 
     ADDRESS = "address"
     TLS = "tls"
@@ -33,6 +33,7 @@ class Subject(StrEnum):
     VERSION = "version"
     DATABASE = "database"
     HOOKS = "hooks"
+    PROMETHEUS = "Prometheus"
     LIST_ALIASES = "ListAliases"
     DESCRIBE_COLLECTION = "DescribeCollection"
     DESCRIBE_ALIAS = "DescribeAlias"

@@ -219,13 +219,13 @@ def intent(run: str, target: Target, step: Step, act: Act) -> Intent:
 def reverts_decided(run: str, target: Target, steps: Sequence[Step], reason: str) -> Iterator[RevertDecided]:
     """Return the entries before the first call of a revert. The specification of the gates is in the intents."""
     for step in steps:
-        brief = replace(step, gates=Gates(), gate_results=())
+        brief = replace(step, gates=Gates(), gate_results=(), metrics=())
         yield RevertDecided(run, now(), target, brief, shortened(reason, MAX_TEXT))
 
 
 def result(run: str, target: Target, of_step: StepResult) -> Result:
-    """Return the entry after a step. The specification of its gates is in the intent."""
-    step = replace(of_step.step, gates=Gates())
+    """Return the entry after a step. The specification of its gates and metrics is in the intent."""
+    step = replace(of_step.step, gates=Gates(), metrics=())
     message = None if of_step.message is None else shortened(of_step.message, MAX_TEXT)
     return Result(run, now(), target, replace(of_step, step=step, message=message))
 

@@ -12,11 +12,14 @@ from reconciler.catalog.address import normalise
 from reconciler.core.durations import own_type
 from reconciler.core.errors import InvalidInput, Problem
 from reconciler.core.json_schema import whole_numbers
+from reconciler.core.metrics import DEFAULT_QUANTILE, Metric, Preset, bound
 from reconciler.core.model import (
     DEFAULT_TIMEOUT_SECONDS,
     Alias,
     Credential,
     Hook,
+    Label,
+    Prometheus,
     Propagation,
     SecretKeyRef,
     Tls,
@@ -25,8 +28,8 @@ from reconciler.core.model import (
 from reconciler.core.record import Record
 from reconciler.manifest.gates import Content, gates_of, named_hooks
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
-from reconciler.manifest.specs.alias_set import AliasSetSpec, VerifySpec
-from reconciler.manifest.specs.connection import HttpSpec, MilvusConnectionSpec, TlsSpec, TokenSpec
+from reconciler.manifest.specs.alias_set import AliasSetSpec, AliasSpec, MetricSpec, VerifySpec
+from reconciler.manifest.specs.connection import HttpSpec, MilvusConnectionSpec, PrometheusSpec, TlsSpec, TokenSpec
 from reconciler.manifest.yaml_marks import Node
 
 _Spec = TypeVar("_Spec", bound=Record)
@@ -56,6 +59,7 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
         server_version=spec.server_version or "",
         source=root.at(("metadata", "name")).source,
         hooks=tuple(Hook(name=hook.name, **_http_endpoint(hook, hook.secret, folder)) for hook in spec.hooks),
+        prometheus=_prometheus(spec.prometheus, folder) if spec.prometheus else None,
     )
 
 
@@ -122,8 +126,30 @@ def _aliases(spec: AliasSetSpec, nodes: Sequence[Node], contents: Mapping[str, C
             wave=alias.wave,
             protect=alias.protect,
             gates=shared if alias.gates is None else gates_of({**spec.gates, **alias.gates}, contents),
+            metrics=_metrics(spec, alias) if alias.collection else (),
             source=node.fields["name"].source,
         )
+
+
+def _metrics(spec: AliasSetSpec, alias: AliasSpec) -> tuple[Metric, ...]:
+    """Return the metrics of an alias: its own, and those of the set with other names."""
+    own = [_metric(metric) for metric in alias.verify.metrics] if alias.verify else []
+    names = {metric.name for metric in own}
+    shared = (_metric(metric) for metric in spec.verify.metrics)
+    return (*(metric for metric in shared if metric.name not in names), *own)
+
+
+def _metric(spec: MetricSpec) -> Metric:
+    is_latency = spec.preset is Preset.LATENCY
+    return Metric(
+        name=spec.name or str(spec.preset),
+        preset=spec.preset,
+        query=spec.query or "",
+        quantile=(spec.quantile or DEFAULT_QUANTILE) if is_latency else None,
+        max=bound(spec.max) if spec.max else None,
+        min=bound(spec.min) if spec.min else None,
+        max_ratio=spec.max_ratio,
+    )
 
 
 def _verify(spec: VerifySpec) -> Verify:
@@ -152,6 +178,11 @@ def _http_endpoint(spec: HttpSpec, secret: TokenSpec | None, folder: Path) -> _H
         "tls": _tls(spec.tls, folder) if spec.tls else None,
         "timeout": float(spec.timeout) if spec.timeout else DEFAULT_TIMEOUT_SECONDS,
     }
+
+
+def _prometheus(spec: PrometheusSpec, folder: Path) -> Prometheus:
+    labels = (Label(name, value) for name, value in sorted(spec.labels.items()))
+    return Prometheus(labels=tuple(labels), **_http_endpoint(spec, spec.token, folder))
 
 
 def _token(spec: TokenSpec | None, folder: Path) -> Credential | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from reconciler.core.errors import Problem
-from reconciler.core.model import Alias, Credential, Hook, Limits, OnFailure, Scope, Source, Tls, Verify
+from reconciler.core.model import Alias, Credential, Hook, Limits, OnFailure, Prometheus, Scope, Source, Tls, Verify
 from reconciler.manifest.specs.alias_set import Operation
 
 
@@ -28,6 +28,7 @@ class ConnectionManifest(Struct, frozen=True):
     server_version: str
     source: Source
     hooks: tuple[Hook, ...] = ()
+    prometheus: Prometheus | None = None
 
 
 class AliasSetManifest(Struct, frozen=True):

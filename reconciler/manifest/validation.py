@@ -37,6 +37,7 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
         found += wrong_among_aliases(list(_legible_aliases(root)))
         found += _wrong_endpoints(root)
         found += _wrong_limits(root)
+        found += _wrong_metrics(root)
     else:
         found += _listed_twice("hook", _names(root, "hooks"))
     # Where the reader complained, the value is only a guess, and any other complaint about it an echo.
@@ -75,6 +76,18 @@ def _listed_twice(noun: str, names: Iterator[Node]) -> Iterator[Problem]:
         if name.value in first:
             yield Problem(f'{noun} "{name.value}" is listed twice; first at {first[name.value]}', name.source)
         first.setdefault(name.value, name.source)
+
+
+def _wrong_metrics(root: Node) -> Iterator[Problem]:
+    """Yield a problem for metrics without a soak, and for each whose name another one has."""
+    soaks = root.find("spec", "verify", "soak")
+    for owner in (root.find("spec"), *root.at(("spec", "aliases")).items):
+        metrics = owner.find("verify", "metrics") if owner else None
+        items = metrics.items if metrics else []
+        if items and not soaks:
+            yield Problem("metrics are watched during the soak; give spec.verify.soak, such as 10m", items[0].source)
+        names = (item.find("name") or item.find("preset") for item in items)
+        yield from _listed_twice("metric", (name for name in names if name and isinstance(name.value, str)))
 
 
 def _wrong_limits(root: Node) -> Iterator[Problem]:

@@ -7,12 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from reconciler.core.json_strict import without_none
-from reconciler.core.plan import Action, Plan, Step, spec_digest
+from reconciler.core.plan import Action, Plan, Step, Verdict, spec_digest
 from reconciler.core.reasons import MEANINGS, Reason
 from reconciler.core.report import ACHIEVED, Outcome, Report, at_desired
-from reconciler.core.text import printable_lines
+from reconciler.core.text import printable_lines, shortened
 from reconciler.manifest.records import AliasSetManifest
-from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE, MAX_HISTORY, MAX_MESSAGE, MAX_ROWS
+from reconciler.manifest.specs.status import (
+    MAX_CONDITION_MESSAGE,
+    MAX_HISTORY,
+    MAX_MESSAGE,
+    MAX_NAME,
+    MAX_ROWS,
+)
 from reconciler.operator import pending_reverts, pending_verification
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Body, SetObject
@@ -249,10 +255,19 @@ def _entry(set_object: SetObject, finding: Finding, report: Report) -> dict[str,
         "drops": made[Action.DROP],
         "failed": report.counts[Outcome.FAILED] + report.counts[Outcome.UNKNOWN],
         "reverted": report.counts[Outcome.REVERTED],
+        "metrics": _metrics(report) or None,
         "approvedBy": finding.approved_by or None,
         "provenance": {name: str(text)[:MAX_MESSAGE] for name, text in set_object.provenance.known().items()} or None,
     }
     return without_none(**content)
+
+
+def _metrics(report: Report) -> str:
+    """Return what Prometheus showed before the moves and after, what did not pass first; empty without metrics."""
+    found = [(result.step.alias, each) for result in report.results for each in result.metrics]
+    found.sort(key=lambda item: item[1].verdict is Verdict.PASS)
+    words = (f"{alias}: {each.in_words} ({each.verdict})" for alias, each in found)
+    return shortened(printable_lines(", ".join(words)), MAX_NAME)
 
 
 def interval_of(set_object: SetObject) -> float:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from reconciler.core.durations import Duration, LongDuration
-from reconciler.core.fields import BY_NAME, MAX_ITEMS, MilvusName, ObjectName, about
+from reconciler.core.fields import BY_NAME, MAX_ITEMS, MilvusName, ObjectName, about, text
 from reconciler.core.gates import OnUnknown
 from reconciler.core.json_schema import Rule, Schema, schema_of
+from reconciler.core.metrics import BOUND_PATTERN, DEFAULT_QUANTILE, MAX_METRICS, Preset
 from reconciler.core.model import DEFAULT_DATABASE, Limits, OnFailure, Scope
 from reconciler.core.record import Record
 from reconciler.gates import GATES
@@ -23,9 +24,10 @@ _REMEDY = 'may change only while the set is suspended; give "suspend: true" with
 FIXED_CONNECTION = f"the connection {_REMEDY}"
 FIXED_DATABASE = f"the database {_REMEDY}"
 _SUSPENDED = "(has(self.suspend) && self.suspend)"
+_METRIC_NAME = 'expected letters, digits, "-", "_" and ".", a letter or digit at both ends, at most 63'
+_Bound = Annotated[str, text(BOUND_PATTERN, 24, 'expected a bound in quotes, such as "1%", "200ms" or "5"')]
 _ABSENT = "has(self.state) && self.state == 'Absent'"
 _IS_ABSENT: Schema = {"properties": {"state": {"const": "Absent"}}, "required": ["state"]}
-"""A list of mappings with unique names."""
 
 
 class Approval(StrEnum):
@@ -108,6 +110,102 @@ def _gate_schema(name: str, variant: str) -> Schema:
     return schema | {"description": gate.about, "properties": {"enabled": fields.pop("enabled"), **fields}}
 
 
+_LATENCY = "has(self.preset) && self.preset == 'latency'"
+_IS_LATENCY: Schema = {"properties": {"preset": {"const": "latency"}}, "required": ["preset"]}
+_IS_ERRORS: Schema = {"properties": {"preset": {"const": "errors"}}, "required": ["preset"]}
+
+
+class MetricSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            "expected either preset or query",
+            "has(self.preset) != has(self.query)",
+            {
+                "anyOf": [
+                    {"required": ["preset"], "not": {"required": ["query"]}},
+                    {"required": ["query"], "not": {"required": ["preset"]}},
+                ]
+            },
+        ),
+        Rule(
+            "a query needs a name, by which its values are shown",
+            "!has(self.query) || has(self.name)",
+            {"if": {"required": ["query"]}, "then": {"required": ["name"]}},
+        ),
+        Rule(
+            "expected a bound: max, min or maxRatio",
+            "has(self.max) || has(self.min) || has(self.maxRatio)",
+            {"anyOf": [{"required": [bound]} for bound in ("max", "min", "maxRatio")]},
+        ),
+        Rule(
+            'the preset errors has the bound max alone, a share such as "1%"',
+            "!has(self.preset) || self.preset != 'errors' || (has(self.max) && self.max.matches('^[0-9.]+%$')"
+            " && !has(self.min) && !has(self.maxRatio))",
+            {
+                "if": _IS_ERRORS,
+                "then": {
+                    "required": ["max"],
+                    "properties": {"max": {"pattern": "^[0-9.]+%$"}, "min": {"not": {}}, "maxRatio": {"not": {}}},
+                },
+            },
+        ),
+        Rule(
+            'the preset latency has the bounds maxRatio, and max, a duration such as "200ms"',
+            f"!({_LATENCY}) || ((!has(self.max) || self.max.matches('^[0-9.]+(ms|s|m)$')) && !has(self.min))",
+            {
+                "if": _IS_LATENCY,
+                "then": {"properties": {"max": {"pattern": "^[0-9.]+(ms|s|m)$"}, "min": {"not": {}}}},
+            },
+        ),
+        Rule(
+            "the bounds of a query are plain numbers or shares, without a unit of time",
+            "!has(self.query) || ((!has(self.max) || !self.max.matches('[ms]$'))"
+            " && (!has(self.min) || !self.min.matches('[ms]$')))",
+            {
+                "if": {"required": ["query"]},
+                "then": {"properties": {bound: {"pattern": "^-?[0-9.]+%?$"} for bound in ("max", "min")}},
+            },
+        ),
+        Rule(
+            "quantile is for the preset latency",
+            f"!has(self.quantile) || ({_LATENCY})",
+            {"if": {"required": ["quantile"]}, "then": _IS_LATENCY},
+        ),
+    )
+
+    name: Annotated[
+        Annotated[str, text("[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", 63, _METRIC_NAME)] | None,
+        about("What its values are shown as; by default, the preset."),
+    ] = None
+    preset: Annotated[
+        Preset | None,
+        about("errors: share of failed searches and queries through the alias. latency: how long they take."),
+    ] = None
+    query: Annotated[
+        Annotated[str, text(r"[^\u0000-\u0008\u000b-\u001f]{1,2048}", 2048, "expected PromQL, at most 2048")] | None,
+        about("PromQL with one value as its result; {alias} stands for the alias, for use inside quotes."),
+    ] = None
+    quantile: Annotated[
+        Annotated[float, Meta(gt=0, le=0.9999)] | None,
+        about("The quantile of the latency, above 0 and at most 0.9999.", default=DEFAULT_QUANTILE),
+    ] = None
+    max: Annotated[_Bound | None, about("Maximum, such as 1%, 200ms or 5.")] = None
+    min: Annotated[_Bound | None, about("Minimum, such as 99% or 5; for a query.")] = None
+    max_ratio: Annotated[
+        Annotated[float, Meta(gt=0, le=1000)] | None,
+        about("Maximum ratio to the value before the move, above 0."),
+    ] = None
+
+
+Metrics = Annotated[tuple[Annotated[MetricSpec, about("One check.")], ...], Meta(max_length=MAX_METRICS)]
+
+
+class AliasVerifySpec(Record, frozen=True, kw_only=True):
+    metrics: Annotated[
+        Metrics, about("What Prometheus must show during the soak, beside the metrics of the set with other names.")
+    ] = ()
+
+
 class AliasSpec(Record, frozen=True, kw_only=True):
     rules: ClassVar = (
         Rule(
@@ -134,6 +232,7 @@ class AliasSpec(Record, frozen=True, kw_only=True):
     wave: Annotated[int, Meta(ge=0, le=1000), about("A wave starts when all lower ones are applied and verified.")] = 0
     protect: Annotated[bool, about("Never drop it, and alter it only with --allow-protected.")] = False
     gates: Annotated[AliasGates | None, about("Gates that replace those of the set by the same name.")] = None
+    verify: Annotated[AliasVerifySpec | None, about("What is verified of this alias, beside what the set says.")] = None
 
 
 class PropagationSpec(Record, frozen=True, kw_only=True):
@@ -166,6 +265,10 @@ class VerifySpec(Record, frozen=True, kw_only=True):
         LongDuration | None,
         about("Time to watch the aliases of a wave before the next one starts: above 0s, at most 24h."),
     ] = None
+    metrics: Annotated[
+        Metrics,
+        about("What the Prometheus of the connection must show during the soak, for each alias that is moved."),
+    ] = ()
 
 
 class DependencyRef(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -115,6 +116,18 @@ class HookSpec(HttpSpec, frozen=True, kw_only=True):
     secret: Annotated[TokenSpec | None, where_to_read("signing key"), only_secrets()] = None
 
 
+class PrometheusSpec(HttpSpec, frozen=True, kw_only=True):
+    token: Annotated[TokenSpec | None, where_to_read("token"), only_secrets()] = None
+    labels: Annotated[
+        Mapping[
+            Annotated[str, Meta(min_length=1, max_length=128)],
+            Annotated[str, Meta(max_length=253), about("A value.")],
+        ],
+        Meta(max_length=16),
+        about("Labels of the series of this Milvus, where Prometheus scrapes several, such as {namespace: milvus}."),
+    ] = {}
+
+
 class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
     rules: ClassVar = (_TLS_NEEDS_HTTPS,)
 
@@ -153,3 +166,6 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
         Annotated[tuple[Annotated[HookSpec, about("One system.")], ...], Meta(max_length=MAX_ITEMS)],
         about("Systems that decide whether an alias may move, for the gate hook; each name once.", **BY_NAME),
     ] = ()
+    prometheus: Annotated[
+        PrometheusSpec | None, about("The Prometheus that scrapes this Milvus, for verify.metrics.")
+    ] = None

@@ -108,6 +108,9 @@ def _alias_set() -> dict[str, Schema]:
                 **_changes("that it made"),
                 "failed": _whole("Changes that failed, or whose result is unknown."),
                 "reverted": _whole("Changes that were reverted because another one failed."),
+                "metrics": _text(
+                    "What Prometheus showed before the moves and after, what did not pass first.", MAX_NAME
+                ),
                 "approvedBy": _text("Who approved the plan, as the approver states it; not a proof of identity.", 1024),
                 "provenance": _mapping(
                     "Where the spec came from, as annotations such as aliasctl.dev/commit state it; not a proof.",
