@@ -15,17 +15,21 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from reconciler.core.plan import Verdict
 from reconciler.core.text import counted
 from reconciler.documents.codec import Document
 from reconciler.render import wording
+from reconciler.render.chart import Drawing, drawing
 from reconciler.render.groups import groups_of, problems_of
 from reconciler.render.picture import narrow_picture, picture
-from reconciler.render.view import View
+from reconciler.render.view import Section, View
 
 MAX_PROBLEMS = 10
 """Reasons for failed or blocked changes that the top of the page repeats."""
 MAX_NAMES = 5
 """Aliases that each of them names."""
+MAX_CHARTS = 60
+"""Charts of metrics of one database, those that did not pass first; the raw JSON has the values of all."""
 
 
 def html(view: View, document: Document) -> str:
@@ -35,7 +39,8 @@ def html(view: View, document: Document) -> str:
         view=view,
         problems=problems_of(view),
         sections=[
-            (section, groups_of(section), picture(section), narrow_picture(section)) for section in view.sections
+            (section, groups_of(section), picture(section), narrow_picture(section), charts_of(section))
+            for section in view.sections
         ],
         kinds=list(_kinds(view)),
         max_problems=MAX_PROBLEMS,
@@ -43,6 +48,12 @@ def html(view: View, document: Document) -> str:
         raw=json.dumps(document, indent=2),
         policy=content_policy(environment, style="page.css", script="page.js"),
     )
+
+
+def charts_of(section: Section) -> list[Drawing]:
+    """Return the charts of metrics to draw."""
+    ordered = sorted(section.charts, key=lambda chart: chart.state == Verdict.PASS)
+    return [drawing(chart) for chart in ordered[:MAX_CHARTS]]
 
 
 @cache

@@ -210,7 +210,8 @@ class _Drawing:
         outcome = Outcome(kind)
         verified = "green" if outcome is Outcome.DONE else "dim"
         parts: list[Part] = [(label, OUTCOMES[outcome])]
-        parts += [(f", {remark.words}", verified) for remark in remarks if remark.topic is Topic.READERS]
+        proved = (Topic.READERS, Topic.METRICS)
+        parts += [(f", {remark.words}", verified) for remark in remarks if remark.topic in proved]
         if skipped := [gate.name for gate in gates if gate.state == SKIPPED]:
             parts.append((f", gates skipped: {', '.join(skipped)}", GATES[SKIPPED]))
         return parts

@@ -10,7 +10,7 @@ a format can escape the former as text that may have been written to attack its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 
 from msgspec import Struct
@@ -65,6 +65,7 @@ class Topic(StrEnum):
     WAVE = "wave"
     GATE = "gate"
     READERS = "readers"
+    METRICS = "metrics"
 
 
 class Remark(Struct, frozen=True):
@@ -114,6 +115,22 @@ class Row(Struct, frozen=True):
     wave: int = 0
 
 
+class Chart(Struct, frozen=True):
+    """The values of one metric of one alias around its move: seconds since the move, and value.
+
+    `before` and `after` are with their units, `state` is a verdict. `limit` is the value not to exceed; None for none.
+    """
+
+    alias: str
+    title: str
+    state: str
+    before: str
+    after: str
+    detail: str
+    points: tuple[tuple[float, float], ...]
+    limit: float | None = None
+
+
 class Section(Struct, frozen=True):
     """One database, with the names of its sets; `suspended` names the suspended ones.
 
@@ -129,6 +146,7 @@ class Section(Struct, frozen=True):
     suspended: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
 
 class View(Struct, frozen=True):
@@ -202,7 +220,10 @@ def report_view(report: Report, provenance: Provenance = Provenance()) -> View:
         summary=wording.report_summary(report) if report.results else wording.plan_summary(report.plan),
         alerts=tuple(wording.failed_reverts(report)),
         refusals=tuple(map(printable, report.plan.refusals)),
-        sections=tuple(_section(target.plan, tuple(map(ended_row, target.results))) for target in report.targets),
+        sections=tuple(
+            replace(_section(target.plan, tuple(map(ended_row, target.results))), charts=tuple(_charts(target.results)))
+            for target in report.targets
+        ),
         facts=(
             *run,
             ("digest", report.plan.digest),
@@ -326,6 +347,7 @@ def ended_row(result: StepResult) -> Row:
     remarks = _remarks(result.step)
     if result.propagation and all(proof.reach is Reach.VERIFIED for proof in result.propagation):
         remarks += (Remark(Topic.READERS, wording.readers(result.propagation)),)
+    remarks += tuple(Remark(Topic.METRICS, printable(each.in_words)) for each in result.metrics)
     taken_back = result.moved_by and result.outcome is Outcome.REVERTED
     row = _row(
         inverse(result.step) if taken_back else result.step,
@@ -341,6 +363,23 @@ def ended_row(result: StepResult) -> Row:
     if taken_back or not result.moved_by:
         return row
     return replace(row, sign=wording.PENDING_VERIFICATION, current=row.desired)  # this run did not move it there
+
+
+def _charts(results: Iterable[StepResult]) -> Iterator[Chart]:
+    """Yield a chart for each metric that has values."""
+    for result in results:
+        for each in result.metrics:
+            if each.points:
+                yield Chart(
+                    printable(result.step.alias),
+                    printable(each.metric.title),
+                    str(each.verdict),
+                    each.metric.shown(each.before),
+                    each.metric.shown(each.after),
+                    printable(each.detail),
+                    each.points,
+                    each.metric.limit(each.before),
+                )
 
 
 def _without_location(message: str, step: Step) -> str:
