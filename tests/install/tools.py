@@ -14,12 +14,15 @@ RUN_TIMEOUT = 600.0
 """Seconds; the longest is pip, which downloads."""
 
 
-def program(name: str, how_to_get_it: str) -> str:
+def program(name: str, how_to_get_it: str, *, needed_by: str = "") -> str:
     """Where a program is, or the test is skipped; with REQUIRE_INSTALL_TOOLS=1, or REQUIRE_PROMTOOL=1, it fails."""
     places = [os.environ.get("PATH", ""), str(Path(sys.executable).parent), os.environ.get("KUBEBUILDER_ASSETS", "")]
     found = shutil.which(name, path=os.pathsep.join(place for place in places if place))
     if found is None:
-        required = "1" in (os.environ.get("REQUIRE_INSTALL_TOOLS"), os.environ.get(f"REQUIRE_{name.upper()}"))
+        required = "1" in (
+            os.environ.get("REQUIRE_INSTALL_TOOLS"),
+            os.environ.get(f"REQUIRE_{(needed_by or name).upper()}"),
+        )
         give_up = pytest.fail if required else pytest.skip
         give_up(f"there is no {name} here; {how_to_get_it}")
     return found
@@ -31,6 +34,10 @@ def kubectl() -> str:
 
 def promtool() -> str:
     return program("promtool", "it comes with Debian's package prometheus")
+
+
+def prometheus() -> str:
+    return program("prometheus", "it comes with Debian's package prometheus", needed_by="promtool")
 
 
 def hadolint() -> str:
