@@ -106,7 +106,8 @@ class _Writer:
                     additionalProperties=self.of(info.value_type),
                 )
             case inspect.VarTupleType() | inspect.FrozenSetType():
-                return without_none(type="array", maxItems=info.max_length, items=self.of(info.item_type))
+                limits = {"minItems": info.min_length or None, "maxItems": info.max_length}
+                return without_none(type="array", **limits, items=self.of(info.item_type))
         raise TypeError(f"no JSON Schema for {info}")
 
     def _struct(self, info: inspect.StructType) -> Schema:

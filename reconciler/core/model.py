@@ -115,6 +115,54 @@ class Prometheus(HttpEndpoint, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
 
 
+class EventType(StrEnum):
+    """What a notification reports about an alias.
+
+    `moved`: it was created, altered or dropped. `reverted`: that was undone after a failure. `failed`: a step failed,
+    or its result is unknown. `blocked`: it cannot be moved. `drifted`: something else moved it. `verified`: its
+    verification passed. `recovered`: it is as desired again after one of reverted, failed, blocked and drifted.
+    """
+
+    MOVED = "moved"
+    REVERTED = "reverted"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    DRIFTED = "drifted"
+    VERIFIED = "verified"
+    RECOVERED = "recovered"
+
+
+class MessageFormat(StrEnum):
+    """The form in which a receiver gets notifications."""
+
+    CLOUD_EVENTS = "cloudevents"
+    SLACK = "slack"
+    GITHUB_STATUS = "github-status"
+    GITLAB_STATUS = "gitlab-status"
+
+    @property
+    def is_status(self) -> bool:
+        """Return whether it is the status of a commit, and not an event about an alias."""
+        return self in (MessageFormat.GITHUB_STATUS, MessageFormat.GITLAB_STATUS)
+
+
+class Receiver(HttpEndpoint, frozen=True, kw_only=True):
+    """Who is notified, and of what. `secret` signs CloudEvents, and is the token for the status of a commit.
+
+    `uri` is empty if it is a secret itself, which is read from `uri_from` then.
+    """
+
+    name: Annotated[str, Meta(description="Unique within its MilvusConnection.")]
+    uri: Annotated[str, Meta(description="Where to send; empty for the content of uriFrom.")] = ""
+    uri_from: Annotated[Credential | None, Meta(description="Where to read a URI that is a secret.")] = None
+    events: Annotated[tuple[EventType, ...], Meta(description="What is reported; empty for everything.")] = ()
+    format: MessageFormat = MessageFormat.CLOUD_EVENTS
+
+    def takes(self, event: EventType) -> bool:
+        """Return whether this receiver is notified of such an event."""
+        return not self.format.is_status and (not self.events or event in self.events)
+
+
 class Connection(Record, frozen=True):
     """How to reach a Milvus server, and the systems that a run asks about it.
 
@@ -139,6 +187,7 @@ class Connection(Record, frozen=True):
     ] = ""
     hooks: tuple[Hook, ...] = ()
     prometheus: Prometheus | None = None
+    notify: tuple[Receiver, ...] = ()
 
     @property
     def http_endpoints(self) -> tuple[HttpEndpoint, ...]:

@@ -26,7 +26,7 @@ from platformdirs import user_state_path
 
 from reconciler.core.decisions import Decisions
 from reconciler.core.errors import JournalError
-from reconciler.core.model import Target
+from reconciler.core.model import AliasSet, Target
 from reconciler.core.plan import Plan, Step
 from reconciler.core.rejections import Rejected
 from reconciler.core.report import Report, StepResult
@@ -151,6 +151,34 @@ class Journal:
         from reconciler.journal.recording import Run
 
         return self._imported(lambda: Run(self.path, plan, origins, self._retention))
+
+    def notify(
+        self,
+        plan: Plan,
+        origins: Origins,
+        *,
+        sets: Sequence[AliasSet] = (),
+        drifted: Collection[tuple[Target, str]] = (),
+    ) -> None:
+        """Record the notifications that follow from a plan before it is applied; nothing if no receiver is set.
+
+        Args:
+            plan: what is about to be applied, or waits.
+            origins: who would apply it, and from which source.
+            sets: those that were planned as a whole, so that an alias without a step is up to date.
+            drifted: aliases that something else moved since they were applied, beside those that the journal knows.
+
+        Raises:
+            JournalError: the journal cannot be written.
+        """
+        if not any(target.connection.notify for target in plan.targets):
+            return
+        from reconciler.journal.notifying import record_plan
+
+        steps = {(target.target, step.alias): step.desired for target in plan.targets for step in target.steps}
+        applied = self.applied(steps)
+        known = {key for key, last in applied.items() if last.collection == steps[key]}
+        self._imported(lambda: record_plan(self.path, plan, origins, sets, known | set(drifted)))
 
     def runs(self) -> list[PastRun]:
         """Return all runs, oldest first; none if the file does not exist. Raises `JournalError`."""

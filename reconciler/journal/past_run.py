@@ -65,7 +65,7 @@ class PastRun(Struct, frozen=True):
             return RunState.ENDED
         if self.origins.host != socket.gethostname():
             return RunState.UNFINISHED
-        alive = _is_alive(self.origins.pid, datetime.fromisoformat(self.started))
+        alive = is_alive(self.origins.pid, datetime.fromisoformat(self.started))
         return RunState.RUNNING if alive else RunState.INTERRUPTED
 
     @property
@@ -104,7 +104,7 @@ def steps_of(entries: Collection[Entry]) -> tuple[PastStep, ...]:
     return tuple(found.values())
 
 
-def _is_alive(pid: int, since: datetime) -> bool:
+def is_alive(pid: int, since: datetime) -> bool:
     """Return whether a process that ran at a certain time is still alive; a younger one reuses the number."""
     try:
         os.kill(pid, 0)

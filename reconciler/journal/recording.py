@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.core.json_strict import digest_of, whole_characters
 from reconciler.core.model import Target
@@ -20,6 +21,9 @@ from reconciler.journal.entries import Entry, Intent, Result, RevertDecided, Run
 from reconciler.journal.pruning import prune_daily
 from reconciler.journal.queries import NOT_VERIFIED, REVERTED, History
 from reconciler.journal.records import Act, Origins, new_run_id
+
+if TYPE_CHECKING:
+    from reconciler.journal.notifying import Recorder
 
 NOTHING_DONE = frozenset({Outcome.BLOCKED, Outcome.NOT_ATTEMPTED})
 """Outcomes after which nothing is different for later runs."""
@@ -44,6 +48,7 @@ class Run:
         self.id = new_run_id()
         self._path = path
         self._writer = Writer(path)
+        self._notifying = _notifying(plan, origins, self.id)
         try:
             self._writer.check()
             self._record(*entries.run_started(self.id, plan, origins))
@@ -100,6 +105,8 @@ class Run:
 
         def change(connection: sqlite3.Connection) -> str:
             record(connection, entries.run_ended(self.id, report))
+            if self._notifying:
+                self._notifying.end(connection, report)
             return count_repetition(connection, self.id)
 
         try:
@@ -113,8 +120,19 @@ class Run:
         def change(connection: sqlite3.Connection) -> None:
             for entry, text in texts:
                 record(connection, entry, text)
+                if self._notifying:
+                    self._notifying.entry(connection, entry)
 
         self._writer.write(change, durable=durable)
+
+
+def _notifying(plan: Plan, origins: Origins, run: str) -> Recorder | None:
+    """Return what records the notifications of a run; None, without an import, if it notifies nobody."""
+    if not any(target.connection.notify for target in plan.targets):
+        return None
+    from reconciler.journal.notifying import Recorder
+
+    return Recorder(plan, origins, run)
 
 
 def record(connection: sqlite3.Connection, entry: Entry, text: str | None = None) -> None:

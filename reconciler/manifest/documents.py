@@ -21,6 +21,7 @@ from reconciler.core.model import (
     Label,
     Prometheus,
     Propagation,
+    Receiver,
     SecretKeyRef,
     Tls,
     Verify,
@@ -29,7 +30,15 @@ from reconciler.core.record import Record
 from reconciler.manifest.gates import Content, gates_of, named_hooks
 from reconciler.manifest.records import AliasSetManifest, ConnectionManifest
 from reconciler.manifest.specs.alias_set import AliasSetSpec, AliasSpec, MetricSpec, VerifySpec
-from reconciler.manifest.specs.connection import HttpSpec, MilvusConnectionSpec, PrometheusSpec, TlsSpec, TokenSpec
+from reconciler.manifest.specs.connection import (
+    HttpSpec,
+    MilvusConnectionSpec,
+    PlaceSpec,
+    PrometheusSpec,
+    ReceiverSpec,
+    TlsSpec,
+    TokenSpec,
+)
 from reconciler.manifest.yaml_marks import Node
 
 _Spec = TypeVar("_Spec", bound=Record)
@@ -60,6 +69,7 @@ def connection(root: Node, folder: Path) -> ConnectionManifest:
         source=root.at(("metadata", "name")).source,
         hooks=tuple(Hook(name=hook.name, **_http_endpoint(hook, hook.secret, folder)) for hook in spec.hooks),
         prometheus=_prometheus(spec.prometheus, folder) if spec.prometheus else None,
+        notify=tuple(_receiver(item, folder) for item in spec.notify),
     )
 
 
@@ -171,9 +181,8 @@ class _HttpEndpoint(TypedDict):
 
 def _http_endpoint(spec: HttpSpec, secret: TokenSpec | None, folder: Path) -> _HttpEndpoint:
     """Return what the records of all systems beside Milvus have in common. `secret`: their token or signing key."""
-    scheme, separator, rest = spec.uri.partition("://")
     return {
-        "uri": scheme.lower() + separator + rest,
+        "uri": _uri(spec.uri),
         "secret": _token(secret, folder),
         "tls": _tls(spec.tls, folder) if spec.tls else None,
         "timeout": float(spec.timeout) if spec.timeout else DEFAULT_TIMEOUT_SECONDS,
@@ -183,6 +192,28 @@ def _http_endpoint(spec: HttpSpec, secret: TokenSpec | None, folder: Path) -> _H
 def _prometheus(spec: PrometheusSpec, folder: Path) -> Prometheus:
     labels = (Label(name, value) for name, value in sorted(spec.labels.items()))
     return Prometheus(labels=tuple(labels), **_http_endpoint(spec, spec.token, folder))
+
+
+def _uri(written: str) -> str:
+    scheme, separator, rest = written.partition("://")
+    return scheme.lower() + separator + rest
+
+
+def _receiver(spec: ReceiverSpec, folder: Path) -> Receiver:
+    return Receiver(
+        name=spec.name,
+        uri=_uri(spec.uri or ""),
+        uri_from=_place(spec.uri_from, folder),
+        secret=_place(spec.secret, folder),
+        tls=_tls(spec.tls, folder) if spec.tls else None,
+        timeout=float(spec.timeout) if spec.timeout else DEFAULT_TIMEOUT_SECONDS,
+        events=spec.events,
+        format=spec.format,
+    )
+
+
+def _place(spec: PlaceSpec | None, folder: Path) -> Credential | None:
+    return _credential(spec.file, None, folder, env=spec.env) if spec else None
 
 
 def _token(spec: TokenSpec | None, folder: Path) -> Credential | None:

@@ -1,7 +1,7 @@
 """Findings of the JSON Schema validator → one line each, at the right place, in a manifest author's words.
 
-Nothing under `token`, `secret`, `tls` or `uri` is ever repeated in a message: a literal credential may have been
-written there.
+Nothing under `token`, `secret`, `tls`, `uri` or `uriFrom` is ever repeated in a message: a literal credential may have
+been written there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.manifest.yaml_marks import Node, described
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_SECRETIVE = {"token", "secret", "tls", "uri"}
+_SECRETIVE = {"token", "secret", "tls", "uri", "uriFrom"}
 """Fields whose content is never repeated, wherever they are."""
 _TYPES = {
     "object": "a mapping",
@@ -45,6 +45,7 @@ _VALUE_WORDS = (
     "maxLength",
     "minimum",
     "maximum",
+    "minItems",
     "maxItems",
     "minProperties",
     "maxProperties",
@@ -175,6 +176,8 @@ def _wrong_value(finding: _Finding) -> str:
             low, high = finding.schema["minimum"], finding.schema.get("maximum")
             desired = f"at least {low}" if high is None else f"{low} to {high}"
             return f"expected {desired}{finding.found}"
+        case "minItems":
+            return f"expected at least {finding.desired} in the list; remove the field for its default"
         case "maxItems":
             return f"expected at most {finding.desired} items, found {len(finding.node.items)}"
         case "minProperties" | "maxProperties":

@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from reconciler.core.errors import Problem
-from reconciler.core.model import Alias, Credential, Hook, Limits, OnFailure, Prometheus, Scope, Source, Tls, Verify
+from reconciler.core.model import (
+    Alias,
+    Credential,
+    Hook,
+    Limits,
+    OnFailure,
+    Prometheus,
+    Receiver,
+    Scope,
+    Source,
+    Tls,
+    Verify,
+)
 from reconciler.manifest.specs.alias_set import Operation
 
 
@@ -29,6 +41,7 @@ class ConnectionManifest(Struct, frozen=True):
     source: Source
     hooks: tuple[Hook, ...] = ()
     prometheus: Prometheus | None = None
+    notify: tuple[Receiver, ...] = ()
 
 
 class AliasSetManifest(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Which server and database each set is for: flag over manifest over environment.
 
 The environment only fills what the manifests leave open, so it never points one at another server. `--uri` is another
-server: token, TLS settings, endpoints, hooks and Prometheus of the manifest, and the environment's, are not for it.
+server: token, TLS settings, endpoints, hooks, receivers and Prometheus of the manifest, and the environment's, are not
+for it.
 """
 
 from __future__ import annotations
@@ -160,7 +161,8 @@ class _ConnectionResolver:
         if flags.uri:
             connection = Connection(name, *normalise(flags.uri, directory), Origin.FLAG)
         elif manifest:
-            connection = replace(_written(manifest, name), hooks=manifest.hooks, prometheus=manifest.prometheus)
+            served = {"hooks": manifest.hooks, "prometheus": manifest.prometheus, "notify": manifest.notify}
+            connection = replace(_written(manifest, name), **served)
         elif environment.uri:
             connection = Connection(name, *normalise(environment.uri, directory), Origin.ENVIRONMENT)
         else:

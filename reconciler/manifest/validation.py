@@ -40,6 +40,7 @@ def problems_of(kind: str, document: Document, *, operator: bool = False) -> lis
         found += _wrong_metrics(root)
     else:
         found += _listed_twice("hook", _names(root, "hooks"))
+        found += _listed_twice("receiver", _names(root, "notify"))
     # Where the reader complained, the value is only a guess, and any other complaint about it an echo.
     return document.problems + [problem for problem in found if problem.source not in reported]
 

@@ -11,10 +11,17 @@ from reconciler.catalog import address
 from reconciler.core.durations import Duration
 from reconciler.core.fields import BY_NAME, MAX_ITEMS, NOT_FOR_OPERATOR, FilePath, ObjectName, about, for_operator, text
 from reconciler.core.json_schema import Rule, Schema
-from reconciler.core.model import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, SecretKeyRef
+from reconciler.core.model import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_TIMEOUT_SECONDS,
+    EventType,
+    MessageFormat,
+    SecretKeyRef,
+)
 from reconciler.core.record import Record
 
 MAX_CONCURRENCY = 64
+MAX_RECEIVERS = 8
 _Secret = Annotated[SecretKeyRef | None, about("A key of a Secret in the same namespace; only the operator reads it.")]
 _EnvironmentVariable = Annotated[
     str,
@@ -94,21 +101,22 @@ def only_secrets() -> Meta:
     return for_operator(errorMessage=None, required=["secretKeyRef"])
 
 
+_HttpUri = Annotated[str, text(_HTTP_URI, 2048, "expected http(s)://host[:port][/path], without user and password")]
+_HttpTls = Annotated[TlsSpec | None, about("TLS settings; not needed for a server that the system trusts.")]
+_HttpTimeout = Annotated[
+    Duration | None,
+    about("Maximum duration of one request: above 0s, at most 1h.", default=str(Duration(DEFAULT_TIMEOUT_SECONDS))),
+]
+
+
 class HttpSpec(Record, frozen=True, kw_only=True):
     """What the manifests of all systems beside Milvus have in common."""
 
     rules: ClassVar = (_TLS_NEEDS_HTTPS,)
 
-    uri: Annotated[
-        str,
-        text(_HTTP_URI, 2048, "expected http(s)://host[:port][/path], without user and password"),
-        about("http(s)://host[:port][/path]."),
-    ]
-    tls: Annotated[TlsSpec | None, about("TLS settings; not needed for a server that the system trusts.")] = None
-    timeout: Annotated[
-        Duration | None,
-        about("Maximum duration of one request: above 0s, at most 1h.", default=str(Duration(DEFAULT_TIMEOUT_SECONDS))),
-    ] = None
+    uri: Annotated[_HttpUri, about("http(s)://host[:port][/path].")]
+    tls: _HttpTls = None
+    timeout: _HttpTimeout = None
 
 
 class HookSpec(HttpSpec, frozen=True, kw_only=True):
@@ -126,6 +134,79 @@ class PrometheusSpec(HttpSpec, frozen=True, kw_only=True):
         Meta(max_length=16),
         about("Labels of the series of this Milvus, where Prometheus scrapes several, such as {namespace: milvus}."),
     ] = {}
+
+
+class PlaceSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (Rule("expected exactly one of env and file", json={"minProperties": 1, "maxProperties": 1}),)
+
+    env: Annotated[_EnvironmentVariable | None, about("An environment variable.")] = None
+    file: Annotated[FilePath | None, about("A file, relative to this file.")] = None
+
+
+def _place(description: str) -> Meta:
+    return about(description, errorMessage="expected where to read it: {env: NAME} or {file: PATH}")
+
+
+def _has_format(*formats: MessageFormat) -> Schema:
+    return {
+        "required": ["format"],
+        "anyOf": [{"properties": {"format": {"const": str(each)}}} for each in formats],
+    }
+
+
+_HAS_STATUS_FORMAT = _has_format(*(each for each in MessageFormat if each.is_status))
+
+
+class ReceiverSpec(Record, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        _TLS_NEEDS_HTTPS,
+        Rule(
+            "expected exactly one of uri and uriFrom",
+            json={
+                "anyOf": [
+                    {"required": ["uri"], "not": {"required": ["uriFrom"]}},
+                    {"required": ["uriFrom"], "not": {"required": ["uri"]}},
+                ]
+            },
+        ),
+        Rule(
+            "the URI of a Slack webhook is a secret, and the only one: give uriFrom in place of uri and secret",
+            json={
+                "if": _has_format(MessageFormat.SLACK),
+                "then": {"not": {"anyOf": [{"required": ["uri"]}, {"required": ["secret"]}]}},
+            },
+        ),
+        Rule(
+            "the status of a commit needs a secret, the token of the API",
+            json={"if": _HAS_STATUS_FORMAT, "then": {"required": ["secret"]}},
+        ),
+        Rule(
+            "events are not for the status of a commit, which is sent whenever it changes",
+            json={"if": _HAS_STATUS_FORMAT, "then": {"not": {"required": ["events"]}}},
+        ),
+    )
+
+    name: Annotated[ObjectName, about("The name of the receiver, in messages and in the journal.")]
+    uri: Annotated[
+        _HttpUri | None,
+        about("http(s)://host[:port][/path]. For the status of a commit: the project in the API of GitHub or GitLab."),
+    ] = None
+    uri_from: Annotated[
+        PlaceSpec | None, _place("Where to read a URI that is itself a secret, such as that of a Slack webhook.")
+    ] = None
+    secret: Annotated[
+        PlaceSpec | None,
+        _place("Where to read the key that signs CloudEvents, or the token that may set the status of a commit."),
+    ] = None
+    events: Annotated[
+        Annotated[
+            tuple[Annotated[EventType, about("One kind of event.")], ...], Meta(min_length=1, max_length=len(EventType))
+        ],
+        about("What is reported; without it, everything."),
+    ] = ()
+    format: Annotated[MessageFormat, about("The form of the messages.")] = MessageFormat.CLOUD_EVENTS
+    tls: _HttpTls = None
+    timeout: _HttpTimeout = None
 
 
 class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
@@ -169,3 +250,8 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
     prometheus: Annotated[
         PrometheusSpec | None, about("The Prometheus that scrapes this Milvus, for verify.metrics.")
     ] = None
+    notify: Annotated[
+        Annotated[tuple[Annotated[ReceiverSpec, about("One receiver.")], ...], Meta(max_length=MAX_RECEIVERS)],
+        about("Who is notified of what happens to aliases of this server; each name once.", **BY_NAME),
+        NOT_FOR_OPERATOR,
+    ] = ()
