@@ -45,6 +45,7 @@ SLOW = (
     "cli/test_export.py",
     "cli/test_history.py",
     "cli/test_new_gate.py",
+    "cli/test_notify.py",
     "cli/test_output.py",
     "cli/test_reports.py",
     "cli/test_rollback.py",

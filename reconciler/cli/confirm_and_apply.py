@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from reconciler.catalog import Catalogs
 from reconciler.cli.confirm import confirm, ensure_terminal
+from reconciler.cli.notifying import delivering
 from reconciler.cli.output import Output
 from reconciler.cli.progress import ProgressDisplay
 from reconciler.cli.signals import end_with, stopping_on_signals
@@ -48,12 +49,14 @@ def confirm_and_apply(
     origins: Origins,
     pending: bool,
     sets: Sequence[AliasSet] | None = None,
+    whole: Sequence[AliasSet] = (),
 ) -> int:
     """Show a plan, ask for confirmation, apply it and print the report.
 
     Args:
         pending: whether any step is still to be made; otherwise there is nothing to confirm.
-        sets: what is desired; None for a plan without manifests.
+        sets: what is desired, to be published; None for a plan without manifests.
+        whole: those that were planned as a whole, for notifications.
 
     Returns:
         The exit code.
@@ -62,6 +65,23 @@ def confirm_and_apply(
         output.print(plan_result(plan))
     if pending and not plan.refusals and not options.yes:
         _confirm(plan, output)
+    journal.notify(plan, origins, sets=whole)
+    with delivering(plan, journal, output) as news:
+        return _apply(plan, catalogs, output, options, journal=journal, origins=origins, sets=sets, news=news)
+
+
+def _apply(
+    plan: Plan,
+    catalogs: Catalogs,
+    output: Output,
+    options: ApplyOptions,
+    *,
+    journal: Journal,
+    origins: Origins,
+    sets: Sequence[AliasSet] | None,
+    news: Callable[[], None],
+) -> int:
+    """Apply a plan and print the report. `news`: called when something was recorded."""
     ledger: Ledger = journal
     published = None
     if options.publish:
@@ -71,7 +91,7 @@ def confirm_and_apply(
         published = Publication(PublishedFile(options.publish), plan, catalogs, runs, sets=sets)
         published.begin()
     with ProgressDisplay(output) as display, stopping_on_signals(display.say) as stop:
-        take = partial(_take, display)
+        take = partial(_take, display, news)
         report = apply_plan(
             plan,
             catalogs=catalogs,
@@ -106,10 +126,11 @@ def _confirm(plan: Plan, output: Output) -> None:
     confirm(f"Apply {changes} to {places}?", "not applied")
 
 
-def _take(display: ProgressDisplay, event: RunEvent) -> None:
+def _take(display: ProgressDisplay, news: Callable[[], None], event: RunEvent) -> None:
     display.on_event(event)
     if isinstance(event, StepResult):
         _log(event)
+        news()
 
 
 def _log(result: StepResult) -> None:

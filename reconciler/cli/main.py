@@ -29,6 +29,7 @@ COMMANDS = {
     "get": "List the AliasSets of a Kubernetes cluster.",
     "graph": "Draw which alias points at which collection.",
     "history": "Show what earlier runs did.",
+    "notify": "Deliver notifications, or send a sample to each receiver.",
     "operator": "Run the Kubernetes operator.",
     "plan": "Show what would change.",
     "rollback": "Undo an earlier run, or move one alias back.",

@@ -31,6 +31,7 @@ from reconciler.journal.entries import journal_schema
 from reconciler.journal.runs import counts_of
 from reconciler.manifest.records import Manifests
 from reconciler.manifest.select_entries import Change
+from reconciler.notify.report import ReceiverReport
 from reconciler.render.cluster_sets import APPROVAL, SETS
 from reconciler.render.status import Status
 
@@ -156,6 +157,17 @@ def exercise_document(report: ExerciseReport) -> Document:
     return EXERCISE.document(report)
 
 
+class NotifyDocument(Record, frozen=True):
+    """What the receivers of notifications answered."""
+
+    receivers: tuple[ReceiverReport, ...]
+
+
+def notify_document(reports: Sequence[ReceiverReport]) -> Document:
+    """Return what each receiver answered."""
+    return NOTIFY.document(NotifyDocument(tuple(reports)))
+
+
 class ServerVersion(Record, frozen=True):
     """The version of a server."""
 
@@ -238,6 +250,7 @@ EDIT = DocumentKind("Edit", EditDocument)
 STATUS = DocumentKind("Status", StatusDocument, version=3)
 CHECK = DocumentKind("Check", CheckDocument, version=2)
 EXERCISE = DocumentKind("Exercise", ExerciseReport)
+NOTIFY = DocumentKind("Notify", NotifyDocument)
 VERSION = DocumentKind("Version", VersionDocument)
 HISTORY = DocumentKind("History", HistoryDocument, version=3)
 
@@ -253,6 +266,7 @@ SCHEMAS: Mapping[str, Callable[[], Document]] = {
             STATUS,
             CHECK,
             EXERCISE,
+            NOTIFY,
             VERSION,
             SETS,
             APPROVAL,

@@ -65,7 +65,7 @@ def target_facts(target: TargetPlan) -> tuple[str, ...]:
 
 
 def saved_credentials(target: TargetPlan) -> Iterator[str]:
-    """Return which secret is sent where, for connections that neither a manifest nor a flag of this call names."""
+    """Return what is sent where, for connections that neither a manifest nor a flag of this call names."""
     endpoints = (endpoint for alias_set in target.sets for endpoint in alias_set.verify.endpoints)
     for connection in dict.fromkeys((target.connection, *endpoints)):
         if connection.origin in _SAVED:
@@ -74,6 +74,11 @@ def saved_credentials(target: TargetPlan) -> Iterator[str]:
             for endpoint in connection.http_endpoints:
                 if endpoint.secret:
                     yield printable(f"the secret in {_place(endpoint.secret)} is for {endpoint.host}")
+            for receiver in connection.notify:
+                address = f"the address in {_place(receiver.uri_from)}" if receiver.uri_from else receiver.host
+                yield printable(f'notifications go to receiver "{receiver.name}" at {address}')
+                if receiver.secret:
+                    yield printable(f'the secret in {_place(receiver.secret)} is for receiver "{receiver.name}"')
 
 
 def _place(secret: Credential) -> str:

@@ -38,8 +38,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """Run an HTTP server."""
+def receiver(tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Receiver]:
+    """Run an HTTP server, on a free port unless one is given."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -67,7 +67,7 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
         def handle_error(self, *_: object) -> None:
             """Print nothing: a client that does not accept a certificate is part of a test."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     running = Receiver(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}")

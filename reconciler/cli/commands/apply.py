@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from reconciler.cli.confirm_and_apply import ApplyOptions, confirm_and_apply
 from reconciler.cli.help_page import Command
 from reconciler.cli.output import Output
 from reconciler.core.decisions import saved_with_decisions
+from reconciler.core.model import AliasSet
 from reconciler.core.options import GatesToEvaluate, Options
 from reconciler.core.plan import Plan
 from reconciler.documents.plan_file import is_plan_file, load_plan
@@ -104,6 +106,7 @@ def command(
         sets = None
         if planfile:
             plan, pending = _saved_plan(planfile, run, flags, catalogs, recorded, output)
+            whole: Sequence[AliasSet] = ()
         else:
             evaluated = GatesToEvaluate.SHOWN if execution.wait else GatesToEvaluate.ALL
             expected = load_plan(reviewed) if reviewed else None
@@ -117,9 +120,18 @@ def command(
                 )
             if expected:
                 ensure_reviewed(plan, expected)
-            pending, sets = plan.writes, None if run.only else sets
+            pending, whole = plan.writes, () if run.only else active
+            sets = None if run.only else sets
         return confirm_and_apply(
-            plan, catalogs, output, execution, journal=recorded, origins=origins, pending=pending, sets=sets
+            plan,
+            catalogs,
+            output,
+            execution,
+            journal=recorded,
+            origins=origins,
+            pending=pending,
+            sets=sets,
+            whole=whole,
         )
 
 

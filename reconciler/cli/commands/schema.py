@@ -18,7 +18,7 @@ def command(kind: str) -> None:
     """Print the JSON Schema of a kind.
 
     KIND is a manifest (AliasSet, MilvusConnection) or a document that aliasctl prints: Plan, Report, Error, Validation,
-    Edit, Status, Check, Exercise, Version, Sets, Approval, Resolution, Journal or
+    Edit, Status, Check, Exercise, Notify, Version, Sets, Approval, Resolution, Journal or
     History.
 
     \b
