@@ -21,9 +21,11 @@ from msgspec.structs import replace
 from reconciler.catalog import Catalogs, Connect
 from reconciler.core.decide import Apply, Memory, Nothing, Policy, Wait, conclude, decide, not_tried
 from reconciler.core.errors import AliasctlError, InvalidInput
+from reconciler.core.model import Target
 from reconciler.core.plan import Plan, describe_undetermined
 from reconciler.core.reasons import Reason
 from reconciler.core.report import VERIFICATION_FAILED, Report, not_applied
+from reconciler.core.run_events import RunEvent
 from reconciler.core.text import counted, listed, printable, shortened
 from reconciler.documents.timestamps import now
 from reconciler.git import Commit, GitError, Repository, TooLarge
@@ -33,6 +35,7 @@ from reconciler.render.progress import sentences
 from reconciler.resolution import NamedRuns, Publication, PublishedFile
 from reconciler.sync.finding import Finding, reason_of
 from reconciler.sync.last_applied import LastApplied
+from reconciler.sync.notifying import Notifications
 from reconciler.sync.pace import BackOff
 from reconciler.sync.progress import Progress
 from reconciler.sync.revision import Revision, SignatureRejected, read_revision
@@ -56,7 +59,14 @@ class Agent:
     """
 
     def __init__(
-        self, settings: Settings, repository: Repository, journal: Journal, connect: Connect, stop: Event, wake: Event
+        self,
+        settings: Settings,
+        repository: Repository,
+        journal: Journal,
+        connect: Connect,
+        stop: Event,
+        wake: Event,
+        notifications: Notifications,
     ) -> None:
         self._settings = settings
         self._repository = repository
@@ -64,6 +74,7 @@ class Agent:
         self._connect = connect
         self._stop = stop
         self._wake = wake
+        self._notifications = notifications
         self._corrections = BackOff(settings.interval)
         self._verifications = BackOff(settings.interval)  # each costs a soak, and a run in the journal
         self._verification_failed = ""
@@ -188,7 +199,9 @@ class Agent:
             runs = NamedRuns(self._journal)
             published = self._published(plan, revision, catalogs, runs)
             policy = Policy(report_drift=frozenset(alias_set.key for alias_set in revision.reported))
-            match decide(plan, policy, self._memory(revision, plan)):
+            memory = self._memory(revision, plan)
+            self._notifications.planned(plan, self._origins(revision), revision.sets, _drifted(plan, memory))
+            match decide(plan, policy, memory):
                 case Wait(reason=Reason.DRIFT_BACK_OFF, message=message):
                     return replace(found, reason=Reason.DRIFT_BACK_OFF, message=message)
                 case Wait(plan=waiting, reason=reason, message=message):
@@ -258,24 +271,30 @@ class Agent:
     ) -> Report:
         changing = {step.set for step in plan.runnable}
         self._last_applied.invalidate(alias_set for alias_set in revision.sets if alias_set.key in changing)
-        origins = Origins.of_this_process(
-            command="sync", source=(self._settings.place,), provenance=revision.provenance
-        )
-        told = sentences(log.info)
+        self._notifications.commit(revision.commit.id, Reason.PROGRESSING, f"{counted(len(plan.runnable), 'change')}")
+        log_event = sentences(log.info)
+
+        def take(event: RunEvent) -> None:
+            log_event(event)
+            self._notifications.wake()
+
         with self._watching(head) as stop:
             report = apply_plan(
                 plan,
                 catalogs=catalogs,
                 stop=stop,
                 journal=runs,
-                origins=origins,
-                on_event=published.beside(told) if published else told,
+                origins=self._origins(revision),
+                on_event=published.beside(take) if published else take,
             )
         if published:
             published.flush()
             if published.problem:
                 log.warning("the resolution is not published", reason=published.problem)
         return report
+
+    def _origins(self, revision: Revision) -> Origins:
+        return Origins.of_this_process(command="sync", source=(self._settings.place,), provenance=revision.provenance)
 
     @contextmanager
     def _watching(self, head: str) -> Iterator[Event]:
@@ -341,6 +360,16 @@ class Agent:
 
 def _in_short(error: AliasctlError) -> str:
     return printable(listed([shortened(line, MAX_LINE) for line in str(error).splitlines()], MAX_LOGGED, "; "))
+
+
+def _drifted(plan: Plan, memory: Memory) -> frozenset[tuple[Target, str]]:
+    """Return the aliases that something else moved since they were applied."""
+    return frozenset(
+        (target.target, step.alias)
+        for target in plan.targets
+        for step in target.steps
+        if step.set in memory.applied or (step.set, step.alias) in memory.made
+    )
 
 
 def _not_applied(plan: Plan) -> Report:

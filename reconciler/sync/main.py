@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -31,8 +31,9 @@ from reconciler.service.web import JSON, Answer, Page, liveness, page_of, probe
 from reconciler.sync.agent import Agent
 from reconciler.sync.finding import Finding
 from reconciler.sync.metrics import SyncMetrics
+from reconciler.sync.notifying import Notifications
 from reconciler.sync.pace import Pace
-from reconciler.sync.revision import read_connections
+from reconciler.sync.revision import connections_of, read_connections
 from reconciler.sync.settings import Settings
 from reconciler.sync.status_page import Compared, agent_page, newest_runs
 from reconciler.sync.webhook import WEBHOOK_SECRET, receive
@@ -68,7 +69,8 @@ class Sync:
         self._seen = self._ended = time.monotonic()
         self._repository = settings.mirror(self._stop)
         database = partial(connect, observe=self._metrics.call)
-        self._agent = Agent(settings, self._repository, journal, database, self._stop, self._wake)
+        self._notifications = Notifications(journal, partial(connections_of, settings))
+        self._agent = Agent(settings, self._repository, journal, database, self._stop, self._wake, self._notifications)
 
     def once(self) -> Finding:
         """Reconcile once. Raises `AliasctlError`: another agent uses the state folder, or the mirror cannot be made."""
@@ -108,7 +110,7 @@ class Sync:
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:
-        with _locked(self._settings), stopping_on_signals(self._end):
+        with _locked(self._settings), stopping_on_signals(self._end), closing(self._notifications):
             self._repository.prepare()
             yield
 
@@ -140,8 +142,10 @@ class Sync:
 
     def _reconcile(self) -> Finding:
         """Reconcile once and log the result."""
+        self._notifications.refresh()
         try:
             finding = self._agent.reconcile()
+            self._report_commit(finding)
         finally:
             self._ended = time.monotonic()
         before, self._finding = self._finding, finding
@@ -150,6 +154,14 @@ class Sync:
         self._metrics.reconciled(finding)
         self._log(finding, before)
         return finding
+
+    def _report_commit(self, finding: Finding) -> None:
+        """Record the status of the newest commit, if anything is known about it."""
+        if finding.saw_the_ref and finding.attempted:
+            try:
+                self._notifications.commit(finding.attempted, finding.reason, finding.message)
+            except JournalError as error:
+                log.warning("the status of the commit cannot be recorded", reason=str(error))
 
     def _keep(self, finding: Finding) -> None:
         """Keep what the status page shows, so that its readers cost no read of the journal."""

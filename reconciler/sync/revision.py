@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from reconciler.core.errors import AliasctlError, InvalidInput, Problem
-from reconciler.core.model import AliasSet, Source
+from reconciler.core.model import AliasSet, Connection, Source
 from reconciler.core.provenance import Provenance
 from reconciler.git import Commit, Repository, Signature
 from reconciler.manifest import Manifests, Overrides, endpoints_left_out, read, read_tree, resolve
@@ -54,6 +54,20 @@ def read_connections(path: Path) -> Mapping[tuple[str, str], ConnectionManifest]
         message = "an AliasSet among the connections; AliasSets are read from the repository"
         raise InvalidInput(*(Problem(message, alias_set.source) for alias_set in manifests.sets))
     return manifests.connections
+
+
+def connections_of(settings: Settings) -> tuple[Connection, ...]:
+    """Return the servers of the agent's MilvusConnections, with their receivers; none of them is meant by `--uri`.
+
+    Raises `InvalidInput`: they cannot be read.
+    """
+    if settings.overrides.uri:
+        return ()
+    manifests = read_connections(settings.connections).values()
+    return tuple(
+        Connection(each.name, each.uri, each.address, namespace=each.namespace, notify=each.notify)
+        for each in manifests
+    )
 
 
 def read_revision(repository: Repository, commit: Commit, settings: Settings) -> Revision:

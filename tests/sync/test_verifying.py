@@ -19,6 +19,7 @@ from reconciler.journal import Journal
 from reconciler.manifest import Overrides
 from reconciler.sync.agent import Agent
 from reconciler.sync.finding import Finding
+from reconciler.sync.notifying import Notifications
 from reconciler.sync.settings import Settings
 from tests.builders import LOCAL, live
 from tests.cli.shop import alias_set, connection, manifest
@@ -90,7 +91,8 @@ def new_agent(origin: Origin, recorder: Recorder, folder: Path) -> Agent:
     settings.state.mkdir(exist_ok=True)
     repository = settings.mirror(Event())
     repository.prepare()
-    return Agent(settings, repository, Journal(folder / "journal.db"), recorder.connect, Event(), Event())
+    journal = Journal(folder / "journal.db")
+    return Agent(settings, repository, journal, recorder.connect, Event(), Event(), Notifications(journal, tuple))
 
 
 @pytest.fixture
