@@ -7,10 +7,10 @@ with another one:
     <!-- sandbox: milvus 2.6.13; collections c1; aliases a=c1; readers shop=c1 -->
 
 `databases` are further ones, which are empty. `rows` fills collections with rows of random vectors; `manifests` makes a
-folder `aliases/` with a connection `local` and a set that wants those aliases. `milvus` is an emulated server of that
-version, with authorization: MILVUS_TOKEN has the token of root, and SHOP_TOKEN that of a user whose role `shop_role`
-may read the collection. Blocks marked `sh` are run in order, in one folder; `python` blocks are run at their place, and
-their exit code is their last word.
+folder `aliases/` with a connection `local` and a set that wants those aliases; `receivers` adds two receivers of
+notifications to the connection. `milvus` is an emulated server of that version, with authorization: MILVUS_TOKEN has
+the token of root, and SHOP_TOKEN that of a user whose role `shop_role` may read the collection. Blocks marked `sh` are
+run in order, in one folder; `python` blocks are run at their place, and their exit code is their last word.
 """
 
 from __future__ import annotations
@@ -34,12 +34,17 @@ from reconciler.manifest import read
 from tests.emulated_milvus.behaviour import VERSIONS
 from tests.emulated_milvus.cluster import Cluster
 from tests.emulated_milvus.proxy import Proxy
+from tests.integrations.receivers import receiver
 from tests.servers import MilvusAdmin, lite_server
 
 from pymilvus import MilvusClient  # isort: skip
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if "<!-- sandbox:" in path.read_text())
+RECEIVERS = [
+    {"name": "audit", "uriFrom": {"env": "AUDIT_URL"}, "secret": {"env": "AUDIT_SECRET"}},
+    {"name": "chat", "format": "slack", "uriFrom": {"env": "SLACK_URL"}},
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -64,9 +69,9 @@ def started(folder: Path, work: Path, start: dict[str, list[str]]) -> Iterator[t
     """A server with what a part of a page starts from: its address, and tokens by environment variable."""
     if "milvus" not in start:
         folder.mkdir()
-        with lite_server(folder / "milvus") as uri:
+        with lite_server(folder / "milvus") as uri, receiver() as server:
             prepare(work, uri, start)
-            yield uri, {}
+            yield uri, {"AUDIT_URL": f"{server.uri}/hook", "AUDIT_SECRET": "secret", "SLACK_URL": server.uri}
         return
     cluster = Cluster(VERSIONS[start["milvus"][0]])
     with Proxy(cluster) as proxy:
@@ -103,7 +108,7 @@ def prepare(folder: Path, uri: str, start: dict[str, list[str]]) -> None:
         (folder / "aliases").mkdir()
         desired = [dict(zip(("name", "collection"), pair.split("="), strict=True)) for pair in start["manifests"]]
         documents = [
-            ("MilvusConnection", "local", {"uri": uri}),
+            ("MilvusConnection", "local", {"uri": uri, **({"notify": RECEIVERS} if "receivers" in start else {})}),
             ("AliasSet", "search", {"connectionRef": {"name": "local"}, "aliases": desired}),
         ]
         text = yaml.safe_dump_all(
