@@ -76,7 +76,7 @@ class Publisher:
             if body is None:
                 return False
             self._world.take(body, observed=False)
-            merged = {**set_object.status, **patch}
+            merged = {**set_object.status, **{name: after.get(name) for name in patch}}
             self._statuses[set_object.uid] = without_none(**merged)
         if finding.report:
             self._pending.pop(set_object.uid, None)

@@ -97,7 +97,14 @@ def merge_patch(before: Body, after: Body) -> dict[str, object]:
     Fields that we do not know, such as a newer version's, stay as they are.
     """
     gone = {key: None for key in OURS if key in before and key not in after}
-    return gone | {key: value for key, value in after.items() if before.get(key) != value}
+    return gone | {key: _change(before.get(key), value) for key, value in after.items() if before.get(key) != value}
+
+
+def _change(before: object, after: object) -> object:
+    """Return the patch of one field; what a mapping does not have any more must be named, or it would stay."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return dict.fromkeys(before) | dict(after)
+    return after
 
 
 def condition(status: Body, kind: str) -> Mapping[str, object]:

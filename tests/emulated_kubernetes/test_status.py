@@ -174,3 +174,9 @@ def test_a_request_is_noted_even_if_nothing_could_be_done() -> None:
     assert status["lastHandledReconcileAt"] == "now"
     later = status_of(an_object(status=status), Finding(Reason.CONNECTION_FAILED, ""), LATE)
     assert later["lastHandledReconcileAt"] == "now"
+
+
+def test_a_patch_removes_what_a_mapping_does_not_have_any_more() -> None:
+    before = {"pendingRevert": {"run": "a", "dropped": [1]}, "counts": {"aliases": 1}}
+    after = {"pendingRevert": {"run": "b"}, "counts": {"aliases": 1}}
+    assert merge_patch(before, after) == {"pendingRevert": {"run": "b", "dropped": None}}
