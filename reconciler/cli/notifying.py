@@ -24,10 +24,10 @@ def delivering(plan: Plan, journal: Journal, output: Output) -> Iterator[Callabl
     if not connections:
         yield lambda: None
         return
-    from reconciler.notify.courier import Courier
+    from reconciler.notify.courier import Courier, in_journal
 
     problems: list[str] = []
-    courier = Courier(journal.path, problems.append)
+    courier = Courier(in_journal(journal.path), problems.append)
     courier.serve(connections)
     try:
         yield courier.wake

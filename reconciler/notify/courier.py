@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Event, Thread
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from reconciler.core.errors import AliasctlError, IntegrationFailed, JournalError
 from reconciler.core.model import Connection, Receiver
 from reconciler.core.text import counted
+from reconciler.credentials import Secrets
 from reconciler.journal.outbox import Outbox, Waiting
 from reconciler.notify.messages import Message, messages
 from reconciler.notify.sending import send
@@ -36,6 +38,30 @@ GIVE_UP_SECONDS = 3600.0
 Report = Callable[[str], None]
 
 
+class Queue(Protocol):
+    """What waits for one receiver, as `journal.outbox.Outbox` has it. Every method may raise `AliasctlError`."""
+
+    def waiting(self, limit: int) -> list[Waiting]: ...
+
+    def count(self) -> int: ...
+
+    def claim(self) -> bool: ...
+
+    def delivered(self, waiting: Iterable[Waiting]) -> None: ...
+
+    def drop(self, waiting: Iterable[Waiting]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+OpenQueue: TypeAlias = Callable[[Connection, Receiver], Queue]
+
+
+def in_journal(path: Path) -> OpenQueue:
+    """Return how to open the outbox of a receiver in a journal."""
+    return lambda connection, receiver: Outbox(path, connection.address, receiver)
+
+
 class Left(Struct, frozen=True):
     """How many notifications a receiver has not got yet, and the last problem; empty if there was none."""
 
@@ -49,23 +75,27 @@ class Courier:
     """Delivers to the receivers of some connections.
 
     Args:
-        path: the journal.
+        open_queue: returns what waits for a receiver.
         report: takes sentences about what goes wrong; called by several threads.
+        secrets: how Kubernetes Secrets are read; None if they cannot be.
     """
 
-    def __init__(self, path: Path, report: Report) -> None:
-        self._path = path
+    def __init__(self, open_queue: OpenQueue, report: Report, secrets: Secrets | None = None) -> None:
+        self._open = open_queue
         self._report = report
-        self._routes: dict[tuple[str, str], _Route] = {}
+        self._secrets = secrets
+        self._routes: dict[tuple[str, str, str], _Route] = {}
 
     def serve(self, connections: Iterable[Connection]) -> None:
         """Deliver to the receivers of these connections, and to no others, from now on."""
-        served = {(each.address, item.name): (each, item) for each in connections for item in each.notify}
+        served = {
+            (each.namespace, each.address, item.name): (each, item) for each in connections for item in each.notify
+        }
         for key, (connection, receiver) in served.items():
             if route := self._routes.get(key):
                 route.receiver = receiver
             else:
-                self._routes[key] = _Route(self._path, connection, receiver, self._report)
+                self._routes[key] = _Route(connection, receiver, self._open, self._report, self._secrets)
         for key in self._routes.keys() - served.keys():
             self._routes.pop(key).end(time.monotonic())
 
@@ -89,10 +119,19 @@ class _Busy(Exception):
 class _Route:
     """The way to one receiver: a thread that delivers its outbox."""
 
-    def __init__(self, path: Path, connection: Connection, receiver: Receiver, report: Report) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        receiver: Receiver,
+        open_queue: OpenQueue,
+        report: Report,
+        secrets: Secrets | None,
+    ) -> None:
         self.receiver = receiver
         self._address = connection.address
-        self._outbox = Outbox(path, connection.address, receiver)
+        self._namespace = connection.namespace
+        self._secrets = secrets
+        self._outbox = open_queue(connection, receiver)
         self._report = report
         self._failures = 0
         self._reported = ""
@@ -163,7 +202,7 @@ class _Route:
             self._drop(message.waiting, "cannot be read, or were recorded for another format")
             return
         seconds = self._deadline - time.monotonic()
-        answer = send(self.receiver, message, seconds)
+        answer = send(self.receiver, message, seconds, namespace=self._namespace, secrets=self._secrets)
         if answer.accepted:
             self._outbox.delivered(message.waiting)
         elif answer.status in REJECTED and time.time() - message.waiting[0].time > GIVE_UP_SECONDS:

@@ -8,7 +8,7 @@ from pathlib import Path
 from reconciler.core.errors import AliasctlError
 from reconciler.core.model import Connection, Receiver
 from reconciler.journal.outbox import Outbox
-from reconciler.notify.courier import Courier
+from reconciler.notify.courier import Courier, in_journal
 from reconciler.notify.messages import sample
 from reconciler.notify.report import ReceiverReport
 from reconciler.notify.sending import send
@@ -35,7 +35,7 @@ def deliver_now(path: Path, connections: Iterable[Connection], seconds: float) -
         for connection in connections
         for receiver in connection.notify
     }
-    courier = Courier(path, lambda _: None)
+    courier = Courier(in_journal(path), lambda _: None)
     courier.serve(connections)
     left = {(item.address, item.receiver): item for item in courier.close(seconds)}
     for connection in connections:

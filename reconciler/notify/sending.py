@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from reconciler.core.errors import IntegrationFailed, InvalidInput
 from reconciler.core.model import HttpEndpoint, Receiver
-from reconciler.credentials import read_secret
+from reconciler.credentials import Secrets, read_credential
 from reconciler.integrations.http import HttpClient, Response
 from reconciler.integrations.signature import signature
 from reconciler.notify.messages import Message
@@ -20,6 +20,7 @@ SHORTEST_SECRET = 6
 """Characters of a part of a secret path that is not shown, wherever it appears."""
 MAX_SECONDS = 60.0
 """Of one delivery, so that its claim of the outbox does not end before it."""
+_NO_SECRETS = "name env or file in the MilvusConnection"
 _URI = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._\[\]:-]+(/[!\"$-~]*)?")
 
 
@@ -31,20 +32,31 @@ class Answer(Struct, frozen=True):
     accepted: bool
 
 
-def send(receiver: Receiver, message: Message, seconds: float = float("inf")) -> Answer:
+def send(
+    receiver: Receiver,
+    message: Message,
+    seconds: float = float("inf"),
+    *,
+    namespace: str = "",
+    secrets: Secrets | None = None,
+) -> Answer:
     """Send a message, and return the answer, whatever it is.
 
     Args:
         receiver: whose secret and URI are read now, so that they can be rotated.
         message: what to send.
         seconds: maximum duration, if less than that of the receiver.
+        namespace: of the Kubernetes Secrets that the receiver names.
+        secrets: how Kubernetes Secrets are read; None if they cannot be.
 
     Raises:
         IntegrationFailed: no answer, or a secret cannot be read. The text has no secret.
     """
     what = f'receiver "{receiver.name}"'
-    endpoint = _endpoint(receiver, what, max(0.1, min(receiver.timeout, seconds, MAX_SECONDS)))
-    client = HttpClient(endpoint, what)
+    uri = _uri(receiver, what, namespace, secrets)
+    limit = max(0.1, min(receiver.timeout, seconds, MAX_SECONDS))
+    endpoint = HttpEndpoint(uri=uri, secret=receiver.secret, tls=receiver.tls, timeout=limit)
+    client = HttpClient(endpoint, what, namespace=namespace, secrets=secrets)
     headers = dict(message.headers)
     if message.token:
         name, before = message.token
@@ -57,17 +69,17 @@ def send(receiver: Receiver, message: Message, seconds: float = float("inf")) ->
     return Answer(response.status, text, _is_accepted(response))
 
 
-def _endpoint(receiver: Receiver, what: str, seconds: float) -> HttpEndpoint:
+def _uri(receiver: Receiver, what: str, namespace: str, secrets: Secrets | None) -> str:
     """Return where to send. Raises `IntegrationFailed`: a URI cannot be read from its place, or is none."""
     uri = receiver.uri
     if receiver.uri_from:
         try:
-            uri = read_secret(receiver.uri_from, f"the URI of {what}").strip()
+            uri = read_credential(receiver.uri_from, f"the URI of {what}", _NO_SECRETS, namespace, secrets).strip()
         except InvalidInput as error:
             raise IntegrationFailed(error.in_one_line) from None
         if not _URI.fullmatch(uri):
             raise IntegrationFailed(f"the URI of {what} is not http(s)://host[:port][/path]; it is not shown here")
-    return HttpEndpoint(uri=uri, secret=receiver.secret, tls=receiver.tls, timeout=seconds)
+    return uri
 
 
 def _without_path(text: str, uri: str) -> str:

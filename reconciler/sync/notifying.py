@@ -45,9 +45,12 @@ class Notifications:
         except AliasctlError:
             return  # each reconcile reports it
         if self._connections and self._courier is None:
-            from reconciler.notify.courier import Courier
+            from reconciler.notify.courier import Courier, in_journal
 
-            self._courier = Courier(self._journal.path, lambda problem: log.warning("notifications", problem=problem))
+            def report(problem: str) -> None:
+                log.warning("notifications", problem=problem)
+
+            self._courier = Courier(in_journal(self._journal.path), report)
         if self._courier:
             self._courier.serve(self._connections)
 

@@ -20,7 +20,7 @@ from reconciler.core.model import Credential, MessageFormat, Receiver
 from reconciler.core.notifications import StatusState
 from reconciler.journal.outbox import Outbox, record_status
 from reconciler.notify import courier
-from reconciler.notify.courier import Courier
+from reconciler.notify.courier import Courier, in_journal
 from tests.builders import LOCAL
 from tests.integrations.receivers import Answer, Request, receiver
 from tests.integrations.receivers import Receiver as Server
@@ -54,7 +54,7 @@ def until(condition: Callable[[], object]) -> None:
 @contextmanager
 def delivering(scene: Scene, problems: list[str] | None = None) -> Iterator[Courier]:
     """Deliver in the background, and what waits at the end."""
-    running = Courier(scene.journal.path, (problems if problems is not None else []).append)
+    running = Courier(in_journal(scene.journal.path), (problems if problems is not None else []).append)
     running.serve([scene.connection])
     try:
         yield running
@@ -145,7 +145,7 @@ def test_a_receiver_that_does_not_answer_does_not_hold_up_the_end(tmp_path: Path
         server.answer = answer
         scene = Scene(tmp_path, hook(server))
         scene.apply(scene.desired({"a": "v2"}))
-        running = Courier(scene.journal.path, lambda _: None)
+        running = Courier(in_journal(scene.journal.path), lambda _: None)
         running.serve([scene.connection])
         until(lambda: server.requests)
         [left] = running.close(0.0)
@@ -172,7 +172,7 @@ def test_while_another_process_delivers_nothing_is_sent(tmp_path: Path) -> None:
         scene.apply(scene.desired({"a": "v2"}))
         other = Outbox(scene.journal.path, LOCAL.address, hook(server))
         assert other.claim()
-        running = Courier(scene.journal.path, lambda _: None)
+        running = Courier(in_journal(scene.journal.path), lambda _: None)
         running.serve([scene.connection])
         assert [left.count for left in running.close(0.5)] == [1]
         assert server.requests == []
@@ -214,8 +214,8 @@ from tests.notify.scene import Scene, Receiver
 scene = Scene(Path(sys.argv[1]), Receiver(name="audit", uri=sys.argv[2]))
 scene.apply(scene.desired({"a": "v2", "b": "v2"}))
 print("recorded", flush=True)
-from reconciler.notify.courier import Courier
-courier = Courier(scene.journal.path, print)
+from reconciler.notify.courier import Courier, in_journal
+courier = Courier(in_journal(scene.journal.path), print)
 courier.serve([scene.connection])
 courier.close(3600)
 """
