@@ -121,6 +121,7 @@ class EventType(StrEnum):
     `moved`: it was created, altered or dropped. `reverted`: that was undone after a failure. `failed`: a step failed,
     or its result is unknown. `blocked`: it cannot be moved. `drifted`: something else moved it. `verified`: its
     verification passed. `recovered`: it is as desired again after one of reverted, failed, blocked and drifted.
+    `approvalRequired`: its change waits for the approval of a person.
     """
 
     MOVED = "moved"
@@ -130,6 +131,7 @@ class EventType(StrEnum):
     DRIFTED = "drifted"
     VERIFIED = "verified"
     RECOVERED = "recovered"
+    APPROVAL_REQUIRED = "approvalRequired"
 
 
 class MessageFormat(StrEnum):

@@ -3,7 +3,7 @@
     intent of a move       remembered, so that a move of an interrupted run is reported once its end is seen
     result of a step       moved, reverted, failed, blocked
     end of a run           verified, recovered
-    plan before a run      blocked, drifted; and recovered, for what needs no step any more
+    plan before a run      blocked, drifted, approvalRequired; and recovered, for what needs no step any more
 
 What was last reported about an alias is its `AliasState`. Each function returns the next state and what to report.
 Pure; `journal.outbox` records both in the transaction that records their cause.
@@ -124,15 +124,16 @@ def ended(state: AliasState, result: StepResult, verify: Verify) -> Transition:
     mine = result.outcome is Outcome.DONE or result.moved_by or events
     if mine and step.desired and needs_proof(verify) and _is_proved(result, verify):
         events.append(Event(EventType.VERIFIED, step.current, step.desired))
-    if state.problem:
+    if _is_problem(state):
         events.append(_recovered(state, step.current, step.desired))
     return FINE, tuple(events)
 
 
-def planned(state: AliasState, step: Step, *, drifted: bool, refusal: str = "") -> Transition:
+def planned(state: AliasState, step: Step, *, drifted: bool, refusal: str = "", approval: str = "") -> Transition:
     """Return what follows from a step of a plan, before it is made.
 
-    `drifted`: something else moved the alias since it was applied. `refusal`: of a limit.
+    `drifted`: something else moved the alias since it was applied. `refusal`: of a limit. `approval`: how to
+    approve the plan, if it waits for that.
     """
     state, events = _settled(state, step.current)
     if drifted and state.problem in (None, EventType.DRIFTED):
@@ -146,13 +147,16 @@ def planned(state: AliasState, step: Step, *, drifted: bool, refusal: str = "") 
     elif refusal:
         state, found = _reported(state, EventType.BLOCKED, step, LIMIT_EXCEEDED, refusal)
         events += found
+    elif approval:
+        state, found = _reported(state, EventType.APPROVAL_REQUIRED, step, "", approval)
+        events += found
     return state, events
 
 
 def up_to_date(state: AliasState, desired: str | None) -> Transition:
     """Return what follows if an alias needs no change. `desired`: where it is; None if it is absent or not managed."""
     state, events = _settled(state, desired)
-    if state.problem:
+    if _is_problem(state):
         events += (_recovered(state, None, desired),)
     return FINE, events
 
@@ -183,6 +187,11 @@ def _reported(state: AliasState, problem: EventType, step: Step, reason: str, me
     ends = (step.desired, step.current) if problem is EventType.REVERTED else (step.current, step.desired)
     after = replace(state, problem=problem, desired=step.desired, reason=reason)
     return after, (Event(problem, *ends, reason, message or ""),)
+
+
+def _is_problem(state: AliasState) -> bool:
+    """Return whether an alias recovers from what was last reported; nothing is wrong with one that waits."""
+    return state.problem not in (None, EventType.APPROVAL_REQUIRED)
 
 
 def _moved(move: Move) -> Event:

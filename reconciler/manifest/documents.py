@@ -33,7 +33,6 @@ from reconciler.manifest.specs.alias_set import AliasSetSpec, AliasSpec, MetricS
 from reconciler.manifest.specs.connection import (
     HttpSpec,
     MilvusConnectionSpec,
-    PlaceSpec,
     PrometheusSpec,
     ReceiverSpec,
     TlsSpec,
@@ -203,17 +202,13 @@ def _receiver(spec: ReceiverSpec, folder: Path) -> Receiver:
     return Receiver(
         name=spec.name,
         uri=_uri(spec.uri or ""),
-        uri_from=_place(spec.uri_from, folder),
-        secret=_place(spec.secret, folder),
+        uri_from=_token(spec.uri_from, folder),
+        secret=_token(spec.secret, folder),
         tls=_tls(spec.tls, folder) if spec.tls else None,
         timeout=float(spec.timeout) if spec.timeout else DEFAULT_TIMEOUT_SECONDS,
         events=spec.events,
         format=spec.format,
     )
-
-
-def _place(spec: PlaceSpec | None, folder: Path) -> Credential | None:
-    return _credential(spec.file, None, folder, env=spec.env) if spec else None
 
 
 def _token(spec: TokenSpec | None, folder: Path) -> Credential | None:

@@ -33,6 +33,7 @@ SYMBOLS = {
     EventType.DRIFTED: "≠",
     EventType.VERIFIED: "✓",
     EventType.RECOVERED: "✓",
+    EventType.APPROVAL_REQUIRED: "?",
 }
 GITLAB_STATES = {"success": "success", "failure": "failed", "pending": "pending"}
 SAMPLE = "a test of aliasctl notify, about no alias"

@@ -13,9 +13,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from reconciler.core.json_schema import Rule, Schema
+from reconciler.core.model import EventType
 from reconciler.manifest.kinds import KINDS
 from reconciler.manifest.schema import custom_resource_definition, json_schema, spec_schema
 from reconciler.manifest.specs import alias_set
+from reconciler.manifest.specs.connection import MAX_RECEIVERS
 
 REPOSITORY = Path(__file__).parents[2]
 Place: TypeAlias = tuple[str, ...]
@@ -23,8 +25,7 @@ Place: TypeAlias = tuple[str, ...]
 # Each language says these in its own way: CEL or allOf, pruning or additionalProperties, keyed lists; and checks by
 # the command line that editors may show.
 OF_ONE_LANGUAGE = re.compile("x-kubernetes-.*|allOf|additionalProperties|errorMessage|format")
-SECRETS_AND_ADDRESSES = {"token", "secret", "tls", "uri"}
-NOT_FOR_THE_OPERATOR = {"notify"}
+SECRETS_AND_ADDRESSES = {"token", "secret", "tls", "uri", "uriFrom"}
 FILES_AND_VARIABLES = {"env", "file", "caFile", "certFile", "keyFile"}
 TIMES = {"lastTransitionTime", "created", "started", "ended", "time"}
 QUERIES_FILES = {("gates", "canary", "queriesFile"), ("aliases", "[]", "gates", "canary", "queriesFile")}
@@ -79,17 +80,13 @@ def test_json_schema_is_one_and_every_field_is_described(kind: str) -> None:
 def test_both_languages_say_the_same(kind: str) -> None:
     told, served = (dict(fields(spec)) for spec in specs(kind))
     for place in told.keys() | served.keys():
-        if not (SECRETS_AND_ADDRESSES | NOT_FOR_THE_OPERATOR).intersection(place) and place not in QUERIES_FILES:
+        if not SECRETS_AND_ADDRESSES.intersection(place) and place not in QUERIES_FILES:
             assert told[place] == served[place]
 
 
 def test_the_operator_takes_secrets_and_no_files() -> None:
     told, served = (dict(fields(spec)) for spec in specs("MilvusConnection"))
-    assert told.keys() - served.keys() == {
-        place
-        for place in told
-        if NOT_FOR_THE_OPERATOR.intersection(place) or FILES_AND_VARIABLES.intersection(place[-1:])
-    }
+    assert told.keys() - served.keys() == {place for place in told if FILES_AND_VARIABLES.intersection(place[-1:])}
     assert {("token", "env"), ("tls", "keyFile"), ("hooks", "[]", "secret", "file")} <= told.keys()
     assert served.keys() <= told.keys()
     told_set, served_set = (dict(fields(spec)) for spec in specs("AliasSet"))
@@ -134,13 +131,14 @@ def test_definitions_keep_kubernetes_limits(kind: str) -> None:
     names = cast("dict[str, object]", definition["spec"]["names"])
     assert names["shortNames"] == [{"AliasSet": "aset", "MilvusConnection": "milvusconn"}[kind]]
     assert names["categories"] == ["aliasctl"]
+    at_most = {("aliases",): 1000, ("notify",): MAX_RECEIVERS, ("notify", "[]", "events"): len(EventType)}
     for place, schema in fields(specs(kind)[1]):
         if schema["type"] == "string" and "enum" not in schema:
             assert "maxLength" in schema, place
         if schema["type"] == "object" and place[-1:] == ("properties",):
             assert schema["maxProperties"] == 64
         if schema["type"] == "array":
-            assert schema["maxItems"] == {"aliases": 1000, "dependsOn": 16, "metrics": 8}.get(place[-1], 64)
+            assert schema["maxItems"] == at_most.get(place, 64)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -160,6 +158,10 @@ def test_the_status_of_a_set_is_bounded() -> None:
         ("pendingVerification",): 1000,
         ("pendingVerification", "[]", "aliases"): 1000,
         ("pendingRevert", "dropped"): 10,
+        ("notifications", "reported"): 1000,
+        ("notifications", "reported", "[]", "aliases"): 1000,
+        ("notifications", "waiting"): 1000,
+        ("notifications", "waiting", "[]", "receivers"): MAX_RECEIVERS,
     }
     for place, schema in fields(status):
         if schema["type"] == "string" and "enum" not in schema and place[-1] not in TIMES:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from reconciler.core.errors import ConnectionFailed
 from reconciler.core.gates import Gates
 from reconciler.core.model import Alias, EventType, OnFailure, Propagation, Receiver, Verify
-from reconciler.core.notifications import FINE, ended
+from reconciler.core.notifications import FINE, ended, planned, up_to_date
 from reconciler.core.plan import Step
 from reconciler.core.report import Outcome, Propagated, Reach, StepResult
 from reconciler.gates.rows import RowsGate
@@ -247,3 +247,12 @@ def test_a_saved_plan_says_nothing_of_aliases_that_it_does_not_have(scene: Scene
     scene.drained()
     scene.journal.notify(scene.plan(scene.desired({"b": "v2"})), Origins.of_this_process())
     assert scene.drained() == []
+
+
+def test_a_step_that_waits_for_approval_is_reported_once_and_is_nothing_to_recover_from() -> None:
+    step = Step("shop", "a", "v1", "v2")
+    state, [event] = planned(FINE, step, drifted=False, approval="approve it")
+    assert (event.type, event.message) == (EventType.APPROVAL_REQUIRED, "approve it")
+    assert planned(state, step, drifted=False, approval="approve another plan") == (state, ())
+    assert up_to_date(state, "v2") == (FINE, ())
+    assert ended(state, StepResult(step, Outcome.DONE), Verify()) == (FINE, ())

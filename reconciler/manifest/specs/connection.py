@@ -136,17 +136,6 @@ class PrometheusSpec(HttpSpec, frozen=True, kw_only=True):
     ] = {}
 
 
-class PlaceSpec(Record, frozen=True, kw_only=True):
-    rules: ClassVar = (Rule("expected exactly one of env and file", json={"minProperties": 1, "maxProperties": 1}),)
-
-    env: Annotated[_EnvironmentVariable | None, about("An environment variable.")] = None
-    file: Annotated[FilePath | None, about("A file, relative to this file.")] = None
-
-
-def _place(description: str) -> Meta:
-    return about(description, errorMessage="expected where to read it: {env: NAME} or {file: PATH}")
-
-
 def _has_format(*formats: MessageFormat) -> Schema:
     return {
         "required": ["format"],
@@ -154,14 +143,20 @@ def _has_format(*formats: MessageFormat) -> Schema:
     }
 
 
+_IS_STATUS = "(has(self.format) && self.format.endsWith('-status'))"
 _HAS_STATUS_FORMAT = _has_format(*(each for each in MessageFormat if each.is_status))
 
 
 class ReceiverSpec(Record, frozen=True, kw_only=True):
     rules: ClassVar = (
-        _TLS_NEEDS_HTTPS,
+        Rule(
+            _TLS_NEEDS_HTTPS.message,
+            "!has(self.tls) || !has(self.uri) || self.uri.matches('^[Hh][Tt][Tt][Pp][Ss]:')",
+            _TLS_NEEDS_HTTPS.json,
+        ),
         Rule(
             "expected exactly one of uri and uriFrom",
+            "has(self.uri) != has(self.uriFrom)",
             json={
                 "anyOf": [
                     {"required": ["uri"], "not": {"required": ["uriFrom"]}},
@@ -171,6 +166,7 @@ class ReceiverSpec(Record, frozen=True, kw_only=True):
         ),
         Rule(
             "the URI of a Slack webhook is a secret, and the only one: give uriFrom in place of uri and secret",
+            "!has(self.format) || self.format != 'slack' || !has(self.uri) && !has(self.secret)",
             json={
                 "if": _has_format(MessageFormat.SLACK),
                 "then": {"not": {"anyOf": [{"required": ["uri"]}, {"required": ["secret"]}]}},
@@ -178,10 +174,12 @@ class ReceiverSpec(Record, frozen=True, kw_only=True):
         ),
         Rule(
             "the status of a commit needs a secret, the token of the API",
+            f"!{_IS_STATUS} || has(self.secret)",
             json={"if": _HAS_STATUS_FORMAT, "then": {"required": ["secret"]}},
         ),
         Rule(
             "events are not for the status of a commit, which is sent whenever it changes",
+            f"!{_IS_STATUS} || !has(self.events)",
             json={"if": _HAS_STATUS_FORMAT, "then": {"not": {"required": ["events"]}}},
         ),
     )
@@ -192,11 +190,15 @@ class ReceiverSpec(Record, frozen=True, kw_only=True):
         about("http(s)://host[:port][/path]. For the status of a commit: the project in the API of GitHub or GitLab."),
     ] = None
     uri_from: Annotated[
-        PlaceSpec | None, _place("Where to read a URI that is itself a secret, such as that of a Slack webhook.")
+        TokenSpec | None,
+        where_to_read("URI"),
+        about("Where to read a URI that is itself a secret, such as that of a Slack webhook."),
+        only_secrets(),
     ] = None
     secret: Annotated[
-        PlaceSpec | None,
-        _place("Where to read the key that signs CloudEvents, or the token that may set the status of a commit."),
+        TokenSpec | None,
+        where_to_read("signing key of CloudEvents, or token for the status of a commit"),
+        only_secrets(),
     ] = None
     events: Annotated[
         Annotated[
@@ -253,5 +255,4 @@ class MilvusConnectionSpec(Record, frozen=True, kw_only=True):
     notify: Annotated[
         Annotated[tuple[Annotated[ReceiverSpec, about("One receiver.")], ...], Meta(max_length=MAX_RECEIVERS)],
         about("Who is notified of what happens to aliases of this server; each name once.", **BY_NAME),
-        NOT_FOR_OPERATOR,
     ] = ()
