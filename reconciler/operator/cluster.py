@@ -152,9 +152,13 @@ class Cluster:
         """Merge into a ConfigMap; a `resourceVersion` in the patch must be the current one."""
         self._patch(ConfigMap, ref, patch)
 
-    def patch_status(self, ref: Ref, patch: Body) -> Body | None:
-        """Merge into the status of an AliasSet and return the new object; None if it does not exist."""
-        return self._patch(AliasSet.Status, ref, {"status": patch})
+    def patch_status(self, ref: Ref, patch: Body, resource_version: str = "") -> Body | None:
+        """Merge into the status of an AliasSet and return the new object; None if it does not exist.
+
+        `resource_version`: the one that the object must have; empty for any.
+        """
+        version = {"metadata": {"resourceVersion": resource_version}} if resource_version else {}
+        return self._patch(AliasSet.Status, ref, {**version, "status": patch})
 
     def patch_connection_status(self, ref: Ref, patch: Body) -> Body | None:
         """Do as `patch_status` for a MilvusConnection."""

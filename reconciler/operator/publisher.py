@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from threading import Lock
+from typing import cast
 
 import structlog
 from msgspec.structs import replace
@@ -20,6 +21,9 @@ from reconciler.operator.findings import Findings
 from reconciler.operator.objects import ConnectionObject, Ref, SetObject
 from reconciler.operator.world import World
 
+ATTEMPTS = 5
+"""How often the removal of notifications is tried while others change the object."""
+
 log = structlog.get_logger()
 
 
@@ -34,6 +38,7 @@ class Publisher:
         self._statuses: dict[str, dict[str, object]] = {}  # by uid: as last written; the watch reports it later
         self._pending: dict[str, tuple[SetObject, Finding]] = {}  # by uid: of runs, not written yet
         self._unpublished: dict[str, str] = {}  # by uid: what was last announced
+        self._writing: dict[str, Lock] = {}  # by uid: notifications are removed by other threads
         self._reasons: dict[str, tuple[int, Reason]] = {}  # by uid: last announced, and for which generation
 
     def newest(self, set_object: SetObject) -> SetObject:
@@ -68,6 +73,13 @@ class Publisher:
             return False
         if finding.report:
             self._pending[set_object.uid] = (set_object, finding)
+        with self._writing.setdefault(set_object.uid, Lock()):
+            written = self._write(set_object, finding, fields)
+        if written and finding.report:
+            self._pending.pop(set_object.uid, None)
+        return written
+
+    def _write(self, set_object: SetObject, finding: Finding, fields: Collection[str]) -> bool:
         set_object = self.newest(set_object)
         after = status.status_of(set_object, finding, now())
         patch = {name: value for name, value in status.merge_patch(set_object.status, after).items() if name in fields}
@@ -78,9 +90,49 @@ class Publisher:
             self._world.take(body, observed=False)
             merged = {**set_object.status, **{name: after.get(name) for name in patch}}
             self._statuses[set_object.uid] = without_none(**merged)
-        if finding.report:
-            self._pending.pop(set_object.uid, None)
+            _log_lost(set_object.status, after)
         return True
+
+    def with_notifications(self, namespace: str) -> Iterator[SetObject]:
+        """Yield the sets of a namespace that have notifications, with the status that was last written."""
+        for ref in self._world.view().sets:
+            if ref.namespace == namespace and (known := self._world.get(ref)):
+                set_object = self.newest(known)
+                if set_object.status.get("notifications"):
+                    yield set_object
+
+    def notified(self, ref: Ref, address: str, receiver: str, delivered: Callable[[str], bool]) -> None:
+        """Remove what a receiver has got from the status of a set.
+
+        The patch has the version of the object, so that it removes nothing that was added since. Raises
+        `ClusterError`: a conflict if others change the object all the time.
+        """
+        from reconciler.operator.notifications import without
+
+        known = self._world.get(ref)
+        if known is None:
+            return
+        for attempt in range(ATTEMPTS):
+            with self._writing.setdefault(known.uid, Lock()):
+                set_object = self.newest(self._world.get(ref) or known)
+                merged = without_none(
+                    **{**set_object.status, "notifications": without(set_object, address, receiver, delivered)}
+                )
+                patch = status.merge_patch(set_object.status, merged)
+                if not patch:
+                    return
+                try:
+                    body = self._cluster.patch_status(ref, patch, set_object.resource_version)
+                except ClusterError as error:
+                    if not error.conflict or attempt == ATTEMPTS - 1:
+                        raise
+                    if newest := self._cluster.alias_set(ref):
+                        self.take(self._world.take(newest, observed=False))
+                    continue
+                if body:
+                    self._world.take(body, observed=False)
+                    self._statuses[known.uid] = merged
+                return
 
     def announce(self, set_object: SetObject, finding: Finding) -> None:
         """Log what is new, and post Events for it."""
@@ -117,8 +169,19 @@ class Publisher:
         self.findings.forget(set_object)
         self._statuses.pop(set_object.uid, None)
         self._pending.pop(set_object.uid, None)
+        self._writing.pop(set_object.uid, None)
         self._reasons.pop(set_object.uid, None)
         self._unpublished.pop(set_object.uid, None)
+
+
+def _log_lost(before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """Log that notifications were dropped, or that changes are not reported any more."""
+    earlier, later = (cast("Mapping[str, int]", body.get("notifications") or {}) for body in (before, after))
+    dropped = later.get("dropped", 0) - earlier.get("dropped", 0)
+    if dropped > 0:
+        log.warning("notifications dropped, the oldest first: more wait than fit into the status", count=dropped)
+    if later.get("incomplete") and not earlier.get("incomplete"):
+        log.warning("some changes are not notified: more aliases have a problem than fit into the status")
 
 
 class ConnectionStatuses:

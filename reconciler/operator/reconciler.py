@@ -52,7 +52,12 @@ class _Running(Struct):
 
 
 class Reconciler:
-    """Does the work of the queue. Thread-safe, for different sets. `step_aside`: called when a run will take long."""
+    """Does the work of the queue. Thread-safe, for different sets.
+
+    Args:
+        step_aside: called when a run will take long.
+        notify: called when a set was reconciled.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Reconciler:
         metrics: Metrics,
         step_aside: Callable[[Ref], None],
         publisher: Publisher,
+        notify: Callable[[], None],
     ) -> None:
         self._cluster = cluster
         self._world = world
@@ -74,6 +80,7 @@ class Reconciler:
         self._publisher = publisher
         self._metrics = metrics
         self._step_aside = step_aside
+        self._notify = notify
         self._lock = Lock()
         self._running: dict[Ref, _Running] = {}
         self._retries: Counter[Ref] = Counter()
@@ -103,6 +110,7 @@ class Reconciler:
                 with self._running_until_stopped(set_object) as stop:
                     finding = self._reconcile(set_object, trigger, stop)
                 self._release_unused()
+                self._notify()
             except ClusterError as error:
                 log.warning("cannot work with the Kubernetes API", reason=str(error))
                 self._metrics.failed(time.monotonic() - started)
@@ -225,7 +233,7 @@ class Reconciler:
             return False
         self._metrics.sets.run_started(set_object.ref)
         if self._publisher.last_reason(set_object) in RETRIED:
-            self._publisher.write(current, about_to, {"pendingVerification", "pendingRevert"})
+            self._publisher.write(current, about_to, {"pendingVerification", "pendingRevert", "notifications"})
         else:
             self._publisher.publish(current, about_to)
         return True

@@ -36,6 +36,7 @@ OURS = (
     "rejected",
     "pendingVerification",
     "pendingRevert",
+    "notifications",
 )
 """The fields of a status that may be absent."""
 ALL = frozenset({"observedGeneration", *OURS})
@@ -66,6 +67,7 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
         "rejected": before.get("rejected"),
         "pendingVerification": before.get("pendingVerification"),
         "pendingRevert": before.get("pendingRevert"),
+        "notifications": _notifications(set_object, finding, now),
     }
     if finding.plan and finding.desired:
         rows = list(_rows(finding))
@@ -89,6 +91,16 @@ def status_of(set_object: SetObject, finding: Finding, now: str) -> dict[str, ob
         earlier = (run for run in _history(set_object) or [] if run != entry)  # it is there if only the answer was lost
         status["history"] = [entry, *earlier][:MAX_HISTORY]
     return without_none(**status)
+
+
+def _notifications(set_object: SetObject, finding: Finding, now: str) -> object:
+    """Return what was reported and what waits; a set that notifies nobody, and never did, has neither."""
+    connection = finding.desired.connection if finding.desired else None
+    if not (connection and connection.notify) and not set_object.status.get("notifications"):
+        return None
+    from reconciler.operator import notifications
+
+    return notifications.after(set_object, finding, now)
 
 
 def merge_patch(before: Body, after: Body) -> dict[str, object]:

@@ -14,6 +14,7 @@ from reconciler.operator.cluster import Cluster
 from reconciler.operator.events import Events
 from reconciler.operator.handlers import Watcher, registry
 from reconciler.operator.metrics import Metrics
+from reconciler.operator.notifying import Notifier
 from reconciler.operator.outages import Outages
 from reconciler.operator.publisher import Publisher
 from reconciler.operator.queue import Queue, Trigger
@@ -26,6 +27,9 @@ from reconciler.operator.world import World
 
 EVENTS_SECONDS = 2.0
 """How long Events that are not posted yet may take at the end."""
+
+NOTIFICATIONS_SECONDS = 2.0
+"""How long notifications that are not delivered yet may take at the end; the next process delivers the rest."""
 
 
 class Connect(Protocol):
@@ -66,6 +70,7 @@ class Operator:
             self._clients, secrets, SharedReads(), outages, may_write, read_only=read_only, cluster=cluster
         )
         publisher = Publisher(cluster, self.world, self._events)
+        self._notifier = Notifier(self.world, publisher, secrets, may_write)
         self.status_pages = StatusPages(self.world, publisher)
         self._reconciler = Reconciler(
             cluster,
@@ -76,6 +81,7 @@ class Operator:
             self.metrics,
             lambda ref: self.queue.step_aside(ref),
             publisher,
+            self._notifier.reconciled,
         )
         self.queue = Queue(self._reconciler.work, self._reconciler.lane_of)
         self.watcher = Watcher(self.world, self.queue, self._reconciler)
@@ -94,5 +100,6 @@ class Operator:
         self.stop()
         ended = self.queue.stop(seconds)
         self._events.close(EVENTS_SECONDS)
+        self._notifier.close(NOTIFICATIONS_SECONDS)
         self._clients.close()
         return ended

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from reconciler.core.plan import spec_digest
 from reconciler.core.reasons import MEANINGS, Reason
+from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE
 from reconciler.operator.claims import Contest
 from reconciler.operator.finding import Finding
 from reconciler.operator.objects import Ref
@@ -152,7 +153,7 @@ def test_names_of_others_are_rows_and_only_listed_ones_count() -> None:
 
 def test_long_messages_are_cut() -> None:
     status = status_of(an_object(), Finding(Reason.INVALID_SPEC, "x" * 40_000), EARLY)
-    assert len(conditions(status)["Ready"]["message"]) == 32_768
+    assert len(conditions(status)["Ready"]["message"]) == MAX_CONDITION_MESSAGE
 
 
 def test_the_spec_digest_tells_wishes_apart_and_not_their_order() -> None:

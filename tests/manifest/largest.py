@@ -12,7 +12,13 @@ from typing import Any, cast
 
 from reconciler.core.json_schema import Schema
 from reconciler.manifest.kinds import API_VERSION
-from reconciler.manifest.specs.status import MAX_CONDITION_MESSAGE, MAX_MESSAGE, MAX_PENDING_VERIFICATION, status
+from reconciler.manifest.specs.status import (
+    MAX_CONDITION_MESSAGE,
+    MAX_MESSAGE,
+    MAX_NOTIFICATIONS_OF_LARGE_SET,
+    MAX_PENDING_VERIFICATION,
+    status,
+)
 
 ALIASES = 1000
 LONGEST_NAME = 255
@@ -65,6 +71,7 @@ def fullest_status(message: int) -> dict[str, Any]:
     [item, *_] = filled["conditions"]
     # A token that somebody chose has the limit of all annotations together, and this list one of its own.
     few = {"lastHandledReconcileAt": A_TIME, "pendingVerification": "u" * MAX_PENDING_VERIFICATION}
+    few |= {"notifications": "n" * MAX_NOTIFICATIONS_OF_LARGE_SET}
     return filled | {"conditions": [item | {"type": kind} for kind in kinds]} | few
 
 

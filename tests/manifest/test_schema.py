@@ -131,7 +131,14 @@ def test_definitions_keep_kubernetes_limits(kind: str) -> None:
     names = cast("dict[str, object]", definition["spec"]["names"])
     assert names["shortNames"] == [{"AliasSet": "aset", "MilvusConnection": "milvusconn"}[kind]]
     assert names["categories"] == ["aliasctl"]
-    at_most = {("aliases",): 1000, ("notify",): MAX_RECEIVERS, ("notify", "[]", "events"): len(EventType)}
+    at_most = {
+        ("aliases",): 1000,
+        ("dependsOn",): 16,
+        ("verify", "metrics"): 8,
+        ("aliases", "[]", "verify", "metrics"): 8,
+        ("notify",): MAX_RECEIVERS,
+        ("notify", "[]", "events"): len(EventType),
+    }
     for place, schema in fields(specs(kind)[1]):
         if schema["type"] == "string" and "enum" not in schema:
             assert "maxLength" in schema, place

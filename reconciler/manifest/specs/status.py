@@ -9,18 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.core.json_schema import Schema
+from reconciler.manifest.specs.connection import MAX_RECEIVERS
 
 MAX_ROWS = 100
 MAX_HISTORY = 5
 MAX_DROPPED = 10
 MAX_MESSAGE = 1024
 """Characters of the message of a row or a rejection."""
-MAX_CONDITION_MESSAGE = 32_768
+MAX_REASON_MESSAGE = 300
+"""Characters of the message of a notification."""
+MAX_CONDITION_MESSAGE = 28_672
 MAX_NAME = 255
 MAX_PENDING_VERIFICATION = 16_000
 """Bytes of the whole list: what else may be in an object leaves no more."""
+MAX_NOTIFICATIONS = 192_000
+"""Bytes of all notifications of a set."""
+MAX_NOTIFICATIONS_OF_LARGE_SET = 12_000
+LARGE_SET = 200_000
+"""Bytes of the names of aliases and collections of a set from which the lower limit holds."""
 
-_MAX_ALIASES = 1000
+MAX_ALIASES = 1000
 _MAX_ANNOTATIONS = 262_144
 _CONDITION_TYPES = 8
 _DIGEST = "sha256: with 64 hexadecimal digits."
@@ -159,6 +167,7 @@ def _alias_set() -> dict[str, Schema]:
                 ),
             },
         ),
+        "notifications": _notifications(),
         "pendingVerification": _rows(
             "Aliases that were moved and not verified, because the verification failed or was interrupted, or because"
             " the run never reported its end. They are verified before a later wave starts; at most "
@@ -175,13 +184,75 @@ def _alias_set() -> dict[str, Schema]:
                     "type": "array",
                     "description": "The aliases; * for all that this set lists there, where their names do not fit.",
                     "x-kubernetes-list-type": "atomic",
-                    "maxItems": _MAX_ALIASES,
+                    "maxItems": MAX_ALIASES,
                     "items": _name("An alias."),
                 },
             },
-            at_most=_MAX_ALIASES,
+            at_most=MAX_ALIASES,
         ),
     }
+
+
+def _notifications() -> Schema:
+    """Return what the operator has notified of, and what it has not delivered yet."""
+    ends = {"from": _name("The collection before."), "to": _name("The collection after.")}
+    aliases: Schema = {
+        "type": "array",
+        "description": "The aliases.",
+        "x-kubernetes-list-type": "atomic",
+        "maxItems": MAX_ALIASES,
+        "items": _name("An alias."),
+    }
+    receivers: Schema = {
+        **aliases,
+        "description": "Who has not got it yet.",
+        "maxItems": MAX_RECEIVERS,
+        "items": _name("A receiver."),
+    }
+    run = _text("The run, as in the operator's log.", 64)
+    fields = {
+        "reported": _rows(
+            "What was last reported, so that it is reported once.",
+            "Aliases of which the same was reported.",
+            {
+                "event": _text("The event; none if all is well.", 64),
+                "collection": _name("The desired collection."),
+                "reason": _name("The reason."),
+                "move": _mapping("A move that was not reported yet.", {"run": run, **ends}),
+                "aliases": aliases,
+            },
+            at_most=MAX_ALIASES,
+        ),
+        "waiting": _rows(
+            "What is not delivered yet, the oldest first.",
+            "One event about some aliases.",
+            {
+                "number": _whole("The order of delivery."),
+                "event": _text("What happened.", 64),
+                "time": _time("When."),
+                "connection": _name("The MilvusConnection."),
+                "address": _text("The server.", 2048),
+                "database": _name("The database."),
+                **ends,
+                "reason": _name("A word for programs."),
+                "message": _message("Why."),
+                "run": run,
+                "planDigest": _digest("The digest of the plan."),
+                "commit": _message("The commit of the spec, as its annotation states it."),
+                "repository": _message("The repository."),
+                "receivers": receivers,
+                "aliases": {**aliases, "maxItems": MAX_ROWS},
+            },
+            at_most=MAX_ALIASES,
+        ),
+        "dropped": _whole("Notifications that were never delivered, because too many waited."),
+        "incomplete": _flag("Whether changes are not reported, because what was reported does not fit any more."),
+    }
+    return _mapping(
+        f"For receivers (notify of the MilvusConnection): at most {MAX_NOTIFICATIONS} bytes; at most"
+        f" {MAX_NOTIFICATIONS_OF_LARGE_SET} where the names of aliases and collections have more than {LARGE_SET}.",
+        fields,
+    )
 
 
 def _counts() -> Schema:
