@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from statistics import fmean
 from typing import Annotated
 
 from msgspec import Meta
@@ -108,6 +107,8 @@ def bound(text: str) -> float:
 
 def thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
     """Return at most `MAX_POINTS` points; neighbors are averaged."""
+    from statistics import fmean  # not needed to read a manifest
+
     size = -(-len(points) // MAX_POINTS) or 1
     groups = (points[start : start + size] for start in range(0, len(points), size))
     return tuple((fmean(at for at, _ in group), fmean(value for _, value in group)) for group in groups)

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Sequence[Sequence[str]]] = {
     "get": [["--kubeconfig", "kubeconfig.yaml"], ["--kubeconfig", "broken.yaml"]],
     "graph": [[*FILES, "--live", *PATIENCE], [*FILES]],
     "history": [[]],
+    "notify": [[*FILES], ["--test", *FILES]],
     "operator": [["--kubeconfig", "kubeconfig.yaml"]],
     "plan": [[*FILES, "--gates", "all", "--out", "plan.json", *PATIENCE]],
     "rollback": [["--yes", *PATIENCE], ["--alias", "a", "--to", "v1", "--yes", *FILES, *PATIENCE]],
