@@ -142,6 +142,9 @@ def test_definitions_keep_kubernetes_limits(kind: str) -> None:
     for place, schema in fields(specs(kind)[1]):
         if schema["type"] == "string" and "enum" not in schema:
             assert "maxLength" in schema, place
+            pattern = str(schema.get("pattern", ""))
+            assert "\\u" not in pattern, "Go's regular expressions have no such escape"
+            assert all(int(number) <= 1000 for number in re.findall(r"[{,](\d+)}", pattern)), "more repeats than Go has"
         if schema["type"] == "object" and place[-1:] == ("properties",):
             assert schema["maxProperties"] == 64
         if schema["type"] == "array":

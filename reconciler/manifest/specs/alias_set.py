@@ -182,7 +182,7 @@ class MetricSpec(Record, frozen=True, kw_only=True):
         about("errors: share of failed searches and queries through the alias. latency: how long they take."),
     ] = None
     query: Annotated[
-        Annotated[str, text(r"[^\u0000-\u0008\u000b-\u001f]{1,2048}", 2048, "expected PromQL, at most 2048")] | None,
+        Annotated[str, text(r"[^\x00-\x08\x0b-\x1f]+", 2048, "expected PromQL, at most 2048")] | None,
         about("PromQL with one value as its result; {alias} stands for the alias, for use inside quotes."),
     ] = None
     quantile: Annotated[
