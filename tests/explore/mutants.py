@@ -364,7 +364,7 @@ MUTANTS = (
     Mutant(
         "stale readers are not healed",
         PROPAGATION,
-        "        return any(view.last and view.last.is_stale for view in self._views) and self.cancel()\n",
+        "        return stale and self.cancel()\n",
         "        return False\n",
         "propagation",
     ),
