@@ -193,7 +193,7 @@ class Connection(Record, frozen=True):
 
     @property
     def http_endpoints(self) -> tuple[HttpEndpoint, ...]:
-        """Return all systems beside Milvus that a run may call."""
+        """Return all systems beside Milvus that a run asks; receivers of notifications are not asked."""
         return (*self.hooks, *([self.prometheus] if self.prometheus else []))
 
 

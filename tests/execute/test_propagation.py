@@ -234,7 +234,7 @@ def test_a_cluster_that_follows_later_is_waited_for_and_is_no_reason_to_alter_ag
 
 def test_a_cluster_that_does_not_follow_in_its_time_fails_the_move() -> None:
     recorder = WithSecondary(shop(), after=-1)
-    verify = replace(FOLLOWED, endpoint_timeouts={"proxy": 0.6})
+    verify = Verify(Propagation(timeout=60.0), endpoints=(PROXY,), endpoint_timeouts={"proxy": 0.6})
     result = only(moved(recorder, verify=verify))
     assert [item.reach for item in result.propagation] == [Reach.VERIFIED, Reach.STUCK]
     assert (result.outcome, result.code) == (Outcome.FAILED, "PropagationStuck")
