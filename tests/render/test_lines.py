@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.render.lines import Line, Part
+from reconciler.render.lines import MIN_HANG, Line, Part
 
 TEXTS = st.text(st.sampled_from("ab-_,.→é日 "), max_size=120)
 PARTS = st.lists(st.tuples(TEXTS, st.sampled_from(["", "red"])) | TEXTS, max_size=5)
@@ -58,5 +58,8 @@ def test_no_word_is_lost_broken_or_moved(parts: list[Part], hang: int, width: in
     line = Line(*parts, hang=hang)
     pieces = list(line.wrapped(width))
     assert " ".join(piece.plain for piece in pieces).split() == line.plain.split()
+    indent = hang if hang <= width // 2 else MIN_HANG
     for piece in pieces:
-        assert len(piece.plain.split()) <= 2 or len(re.sub("日", "xx", piece.plain)) <= width
+        words = re.sub("日", "xx", piece.plain).split()
+        fits = len(re.sub("日", "xx", piece.plain)) <= width
+        assert fits or len(words) <= 2 or indent + len(words[-1]) > width, "a break would have gained room"
